@@ -1,0 +1,74 @@
+# make            the library and the program, in build/
+# make demo       simulate a feed, train, save, reload, serve
+# make test       all tests; ends with "N passed, N failed"
+# make kuairand DATA=folder    train and evaluate on the KuaiRand log
+# make V=1        shows the commands
+
+CC       ?= cc
+AR       ?= ar
+CFLAGS   ?= -O3 -g
+PREFIX   ?= /usr/local
+
+VERSION_PART = $(shell sed -n 's/^.define HOME_VERSION_$(1) //p' include/home/home.h)
+SOMAJOR := $(call VERSION_PART,MAJOR)
+VERSION := $(SOMAJOR).$(call VERSION_PART,MINOR).$(call VERSION_PART,PATCH)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+# What the build needs, apart from what a user may set.
+ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
+ALL_CFLAGS   = -std=c11 -fvisibility=hidden -ffp-contract=off -pthread $(WARNINGS) $(CFLAGS)
+ALL_LDFLAGS  = -pthread $(LDFLAGS)
+LDLIBS       = -lm
+
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+
+LIB_SOURCES := $(sort $(wildcard lib/*.c lib/kernels/*.c))
+CLI_SOURCES := $(sort $(wildcard examples/cli/*.c))
+DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))
+
+STATIC_OBJECTS := $(LIB_SOURCES:%.c=build/static/%.o)
+SHARED_OBJECTS := $(LIB_SOURCES:%.c=build/shared/%.o)
+CLI_OBJECTS    := $(CLI_SOURCES:%.c=build/static/%.o)
+DEMO_OBJECTS   := $(DEMO_SOURCES:%.c=build/static/%.o)
+
+.PHONY: all lib test demo kuairand format lint clean
+all: lib build/home
+lib: build/libhome.a build/libhome.so
+
+build/static/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+build/shared/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
+
+build/libhome.a: $(STATIC_OBJECTS)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcsD $@ $^
+
+build/libhome.so.$(VERSION): $(SHARED_OBJECTS) lib/home.map
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,libhome.so.$(SOMAJOR) \
+	    -Wl,--version-script=lib/home.map -Wl,--no-undefined -o $@ $(SHARED_OBJECTS) $(LDLIBS)
+
+build/libhome.so: build/libhome.so.$(VERSION)
+	$(Q)ln -sf libhome.so.$(VERSION) build/libhome.so.$(SOMAJOR)
+	$(Q)ln -sf libhome.so.$(SOMAJOR) $@
+
+build/home: $(CLI_OBJECTS) build/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+build/demo: $(DEMO_OBJECTS) build/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+demo: build/demo
+	$(Q)build/demo
+
+include tests/tests.mk
+include examples/kuairand/kuairand.mk
+
+clean:
+	$(Q)rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)
