@@ -1,0 +1,153 @@
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *allocate_libc(void *user, size_t bytes) {
+    (void)user;
+    return malloc(bytes);
+}
+
+static void release_libc(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+bool home_allocator_resolve(const home_allocator *given, home_allocator *out) {
+    *out = (home_allocator){sizeof *out, NULL, allocate_libc, release_libc};
+    if (!given || (!given->allocate && !given->release))
+        return true;
+    if (!given->allocate || !given->release)
+        return false;
+    out->user = given->user;
+    out->allocate = given->allocate;
+    out->release = given->release;
+    return true;
+}
+
+bool home_add_size(size_t a, size_t b, size_t *sum) {
+    if (b > SIZE_MAX - a)
+        return false;
+    *sum = a + b;
+    return true;
+}
+
+bool home_multiply_size(size_t a, size_t b, size_t *product) {
+    if (a != 0 && b > SIZE_MAX / a)
+        return false;
+    *product = a * b;
+    return true;
+}
+
+/* The host's allocator aligns as malloc does, so each block carries slack, and the address to give back lies
+ * just below the aligned address. */
+void *home_allocate(const home_allocator *allocator, size_t count, size_t size) {
+    const size_t slack = sizeof(void *) + HOME_ALIGNMENT - 1;
+    size_t bytes;
+    size_t total;
+    if (!home_multiply_size(count, size, &bytes) || !home_add_size(bytes, slack, &total))
+        return NULL;
+    void *raw = allocator->allocate(allocator->user, total);
+    if (!raw)
+        return NULL;
+    char *first = (char *)raw + sizeof(void *);
+    const size_t past = (size_t)((uintptr_t)first % HOME_ALIGNMENT);
+    char *aligned = first + (past ? HOME_ALIGNMENT - past : 0);
+    memcpy(aligned - sizeof(void *), &raw, sizeof raw);
+    memset(aligned, 0, bytes);
+    return aligned;
+}
+
+void home_deallocate(const home_allocator *allocator, void *memory) {
+    if (!memory)
+        return;
+    void *raw;
+    memcpy(&raw, (char *)memory - sizeof(void *), sizeof raw);
+    allocator->release(allocator->user, raw);
+}
+
+char *home_copy_text(const home_allocator *allocator, const char *text, size_t length) {
+    size_t bytes;
+    if (!home_add_size(length, 1, &bytes))
+        return NULL;
+    char *copy = home_allocate(allocator, bytes, 1);
+    if (copy && length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+bool home_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed, size_t size) {
+    if (needed <= *capacity)
+        return true;
+    size_t bigger = *capacity <= SIZE_MAX / 2 ? *capacity * 2 : needed;
+    if (bigger < needed)
+        bigger = needed;
+    void *grown = home_allocate(allocator, bigger, size);
+    if (!grown)
+        return false;
+    if (*array)
+        memcpy(grown, *array, *capacity * size);
+    home_deallocate(allocator, *array);
+    *array = grown;
+    *capacity = bigger;
+    return true;
+}
+
+/* A block of an arena; its free bytes follow the header. */
+struct home_arena_block {
+    struct home_arena_block *next;
+    size_t used;
+    size_t capacity;
+};
+
+enum { ARENA_BLOCK = 16384 };
+
+static size_t round_up(size_t bytes) {
+    return (bytes + HOME_ALIGNMENT - 1) / HOME_ALIGNMENT * HOME_ALIGNMENT;
+}
+
+static struct home_arena_block *add_block(home_arena *arena, size_t bytes) {
+    const size_t header = round_up(sizeof(struct home_arena_block));
+    const size_t capacity = bytes > ARENA_BLOCK ? bytes : ARENA_BLOCK;
+    size_t total;
+    if (!home_add_size(capacity, header, &total))
+        return NULL;
+    struct home_arena_block *block = home_allocate(arena->allocator, total, 1);
+    if (!block)
+        return NULL;
+    *block = (struct home_arena_block){arena->blocks, header, total};
+    arena->blocks = block;
+    return block;
+}
+
+void *home_arena_take(home_arena *arena, size_t count, size_t size) {
+    size_t bytes;
+    struct home_arena_block *block = arena->blocks;
+    if (!arena->failed && home_multiply_size(count, size, &bytes) && bytes <= SIZE_MAX - HOME_ALIGNMENT) {
+        bytes = round_up(bytes ? bytes : 1);
+        if (!block || bytes > block->capacity - block->used)
+            block = add_block(arena, bytes);
+        if (block) {
+            void *taken = (char *)block + block->used;
+            block->used += bytes;
+            return taken;
+        }
+    }
+    arena->failed = true;
+    return NULL;
+}
+
+char *home_arena_text(home_arena *arena, const char *text, size_t length) {
+    char *copy = length < SIZE_MAX ? home_arena_take(arena, length + 1, 1) : NULL;
+    if (copy && length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+void home_arena_free(home_arena *arena) {
+    while (arena->blocks) {
+        struct home_arena_block *next = arena->blocks->next;
+        home_deallocate(arena->allocator, arena->blocks);
+        arena->blocks = next;
+    }
+}

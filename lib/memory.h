@@ -1,0 +1,45 @@
+/* Memory and size arithmetic. Every allocation of the library goes through here. */
+#ifndef HOME_MEMORY_H
+#define HOME_MEMORY_H
+
+#include "home/home.h"
+
+#include <stdbool.h>
+
+#define HOME_ALIGNMENT 64u /* a cache line, and the widest vector */
+
+/* Fills in malloc and free where `given` is NULL or empty; false where only one function is set. */
+bool home_allocator_resolve(const home_allocator *given, home_allocator *out);
+
+/* count * size zero bytes, aligned to HOME_ALIGNMENT. NULL when the allocator refuses or the product
+ * overflows. A product of 0 gives a pointer that can be released. */
+void *home_allocate(const home_allocator *allocator, size_t count, size_t size);
+
+/* Takes what home_allocate() gave; NULL is allowed. */
+void home_deallocate(const home_allocator *allocator, void *memory);
+
+/* A copy of text with a final zero, or NULL. */
+char *home_copy_text(const home_allocator *allocator, const char *text, size_t length);
+
+/* Grows *array (of `size`-byte elements) so that it holds at least `needed`; keeps the contents. False, and
+ * nothing changed, when that cannot be. Growth is geometric. */
+bool home_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed, size_t size);
+
+/* Many small allocations that die together. Zero it, set `allocator`, then take; after a refused allocation
+ * `failed` is set for good. */
+typedef struct home_arena {
+    const home_allocator *allocator;
+    struct home_arena_block *blocks;
+    bool failed;
+} home_arena;
+
+/* count * size zero bytes aligned to HOME_ALIGNMENT, or NULL. */
+void *home_arena_take(home_arena *arena, size_t count, size_t size);
+char *home_arena_text(home_arena *arena, const char *text, size_t length);
+void home_arena_free(home_arena *arena);
+
+/* *sum = a + b, *product = a * b; false on overflow. */
+bool home_add_size(size_t a, size_t b, size_t *sum);
+bool home_multiply_size(size_t a, size_t b, size_t *product);
+
+#endif

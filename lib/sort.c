@@ -1,0 +1,30 @@
+#include "sort.h"
+
+static void swap(const void **a, const void **b) {
+    const void *const moved = *a;
+    *a = *b;
+    *b = moved;
+}
+
+/* Restores the heap below `root`: no item is less than its children. */
+static void sift_down(const void **items, size_t root, size_t count,
+                      int (*compare)(const void *a, const void *b)) {
+    for (size_t child = 2 * root + 1; child < count; child = 2 * root + 1) {
+        if (child + 1 < count && compare(items[child], items[child + 1]) < 0)
+            child++;
+        if (compare(items[root], items[child]) >= 0)
+            return;
+        swap(&items[root], &items[child]);
+        root = child;
+    }
+}
+
+/* Heapsort. */
+void home_sort(const void **items, size_t count, int (*compare)(const void *a, const void *b)) {
+    for (size_t i = count / 2; i-- > 0;)
+        sift_down(items, i, count, compare);
+    for (size_t last = count; last-- > 1;) {
+        swap(&items[0], &items[last]);
+        sift_down(items, 0, last, compare);
+    }
+}
