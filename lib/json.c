@@ -1,0 +1,576 @@
+#include "json.h"
+
+#include "memory.h"
+#include "number.h"
+#include "sort.h"
+#include "status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A value with what only the parser needs. */
+typedef struct node {
+    home_json_value value;   /* first, so that a pointer to one is a pointer to the other */
+    struct node *last_child; /* of an array or object */
+    size_t key_begin;        /* where the member's key stands in the source */
+} node;
+
+#define BLOCK_NODES 64
+
+/* Nodes never move: the tree is made of pointers to them. */
+typedef struct block {
+    struct block *next;
+    size_t used;
+    node nodes[BLOCK_NODES];
+} block;
+
+struct home_json {
+    home_allocator allocator;
+    block *blocks;
+    char *text; /* every unescaped string, each with its final zero */
+    const home_json_value *root;
+};
+
+typedef struct parser {
+    home_json *document;
+    const char *source;
+    size_t length;
+    size_t at;            /* the next byte to read */
+    size_t text_used;     /* of document->text */
+    size_t depth;         /* containers open */
+    const void **members; /* scratch of check_keys() */
+    size_t member_capacity;
+    home_error *error;
+} parser;
+
+/* ---------------------------------------------------------------------------------------- errors */
+
+static size_t line_of(const parser *p, size_t at) {
+    size_t line = 1;
+    for (size_t i = 0; i < at; i++)
+        line += p->source[i] == '\n';
+    return line;
+}
+
+/* Counts characters, so bytes that continue one do not. */
+static size_t column_of(const parser *p, size_t at) {
+    size_t column = 1;
+    for (size_t i = at; i > 0 && p->source[i - 1] != '\n'; i--)
+        column += ((unsigned char)p->source[i - 1] & 0xC0u) != 0x80u;
+    return column;
+}
+
+/* Fails at the next byte, which is not what was expected. */
+static home_status fail_expected(const parser *p, const char *expected) {
+    char found[32] = "the end of the text";
+    if (p->at < p->length) {
+        const unsigned char c = (unsigned char)p->source[p->at];
+        snprintf(found, sizeof found, c > ' ' && c < 0x7F ? "'%c'" : "byte 0x%02X", c);
+    }
+    return home_fail(p->error, HOME_E_JSON, "line %zu, column %zu: expected %s, found %s", line_of(p, p->at),
+                     column_of(p, p->at), expected, found);
+}
+
+/* ---------------------------------------------------------------------------------------- tokens */
+
+static bool next_is(const parser *p, char c) {
+    return p->at < p->length && p->source[p->at] == c;
+}
+
+/* The next byte, zero at the end. */
+static char peek(const parser *p) {
+    if (p->at < p->length)
+        return p->source[p->at];
+    return '\0';
+}
+
+static bool take(parser *p, char c) {
+    if (!next_is(p, c))
+        return false;
+    p->at++;
+    return true;
+}
+
+static void skip_space(parser *p) {
+    while (next_is(p, ' ') || next_is(p, '\t') || next_is(p, '\n') || next_is(p, '\r'))
+        p->at++;
+}
+
+static home_status parse_word(parser *p, const char *word, const char *expected) {
+    const size_t length = strlen(word);
+    if (p->length - p->at < length || memcmp(p->source + p->at, word, length) != 0)
+        return fail_expected(p, expected);
+    p->at += length;
+    return HOME_OK;
+}
+
+static bool next_is_digit(const parser *p) {
+    return peek(p) >= '0' && peek(p) <= '9';
+}
+
+static home_status parse_digits(parser *p) {
+    if (!next_is_digit(p))
+        return fail_expected(p, "a digit");
+    while (next_is_digit(p))
+        p->at++;
+    return HOME_OK;
+}
+
+/* Digits alone, as an integer; false where they do not fit. */
+static bool read_integer(const char *digits, size_t length, uint64_t *integer) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < length; i++) {
+        const uint64_t digit = (uint64_t)(digits[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = 10 * value + digit;
+    }
+    *integer = value;
+    return true;
+}
+
+static home_status parse_number(parser *p, home_json_value *value) {
+    home_status status;
+    bool only_digits = !take(p, '-');
+    if (!take(p, '0') && (status = parse_digits(p)) != HOME_OK)
+        return status;
+    if (take(p, '.')) {
+        only_digits = false;
+        if ((status = parse_digits(p)) != HOME_OK)
+            return status;
+    }
+    if (take(p, 'e') || take(p, 'E')) {
+        only_digits = false;
+        if (!take(p, '+'))
+            take(p, '-');
+        if ((status = parse_digits(p)) != HOME_OK)
+            return status;
+    }
+    const char *text = p->source + value->begin;
+    const size_t length = p->at - value->begin;
+    value->is_integer = only_digits && read_integer(text, length, &value->integer);
+    if (value->is_integer) {
+        value->number = (double)value->integer;
+    } else if (!home_number_read(text, length, &value->number)) {
+        p->at = value->begin;
+        return home_fail(p->error, HOME_E_JSON,
+                         "line %zu, column %zu: expected a number that fits a double, "
+                         "found %.*s%s",
+                         line_of(p, p->at), column_of(p, p->at), length < 40 ? (int)length : 40, text,
+                         length < 40 ? "" : "...");
+    }
+    return HOME_OK;
+}
+
+/* --------------------------------------------------------------------------------------- strings */
+
+/* The bytes of the well-formed UTF-8 character that begins with the next byte; 0 where there is none
+ * (Unicode, table 3-7: no overlong forms, no surrogates, nothing past U+10FFFF). */
+static size_t character_length(const parser *p) {
+    const unsigned char *s = (const unsigned char *)p->source + p->at;
+    const size_t left = p->length - p->at;
+    if (s[0] < 0x80)
+        return 1;
+    const size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4 || left < length)
+        return 0;
+    const unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
+    const unsigned char high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xC0u) != 0x80u)
+            return 0;
+    return length;
+}
+
+static void put(parser *p, uint32_t byte) {
+    p->document->text[p->text_used++] = (char)(unsigned char)byte;
+}
+
+static void put_character(parser *p, uint32_t code) {
+    if (code < 0x80) {
+        put(p, code);
+    } else if (code < 0x800) {
+        put(p, 0xC0 | code >> 6);
+        put(p, 0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        put(p, 0xE0 | code >> 12);
+        put(p, 0x80 | (code >> 6 & 0x3F));
+        put(p, 0x80 | (code & 0x3F));
+    } else {
+        put(p, 0xF0 | code >> 18);
+        put(p, 0x80 | (code >> 12 & 0x3F));
+        put(p, 0x80 | (code >> 6 & 0x3F));
+        put(p, 0x80 | (code & 0x3F));
+    }
+}
+
+static home_status parse_hex4(parser *p, uint32_t *code) {
+    *code = 0;
+    for (int i = 0; i < 4; i++, p->at++) {
+        const char c = peek(p);
+        uint32_t digit;
+        if (c >= '0' && c <= '9')
+            digit = (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            digit = (uint32_t)(c - 'a') + 10;
+        else if (c >= 'A' && c <= 'F')
+            digit = (uint32_t)(c - 'A') + 10;
+        else
+            return fail_expected(p, "four hexadecimal digits after \\u");
+        *code = *code << 4 | digit;
+    }
+    return HOME_OK;
+}
+
+/* What follows \u: one code unit of UTF-16, or two that make one character. */
+static home_status parse_unicode_escape(parser *p) {
+    uint32_t code;
+    home_status status = parse_hex4(p, &code);
+    if (status != HOME_OK)
+        return status;
+    if (code >= 0xDC00 && code <= 0xDFFF) {
+        p->at -= 4;
+        return fail_expected(p, "a high surrogate before the low one");
+    }
+    if (code >= 0xD800 && code <= 0xDBFF) {
+        const char *expected = "a low surrogate, \\uDC00 to \\uDFFF, after the high one";
+        uint32_t low;
+        if (!take(p, '\\') || !take(p, 'u'))
+            return fail_expected(p, expected);
+        if ((status = parse_hex4(p, &low)) != HOME_OK)
+            return status;
+        if (low < 0xDC00 || low > 0xDFFF) {
+            p->at -= 4;
+            return fail_expected(p, expected);
+        }
+        code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
+    }
+    put_character(p, code);
+    return HOME_OK;
+}
+
+static home_status parse_escape(parser *p) {
+    static const char letters[] = "\"\\/bfnrt";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    if (take(p, 'u'))
+        return parse_unicode_escape(p);
+    const char c = peek(p);
+    const char *letter = c ? strchr(letters, c) : NULL;
+    if (!letter)
+        return fail_expected(p, "one of \" \\ / b f n r t u after the backslash");
+    p->at++;
+    put(p, (unsigned char)meanings[letter - letters]);
+    return HOME_OK;
+}
+
+/* The string fits into the document's text: unescaped it is shorter than its source with quotes, even with
+ * the final zero. */
+static home_status parse_string(parser *p, const char *expected, const char **text, size_t *length) {
+    if (!take(p, '"'))
+        return fail_expected(p, expected);
+    const size_t begin = p->text_used;
+    while (!take(p, '"')) {
+        if (p->at == p->length)
+            return fail_expected(p, "a closing quote");
+        if ((unsigned char)p->source[p->at] < 0x20)
+            return fail_expected(p, "an escape: control characters may not stand in a string");
+        if (take(p, '\\')) {
+            const home_status status = parse_escape(p);
+            if (status != HOME_OK)
+                return status;
+            continue;
+        }
+        const size_t bytes = character_length(p);
+        if (bytes == 0)
+            return fail_expected(p, "valid UTF-8");
+        memcpy(p->document->text + p->text_used, p->source + p->at, bytes);
+        p->text_used += bytes;
+        p->at += bytes;
+    }
+    *text = p->document->text + begin;
+    *length = p->text_used - begin;
+    put(p, '\0');
+    return HOME_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ keys */
+
+static int compare_keys(const void *first, const void *second) {
+    const home_json_value *a = first;
+    const home_json_value *b = second;
+    const int order = memcmp(a->key, b->key, a->key_length < b->key_length ? a->key_length : b->key_length);
+    if (order != 0)
+        return order;
+    return (a->key_length > b->key_length) - (a->key_length < b->key_length);
+}
+
+/* Refuses an object that has a key twice. */
+static home_status check_keys(parser *p, const node *object) {
+    const size_t count = object->value.count;
+    void *members = (void *)p->members;
+    if (!home_grow(&p->document->allocator, &members, &p->member_capacity, count, sizeof(const void *)))
+        return home_fail_memory(p->error);
+    p->members = members;
+
+    size_t filled = 0;
+    for (const home_json_value *member = object->value.first; member; member = member->next)
+        p->members[filled++] = member;
+    home_sort(p->members, count, compare_keys);
+    for (size_t i = 1; i < count; i++) {
+        const node *a = p->members[i - 1];
+        const node *b = p->members[i];
+        if (compare_keys(a, b) != 0)
+            continue;
+        const size_t second = a->key_begin > b->key_begin ? a->key_begin : b->key_begin;
+        return home_fail(p->error, HOME_E_JSON,
+                         "line %zu, column %zu: expected distinct keys, found \"%.80s\" again",
+                         line_of(p, second), column_of(p, second), a->value.key);
+    }
+    return HOME_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- values */
+
+static node *new_node(home_json *document) {
+    if (!document->blocks || document->blocks->used == BLOCK_NODES) {
+        block *added = home_allocate(&document->allocator, 1, sizeof *added);
+        if (!added)
+            return NULL;
+        added->next = document->blocks;
+        document->blocks = added;
+    }
+    return &document->blocks->nodes[document->blocks->used++];
+}
+
+static void append_child(node *parent, node *child) {
+    child->value.parent = &parent->value;
+    if (parent->last_child)
+        parent->last_child->value.next = &child->value;
+    else
+        parent->value.first = &child->value;
+    parent->last_child = child;
+    parent->value.count++;
+}
+
+/* Parses a value that is not a container. */
+static home_status parse_scalar(parser *p, home_json_value *value) {
+    switch (peek(p)) {
+    case '"':
+        value->type = HOME_JSON_STRING;
+        return parse_string(p, "a string", &value->text, &value->length);
+    case 't':
+        value->type = HOME_JSON_BOOL;
+        value->boolean = true;
+        return parse_word(p, "true", "true");
+    case 'f':
+        value->type = HOME_JSON_BOOL;
+        return parse_word(p, "false", "false");
+    case 'n':
+        value->type = HOME_JSON_NULL;
+        return parse_word(p, "null", "null");
+    default:
+        if (!next_is_digit(p) && !next_is(p, '-'))
+            return fail_expected(p, "a value");
+        value->type = HOME_JSON_NUMBER;
+        return parse_number(p, value);
+    }
+}
+
+/* Opens the array or object that begins at the next byte, if one does. */
+static home_status parse_opening(parser *p, node *opened, bool *is_container) {
+    *is_container = next_is(p, '[') || next_is(p, '{');
+    if (!*is_container)
+        return HOME_OK;
+    if (p->depth == HOME_JSON_DEPTH)
+        return home_fail(p->error, HOME_E_JSON, "line %zu, column %zu: expected at most %d levels of nesting",
+                         line_of(p, p->at), column_of(p, p->at), HOME_JSON_DEPTH);
+    opened->value.type = next_is(p, '[') ? HOME_JSON_ARRAY : HOME_JSON_OBJECT;
+    p->depth++;
+    p->at++;
+    skip_space(p);
+    return HOME_OK;
+}
+
+static bool closing_is_next(const parser *p, const node *container) {
+    return next_is(p, container->value.type == HOME_JSON_ARRAY ? ']' : '}');
+}
+
+/* Closes every container that ends behind the last value, and takes the comma if one follows. *container
+ * becomes the one that the next value belongs to, NULL at the end of the document. */
+static home_status parse_closings(parser *p, node **container) {
+    while (*container) {
+        node *open = *container;
+        skip_space(p);
+        if (open->value.count && take(p, ',')) {
+            skip_space(p);
+            return HOME_OK;
+        }
+        if (!closing_is_next(p, open))
+            return fail_expected(p, open->value.type == HOME_JSON_ARRAY ? "',' or ']'" : "',' or '}'");
+        p->at++;
+        p->depth--;
+        open->value.end = p->at;
+        if (open->value.type == HOME_JSON_OBJECT) {
+            const home_status status = check_keys(p, open);
+            if (status != HOME_OK)
+                return status;
+        }
+        *container = (node *)open->value.parent;
+    }
+    return HOME_OK;
+}
+
+static home_status parse_key(parser *p, node *member) {
+    member->key_begin = p->at;
+    const home_status status =
+        parse_string(p, "a key in quotes", &member->value.key, &member->value.key_length);
+    if (status != HOME_OK)
+        return status;
+    skip_space(p);
+    if (!take(p, ':'))
+        return fail_expected(p, "':' after the key");
+    skip_space(p);
+    return HOME_OK;
+}
+
+static home_status parse_document(parser *p) {
+    node *container = NULL;
+    skip_space(p);
+    do { /* once for every value; p->at is where it, or its key, begins */
+        node *next = new_node(p->document);
+        if (!next)
+            return home_fail_memory(p->error);
+        if (container)
+            append_child(container, next);
+        else
+            p->document->root = &next->value;
+
+        home_status status = HOME_OK;
+        if (container && container->value.type == HOME_JSON_OBJECT)
+            status = parse_key(p, next);
+        if (status != HOME_OK)
+            return status;
+        next->value.begin = p->at;
+        bool is_container;
+        if ((status = parse_opening(p, next, &is_container)) != HOME_OK)
+            return status;
+        if (is_container) {
+            container = next;
+            if (!closing_is_next(p, container))
+                continue;
+        } else {
+            if ((status = parse_scalar(p, &next->value)) != HOME_OK)
+                return status;
+            next->value.end = p->at;
+        }
+        if ((status = parse_closings(p, &container)) != HOME_OK)
+            return status;
+    } while (container);
+
+    skip_space(p);
+    return p->at == p->length ? HOME_OK : fail_expected(p, "nothing behind the value");
+}
+
+/* -------------------------------------------------------------------------------------- document */
+
+home_status home_json_parse(const home_allocator *allocator, const char *source, size_t length,
+                            home_json **document, home_error *error) {
+    home_json *made = home_allocate(allocator, 1, sizeof *made);
+    if (!made)
+        return home_fail_memory(error);
+    made->allocator = *allocator;
+    made->text = home_allocate(allocator, length, 1);
+    if (!made->text) {
+        home_json_free(made);
+        return home_fail_memory(error);
+    }
+    parser p = {.document = made, .source = source, .length = length, .error = error};
+    const home_status status = parse_document(&p);
+    home_deallocate(allocator, (void *)p.members);
+    if (status == HOME_OK)
+        *document = made;
+    else
+        home_json_free(made);
+    return status;
+}
+
+void home_json_free(home_json *document) {
+    if (!document)
+        return;
+    const home_allocator allocator = document->allocator;
+    for (block *b = document->blocks, *next; b; b = next) {
+        next = b->next;
+        home_deallocate(&allocator, b);
+    }
+    home_deallocate(&allocator, document->text);
+    home_deallocate(&allocator, document);
+}
+
+const home_json_value *home_json_root(const home_json *document) {
+    return document->root;
+}
+
+const home_json_value *home_json_member(const home_json_value *object, const char *key) {
+    if (object->type != HOME_JSON_OBJECT)
+        return NULL;
+    const size_t length = strlen(key);
+    for (const home_json_value *member = object->first; member; member = member->next)
+        if (member->key_length == length && memcmp(member->key, key, length) == 0)
+            return member;
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------- writing */
+
+void home_text_add_bytes(home_text *text, const char *bytes, size_t length) {
+    size_t needed;
+    void *data = text->data;
+    if (text->failed)
+        return;
+    if (!home_add_size(text->length, length, &needed) || !home_add_size(needed, 1, &needed) ||
+        !home_grow(text->allocator, &data, &text->capacity, needed, 1)) {
+        text->failed = true;
+        return;
+    }
+    text->data = data;
+    if (length)
+        memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
+
+void home_text_add(home_text *text, const char *piece) {
+    home_text_add_bytes(text, piece, strlen(piece));
+}
+
+void home_text_add_string(home_text *text, const char *string) {
+    home_text_add(text, "\"");
+    const char *plain = string; /* begins the run of bytes that need no escape */
+    const char *c = string;
+    for (; *c; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (byte >= 0x20 && byte != '"' && byte != '\\')
+            continue;
+        char escape[8];
+        snprintf(escape, sizeof escape, byte < 0x20 ? "\\u%04x" : "\\%c", byte);
+        home_text_add_bytes(text, plain, (size_t)(c - plain));
+        home_text_add(text, escape);
+        plain = c + 1;
+    }
+    home_text_add_bytes(text, plain, (size_t)(c - plain));
+    home_text_add(text, "\"");
+}
+
+void home_text_add_integer(home_text *text, uint64_t value) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRIu64, value);
+    home_text_add(text, digits);
+}
+
+void home_text_add_number(home_text *text, double value) {
+    char digits[HOME_NUMBER_SIZE];
+    home_text_add_bytes(text, digits, home_number_write(value, digits));
+}

@@ -1,0 +1,72 @@
+/* JSON in and text out, locale-free. The reader is strict (RFC 8259), bounded in depth, iterative, takes
+ * n log n time whatever the input, and refuses repeated keys, invalid UTF-8, and numbers too large for a
+ * double.
+ */
+#ifndef HOME_JSON_H
+#define HOME_JSON_H
+
+#include "home/home.h"
+
+#include <stdbool.h>
+
+typedef enum home_json_type {
+    HOME_JSON_NULL,
+    HOME_JSON_BOOL,
+    HOME_JSON_NUMBER,
+    HOME_JSON_STRING,
+    HOME_JSON_ARRAY,
+    HOME_JSON_OBJECT
+} home_json_type;
+
+/* A value, and its place in the tree. Lives as long as its document. */
+typedef struct home_json_value {
+    home_json_type type;
+    bool boolean;
+    double number;   /* the nearest double */
+    bool is_integer; /* the number was written as digits only and fits `integer` */
+    uint64_t integer;
+    const char *text; /* of a string, unescaped UTF-8 with a final zero */
+    size_t length;    /* of `text` in bytes; it may contain zero bytes */
+    const char *key;  /* of a member of an object, unescaped with a final zero; NULL otherwise */
+    size_t key_length;
+    size_t begin; /* the value stands at source[begin .. end), quotes included */
+    size_t end;
+    size_t count;                  /* children of an array or object */
+    struct home_json_value *first; /* the first child */
+    struct home_json_value *next;  /* the next sibling */
+    struct home_json_value *parent;
+} home_json_value;
+
+typedef struct home_json home_json;
+
+#define HOME_JSON_DEPTH 16 /* no configuration or checkpoint header nests deeper */
+
+/* Parses `length` bytes, which the document does not need any more afterwards. `allocator` has both functions
+ * and is copied. HOME_E_JSON with line, column (in characters) and what was expected; HOME_E_MEMORY. */
+home_status home_json_parse(const home_allocator *allocator, const char *source, size_t length,
+                            home_json **document, home_error *error);
+void home_json_free(home_json *document); /* NULL is allowed */
+const home_json_value *home_json_root(const home_json *document);
+
+/* The member of an object, NULL where it has none or the value is no object. */
+const home_json_value *home_json_member(const home_json_value *object, const char *key);
+
+/* A growing text: set all to zero, then `allocator`. After a failed allocation it stays as it is and `failed`
+ * is set: check once at the end. */
+typedef struct home_text {
+    const home_allocator *allocator;
+    char *data; /* zero-terminated once anything was added; home_deallocate() it */
+    size_t length;
+    size_t capacity;
+    bool failed;
+} home_text;
+
+void home_text_add(home_text *text, const char *piece);
+void home_text_add_bytes(home_text *text, const char *bytes, size_t length);
+void home_text_add_string(home_text *text, const char *string); /* quoted and escaped for JSON */
+void home_text_add_integer(home_text *text, uint64_t value);
+
+/* The shortest digits that read back as the same double; null where it is not finite. */
+void home_text_add_number(home_text *text, double value);
+
+#endif
