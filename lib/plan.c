@@ -1,0 +1,700 @@
+/* From the topology to steps. The order of the tensors is chosen so that the weights of experts that share an
+ * input lie below each other, and their products run as one. */
+#include "plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct builder {
+    const home_settings *settings;
+    const home_config *config;
+    home_plan_options options;
+    home_arena *arena;
+    home_plan *plan;
+    home_tensors *tensors;
+    home_view *outputs; /* of the nodes of the layer below */
+    size_t layer;
+} builder;
+
+/* Part of a layer under construction: what each unit offers to experts and gates. */
+typedef struct layer_views {
+    home_view *raw;     /* [units] the unit's input */
+    home_view *gated;   /* [units] after its feature gate */
+    home_view *experts; /* [units] outputs of its experts, side by side */
+} layer_views;
+
+/* ------------------------------------------------------------------------------- buffers and steps */
+
+static void *grow_in_arena(home_arena *arena, void *items, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
+        return items;
+    const size_t larger = *capacity ? 2 * *capacity : 64;
+    void *copy = home_arena_take(arena, larger, size);
+    if (!copy)
+        return NULL;
+    if (count)
+        memcpy(copy, items, count * size);
+    *capacity = larger;
+    return copy;
+}
+
+static home_view new_buffer(builder *b, size_t width) {
+    home_plan *plan = b->plan;
+    home_buffer *buffers =
+        grow_in_arena(b->arena, plan->buffers, plan->buffer_count, &plan->buffer_capacity, sizeof *buffers);
+    if (!buffers || width > SIZE_MAX / 1024 - plan->row_width) {
+        b->arena->failed = true;
+        return (home_view){0, 0, width};
+    }
+    plan->buffers = buffers;
+    plan->buffers[plan->buffer_count] = (home_buffer){width, plan->row_width, false};
+    plan->row_width += width;
+    return (home_view){plan->buffer_count++, 0, width};
+}
+
+static home_view columns_of(home_view view, size_t first, size_t width) {
+    return (home_view){view.buffer, view.column + first, width};
+}
+
+/* Adds a step; its `in` views are copied. A step that cannot be had is an empty one: the arena has failed
+ * then. */
+static home_step *new_step(builder *b, home_step_kind kind, const home_view *in, size_t in_count,
+                           home_view out) {
+    home_plan *plan = b->plan;
+    home_step *steps =
+        grow_in_arena(b->arena, plan->steps, plan->step_count, &plan->step_capacity, sizeof *steps);
+    home_source *sources = home_arena_take(b->arena, in_count, sizeof *sources);
+    if (!steps || !sources)
+        return NULL;
+    for (size_t i = 0; i < in_count; i++)
+        sources[i].view = in[i];
+    plan->steps = steps;
+    home_step *step = &steps[plan->step_count++];
+    *step = (home_step){.kind = kind, .in = sources, .in_count = in_count, .out = out};
+    return step;
+}
+
+/* Joins segments that continue each other, so that the products over them are as wide as they can be. */
+static size_t join_segments(home_segment *segments, size_t count, size_t in) {
+    size_t last = 0;
+    for (size_t i = 1; i < count; i++) {
+        home_segment *a = &segments[last];
+        const home_segment *b = &segments[i];
+        const bool weights_follow = a->ld == in && b->ld == in && b->weight == a->weight + a->rows * in;
+        const bool biases_follow = a->bias == HOME_NONE
+                                       ? b->bias == HOME_NONE
+                                       : b->bias != HOME_NONE && b->bias == a->bias + a->rows;
+        if (weights_follow && biases_follow)
+            a->rows += b->rows;
+        else
+            segments[++last] = *b;
+    }
+    return last + 1;
+}
+
+/* out = act(in Wᵀ + b). Room for the panels: each has a row of biases and `in` rows of weights. */
+static void add_linear(builder *b, home_view in, home_view out, const home_segment *segments, size_t count,
+                       home_activation activation) {
+    home_step *step = new_step(b, HOME_STEP_LINEAR, &in, 1, out);
+    home_segment *copy = home_arena_take(b->arena, count, sizeof *copy);
+    if (!step || !copy)
+        return;
+    memcpy(copy, segments, count * sizeof *copy);
+    step->segments = copy;
+    step->segment_count = join_segments(copy, count, in.width);
+    step->activation = activation;
+    step->packed = b->plan->packed_size;
+    const size_t panels = (out.width + b->options.panel - 1) / b->options.panel;
+    size_t size;
+    if (!home_multiply_size(panels * b->options.panel, in.width + 1, &size) ||
+        size > SIZE_MAX / 64 - step->packed)
+        b->arena->failed = true;
+    else
+        b->plan->packed_size += size;
+    b->plan->macs += (uint64_t)in.width * out.width;
+}
+
+/* The view that a linear layer should write so that `finish_activation` can complete it. Swish's derivative
+ * needs the value before it, so in training that is kept in a buffer of its own; others activate in the
+ * product. */
+static bool activates_apart(const builder *b, home_activation activation) {
+    return activation == HOME_ACT_SWISH && !b->options.folded;
+}
+
+static home_view finish_activation(builder *b, home_view before, home_activation activation) {
+    if (!activates_apart(b, activation))
+        return before;
+    const home_view out = new_buffer(b, before.width);
+    home_step *step = new_step(b, HOME_STEP_ACTIVATE, &before, 1, out);
+    if (step)
+        step->activation = activation;
+    return out;
+}
+
+static home_activation in_product(const builder *b, home_activation activation) {
+    return activates_apart(b, activation) ? HOME_ACT_NONE : activation;
+}
+
+static home_activation activation_of(int32_t configured) {
+    return configured == HOME_ACTIVATION_SWISH ? HOME_ACT_SWISH : HOME_ACT_RELU;
+}
+
+/* --------------------------------------------------------------------------------------- tensors */
+
+static home_tensor_info weight_info(size_t rows, size_t columns) {
+    return (home_tensor_info){.kind = HOME_TENSOR_PARAMETER,
+                              .rank = 2,
+                              .rows = rows,
+                              .columns = columns,
+                              .start = HOME_START_UNIFORM,
+                              .scale = 1 / sqrt((double)columns)};
+}
+
+static home_tensor_info bias_info(size_t rows, size_t in) {
+    return (home_tensor_info){.kind = HOME_TENSOR_PARAMETER,
+                              .rank = 1,
+                              .rows = rows,
+                              .columns = 1,
+                              .start = HOME_START_UNIFORM,
+                              .scale = 1 / sqrt((double)in)};
+}
+
+static home_tensor_info constant_info(int32_t kind, size_t rows, double value) {
+    return (home_tensor_info){
+        .kind = kind, .rank = 1, .rows = rows, .columns = 1, .start = HOME_START_CONSTANT, .scale = value};
+}
+
+/* ---------------------------------------------------------------------------- multi-layer perceptrons */
+
+/* An MLP that one vector feeds: hidden layers, then a last layer of width `out`. */
+typedef struct mlp {
+    const char *prefix; /* of its tensors: "towers", "layers.0.nodes" */
+    const char *name;   /* of the task or node */
+    const char *suffix; /* "", ".gate", ".self_gate" */
+    const size_t *hidden;
+    size_t hidden_count;
+    int32_t hidden_activation; /* as configured */
+    size_t out;
+} mlp;
+
+static size_t mlp_width(const mlp *m, size_t layer) {
+    return layer < m->hidden_count ? m->hidden[layer] : m->out;
+}
+
+static home_activation mlp_activation(const mlp *m, size_t layer) {
+    return layer < m->hidden_count ? activation_of(m->hidden_activation) : HOME_ACT_NONE;
+}
+
+/* The tensors of one linear layer of an MLP. */
+static home_segment mlp_tensors(builder *b, const mlp *m, size_t layer, size_t in) {
+    const size_t rows = mlp_width(m, layer);
+    home_segment segment = {.ld = in, .rows = rows};
+    segment.weight = home_tensors_add(b->tensors, b->arena, weight_info(rows, in),
+                                      "%s.%s%s.linear.%zu.weight", m->prefix, m->name, m->suffix, layer);
+    segment.bias = home_tensors_add(b->tensors, b->arena, bias_info(rows, in), "%s.%s%s.linear.%zu.bias",
+                                    m->prefix, m->name, m->suffix, layer);
+    return segment;
+}
+
+/* The layers from `first` on, reading x; the last one writes `out`. */
+static void add_mlp(builder *b, const mlp *m, size_t first, home_view x, home_view out) {
+    for (size_t i = first; i <= m->hidden_count; i++) {
+        const home_segment segment = mlp_tensors(b, m, i, x.width);
+        const home_activation activation = mlp_activation(m, i);
+        const home_view y = i < m->hidden_count ? new_buffer(b, segment.rows) : out;
+        add_linear(b, x, y, &segment, 1, in_product(b, activation));
+        x = finish_activation(b, y, activation);
+    }
+}
+
+/* ------------------------------------------------------------------------------------ feature gates */
+
+/* The low-rank products of one unit's feature gate start in the wide product over its input. */
+static void feature_gate_tensors(builder *b, const home_layer *layer, size_t u, size_t in,
+                                 home_segment segments[2]) {
+    const size_t branches = layer->config->feature_branches;
+    const size_t rank = layer->config->feature_rank;
+    const char *name = layer->units[u].name;
+    segments[0] = (home_segment){.ld = in, .rows = branches * rank, .bias = HOME_NONE};
+    for (size_t j = 0; j < branches; j++) {
+        const size_t offset =
+            home_tensors_add(b->tensors, b->arena, weight_info(rank, in),
+                             "layers.%zu.units.%s.feature_gate.lora.%zu.down.weight", b->layer, name, j);
+        if (j == 0)
+            segments[0].weight = offset;
+    }
+    if (branches == 1)
+        return;
+    segments[1] = (home_segment){.ld = in, .rows = branches};
+    segments[1].weight = home_tensors_add(b->tensors, b->arena, weight_info(branches, in),
+                                          "layers.%zu.units.%s.feature_gate.mix.weight", b->layer, name);
+    segments[1].bias = home_tensors_add(b->tensors, b->arena, bias_info(branches, in),
+                                        "layers.%zu.units.%s.feature_gate.mix.bias", b->layer, name);
+}
+
+/* Branch j of unit u: up = A_j (B_j x), with the sigmoid where it comes before the mixture. */
+static home_view add_branch(builder *b, const home_layer *layer, size_t u, size_t j, home_view down,
+                            size_t in) {
+    const bool mix_first = b->config->feature_order == HOME_FEATURE_MIX_FIRST;
+    home_tensor_info info = weight_info(in, down.width);
+    if (b->config->feature_init == HOME_INIT_ZERO)
+        info = (home_tensor_info){.kind = HOME_TENSOR_PARAMETER,
+                                  .rank = 2,
+                                  .rows = in,
+                                  .columns = down.width,
+                                  .start = HOME_START_CONSTANT,
+                                  .scale = 0};
+    home_segment segment = {.ld = down.width, .rows = in, .bias = HOME_NONE};
+    segment.weight =
+        home_tensors_add(b->tensors, b->arena, info, "layers.%zu.units.%s.feature_gate.lora.%zu.up.weight",
+                         b->layer, layer->units[u].name, j);
+    const home_view up = new_buffer(b, in);
+    add_linear(b, down, up, &segment, 1, mix_first ? HOME_ACT_NONE : HOME_ACT_SIGMOID);
+    return up;
+}
+
+/* x_u -> x_u * F_u(x_u), from the unit's columns of the wide product: the branches' B_j x, then the mixture's
+ * logits. */
+static home_view add_feature_gate(builder *b, const home_layer *layer, size_t u, home_view x,
+                                  home_view wide) {
+    const size_t branches = layer->config->feature_branches;
+    const size_t rank = layer->config->feature_rank;
+    home_view *in = home_arena_take(b->arena, branches + 2, sizeof *in);
+    if (!in)
+        return x;
+    in[0] = x;
+    for (size_t j = 0; j < branches; j++)
+        in[1 + j] = add_branch(b, layer, u, j, columns_of(wide, j * rank, rank), x.width);
+    size_t count = 1 + branches;
+    if (branches > 1) {
+        const home_view logits = columns_of(wide, branches * rank, branches);
+        in[count] = new_buffer(b, branches);
+        new_step(b, HOME_STEP_SOFTMAX, &logits, 1, in[count]);
+        count++;
+    }
+    const home_view out = new_buffer(b, x.width);
+    home_step *step = new_step(b, HOME_STEP_FEATURE_GATE, in, count, out);
+    if (step)
+        step->mix_first = b->config->feature_order == HOME_FEATURE_MIX_FIRST;
+    return out;
+}
+
+static bool same_view(home_view a, home_view b) {
+    return a.buffer == b.buffer && a.column == b.column && a.width == b.width;
+}
+
+/* Feature gates of a layer. Units that read the same vector share one wide product for their B_j and
+ * mixtures. */
+static void add_feature_gates(builder *b, const home_layer *layer, layer_views *views) {
+    const size_t branches = layer->config->feature_branches;
+    const size_t per_unit = branches * layer->config->feature_rank + (branches > 1 ? branches : 0);
+    const size_t per_unit_segments = branches > 1 ? 2 : 1;
+    home_segment *segments = home_arena_take(b->arena, 2 * layer->unit_count, sizeof *segments);
+    size_t *sharers = home_arena_take(b->arena, layer->unit_count, sizeof *sharers);
+    bool *done = home_arena_take(b->arena, layer->unit_count, sizeof *done);
+    for (size_t first = 0; first < layer->unit_count && !b->arena->failed; first++) {
+        if (done[first])
+            continue;
+        const home_view x = views->raw[first];
+        size_t count = 0;
+        for (size_t u = first; u < layer->unit_count; u++)
+            if (same_view(views->raw[u], x)) {
+                feature_gate_tensors(b, layer, u, x.width, &segments[count * per_unit_segments]);
+                sharers[count++] = u;
+                done[u] = true;
+            }
+        const home_view wide = new_buffer(b, count * per_unit);
+        add_linear(b, x, wide, segments, count * per_unit_segments, HOME_ACT_NONE);
+        for (size_t i = 0; i < count; i++)
+            views->gated[sharers[i]] =
+                add_feature_gate(b, layer, sharers[i], x, columns_of(wide, i * per_unit, per_unit));
+    }
+}
+
+/* ----------------------------------------------------------------------------------------- experts */
+
+/* Tensors of linear layer i of all experts of a unit: weights below each other, then biases. */
+static void expert_tensors(builder *b, const home_unit *unit, size_t i, size_t in, size_t out, bool bias,
+                           home_segment *segments) {
+    for (size_t k = 0; k < unit->experts; k++)
+        segments[k] =
+            (home_segment){.weight = home_tensors_add(b->tensors, b->arena, weight_info(out, in),
+                                                      "layers.%zu.units.%s.experts.%zu.linear.%zu.weight",
+                                                      b->layer, unit->name, k, i),
+                           .ld = in,
+                           .rows = out,
+                           .bias = HOME_NONE};
+    for (size_t k = 0; k < unit->experts && bias; k++)
+        segments[k].bias =
+            home_tensors_add(b->tensors, b->arena, bias_info(out, in),
+                             "layers.%zu.units.%s.experts.%zu.linear.%zu.bias", b->layer, unit->name, k, i);
+}
+
+/* One [D] vector per expert, side by side; returns the offset of the first. */
+static size_t norm_tensors(builder *b, const home_unit *unit, int32_t kind, size_t width, double start,
+                           const char *name) {
+    size_t first = 0;
+    for (size_t k = 0; k < unit->experts; k++) {
+        const size_t offset =
+            home_tensors_add(b->tensors, b->arena, constant_info(kind, width, start),
+                             "layers.%zu.units.%s.experts.%zu.norm.%s", b->layer, unit->name, k, name);
+        if (k == 0)
+            first = offset;
+    }
+    return first;
+}
+
+static home_view add_norm(builder *b, const home_unit *unit, size_t width, home_view x,
+                          home_activation activation) {
+    const home_view out = new_buffer(b, x.width);
+    const size_t gamma = norm_tensors(b, unit, HOME_TENSOR_PARAMETER, width, 1, "weight");
+    const size_t beta = norm_tensors(b, unit, HOME_TENSOR_PARAMETER, width, 0, "bias");
+    const size_t mean = norm_tensors(b, unit, HOME_TENSOR_STATISTIC, width, 0, "running_mean");
+    const size_t variance = norm_tensors(b, unit, HOME_TENSOR_STATISTIC, width, 1, "running_var");
+    home_step *step = new_step(b, HOME_STEP_NORM, &x, 1, out);
+    if (step) {
+        step->gamma = gamma;
+        step->beta = beta;
+        step->mean = mean;
+        step->variance = variance;
+        step->batch = b->plan->batch_width;
+        step->activation = activation;
+        b->plan->batch_width += x.width;
+    }
+    return out;
+}
+
+/* The experts of a unit, h_k = Act(Norm(MLP(x))), outputs side by side: [rows, experts * D]. Their first
+ * layers are one product; further layers are one product each. */
+static home_view add_experts(builder *b, const home_layer *layer, const home_unit *unit, home_view x) {
+    const home_layer_config *config = layer->config;
+    const bool norm = b->config->expert_norm == HOME_NORM_BATCH;
+    const home_activation last_activation = activation_of(b->config->expert_activation);
+    home_segment *segments = home_arena_take(b->arena, unit->experts, sizeof *segments);
+    size_t in = x.width;
+    for (size_t i = 0; i <= config->hidden_count && !b->arena->failed; i++) {
+        const bool last = i == config->hidden_count;
+        const size_t out = last ? config->width : config->hidden[i];
+        const bool normed = last && norm && !b->options.folded;
+        const bool bias = !(last && norm) || b->options.folded || b->config->bias_before_norm == HOME_ON;
+        home_activation activation =
+            last ? last_activation : activation_of(b->config->expert_hidden_activation);
+        if (normed)
+            activation = HOME_ACT_NONE;
+        expert_tensors(b, unit, i, in, out, bias, segments);
+        const home_view y = new_buffer(b, unit->experts * out);
+        if (i == 0)
+            add_linear(b, x, y, segments, unit->experts, in_product(b, activation));
+        for (size_t k = 0; k < unit->experts && i > 0; k++)
+            add_linear(b, columns_of(x, k * in, in), columns_of(y, k * out, out), &segments[k], 1,
+                       in_product(b, activation));
+        x = normed ? add_norm(b, unit, out, y, last_activation) : finish_activation(b, y, activation);
+        in = out;
+    }
+    return x;
+}
+
+/* ------------------------------------------------------------------------------------------- gates */
+
+/* The first layer of a gate's MLP may read several vectors. Its part over each of them rides along in one
+ * product with all other gates' parts over the same vector; the step behind adds the parts up. */
+typedef struct gate {
+    mlp mlp;
+    const home_gate_input *inputs;
+    size_t input_count;
+    home_view *parts; /* [input_count] the first layer's output, part by part */
+    bool sigmoid;     /* a self gate over one expert */
+} gate;
+
+static home_view gate_input_view(const layer_views *views, home_gate_input input) {
+    return input.gated ? views->gated[input.unit] : views->raw[input.unit];
+}
+
+/* Tensors of each gate's first layer; its columns are split among the inputs by `ride_along`. */
+static void gate_tensors(builder *b, gate *g, const layer_views *views, home_segment *first) {
+    size_t in = 0;
+    for (size_t i = 0; i < g->input_count; i++)
+        in += gate_input_view(views, g->inputs[i]).width;
+    *first = mlp_tensors(b, &g->mlp, 0, in);
+}
+
+/* Emits one product for every vector that gates read. */
+static void ride_along(builder *b, gate *gates, size_t count, const layer_views *views) {
+    size_t part_count = 0;
+    for (size_t g = 0; g < count; g++)
+        part_count += gates[g].input_count;
+    struct part {
+        home_view x;
+        home_segment segment;
+        home_view *out;
+        home_activation activation;
+        bool done;
+    } *parts = home_arena_take(b->arena, part_count, sizeof *parts);
+    home_segment *segments = home_arena_take(b->arena, part_count, sizeof *segments);
+    if (b->arena->failed)
+        return;
+    size_t p = 0;
+    for (size_t g = 0; g < count; g++) {
+        home_segment first;
+        gate_tensors(b, &gates[g], views, &first);
+        for (size_t i = 0; i < gates[g].input_count; i++, p++) {
+            parts[p] = (struct part){
+                .x = gate_input_view(views, gates[g].inputs[i]), .segment = first, .out = &gates[g].parts[i]};
+            first.weight += parts[p].x.width;
+            first.bias = HOME_NONE; /* the bias belongs to the first part */
+        }
+    }
+    for (size_t first = 0; first < part_count; first++) {
+        if (parts[first].done)
+            continue;
+        size_t width = 0;
+        size_t segment_count = 0;
+        for (p = first; p < part_count; p++)
+            if (same_view(parts[p].x, parts[first].x)) {
+                segments[segment_count++] = parts[p].segment;
+                width += parts[p].segment.rows;
+            }
+        const home_view wide = new_buffer(b, width);
+        add_linear(b, parts[first].x, wide, segments, segment_count, HOME_ACT_NONE);
+        size_t column = 0;
+        for (p = first; p < part_count; p++)
+            if (same_view(parts[p].x, parts[first].x)) {
+                *parts[p].out = columns_of(wide, column, parts[p].segment.rows);
+                column += parts[p].segment.rows;
+                parts[p].done = true;
+            }
+    }
+}
+
+/* The rest of a gate behind its first layer; returns the weights [rows, experts]. */
+static home_view finish_gate(builder *b, const gate *g) {
+    home_view *parts = g->parts;
+    size_t part_count = g->input_count;
+    home_view logits;
+    if (g->mlp.hidden_count > 0) {
+        home_view x = new_buffer(b, g->mlp.hidden[0]);
+        home_step *step = new_step(b, HOME_STEP_ACTIVATE, parts, part_count, x);
+        if (step)
+            step->activation = mlp_activation(&g->mlp, 0);
+        logits = new_buffer(b, g->mlp.out);
+        add_mlp(b, &g->mlp, 1, x, logits);
+        parts = &logits;
+        part_count = 1;
+    }
+    const home_view weights = new_buffer(b, g->mlp.out);
+    home_step *step = new_step(b, HOME_STEP_SOFTMAX, parts, part_count, weights);
+    if (step)
+        step->sigmoid = g->sigmoid;
+    return weights;
+}
+
+/* ------------------------------------------------------------------------------------------- nodes */
+
+static size_t visible_experts(const home_layer *layer, const home_node *node) {
+    size_t count = 0;
+    for (size_t i = 0; i < node->sees_count; i++)
+        count += layer->units[node->sees[i]].experts;
+    return count;
+}
+
+/* Appends a unit's experts and their weights to the inputs of a mix. */
+static size_t add_terms(home_view *in, size_t count, const home_layer *layer, size_t unit,
+                        const layer_views *views, home_view weights) {
+    const size_t width = layer->config->width;
+    for (size_t k = 0; k < layer->units[unit].experts; k++) {
+        in[count++] = columns_of(views->experts[unit], k * width, width);
+        in[count++] = columns_of(weights, k, 1);
+    }
+    return count;
+}
+
+/* z = sum over visible experts w h + sum over own experts s h. A node that sees one expert and has neither
+ * gate nor self gate is that expert's output. */
+static home_view add_mix(builder *b, const home_layer *layer, const home_node *node, const layer_views *views,
+                         home_view weights, home_view self_weights) {
+    if (node->input_count == 0 && node->own == HOME_NONE)
+        return views->experts[node->sees[0]];
+    const size_t own = node->own == HOME_NONE ? 0 : layer->units[node->own].experts;
+    home_view *in = home_arena_take(b->arena, 2 * (visible_experts(layer, node) + own), sizeof *in);
+    if (!in)
+        return weights;
+    size_t count = 0;
+    size_t expert = 0;
+    for (size_t i = 0; i < node->sees_count; i++) {
+        const size_t unit = node->sees[i];
+        const size_t experts = layer->units[unit].experts;
+        count = add_terms(in, count, layer, unit, views, columns_of(weights, expert, experts));
+        expert += experts;
+    }
+    if (own)
+        count = add_terms(in, count, layer, node->own, views, self_weights);
+    const home_view z = new_buffer(b, layer->config->width);
+    new_step(b, HOME_STEP_MIX, in, count, z);
+    return z;
+}
+
+static gate gate_of(builder *b, const home_layer *layer, const home_node *node, const char *prefix) {
+    const home_config *c = b->config;
+    return (gate){.mlp = {prefix, node->name, ".gate", c->gate_hidden, c->gate_hidden_count,
+                          c->gate_activation, visible_experts(layer, node)},
+                  .inputs = node->inputs,
+                  .input_count = node->input_count,
+                  .parts = home_arena_take(b->arena, node->input_count, sizeof(home_view))};
+}
+
+static gate self_gate_of(builder *b, const home_layer *layer, const home_node *node, const char *prefix) {
+    const home_config *c = b->config;
+    home_gate_input *input = home_arena_take(b->arena, 1, sizeof *input);
+    if (input)
+        *input = (home_gate_input){node->own, node->self_gated};
+    const size_t experts = layer->units[node->own].experts;
+    return (gate){.mlp = {prefix, node->name, ".self_gate", c->self_gate_hidden, c->self_gate_hidden_count,
+                          c->self_gate_activation, experts},
+                  .inputs = input,
+                  .input_count = 1,
+                  .parts = home_arena_take(b->arena, 1, sizeof(home_view)),
+                  .sigmoid = experts == 1};
+}
+
+/* ------------------------------------------------------------------------------------------ layers */
+
+static void add_nodes(builder *b, const home_layer *layer, const layer_views *views) {
+    char text[32];
+    const int length = snprintf(text, sizeof text, "layers.%zu.nodes", b->layer);
+    const char *prefix = home_arena_text(b->arena, text, (size_t)length);
+    gate *gates = home_arena_take(b->arena, 2 * layer->node_count, sizeof *gates);
+    home_view *outputs = home_arena_take(b->arena, layer->node_count, sizeof *outputs);
+    if (b->arena->failed)
+        return;
+    size_t count = 0;
+    for (size_t o = 0; o < layer->node_count; o++) {
+        if (layer->nodes[o].input_count > 0)
+            gates[count++] = gate_of(b, layer, &layer->nodes[o], prefix);
+        if (layer->nodes[o].own != HOME_NONE)
+            gates[count++] = self_gate_of(b, layer, &layer->nodes[o], prefix);
+    }
+    if (!b->arena->failed)
+        ride_along(b, gates, count, views);
+    const gate *next = gates;
+    for (size_t o = 0; o < layer->node_count && !b->arena->failed; o++) {
+        const home_node *node = &layer->nodes[o];
+        home_view weights = {0};
+        home_view self_weights = {0};
+        if (node->input_count > 0)
+            weights = finish_gate(b, next++);
+        if (node->own != HOME_NONE)
+            self_weights = finish_gate(b, next++);
+        outputs[o] = add_mix(b, layer, node, views, weights, self_weights);
+    }
+    b->outputs = outputs;
+}
+
+static void add_layer(builder *b, const home_layer *layer) {
+    layer_views views = {
+        .raw = home_arena_take(b->arena, layer->unit_count, sizeof(home_view)),
+        .gated = home_arena_take(b->arena, layer->unit_count, sizeof(home_view)),
+        .experts = home_arena_take(b->arena, layer->unit_count, sizeof(home_view)),
+    };
+    if (b->arena->failed)
+        return;
+    for (size_t u = 0; u < layer->unit_count; u++) {
+        const size_t source = layer->units[u].source;
+        views.raw[u] = views.gated[u] = source == HOME_NONE ? b->plan->input : b->outputs[source];
+    }
+    if (layer->config->feature_gates == HOME_ON)
+        add_feature_gates(b, layer, &views);
+    for (size_t u = 0; u < layer->unit_count && !b->arena->failed; u++)
+        views.experts[u] = add_experts(b, layer, &layer->units[u], views.gated[u]);
+    if (!b->arena->failed)
+        add_nodes(b, layer, &views);
+}
+
+/* Towers: task t's logit is column t. The last bias starts at logit(base rate). */
+static void add_towers(builder *b, const home_topology *topology) {
+    const home_config *c = b->config;
+    b->plan->logits = new_buffer(b, c->task_count);
+    for (size_t t = 0; t < c->task_count && !b->arena->failed; t++) {
+        const mlp tower = {
+            "towers", c->tasks[t].name, "", c->tower_hidden, c->tower_hidden_count, c->tower_activation, 1};
+        add_mlp(b, &tower, 0, b->outputs[topology->task_node[t]], columns_of(b->plan->logits, t, 1));
+        if (b->arena->failed)
+            return;
+        home_tensor_info *bias = &b->tensors->items[b->tensors->count - 1];
+        const double rate = c->tasks[t].base_rate;
+        bias->start = HOME_START_CONSTANT;
+        bias->scale = log(rate / (1 - rate));
+    }
+}
+
+static void add_tables(builder *b) {
+    for (size_t i = 0; i < b->config->table_count; i++) {
+        const home_table_config *table = &b->config->tables[i];
+        const home_tensor_info info = {.kind = HOME_TENSOR_TABLE,
+                                       .rank = 2,
+                                       .rows = (size_t)table->rows,
+                                       .columns = table->dim,
+                                       .offset = i,
+                                       .start = HOME_START_NORMAL,
+                                       .scale = table->init_std};
+        home_tensors_add(b->tensors, b->arena, info, "embeddings.%s.weight", table->name);
+    }
+}
+
+/* ---------------------------------------------------------------------------------- gradient writers */
+
+static bool any_written(const bool *written, const home_plan *plan, home_view view, bool wanted) {
+    const bool *columns = written + plan->buffers[view.buffer].start + view.column;
+    for (size_t i = 0; i < view.width; i++)
+        if (columns[i] == wanted)
+            return true;
+    return false;
+}
+
+static void mark_written(bool *written, const home_plan *plan, home_view view) {
+    memset(written + plan->buffers[view.buffer].start + view.column, true, view.width);
+}
+
+/* Walks the steps backward and notes for each input whether its gradient is there already (add to it) or not
+ * (write it). A buffer whose gradient would be read or added to in part before it is written is zeroed first.
+ */
+static void plan_gradients(builder *b) {
+    home_plan *plan = b->plan;
+    bool *written = home_arena_take(b->arena, plan->row_width, sizeof *written);
+    if (!written)
+        return;
+    mark_written(written, plan, plan->logits); /* by the loss */
+    for (size_t s = plan->step_count; s-- > 0;) {
+        home_step *step = &plan->steps[s];
+        if (any_written(written, plan, step->out, false))
+            plan->buffers[step->out.buffer].zero_gradient = true;
+        for (size_t i = 0; i < step->in_count; i++) {
+            home_source *in = &step->in[i];
+            in->accumulate = any_written(written, plan, in->view, true);
+            if (in->accumulate && any_written(written, plan, in->view, false))
+                plan->buffers[in->view.buffer].zero_gradient = true;
+            mark_written(written, plan, in->view);
+        }
+    }
+    if (any_written(written, plan, plan->input, false))
+        plan->buffers[plan->input.buffer].zero_gradient = true;
+}
+
+home_status home_plan_build(const home_settings *settings, const home_topology *topology,
+                            home_plan_options options, home_arena *arena, home_plan *plan,
+                            home_tensors *tensors, home_error *error) {
+    builder b = {settings, &settings->config, options, arena, plan, tensors, NULL, 0};
+    plan->input = new_buffer(&b, settings->input_width);
+    for (b.layer = 0; b.layer < topology->layer_count && !arena->failed; b.layer++)
+        add_layer(&b, &topology->layers[b.layer]);
+    if (!arena->failed)
+        add_towers(&b, topology);
+    add_tables(&b);
+    if (!arena->failed && !options.folded)
+        plan_gradients(&b);
+    if (arena->failed || !home_tensors_index(tensors, arena))
+        return home_fail(error, HOME_E_MEMORY,
+                         "out of memory for the plan of %zu steps and %zu parameters so far",
+                         plan->step_count, tensors->parameter_count);
+    return HOME_OK;
+}

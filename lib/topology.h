@@ -1,0 +1,52 @@
+/* Who sees whom: layers of units and nodes, as docs/model.md defines them. A preset is nothing but a function
+ * that writes one of these; all that follows reads it and knows no model's name. */
+#ifndef HOME_TOPOLOGY_H
+#define HOME_TOPOLOGY_H
+
+#include "config.h"
+
+#define HOME_NONE SIZE_MAX
+
+/* A set of experts that share one input vector. */
+typedef struct home_unit {
+    const char *name;
+    size_t source; /* the node of the layer below whose output it reads; HOME_NONE in the first layer: v */
+    size_t experts;
+} home_unit;
+
+/* A vector that a gate reads: a unit's input before or after its feature gate. */
+typedef struct home_gate_input {
+    size_t unit;
+    bool gated;
+} home_gate_input;
+
+/* One output vector: z = sum over visible experts w h, + sum over own experts s h. */
+typedef struct home_node {
+    const char *name;
+    const size_t *sees; /* [sees_count] units of the layer, in the order of the gate's outputs */
+    size_t sees_count;
+    const home_gate_input
+        *inputs; /* [input_count] concatenated; none: no gate, the one visible expert has weight 1 */
+    size_t input_count;
+    size_t own;      /* the unit of the self gate; HOME_NONE: no self term */
+    bool self_gated; /* the self gate reads its unit's input after the feature gate */
+} home_node;
+
+typedef struct home_layer {
+    const home_layer_config *config;
+    home_unit *units;
+    size_t unit_count;
+    home_node *nodes;
+    size_t node_count;
+} home_layer;
+
+typedef struct home_topology {
+    home_layer *layers;
+    size_t layer_count;
+    size_t *task_node; /* [tasks] the node of the last layer that the task's tower reads */
+} home_topology;
+
+/* False when the arena runs out of memory. */
+bool home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology);
+
+#endif
