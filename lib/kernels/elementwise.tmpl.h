@@ -1,0 +1,192 @@
+/* Functions of single values and short vectors, from a vector header's types. */
+
+/* exp(x) for x clamped to [-87, 88]. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of
+ * degree 7, whose remainder is below 2^-26 of e^r; ln 2 is split so that n * (its first part) is exact. A NaN
+ * stays. */
+static inline vec vec_exp(vec x) {
+    const vec shift = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    x = vec_min(vec_set(88.0f), vec_max(vec_set(-87.0f), x));
+    const vec shifted = vec_fma(x, vec_set(1.44269504f), shift);
+    const vec n = shifted - shift;
+    vec r = vec_fma(n, vec_set(-0.693359375f), x);
+    r = vec_fma(n, vec_set(2.12194440e-4f), r);
+    vec e = vec_set(1.0f / 5040);
+    e = vec_fma(e, r, vec_set(1.0f / 720));
+    e = vec_fma(e, r, vec_set(1.0f / 120));
+    e = vec_fma(e, r, vec_set(1.0f / 24));
+    e = vec_fma(e, r, vec_set(1.0f / 6));
+    e = vec_fma(e, r, vec_set(0.5f));
+    e = vec_fma(e, r * r, r);
+    return (e + vec_set(1.0f)) * vec_power_of_two(shifted);
+}
+
+static inline vec vec_sigmoid(vec x) {
+    return vec_set(1.0f) / (vec_set(1.0f) + vec_exp(vec_set(0.0f) - x));
+}
+
+static ALWAYS_INLINE vec vec_activate(home_activation act, vec swish_beta, vec x) {
+    switch (act) {
+    case HOME_ACT_RELU:
+        return vec_max(vec_set(0.0f), x);
+    case HOME_ACT_SIGMOID:
+        return vec_sigmoid(x);
+    case HOME_ACT_SWISH:
+        return x * vec_sigmoid(swish_beta * x);
+    default:
+        return x;
+    }
+}
+
+/* The derivative, from the activation's input (swish) or output (the others). */
+static ALWAYS_INLINE vec vec_slope(home_activation act, vec swish_beta, vec at) {
+    const vec one = vec_set(1.0f);
+    switch (act) {
+    case HOME_ACT_RELU:
+        return vec_step(at);
+    case HOME_ACT_SIGMOID:
+        return at * (one - at);
+    case HOME_ACT_SWISH: {
+        const vec s = vec_sigmoid(swish_beta * at);
+        return s + swish_beta * at * s * (one - s);
+    }
+    default:
+        return one;
+    }
+}
+
+/* Runs a body for each vector of n values; `left` tells how many values it has. */
+#define FOR_EACH_VECTOR(n)                                                                                   \
+    for (size_t i = 0, left; i < (n) && (left = (n)-i < VEC_WIDTH ? (n)-i : VEC_WIDTH, true); i += VEC_WIDTH)
+
+static inline vec get(const float *p, size_t left) {
+    return left == VEC_WIDTH ? vec_load(p) : vec_load_part(p, left);
+}
+
+static inline void put(float *p, size_t left, vec v) {
+    if (left == VEC_WIDTH)
+        vec_store(p, v);
+    else
+        vec_store_part(p, left, v);
+}
+
+static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, size_t n, const float *x,
+                                      float *y) {
+    const vec beta = vec_set(swish_beta);
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_activate(act, beta, get(x + i, left)));
+}
+
+static void activate(home_activation act, float swish_beta, size_t n, const float *x, float *y) {
+    switch (act) {
+    case HOME_ACT_RELU:
+        activate_as(HOME_ACT_RELU, swish_beta, n, x, y);
+        break;
+    case HOME_ACT_SIGMOID:
+        activate_as(HOME_ACT_SIGMOID, swish_beta, n, x, y);
+        break;
+    case HOME_ACT_SWISH:
+        activate_as(HOME_ACT_SWISH, swish_beta, n, x, y);
+        break;
+    default:
+        activate_as(HOME_ACT_NONE, swish_beta, n, x, y);
+        break;
+    }
+}
+
+static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t n, const float *at,
+                                   const float *dy, float *dx, bool add) {
+    const vec beta = vec_set(swish_beta);
+    FOR_EACH_VECTOR(n) {
+        const vec d = get(dy + i, left) * vec_slope(act, beta, get(at + i, left));
+        put(dx + i, left, add ? get(dx + i, left) + d : d);
+    }
+}
+
+static void activate_gradient(home_activation act, float swish_beta, size_t n, const float *at,
+                              const float *dy, float *dx, bool add) {
+    switch (act) {
+    case HOME_ACT_RELU:
+        slope_as(HOME_ACT_RELU, swish_beta, n, at, dy, dx, add);
+        break;
+    case HOME_ACT_SIGMOID:
+        slope_as(HOME_ACT_SIGMOID, swish_beta, n, at, dy, dx, add);
+        break;
+    case HOME_ACT_SWISH:
+        slope_as(HOME_ACT_SWISH, swish_beta, n, at, dy, dx, add);
+        break;
+    default:
+        slope_as(HOME_ACT_NONE, swish_beta, n, at, dy, dx, add);
+        break;
+    }
+}
+
+/* Largest value subtracted first, so that no exponential overflows. */
+static void softmax(size_t n, const float *x, float *y) {
+    float largest = x[0];
+    for (size_t i = 1; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    const vec shift = vec_set(largest);
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_exp(get(x + i, left) - shift));
+    float sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += y[i];
+    for (size_t i = 0; i < n; i++)
+        y[i] /= sum;
+}
+
+static void scale(size_t n, float w, const float *x, float *y) {
+    const vec factor = vec_set(w);
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, factor * get(x + i, left));
+}
+
+static void scale_add(size_t n, float w, const float *x, float *y) {
+    const vec factor = vec_set(w);
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_fma(factor, get(x + i, left), get(y + i, left)));
+}
+
+static void multiply(size_t n, const float *a, const float *b, float *y) {
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, get(a + i, left) * get(b + i, left));
+}
+
+static void multiply_add(size_t n, const float *a, const float *b, float *y) {
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_fma(get(a + i, left), get(b + i, left), get(y + i, left)));
+}
+
+static void affine(size_t n, const float *x, const float *factor, const float *shift, float *y) {
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_fma(get(x + i, left), get(factor + i, left), get(shift + i, left)));
+}
+
+static float dot(size_t n, const float *a, const float *b) {
+    vec sum = vec_set(0.0f);
+    FOR_EACH_VECTOR(n)
+    sum = vec_fma(get(a + i, left), get(b + i, left), sum);
+    float lanes[VEC_WIDTH];
+    vec_store(lanes, sum);
+    float total = 0;
+    for (size_t i = 0; i < VEC_WIDTH; i++)
+        total += lanes[i];
+    return total;
+}
+
+/* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;  value -= rate m / (sqrt(v) root_factor + epsilon) */
+static void adam(size_t n, const home_adam *s, const float *gradient, float *value, float *m, float *v) {
+    const vec beta1 = vec_set(s->beta1);
+    const vec beta2 = vec_set(s->beta2);
+    const vec rest1 = vec_set(1 - s->beta1);
+    const vec rest2 = vec_set(1 - s->beta2);
+    FOR_EACH_VECTOR(n) {
+        const vec g = vec_set(s->gradient_factor) * get(gradient + i, left);
+        const vec m1 = vec_fma(beta1, get(m + i, left), rest1 * g);
+        const vec v1 = vec_fma(beta2, get(v + i, left), rest2 * g * g);
+        const vec root = vec_fma(vec_sqrt(v1), vec_set(s->root_factor), vec_set(s->epsilon));
+        put(m + i, left, m1);
+        put(v + i, left, v1);
+        put(value + i, left, get(value + i, left) - vec_set(s->rate) * m1 / root);
+    }
+}

@@ -1,0 +1,86 @@
+/* The inner loops, one table of them per instruction set. Above this line nobody knows which is in use.
+ *
+ * A kernel's result for a row depends on that row alone, and on nothing of its position or of the other rows.
+ */
+#ifndef HOME_KERNELS_H
+#define HOME_KERNELS_H
+
+#include "../plan.h"
+
+/* A matrix product on packed weights:
+ *
+ *     c[i, j] = act( sum_p a[i, p] b[p, j] + bias[j] )       or, to accumulate,   c[i, j] += sum_p a[i, p]
+ * b[p, j]
+ *
+ * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step] and c[i, j] at c[i * c_row + j].
+ *
+ * b comes in panels of `panel` columns, the last one filled up with zeros:
+ *
+ *     panel 0: bias[0 .. panel), b[0, 0 .. panel), b[1, 0 .. panel) ... b[k - 1, 0 .. panel)
+ *     panel 1: bias[panel .. 2 panel) ...
+ *
+ * Without `accumulate`, c is not read. */
+typedef struct home_gemm {
+    size_t m, n, k;
+    const float *a;
+    size_t a_row, a_step;
+    const float *panels;
+    float *c;
+    size_t c_row;
+    bool accumulate;
+    home_activation activation;
+    float swish_beta;
+} home_gemm;
+
+/* One step of Adam on n values, in the notation of Kingma and Ba; bias corrections are in the factors. */
+typedef struct home_adam {
+    float beta1, beta2;
+    float rate;        /* learning rate / (1 - beta1^t) */
+    float root_factor; /* 1 / sqrt(1 - beta2^t) */
+    float epsilon;
+    float gradient_factor; /* of clipping */
+} home_adam;
+
+typedef struct home_kernels {
+    const char *name;
+    size_t panel; /* columns of a panel */
+
+    void (*gemm)(const home_gemm *product);
+
+    /* y = act(x); in place allowed */
+    void (*activate)(home_activation act, float swish_beta, size_t n, const float *x, float *y);
+
+    /* dx = dy act'(x), or dx += with `add`. `at` is the activation's input x for swish, its output for the
+     * others. In place (dx = dy) allowed without `add`. */
+    void (*activate_gradient)(home_activation act, float swish_beta, size_t n, const float *at,
+                              const float *dy, float *dx, bool add);
+
+    void (*softmax)(size_t n, const float *x, float *y); /* in place allowed */
+
+    void (*scale)(size_t n, float w, const float *x, float *y);               /* y = w x */
+    void (*scale_add)(size_t n, float w, const float *x, float *y);           /* y += w x */
+    void (*multiply)(size_t n, const float *a, const float *b, float *y);     /* y = a b; in place allowed */
+    void (*multiply_add)(size_t n, const float *a, const float *b, float *y); /* y += a b */
+    void (*affine)(size_t n, const float *x, const float *scale, const float *shift,
+                   float *y); /* y = scale x + shift */
+    float (*dot)(size_t n, const float *a, const float *b);
+
+    void (*adam)(size_t n, const home_adam *step, const float *gradient, float *value, float *m, float *v);
+} home_kernels;
+
+/* The best table that this CPU and operating system support. */
+const home_kernels *home_kernels_select(void);
+
+/* Floats of the panels of a [k, n] matrix. */
+size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n);
+
+/* Packs columns [j, j + rows) of b = Wᵀ, from a row-major W of `rows` rows of k with stride ld; bias may be
+ * NULL. The panels must be zero, or hold an earlier packing of the same shape. */
+void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_t rows, const float *w,
+                          size_t ld, const float *bias, float *panels);
+
+/* Packs rows [p, p + rows) of b [k, n], row-major with stride ld. Bias rows become 0. */
+void home_pack_rows(const home_kernels *kernels, size_t k, size_t n, size_t p, size_t rows, const float *b,
+                    size_t ld, float *panels);
+
+#endif

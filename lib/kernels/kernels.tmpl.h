@@ -1,0 +1,35 @@
+/* All kernels of one instruction set. The including file has defined KERNELS (the table's name) and NAME, and
+ * included a vector header. Everything else is static. */
+#if defined(__GNUC__)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE inline
+#endif
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+
+/* clang-format off: the order matters */
+#include "elementwise.tmpl.h"
+#include "gemm.tmpl.h"
+/* clang-format on */
+
+const home_kernels KERNELS = {
+    .name = NAME,
+    .panel = PANEL,
+    .gemm = gemm,
+    .activate = activate,
+    .activate_gradient = activate_gradient,
+    .softmax = softmax,
+    .scale = scale,
+    .scale_add = scale_add,
+    .multiply = multiply,
+    .multiply_add = multiply_add,
+    .affine = affine,
+    .dot = dot,
+    .adam = adam,
+};

@@ -1,0 +1,97 @@
+/* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it has none. */
+#include <math.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define VEC_WIDTH 4
+typedef float vec __attribute__((vector_size(16)));
+typedef int32_t vec_bits __attribute__((vector_size(16)));
+#define VEC_FILL(x)                                                                                          \
+    { x, x, x, x }
+#else
+#define VEC_WIDTH   1
+typedef float vec;
+typedef int32_t vec_bits;
+#define VEC_FILL(x) x
+#endif
+
+#define GEMM_ROWS    4
+#define GEMM_VECTORS 2
+
+static inline vec vec_set(float x) {
+    const vec v = VEC_FILL(x);
+    return v;
+}
+
+static inline vec vec_load(const float *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vec_store(float *p, vec v) {
+    memcpy(p, &v, sizeof v);
+}
+
+static inline vec vec_load_part(const float *p, size_t n) {
+    float t[VEC_WIDTH] = {0};
+    memcpy(t, p, n * sizeof *p);
+    return vec_load(t);
+}
+
+static inline void vec_store_part(float *p, size_t n, vec v) {
+    memcpy(p, &v, n * sizeof *p);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return a * b + c;
+}
+
+static inline vec_bits vec_to_bits(vec v) {
+    vec_bits b;
+    memcpy(&b, &v, sizeof b);
+    return b;
+}
+
+static inline vec vec_from_bits(vec_bits b) {
+    vec v;
+    memcpy(&v, &b, sizeof v);
+    return v;
+}
+
+#if defined(__GNUC__)
+static inline vec vec_select(vec_bits mask, vec a, vec b) {
+    return vec_from_bits((mask & vec_to_bits(a)) | (~mask & vec_to_bits(b)));
+}
+#else
+#define vec_select(mask, a, b) ((mask) ? (a) : (b))
+#endif
+
+/* a where a > b, else b: a NaN in b stays. */
+static inline vec vec_max(vec a, vec b) {
+    return vec_select(a > b, a, b);
+}
+
+static inline vec vec_min(vec a, vec b) {
+    return vec_select(a < b, a, b);
+}
+
+/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
+static inline vec vec_power_of_two(vec shifted) {
+    const vec_bits bias = VEC_FILL(127 - 0x4B400000);
+    const vec_bits exponent = vec_to_bits(shifted) + bias;
+    return vec_from_bits(exponent * (1 << 23));
+}
+
+static inline vec vec_sqrt(vec v) {
+    float t[VEC_WIDTH];
+    memcpy(t, &v, sizeof t);
+    for (int i = 0; i < VEC_WIDTH; i++)
+        t[i] = sqrtf(t[i]);
+    return vec_load(t);
+}
+
+/* 1 where v > 0, else 0. */
+static inline vec vec_step(vec v) {
+    return vec_select(v > vec_set(0.0f), vec_set(1.0f), vec_set(0.0f));
+}
