@@ -1,0 +1,287 @@
+/* The steps of a plan, backward. d... is the derivative of the total loss. Each step finds the gradient of
+ * its output complete, and writes its inputs' gradients or, where a later step has written already, adds to
+ * them. */
+#include "model.h"
+
+/* db = sum over rows of dy, in the order of the rows. */
+static void bias_gradient(const home_run *run, home_view dy, float *db) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t i = 0; i < dy.width; i++)
+        db[i] = 0;
+    for (size_t r = 0; r < run->rows; r++)
+        kernels->scale_add(dy.width, 1, home_gradient_row(run, dy, r), db);
+}
+
+/* dW = dyᵀ x:  dy [B, out], x [B, in], dW [out, in], segment by segment */
+static void weight_gradients(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    const home_view x = step->in[0].view;
+    float *panels = run->training->panels;
+    home_pack_rows(kernels, run->rows, x.width, 0, run->rows, home_view_row(run, x, 0),
+                   home_view_stride(run, x), panels);
+    home_view dy = step->out;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_segment *segment = &step->segments[s];
+        dy.width = segment->rows;
+        const home_gemm product = {
+            .m = segment->rows,
+            .n = x.width,
+            .k = run->rows,
+            .a = home_gradient_row(run, dy, 0),
+            .a_row = 1,
+            .a_step = home_view_stride(run, dy),
+            .panels = panels,
+            .c = run->training->gradients + segment->weight,
+            .c_row = segment->ld,
+        };
+        kernels->gemm(&product);
+        if (segment->bias != HOME_NONE)
+            bias_gradient(run, dy, run->training->gradients + segment->bias);
+        dy.column += segment->rows;
+    }
+}
+
+/* dx = dy W:  dy [B, out], W [out, in], dx [B, in] */
+static void input_gradient(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_view x = step->in[0].view;
+    size_t row = 0;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_segment *segment = &step->segments[s];
+        home_pack_rows(model->kernels, step->out.width, x.width, row, segment->rows,
+                       model->parameters + segment->weight, segment->ld, run->training->panels);
+        row += segment->rows;
+    }
+    const home_gemm product = {
+        .m = run->rows,
+        .n = x.width,
+        .k = step->out.width,
+        .a = home_gradient_row(run, step->out, 0),
+        .a_row = home_view_stride(run, step->out),
+        .a_step = 1,
+        .panels = run->training->panels,
+        .c = home_gradient_row(run, x, 0),
+        .c_row = home_view_stride(run, x),
+        .accumulate = step->in[0].accumulate,
+    };
+    model->kernels->gemm(&product);
+}
+
+/* Through the activation in place, then dW, db and dx. */
+static void backward_linear(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    for (size_t r = 0; r < run->rows && step->activation != HOME_ACT_NONE; r++) {
+        float *dy = home_gradient_row(run, step->out, r);
+        model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
+                                          step->out.width, home_view_row(run, step->out, r), dy, dy, false);
+    }
+    weight_gradients(run, step);
+    input_gradient(run, step);
+}
+
+/* dx_i = dy for each of the summed inputs. `dy` [width] is one row. */
+static void spread(const home_run *run, const home_step *step, size_t row, const float *dy) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t i = 0; i < step->in_count; i++) {
+        float *dx = home_gradient_row(run, step->in[i].view, row);
+        if (step->in[i].accumulate)
+            kernels->scale_add(step->out.width, 1, dy, dx);
+        else
+            kernels->scale(step->out.width, 1, dy, dx);
+    }
+}
+
+/* y = act(sum x_i):  dx_i = dy act'. Swish wants the sum, the others the output. */
+static void backward_activate(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_kernels *kernels = model->kernels;
+    float *sum = run->training->row_scratch;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *at = home_view_row(run, step->out, r);
+        if (step->activation == HOME_ACT_SWISH) {
+            kernels->scale(step->out.width, 1, home_view_row(run, step->in[0].view, r), sum);
+            for (size_t i = 1; i < step->in_count; i++)
+                kernels->scale_add(step->out.width, 1, home_view_row(run, step->in[i].view, r), sum);
+            at = sum;
+        }
+        float *dy = home_gradient_row(run, step->out, r);
+        kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
+                                   step->out.width, at, dy, dy, false);
+        spread(run, step, r, dy);
+    }
+}
+
+/* p = softmax(x):  dx = p (dp - sum p dp).   p = sigmoid(x):  dx = dp p (1 - p) */
+static void backward_softmax(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *p = home_view_row(run, step->out, r);
+        float *dp = home_gradient_row(run, step->out, r);
+        if (step->sigmoid) {
+            kernels->activate_gradient(HOME_ACT_SIGMOID, 1, step->out.width, p, dp, dp, false);
+        } else {
+            const float mean = kernels->dot(step->out.width, p, dp);
+            for (size_t i = 0; i < step->out.width; i++)
+                dp[i] = p[i] * (dp[i] - mean);
+        }
+        spread(run, step, r, dp);
+    }
+}
+
+/* y = x F, with F = sum_j p_j 2 s_j  or  F = 2 sigmoid(sum_j p_j u_j):
+ *     dx = dy F,   dF = dy x
+ *     sigmoid first:  ds_j = 2 p_j dF,   dp_j = 2 sum dF s_j
+ *     mixture first:  da = dF F (1 - F / 2),   du_j = p_j da,   dp_j = sum da u_j */
+static void backward_feature_gate(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    const size_t width = step->out.width;
+    const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
+    float *factor = run->training->row_scratch;
+    float *slope = factor + width;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *x = home_view_row(run, step->in[0].view, r);
+        const float *dy = home_gradient_row(run, step->out, r);
+        float *dx = home_gradient_row(run, step->in[0].view, r);
+        home_feature_factor(run, step, r, factor);
+        kernels->multiply(width, dy, x, slope);
+        if (step->in[0].accumulate)
+            kernels->multiply_add(width, dy, factor, dx);
+        else
+            kernels->multiply(width, dy, factor, dx);
+        for (size_t i = 0; i < width && step->mix_first; i++)
+            slope[i] *= factor[i] * (1 - factor[i] / 2);
+        const float most = step->mix_first ? 1 : 2;
+        for (size_t j = 0; j < branches; j++) {
+            const home_view branch = step->in[1 + j].view;
+            float p = 1;
+            if (branches > 1) {
+                p = home_view_row(run, step->in[1 + branches].view, r)[j];
+                home_gradient_row(run, step->in[1 + branches].view, r)[j] =
+                    most * kernels->dot(width, slope, home_view_row(run, branch, r));
+            }
+            kernels->scale(width, most * p, slope, home_gradient_row(run, branch, r));
+        }
+    }
+}
+
+/* z = sum_k w_k h_k:  dh_k = w_k dz,   dw_k = dz · h_k */
+static void backward_mix(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    const size_t width = step->out.width;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *dz = home_gradient_row(run, step->out, r);
+        for (size_t i = 0; i < step->in_count; i += 2) {
+            const home_source *h = &step->in[i];
+            const home_source *w = &step->in[i + 1];
+            const float weight = *home_view_row(run, w->view, r);
+            float *dh = home_gradient_row(run, h->view, r);
+            if (h->accumulate)
+                kernels->scale_add(width, weight, dz, dh);
+            else
+                kernels->scale(width, weight, dz, dh);
+            *home_gradient_row(run, w->view, r) = kernels->dot(width, dz, home_view_row(run, h->view, r));
+        }
+    }
+}
+
+/* The gradient before the activation, in place of dy; and, with x̂ = (x - mean) scale,
+ *     dβ = sum da,   dγ = sum da x̂ */
+static void norm_parameter_gradients(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_training *training = run->training;
+    const size_t width = step->out.width;
+    const float *mean = training->batch_mean + step->batch;
+    const float *scale = training->batch_scale + step->batch;
+    const float *gamma = model->parameters + step->gamma;
+    const float *beta = model->parameters + step->beta;
+    double *dbeta = training->column_sums;
+    double *dgamma = dbeta + width;
+    float *normed = training->row_scratch;
+    float *at = normed + width;
+    for (size_t i = 0; i < width; i++)
+        dbeta[i] = dgamma[i] = 0;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *x = home_view_row(run, step->in[0].view, r);
+        float *da = home_gradient_row(run, step->out, r);
+        for (size_t i = 0; i < width; i++) {
+            normed[i] = (x[i] - mean[i]) * scale[i];
+            at[i] = gamma[i] * normed[i] + beta[i];
+        }
+        model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta, width,
+                                          at, da, da, false);
+        for (size_t i = 0; i < width; i++) {
+            dbeta[i] += (double)da[i];
+            dgamma[i] += (double)da[i] * (double)normed[i];
+        }
+    }
+    for (size_t i = 0; i < width; i++) {
+        training->gradients[step->gamma + i] = (float)dgamma[i];
+        training->gradients[step->beta + i] = (float)dbeta[i];
+    }
+}
+
+/* dx = γ scale (da - dβ / B - x̂ dγ / B) */
+static void backward_norm(const home_run *run, const home_step *step) {
+    norm_parameter_gradients(run, step);
+    const home_training *training = run->training;
+    const size_t width = step->out.width;
+    const float *mean = training->batch_mean + step->batch;
+    const float *scale = training->batch_scale + step->batch;
+    const float *gamma = run->model->parameters + step->gamma;
+    const double *dbeta = training->column_sums;
+    const double *dgamma = dbeta + width;
+    float *factor = training->row_scratch; /* γ scale */
+    float *shift = factor + width;         /* dβ / B */
+    float *tilt = shift + width;           /* scale dγ / B */
+    for (size_t i = 0; i < width; i++) {
+        factor[i] = gamma[i] * scale[i];
+        shift[i] = (float)(dbeta[i] / (double)run->rows);
+        tilt[i] = (float)((double)scale[i] * dgamma[i] / (double)run->rows);
+    }
+    const bool add = step->in[0].accumulate;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *x = home_view_row(run, step->in[0].view, r);
+        const float *da = home_gradient_row(run, step->out, r);
+        float *dx = home_gradient_row(run, step->in[0].view, r);
+        for (size_t i = 0; i < width; i++)
+            dx[i] = (add ? dx[i] : 0) + factor[i] * (da[i] - shift[i] - (x[i] - mean[i]) * tilt[i]);
+    }
+}
+
+static void zero_gradients(const home_run *run) {
+    const home_plan *plan = &run->model->plan;
+    for (size_t b = 0; b < plan->buffer_count; b++) {
+        const home_buffer *buffer = &plan->buffers[b];
+        float *gradient = run->gradients + buffer->start * run->row_capacity;
+        for (size_t i = 0; i < buffer->width * run->rows && buffer->zero_gradient; i++)
+            gradient[i] = 0;
+    }
+}
+
+void home_run_backward(const home_run *run) {
+    const home_plan *plan = &run->model->plan;
+    zero_gradients(run);
+    for (size_t s = plan->step_count; s-- > 0;) {
+        const home_step *step = &plan->steps[s];
+        switch (step->kind) {
+        case HOME_STEP_LINEAR:
+            backward_linear(run, step);
+            break;
+        case HOME_STEP_ACTIVATE:
+            backward_activate(run, step);
+            break;
+        case HOME_STEP_NORM:
+            backward_norm(run, step);
+            break;
+        case HOME_STEP_SOFTMAX:
+            backward_softmax(run, step);
+            break;
+        case HOME_STEP_FEATURE_GATE:
+            backward_feature_gate(run, step);
+            break;
+        case HOME_STEP_MIX:
+            backward_mix(run, step);
+            break;
+        }
+    }
+}

@@ -1,0 +1,209 @@
+/* The steps of a plan, forward. Below, B is the run's rows. */
+#include "model.h"
+
+#include <math.h>
+
+/* y = act(x Wᵀ + b):  x [B, in], W [out, in], y [B, out] */
+static void forward_linear(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_view x = step->in[0].view;
+    const home_gemm product = {
+        .m = run->rows,
+        .n = step->out.width,
+        .k = x.width,
+        .a = home_view_row(run, x, 0),
+        .a_row = home_view_stride(run, x),
+        .a_step = 1,
+        .panels = model->panels + step->packed,
+        .c = home_view_row(run, step->out, 0),
+        .c_row = home_view_stride(run, step->out),
+        .activation = step->activation,
+        .swish_beta = (float)model->settings.config.swish_beta,
+    };
+    model->kernels->gemm(&product);
+}
+
+/* y = x_0 + x_1 + ...:  all [B, width] */
+static void sum_inputs(const home_run *run, const home_step *step, size_t row, float *y) {
+    const home_kernels *kernels = run->model->kernels;
+    kernels->scale(step->out.width, 1, home_view_row(run, step->in[0].view, row), y);
+    for (size_t i = 1; i < step->in_count; i++)
+        kernels->scale_add(step->out.width, 1, home_view_row(run, step->in[i].view, row), y);
+}
+
+static void forward_activate(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    for (size_t r = 0; r < run->rows; r++) {
+        float *y = home_view_row(run, step->out, r);
+        sum_inputs(run, step, r, y);
+        model->kernels->activate(step->activation, (float)model->settings.config.swish_beta, step->out.width,
+                                 y, y);
+    }
+}
+
+/* softmax over the experts a node sees, or, over one own expert, sigmoid:  y [B, experts] */
+static void forward_softmax(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t r = 0; r < run->rows; r++) {
+        float *y = home_view_row(run, step->out, r);
+        sum_inputs(run, step, r, y);
+        if (step->sigmoid)
+            kernels->activate(HOME_ACT_SIGMOID, 1, step->out.width, y, y);
+        else
+            kernels->softmax(step->out.width, y, y);
+    }
+}
+
+/* F(x) of one row, [width]: sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or 2 sigmoid(sum_j p_j A_j B_j x).
+ */
+void home_feature_factor(const home_run *run, const home_step *step, size_t row, float *factor) {
+    const home_kernels *kernels = run->model->kernels;
+    const size_t width = step->out.width;
+    const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
+    const float *p = branches > 1 ? home_view_row(run, step->in[1 + branches].view, row) : NULL;
+    const float most = step->mix_first ? 1 : 2;
+    for (size_t j = 0; j < branches; j++) {
+        const float *branch = home_view_row(run, step->in[1 + j].view, row);
+        const float weight = most * (p ? p[j] : 1);
+        if (j == 0)
+            kernels->scale(width, weight, branch, factor);
+        else
+            kernels->scale_add(width, weight, branch, factor);
+    }
+    if (step->mix_first) {
+        kernels->activate(HOME_ACT_SIGMOID, 1, width, factor, factor);
+        kernels->scale(width, 2, factor, factor);
+    }
+}
+
+/* y = x * F(x):  [B, width] */
+static void forward_feature_gate(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t r = 0; r < run->rows; r++) {
+        float *y = home_view_row(run, step->out, r);
+        home_feature_factor(run, step, r, y);
+        kernels->multiply(step->out.width, home_view_row(run, step->in[0].view, r), y, y);
+    }
+}
+
+/* z = sum_k w_k h_k:  h_k [B, D], w_k [B, 1] */
+static void forward_mix(const home_run *run, const home_step *step) {
+    const home_kernels *kernels = run->model->kernels;
+    for (size_t r = 0; r < run->rows; r++) {
+        float *z = home_view_row(run, step->out, r);
+        for (size_t i = 0; i < step->in_count; i += 2) {
+            const float *h = home_view_row(run, step->in[i].view, r);
+            const float w = *home_view_row(run, step->in[i + 1].view, r);
+            if (i == 0)
+                kernels->scale(step->out.width, w, h, z);
+            else
+                kernels->scale_add(step->out.width, w, h, z);
+        }
+    }
+}
+
+/* Mean and variance of each column over the batch, in double and in the order of the rows:
+ * mean = sum x / B,  variance = sum (x - mean)² / B */
+static void batch_statistics(const home_run *run, const home_step *step) {
+    home_training *training = run->training;
+    const home_view x = step->in[0].view;
+    double *mean = training->column_sums;
+    double *squares = training->column_sums + x.width;
+    for (size_t i = 0; i < x.width; i++)
+        mean[i] = squares[i] = 0;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *row = home_view_row(run, x, r);
+        for (size_t i = 0; i < x.width; i++)
+            mean[i] += (double)row[i];
+    }
+    for (size_t i = 0; i < x.width; i++)
+        mean[i] /= (double)run->rows;
+    for (size_t r = 0; r < run->rows; r++) {
+        const float *row = home_view_row(run, x, r);
+        for (size_t i = 0; i < x.width; i++) {
+            const double d = (double)row[i] - mean[i];
+            squares[i] += d * d;
+        }
+    }
+    const double epsilon = run->model->settings.config.norm_epsilon;
+    for (size_t i = 0; i < x.width; i++) {
+        training->batch_mean[step->batch + i] = (float)mean[i];
+        training->batch_scale[step->batch + i] = (float)(1 / sqrt(squares[i] / (double)run->rows + epsilon));
+    }
+}
+
+/* running = (1 - momentum) running + momentum value; the variance unbiased, as PyTorch has it. */
+static void move_running_values(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_training *training = run->training;
+    const double momentum = model->settings.config.norm_momentum;
+    const double rows = (double)run->rows;
+    for (size_t i = 0; i < step->out.width; i++) {
+        const double variance = training->column_sums[step->out.width + i] / (rows - 1);
+        float *mean = &model->statistics[step->mean + i];
+        float *running = &model->statistics[step->variance + i];
+        *mean = (float)((1 - momentum) * (double)*mean + momentum * training->column_sums[i]);
+        *running = (float)((1 - momentum) * (double)*running + momentum * variance);
+    }
+}
+
+/* factor = γ scale and shift = β - mean factor, so that batch norm is factor x + shift. */
+static void norm_factors(const home_run *run, const home_step *step, float *factor, float *shift) {
+    const home_training *training = run->training;
+    const float *gamma = run->model->parameters + step->gamma;
+    const float *beta = run->model->parameters + step->beta;
+    for (size_t i = 0; i < step->out.width; i++) {
+        factor[i] = gamma[i] * training->batch_scale[step->batch + i];
+        shift[i] = beta[i] - training->batch_mean[step->batch + i] * factor[i];
+    }
+}
+
+/* y = act(γ (x - mean) / sqrt(variance + ε) + β), with the batch's statistics in training and the running
+ * ones, whose factors the model keeps, in serving:  x, y [B, width] */
+static void forward_norm(const home_run *run, const home_step *step) {
+    const home_model *model = run->model;
+    const home_kernels *kernels = model->kernels;
+    const size_t width = step->out.width;
+    const float *factor = model->norm_factor + step->batch;
+    const float *shift = model->norm_shift + step->batch;
+    if (run->training) {
+        batch_statistics(run, step);
+        move_running_values(run, step);
+        float *scratch = run->training->row_scratch;
+        norm_factors(run, step, scratch, scratch + width);
+        factor = scratch;
+        shift = scratch + width;
+    }
+    for (size_t r = 0; r < run->rows; r++) {
+        float *y = home_view_row(run, step->out, r);
+        kernels->affine(width, home_view_row(run, step->in[0].view, r), factor, shift, y);
+        kernels->activate(step->activation, (float)model->settings.config.swish_beta, width, y, y);
+    }
+}
+
+void home_run_forward(const home_run *run) {
+    const home_plan *plan = &run->model->plan;
+    for (size_t s = 0; s < plan->step_count; s++) {
+        const home_step *step = &plan->steps[s];
+        switch (step->kind) {
+        case HOME_STEP_LINEAR:
+            forward_linear(run, step);
+            break;
+        case HOME_STEP_ACTIVATE:
+            forward_activate(run, step);
+            break;
+        case HOME_STEP_NORM:
+            forward_norm(run, step);
+            break;
+        case HOME_STEP_SOFTMAX:
+            forward_softmax(run, step);
+            break;
+        case HOME_STEP_FEATURE_GATE:
+            forward_feature_gate(run, step);
+            break;
+        case HOME_STEP_MIX:
+            forward_mix(run, step);
+            break;
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/* The forms of the parameters that products and serving read. */
+#include "model.h"
+
+#include <math.h>
+
+static void pack_step(home_model *model, const home_step *step) {
+    const size_t in = step->in[0].view.width;
+    size_t column = 0;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_segment *segment = &step->segments[s];
+        const float *bias = segment->bias == HOME_NONE ? NULL : model->parameters + segment->bias;
+        home_pack_transposed(model->kernels, in, column, segment->rows, model->parameters + segment->weight,
+                             segment->ld, bias, model->panels + step->packed);
+        column += segment->rows;
+    }
+}
+
+/* factor = γ / sqrt(running variance + ε),  shift = β - running mean factor */
+void home_model_fold_norms(home_model *model) {
+    const double epsilon = model->settings.config.norm_epsilon;
+    for (size_t s = 0; s < model->plan.step_count; s++) {
+        const home_step *step = &model->plan.steps[s];
+        for (size_t i = 0; i < step->out.width && step->kind == HOME_STEP_NORM; i++) {
+            const double variance = (double)model->statistics[step->variance + i];
+            const double factor = (double)model->parameters[step->gamma + i] / sqrt(variance + epsilon);
+            const double mean = (double)model->statistics[step->mean + i];
+            model->norm_factor[step->batch + i] = (float)factor;
+            model->norm_shift[step->batch + i] =
+                (float)((double)model->parameters[step->beta + i] - mean * factor);
+        }
+    }
+}
+
+void home_model_pack(home_model *model) {
+    for (size_t s = 0; s < model->plan.step_count; s++)
+        if (model->plan.steps[s].kind == HOME_STEP_LINEAR)
+            pack_step(model, &model->plan.steps[s]);
+    home_model_fold_norms(model);
+}

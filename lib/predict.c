@@ -1,0 +1,130 @@
+/* Serving: rows in blocks through the plan, in a workspace. */
+#include "model.h"
+
+#include <string.h>
+
+struct home_workspace {
+    size_t row_width;
+    float *activations; /* the buffers of a plan for HOME_BLOCK_ROWS rows */
+};
+
+static size_t round_up(size_t bytes) {
+    return (bytes + HOME_ALIGNMENT - 1) / HOME_ALIGNMENT * HOME_ALIGNMENT;
+}
+
+/* The workspace itself, then the activations, each aligned; and slack for a start that is not. */
+size_t home_workspace_size(const home_model *model) {
+    if (!model)
+        return 0;
+    return round_up(sizeof(home_workspace)) + model->plan.row_width * HOME_BLOCK_ROWS * sizeof(float) +
+           HOME_ALIGNMENT - 1;
+}
+
+home_status home_workspace_init(const home_model *model, void *memory, size_t size,
+                                home_workspace **workspace, home_error *error) {
+    if (!model || !memory || !workspace)
+        return home_fail_null(error, !model ? "model" : !memory ? "memory" : "workspace");
+    if (size < home_workspace_size(model))
+        return home_fail(error, HOME_E_ARGUMENT, "size is %zu, expected at least %zu", size,
+                         home_workspace_size(model));
+    const size_t past = (size_t)((uintptr_t)memory % HOME_ALIGNMENT);
+    char *start = (char *)memory + (past ? HOME_ALIGNMENT - past : 0);
+    home_workspace *made = (home_workspace *)(void *)start;
+    made->row_width = model->plan.row_width;
+    made->activations = (float *)(void *)(start + round_up(sizeof *made));
+    *workspace = made;
+    return HOME_OK;
+}
+
+/* --------------------------------------------------------------------------- workspaces at rest */
+
+static home_workspace *borrow_workspace(const home_model *model, home_error *error) {
+    for (size_t i = 0; i < HOME_POOL_SLOTS; i++) {
+        home_workspace *idle = atomic_exchange_explicit(&model->pool->slots[i], NULL, memory_order_acquire);
+        if (idle)
+            return idle;
+    }
+    const size_t size = home_workspace_size(model);
+    void *memory = home_allocate(&model->allocator, size, 1);
+    home_workspace *made = NULL;
+    if (!memory || home_workspace_init(model, memory, size, &made, error) != HOME_OK)
+        home_fail_memory(error);
+    return made; /* at the start of its memory, which is aligned */
+}
+
+static void return_workspace(const home_model *model, home_workspace *workspace) {
+    for (size_t i = 0; i < HOME_POOL_SLOTS; i++) {
+        home_workspace *empty = NULL;
+        if (atomic_compare_exchange_strong_explicit(&model->pool->slots[i], &empty, workspace,
+                                                    memory_order_release, memory_order_relaxed))
+            return;
+    }
+    home_deallocate(&model->allocator, workspace);
+}
+
+void home_pool_free(const home_model *model) {
+    for (size_t i = 0; model->pool && i < HOME_POOL_SLOTS; i++)
+        home_deallocate(&model->allocator, atomic_load(&model->pool->slots[i]));
+    home_deallocate(&model->allocator, model->pool);
+}
+
+/* ----------------------------------------------------------------------------------------- predict */
+
+/* p = sigmoid(logit):  [rows, tasks] */
+void home_write_predictions(const home_run *run, float *predictions, size_t stride) {
+    const home_view logits = run->model->plan.logits;
+    for (size_t r = 0; r < run->rows; r++)
+        run->model->kernels->activate(HOME_ACT_SIGMOID, 1, logits.width, home_view_row(run, logits, r),
+                                      predictions + r * stride);
+}
+
+static void predict_blocks(const home_model *model, const home_batch *batch, float *predictions,
+                           size_t stride, const home_workspace *workspace) {
+    for (size_t first = 0; first < batch->rows; first += HOME_BLOCK_ROWS) {
+        const size_t left = batch->rows - first;
+        const home_run run = {
+            .model = model,
+            .rows = left < HOME_BLOCK_ROWS ? left : HOME_BLOCK_ROWS,
+            .row_capacity = HOME_BLOCK_ROWS,
+            .activations = workspace->activations,
+        };
+        home_fill_input(&run, batch, first);
+        home_run_forward(&run);
+        home_write_predictions(&run, predictions + first * stride, stride);
+    }
+}
+
+static home_status check_predict(const home_model *model, const home_batch *given, const float *predictions,
+                                 size_t stride, const home_workspace *workspace, home_batch *batch,
+                                 home_error *error) {
+    const home_status status = home_check_batch(model, given, batch, error);
+    if (status != HOME_OK || batch->rows == 0)
+        return status;
+    const size_t tasks = model->settings.config.task_count;
+    if (!predictions)
+        return home_fail_null(error, "predictions");
+    if (stride < tasks)
+        return home_fail(error, HOME_E_ARGUMENT, "prediction_stride is %zu, expected 0 or at least %zu",
+                         stride, tasks);
+    if (workspace && workspace->row_width != model->plan.row_width)
+        return home_fail(error, HOME_E_ARGUMENT, "workspace was made for another model");
+    return home_check_ids(model, batch, error);
+}
+
+home_status home_model_predict(const home_model *model, const home_batch *given, float *predictions,
+                               size_t prediction_stride, home_workspace *workspace, home_error *error) {
+    if (!model)
+        return home_fail_null(error, "model");
+    const size_t stride = home_stride_or(prediction_stride, model->settings.config.task_count);
+    home_batch batch;
+    const home_status status = check_predict(model, given, predictions, stride, workspace, &batch, error);
+    if (status != HOME_OK || batch.rows == 0)
+        return status;
+    home_workspace *used = workspace ? workspace : borrow_workspace(model, error);
+    if (!used)
+        return HOME_E_MEMORY;
+    predict_blocks(model, &batch, predictions, stride, used);
+    if (!workspace)
+        return_workspace(model, used);
+    return HOME_OK;
+}
