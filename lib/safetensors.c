@@ -1,0 +1,257 @@
+#include "safetensors.h"
+
+#include "crc32.h"
+#include "sort.h"
+#include "status.h"
+
+#include <string.h>
+
+enum {
+    LENGTH_BYTES = 8,
+    MOST_HEADER = 100 * 1000 * 1000 /* the format's own limit */
+};
+
+static const struct dtype {
+    const char *name;
+    size_t size;
+} dtypes[] = {{"F32", 4}, {"F64", 8}, {"I64", 8}, {"F16", 2}, {"BF16", 2}, {"I32", 4}, {"I16", 2},
+              {"I8", 1},  {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}};
+
+/* Bytes of one element; 0 for a type that the format does not have. */
+static size_t dtype_size(const char *name) {
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (strcmp(dtypes[i].name, name) == 0)
+            return dtypes[i].size;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------------- header */
+
+static home_status header_length(const unsigned char *data, size_t size, size_t *length, home_error *error) {
+    if (size < LENGTH_BYTES)
+        return home_fail(error, HOME_E_FORMAT,
+                         "the data has %zu bytes, expected at least %d for the header's length", size,
+                         LENGTH_BYTES);
+    uint64_t value = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+        value = value << 8 | data[i];
+    if (value > MOST_HEADER || value > size - LENGTH_BYTES)
+        return home_fail(
+            error, HOME_E_FORMAT, "the header's length is %llu, expected at most %llu",
+            (unsigned long long)value,
+            (unsigned long long)(size - LENGTH_BYTES < MOST_HEADER ? size - LENGTH_BYTES : MOST_HEADER));
+    *length = (size_t)value;
+    return HOME_OK;
+}
+
+/* shape x dtype must be the bytes between the offsets. */
+static home_status check_size(const home_stored *tensor, home_error *error) {
+    size_t bytes = dtype_size(tensor->dtype);
+    if (bytes == 0)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": dtype is \"%.20s\", expected one that safetensors has",
+                         tensor->name, tensor->dtype);
+    bool empty = false;
+    for (const home_json_value *d = tensor->shape->first; d; d = d->next) {
+        if (!d->is_integer || d->integer > SIZE_MAX)
+            return home_fail(error, HOME_E_FORMAT,
+                             "tensor \"%.100s\": shape has an entry that is no whole number from 0",
+                             tensor->name);
+        empty = empty || d->integer == 0;
+        if (!empty && !home_multiply_size(bytes, (size_t)d->integer, &bytes))
+            return home_fail(error, HOME_E_FORMAT,
+                             "tensor \"%.100s\": the shape's product does not fit memory", tensor->name);
+    }
+    bytes = empty ? 0 : bytes;
+    if (bytes != tensor->size)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": data_offsets span %zu bytes, expected %zu (shape x dtype)",
+                         tensor->name, tensor->size, bytes);
+    return HOME_OK;
+}
+
+/* One entry of the header: {"dtype": text, "shape": [..], "data_offsets": [begin, end]}. */
+static home_status read_tensor(const home_json_value *entry, const unsigned char *body, size_t body_size,
+                               home_stored *tensor, home_error *error) {
+    const home_json_value *dtype = home_json_member(entry, "dtype");
+    const home_json_value *shape = home_json_member(entry, "shape");
+    const home_json_value *offsets = home_json_member(entry, "data_offsets");
+    if (strlen(entry->key) != entry->key_length)
+        return home_fail(error, HOME_E_FORMAT, "tensor \"%.100s...\": the name contains a zero byte",
+                         entry->key);
+    if (entry->type != HOME_JSON_OBJECT || entry->count != 3 || !dtype || !shape || !offsets)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": expected an object of dtype, shape and data_offsets",
+                         entry->key);
+    if (dtype->type != HOME_JSON_STRING || shape->type != HOME_JSON_ARRAY ||
+        offsets->type != HOME_JSON_ARRAY || offsets->count != 2 || !offsets->first->is_integer ||
+        !offsets->first->next->is_integer)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": expected a text as dtype, an array as shape, two whole numbers "
+                         "as data_offsets",
+                         entry->key);
+    const uint64_t begin = offsets->first->integer;
+    const uint64_t end = offsets->first->next->integer;
+    if (begin > end || end > body_size)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": data_offsets are [%llu, %llu], expected them within %zu bytes",
+                         entry->key, (unsigned long long)begin, (unsigned long long)end, body_size);
+    *tensor = (home_stored){entry->key, dtype->text, shape, body + begin, (size_t)(end - begin)};
+    return check_size(tensor, error);
+}
+
+static home_status read_metadata(const home_json_value *entry, home_archive *archive, home_error *error) {
+    if (entry->type != HOME_JSON_OBJECT)
+        return home_fail(error, HOME_E_FORMAT, "__metadata__: expected an object");
+    for (const home_json_value *item = entry->first; item; item = item->next)
+        if (item->type != HOME_JSON_STRING)
+            return home_fail(error, HOME_E_FORMAT, "__metadata__ \"%.100s\": expected a text", item->key);
+    archive->metadata = entry;
+    return HOME_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(((const home_stored *)a)->name, ((const home_stored *)b)->name);
+}
+
+/* By place; of tensors at one place, the empty ones first. */
+static int compare_places(const void *a, const void *b) {
+    const home_stored *s = a;
+    const home_stored *t = b;
+    if (s->data != t->data)
+        return s->data < t->data ? -1 : 1;
+    return (s->size > t->size) - (s->size < t->size);
+}
+
+/* The tensors must fill the body, one behind the other. */
+static home_status check_places(home_archive *archive, const unsigned char *body, size_t body_size,
+                                home_error *error) {
+    home_sort(archive->by_name, archive->count, compare_places);
+    const unsigned char *reached = body;
+    for (size_t i = 0; i < archive->count; i++) {
+        const home_stored *tensor = archive->by_name[i];
+        if (tensor->data != reached)
+            return home_fail(error, HOME_E_FORMAT,
+                             "tensor \"%.100s\": its bytes begin at %zu, expected %zu (no hole, no overlap)",
+                             tensor->name, (size_t)(tensor->data - body), (size_t)(reached - body));
+        reached += tensor->size;
+    }
+    if (reached != body + body_size)
+        return home_fail(error, HOME_E_FORMAT, "%zu bytes behind the last tensor belong to none",
+                         (size_t)(body + body_size - reached));
+    return HOME_OK;
+}
+
+static home_status read_header(home_archive *archive, const unsigned char *body, size_t body_size,
+                               home_error *error) {
+    const home_json_value *root = home_json_root(archive->header);
+    if (root->type != HOME_JSON_OBJECT)
+        return home_fail(error, HOME_E_FORMAT, "the header: expected an object");
+    archive->tensors = home_allocate(archive->allocator, root->count, sizeof *archive->tensors);
+    archive->by_name = home_allocate(archive->allocator, root->count, sizeof *archive->by_name);
+    if (!archive->tensors || !archive->by_name)
+        return home_fail_memory(error);
+    for (const home_json_value *entry = root->first; entry; entry = entry->next) {
+        home_stored *tensor = &archive->tensors[archive->count];
+        const bool is_metadata = strcmp(entry->key, "__metadata__") == 0;
+        const home_status status = is_metadata ? read_metadata(entry, archive, error)
+                                               : read_tensor(entry, body, body_size, tensor, error);
+        if (status != HOME_OK)
+            return status;
+        if (!is_metadata)
+            archive->by_name[archive->count++] = tensor;
+    }
+    const home_status status = check_places(archive, body, body_size, error);
+    home_sort(archive->by_name, archive->count, compare_names);
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------- checksum */
+
+static const home_json_value *metadata_value(const home_archive *archive, const char *key) {
+    return archive->metadata ? home_json_member(archive->metadata, key) : NULL;
+}
+
+/* A checksum is 8 lower-case hexadecimal digits that stand in the header as they are. */
+static bool read_digits(const home_json_value *value, uint32_t *checksum) {
+    if (value->length != HOME_CHECKSUM_DIGITS || value->end - value->begin != HOME_CHECKSUM_DIGITS + 2)
+        return false;
+    *checksum = 0;
+    for (size_t i = 0; i < HOME_CHECKSUM_DIGITS; i++) {
+        const char *digit = strchr("0123456789abcdef", value->text[i]);
+        if (!digit || !*digit)
+            return false;
+        *checksum =
+            *checksum << 4 | (uint32_t)(strchr("0123456789abcdef", value->text[i]) - "0123456789abcdef");
+    }
+    return true;
+}
+
+static home_status check_checksum(const home_archive *archive, const unsigned char *data, size_t size,
+                                  home_error *error) {
+    const home_json_value *value = metadata_value(archive, HOME_CHECKSUM_KEY);
+    if (!value)
+        return HOME_OK;
+    uint32_t expected;
+    if (!read_digits(value, &expected))
+        return home_fail(error, HOME_E_CHECKSUM, "%s is \"%.20s\", expected 8 hexadecimal digits",
+                         HOME_CHECKSUM_KEY, value->text);
+    const size_t digits = LENGTH_BYTES + value->begin + 1;
+    home_crc32 crc;
+    home_crc32_start(&crc);
+    home_crc32_add(&crc, data, digits);
+    home_crc32_add(&crc, "00000000", HOME_CHECKSUM_DIGITS);
+    home_crc32_add(&crc, data + digits + HOME_CHECKSUM_DIGITS, size - digits - HOME_CHECKSUM_DIGITS);
+    if (home_crc32_value(&crc) != expected)
+        return home_fail(error, HOME_E_CHECKSUM, "%s is %08lx, but the data's is %08lx: the file is damaged",
+                         HOME_CHECKSUM_KEY, (unsigned long)expected, (unsigned long)home_crc32_value(&crc));
+    return HOME_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- archive */
+
+void home_archive_close(home_archive *archive) {
+    home_json_free(archive->header);
+    home_deallocate(archive->allocator, archive->tensors);
+    home_deallocate(archive->allocator, (void *)archive->by_name);
+}
+
+home_status home_archive_open(const home_allocator *allocator, const void *data, size_t size,
+                              home_archive *archive, home_error *error) {
+    *archive = (home_archive){.allocator = allocator};
+    size_t length = 0;
+    home_status status = header_length(data, size, &length, error);
+    if (status != HOME_OK)
+        return status;
+    const unsigned char *header = (const unsigned char *)data + LENGTH_BYTES;
+    status = home_json_parse(allocator, (const char *)header, length, &archive->header, error);
+    if (status == HOME_OK)
+        status = read_header(archive, header + length, size - LENGTH_BYTES - length, error);
+    if (status == HOME_OK)
+        status = check_checksum(archive, data, size, error);
+    if (status != HOME_OK)
+        home_archive_close(archive);
+    return status;
+}
+
+const home_stored *home_archive_find(const home_archive *archive, const char *name) {
+    size_t low = 0;
+    size_t high = archive->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const home_stored *tensor = archive->by_name[middle];
+        const int order = strcmp(tensor->name, name);
+        if (order == 0)
+            return tensor;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+const char *home_archive_metadata(const home_archive *archive, const char *key) {
+    const home_json_value *value = metadata_value(archive, key);
+    return value ? value->text : NULL;
+}

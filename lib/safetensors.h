@@ -1,0 +1,40 @@
+/* Reading the safetensors format: a little-endian header length, a JSON header, then the tensors' bytes. */
+#ifndef HOME_SAFETENSORS_H
+#define HOME_SAFETENSORS_H
+
+#include "json.h"
+#include "memory.h"
+
+/* The key of __metadata__ with the CRC-32 of the whole file, as 8 hexadecimal digits that count as zeros in
+ * it. */
+#define HOME_CHECKSUM_KEY    "home.crc32"
+#define HOME_CHECKSUM_DIGITS 8u
+
+/* A tensor in a file. */
+typedef struct home_stored {
+    const char *name;
+    const char *dtype;            /* "F32", "I64"... */
+    const home_json_value *shape; /* an array of whole numbers */
+    const unsigned char *data;
+    size_t size; /* bytes */
+} home_stored;
+
+typedef struct home_archive {
+    const home_allocator *allocator;
+    home_json *header;
+    const home_json_value *metadata; /* an object of strings, or NULL */
+    home_stored *tensors;
+    size_t count;
+    const void **by_name;
+} home_archive;
+
+/* Checks everything that the format demands, and the checksum where there is one. The archive points into
+ * `data`, which must outlive it. HOME_E_FORMAT, HOME_E_CHECKSUM, HOME_E_JSON, HOME_E_MEMORY. */
+home_status home_archive_open(const home_allocator *allocator, const void *data, size_t size,
+                              home_archive *archive, home_error *error);
+void home_archive_close(home_archive *archive);
+
+const home_stored *home_archive_find(const home_archive *archive, const char *name); /* or NULL */
+const char *home_archive_metadata(const home_archive *archive, const char *key);     /* or NULL */
+
+#endif
