@@ -1,0 +1,680 @@
+/* The JSON reader and writer, and the numbers below them. */
+#include "json.h"
+#include "memory.h"
+#include "number.h"
+#include "test.h"
+#include "unit/fixture.h"
+
+#include <float.h>
+#include <locale.h>
+
+static home_allocator libc_allocator(void) {
+    home_allocator allocator;
+    home_allocator_resolve(NULL, &allocator);
+    return allocator;
+}
+
+/* Parses from memory that has no byte to spare, so that the sanitizers see any read past the end. */
+static home_status parse_bytes(const home_allocator *allocator, const char *text, size_t length,
+                               home_json **document, home_error *error) {
+    char *exact = malloc(length ? length : 1);
+    REQUIRE(exact);
+    memcpy(exact, text, length);
+    const home_status status = home_json_parse(allocator, exact, length, document, error);
+    free(exact);
+    return status;
+}
+
+static home_status parse(const char *text, home_json **document, home_error *error) {
+    const home_allocator allocator = libc_allocator();
+    return parse_bytes(&allocator, text, strlen(text), document, error);
+}
+
+/* ----------------------------------------------------------------------------------------- texts */
+
+static const char *const valid_texts[] = {
+    "null",
+    " true ",
+    "\t\r\nfalse\n",
+    "0",
+    "-0",
+    "0.0",
+    "-1.5e-7",
+    "1E+2",
+    "1e05",
+    "18446744073709551616",
+    "1e-999999999999999999999999",
+    "0e999999999999999999999999",
+    "\"\"",
+    "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"",
+    "\"\\u00e9\\u20AC\\ud83d\\uDE00\\u0000\"",
+    "\"\x7f\"",
+    "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf \xef\xbf\xbf \xed\x9f\xbf \xe0\xa0\x80\"",
+    "[]",
+    "[ ]",
+    "{}",
+    "{ }",
+    "[1,2 , 3]",
+    "[[],{},[[]],[{}]]",
+    "{\"a\":1,\"b\":[true,null],\"\":{\"a\":2}}",
+    "{\"a\":1,\"a\\u0000\":2,\"A\":3,\"aa\":4}",
+};
+
+static void valid(void) {
+    for (size_t i = 0; i < sizeof valid_texts / sizeof valid_texts[0]; i++) {
+        home_error error = {.struct_size = sizeof error};
+        home_json *document = NULL;
+        if (parse(valid_texts[i], &document, &error) != HOME_OK)
+            test_fail(__FILE__, __LINE__, "refused: %s: %s", valid_texts[i], error.message);
+        home_json_free(document);
+    }
+}
+
+static const struct {
+    const char *text;
+    const char *message; /* a part of it */
+} invalid_texts[] = {
+    {"", "line 1, column 1: expected a value, found the end of the text"},
+    {" \n ", "line 2, column 2: expected a value"},
+    {"nul", "line 1, column 1: expected null"},
+    {"nulL", "expected null"},
+    {"True", "expected a value, found 'T'"},
+    {"NaN", "expected a value, found 'N'"},
+    {"Infinity", "expected a value"},
+    {"-Infinity", "column 2: expected a digit, found 'I'"},
+    {"'a'", "expected a value, found '''"},
+    {"// c\n1", "expected a value, found '/'"},
+    {"\xef\xbb\xbf{}", "column 1: expected a value, found byte 0xEF"},
+    {"1 2", "column 3: expected nothing behind the value, found '2'"},
+    {"01", "column 2: expected nothing behind the value, found '1'"},
+    {"-", "column 2: expected a digit, found the end"},
+    {"+1", "expected a value, found '+'"},
+    {".5", "expected a value, found '.'"},
+    {"1.", "column 3: expected a digit"},
+    {"1.e5", "column 3: expected a digit, found 'e'"},
+    {"1e", "column 3: expected a digit"},
+    {"1e+", "column 4: expected a digit"},
+    {"1e+-2", "column 4: expected a digit, found '-'"},
+    {"0x10", "expected nothing behind the value, found 'x'"},
+    {"[1e400]", "column 2: expected a number that fits a double, found 1e400"},
+    {"1.7976931348623159e308", "expected a number that fits a double"},
+    {"-1e99999999999999999999", "expected a number that fits a double"},
+    {"[", "column 2: expected a value, found the end"},
+    {"]", "column 1: expected a value, found ']'"},
+    {"[1", "column 3: expected ',' or ']', found the end"},
+    {"[1,]", "column 4: expected a value, found ']'"},
+    {"[,1]", "column 2: expected a value, found ','"},
+    {"[1 2]", "column 4: expected ',' or ']', found '2'"},
+    {"[1}", "column 3: expected ',' or ']', found '}'"},
+    {"[]]", "column 3: expected nothing behind the value"},
+    {"{", "column 2: expected a key in quotes, found the end"},
+    {"{1:2}", "column 2: expected a key in quotes, found '1'"},
+    {"{\"a\"}", "column 5: expected ':' after the key, found '}'"},
+    {"{\"a\" 1}", "column 6: expected ':' after the key"},
+    {"{\"a\":}", "column 6: expected a value, found '}'"},
+    {"{\"a\":1,}", "column 8: expected a key in quotes, found '}'"},
+    {"{\"a\":1]", "column 7: expected ',' or '}', found ']'"},
+    {"{,}", "column 2: expected a key in quotes, found ','"},
+    {"{\n \"a\": 1,\n \"b\": 2,\n \"a\": 3}", "line 4, column 2: expected distinct keys, found \"a\" again"},
+    {"{\"a\":1,\"\\u0061\":2}", "column 8: expected distinct keys"},
+    {"{\"\":1,\"\":2}", "column 7: expected distinct keys"},
+    {"[{\"x\":{\"k\":1,\"k\":1}}]", "column 14: expected distinct keys"},
+    {"\"abc", "column 5: expected a closing quote, found the end"},
+    {"\"a\nb\"",
+     "line 1, column 3: expected an escape: control characters may not stand in a string, found byte 0x0A"},
+    {"\"\t\"", "expected an escape"},
+    {"\"\x1f\"", "expected an escape"},
+    {"\"\\x\"", "column 3: expected one of \" \\ / b f n r t u after the backslash, found 'x'"},
+    {"\"\\", "expected one of"},
+    {"\"\\u12\"", "column 6: expected four hexadecimal digits after \\u, found '\"'"},
+    {"\"\\u12g4\"", "expected four hexadecimal digits"},
+    {"\"\\u123", "expected four hexadecimal digits"},
+    {"\"\\ud800\"", "expected a low surrogate"},
+    {"\"\\ud800\\n\"", "expected a low surrogate"},
+    {"\"\\ud800\\u0041\"", "column 10: expected a low surrogate"},
+    {"\"\\ud800\\ue000\"", "column 10: expected a low surrogate"},
+    {"\"\\udc00\"", "expected a high surrogate"},
+    {"\"\x80\"", "column 2: expected valid UTF-8, found byte 0x80"},
+    {"\"\xc0\xaf\"", "expected valid UTF-8"},
+    {"\"\xc1\xbf\"", "expected valid UTF-8"},
+    {"\"\xe0\x9f\xbf\"", "expected valid UTF-8"},
+    {"\"\xed\xa0\x80\"", "expected valid UTF-8"},
+    {"\"\xf0\x8f\xbf\xbf\"", "expected valid UTF-8"},
+    {"\"\xf4\x90\x80\x80\"", "expected valid UTF-8"},
+    {"\"\xf5\x80\x80\x80\"", "expected valid UTF-8"},
+    {"\"\xff\"", "expected valid UTF-8"},
+    {"\"\xc3\"", "expected valid UTF-8"},
+    {"\"\xc3", "expected valid UTF-8"},
+    {"\"\xe2\x82\"", "expected valid UTF-8"},
+    {"\"\xe2\x82", "expected valid UTF-8"},
+    {"\"\xf0\x9f\x98\"", "expected valid UTF-8"},
+    {"\"\xc3\xa9\xe2\x82\xac\x01\"", "column 4: expected an escape"}, /* characters, not bytes */
+};
+
+static void invalid(void) {
+    for (size_t i = 0; i < sizeof invalid_texts / sizeof invalid_texts[0]; i++) {
+        home_error error = {.struct_size = sizeof error};
+        home_json *untouched = (home_json *)&error;
+        home_json *document = untouched;
+        CHECK_INTEGER(parse(invalid_texts[i].text, &document, &error), HOME_E_JSON);
+        CHECK(document == untouched);
+        CHECK_INTEGER(error.status, HOME_E_JSON);
+        CHECK_CONTAINS(error.message, invalid_texts[i].message);
+        CHECK_INTEGER(parse(invalid_texts[i].text, &document, NULL), HOME_E_JSON);
+    }
+}
+
+/* Every proper prefix of a document that closes at its last byte is an error, never a crash. */
+static void truncated(void) {
+    static const char text[] =
+        "{\"a\":[1.5e3,true,null,\"\\ud83d\\ude00\xf0\x9f\x98\x80\"],\"b\":{\"c\":[[],{}]}}";
+    const home_allocator allocator = libc_allocator();
+    for (size_t length = 0; length < sizeof text - 1; length++) {
+        home_json *document = NULL;
+        CHECK_INTEGER(parse_bytes(&allocator, text, length, &document, NULL), HOME_E_JSON);
+    }
+}
+
+static void zero_byte(void) {
+    const home_allocator allocator = libc_allocator();
+    home_error error = {.struct_size = sizeof error};
+    home_json *document = NULL;
+    CHECK_INTEGER(parse_bytes(&allocator, "1\0", 2, &document, &error), HOME_E_JSON);
+    CHECK_CONTAINS(error.message, "found byte 0x00");
+    CHECK_INTEGER(parse_bytes(&allocator, "\"\\\0\"", 4, &document, &error), HOME_E_JSON);
+    CHECK_CONTAINS(error.message, "after the backslash");
+}
+
+/* ------------------------------------------------------------------------------------------ tree */
+
+static void tree(void) {
+    const char *text = " {\"name\": \"f\\u00e9e\", \"list\": [1, -2.5, {}], \"on\": true, \"none\": null}";
+    home_json *document = NULL;
+    REQUIRE(parse(text, &document, NULL) == HOME_OK);
+    const home_json_value *root = home_json_root(document);
+    CHECK_INTEGER(root->type, HOME_JSON_OBJECT);
+    CHECK_INTEGER(root->count, 4);
+    CHECK(root->parent == NULL && root->next == NULL && root->key == NULL);
+    CHECK_INTEGER(root->begin, 1);
+    CHECK_INTEGER(root->end, strlen(text));
+
+    const home_json_value *name = home_json_member(root, "name");
+    REQUIRE(name);
+    CHECK(name == root->first);
+    CHECK_INTEGER(name->type, HOME_JSON_STRING);
+    CHECK_INTEGER(name->length, 4);
+    CHECK_BYTES(name->text,
+                "f\xc3\xa9"
+                "e",
+                5);
+    CHECK_BYTES(text + name->begin, "\"f\\u00e9e\"", name->end - name->begin);
+    CHECK_BYTES(name->key, "name", name->key_length + 1);
+
+    const home_json_value *list = home_json_member(root, "list");
+    REQUIRE(list);
+    CHECK_INTEGER(list->type, HOME_JSON_ARRAY);
+    CHECK_INTEGER(list->count, 3);
+    CHECK_BYTES(text + list->begin, "[1, -2.5, {}]", list->end - list->begin);
+    const home_json_value *one = list->first;
+    CHECK(one->is_integer && one->integer == 1 && one->number == 1.0 && one->key == NULL);
+    CHECK(one->parent == list);
+    CHECK(!one->next->is_integer && one->next->number == -2.5);
+    CHECK_INTEGER(one->next->next->type, HOME_JSON_OBJECT);
+    CHECK(one->next->next->first == NULL && one->next->next->next == NULL);
+
+    CHECK(home_json_member(root, "on")->boolean);
+    CHECK_INTEGER(home_json_member(root, "none")->type, HOME_JSON_NULL);
+    CHECK(home_json_member(root, "nam") == NULL);
+    CHECK(home_json_member(root, "names") == NULL);
+    CHECK(home_json_member(list, "name") == NULL);
+    home_json_free(document);
+}
+
+static void integers(void) {
+    static const struct {
+        const char *text;
+        bool is_integer;
+        uint64_t integer;
+        double number;
+    } cases[] = {
+        {"0", true, 0, 0},
+        {"9007199254740993", true, 9007199254740993u, 9007199254740992.0},
+        {"18446744073709551615", true, UINT64_MAX, 18446744073709551616.0},
+        {"18446744073709551616", false, 0, 18446744073709551616.0},
+        {"100000000000000000000", false, 0, 1e20},
+        {"-1", false, 0, -1},
+        {"1.0", false, 0, 1},
+        {"1e2", false, 0, 100},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        home_json *document = NULL;
+        REQUIRE(parse(cases[i].text, &document, NULL) == HOME_OK);
+        const home_json_value *value = home_json_root(document);
+        CHECK(value->is_integer == cases[i].is_integer);
+        CHECK(!value->is_integer || value->integer == cases[i].integer);
+        CHECK(value->number == cases[i].number);
+        home_json_free(document);
+    }
+}
+
+static void depth(void) {
+    char text[2 * HOME_JSON_DEPTH + 3];
+    for (size_t levels = HOME_JSON_DEPTH; levels <= HOME_JSON_DEPTH + 1; levels++) {
+        home_error error = {.struct_size = sizeof error};
+        home_json *document = NULL;
+        memset(text, '[', levels);
+        memset(text + levels, ']', levels);
+        text[2 * levels] = '\0';
+        const home_status status = parse(text, &document, &error);
+        if (levels == HOME_JSON_DEPTH) {
+            CHECK_INTEGER(status, HOME_OK);
+        } else {
+            CHECK_INTEGER(status, HOME_E_JSON);
+            CHECK_CONTAINS(error.message, "column 17: expected at most 16 levels");
+        }
+        home_json_free(document);
+    }
+
+    /* Closing a level gives it back, and a hostile depth is refused at once. */
+    home_json *document = NULL;
+    CHECK_INTEGER(parse("[[[[]]],[[[]]],{\"a\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]}]", &document, NULL), HOME_OK);
+    home_json_free(document);
+    const size_t levels = 1000000;
+    char *deep = malloc(levels);
+    REQUIRE(deep);
+    memset(deep, '[', levels);
+    const home_allocator allocator = libc_allocator();
+    CHECK_INTEGER(home_json_parse(&allocator, deep, levels, &document, NULL), HOME_E_JSON);
+    free(deep);
+}
+
+/* A quadratic search for repeated keys would take minutes here. */
+static void many_keys(void) {
+    enum { KEYS = 200000 };
+    const home_allocator allocator = libc_allocator();
+    for (int repeated = 0; repeated < 2; repeated++) {
+        home_text text = {.allocator = &allocator};
+        home_text_add(&text, "{");
+        for (uint64_t i = 0; i < KEYS; i++) {
+            home_text_add(&text, i ? ",\n\"key" : "\"key");
+            home_text_add_integer(&text, repeated && i == KEYS - 1 ? 77777 : i * UINT64_C(7919) % KEYS);
+            home_text_add(&text, "\":0");
+        }
+        home_text_add(&text, "}");
+        REQUIRE(!text.failed);
+        home_error error = {.struct_size = sizeof error};
+        home_json *document = NULL;
+        const home_status status = home_json_parse(&allocator, text.data, text.length, &document, &error);
+        if (repeated) {
+            CHECK_INTEGER(status, HOME_E_JSON);
+            CHECK_CONTAINS(error.message,
+                           "line 200000, column 1: expected distinct keys, found \"key77777\"");
+        } else {
+            CHECK_INTEGER(status, HOME_OK);
+            CHECK(status == HOME_OK && home_json_root(document)->count == KEYS);
+            home_json_free(document);
+        }
+        home_deallocate(&allocator, text.data);
+    }
+}
+
+/* --------------------------------------------------------------------------------------- numbers */
+
+static uint64_t seed = 1;
+
+/* Fewer of the random cases where a sanitizer or valgrind watches. */
+static int rounds(int count) {
+    return getenv("TEST_QUICK") ? count / 10 : count;
+}
+
+static double double_of(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Tells 0 from -0, which == does not. */
+static bool same_double(double a, double b) {
+    return a == b && signbit(a) == signbit(b);
+}
+
+/* home_number_read() against the C library, which runs in the C locale and rounds correctly. */
+static void check_read(const char *text) {
+    const double expected = strtod(text, NULL);
+    double value = 0.5;
+    const bool fits = home_number_read(text, strlen(text), &value);
+    if (isinf(expected)) {
+        if (fits || value != 0.5)
+            test_fail(__FILE__, __LINE__, "%.60s does not fit, got %a", text, value);
+    } else if (!fits || !same_double(value, expected)) {
+        test_fail(__FILE__, __LINE__, "%.60s: got %a, expected %a", text, value, expected);
+    }
+}
+
+static void read_table(void) {
+    static const char *const texts[] = {
+        "0",
+        "-0",
+        "0.000",
+        "-0e5",
+        "1",
+        "10",
+        "0.1",
+        "1e0",
+        "1E-5",
+        "1e+22",
+        "1e23",
+        "123456789012345678901234567890",
+        "9007199254740993",
+        "9007199254740992.99999999999999999999",
+        "9007199254740993.00000000000000000000001",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "17976931348623158e292",
+        "1e308",
+        "1e309",
+        "0.1e310",
+        "2.2250738585072014e-308",
+        "2.2250738585072011e-308",
+        "2.225073858507201e-308",
+        "5e-324",
+        "4.9406564584124654e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.5e-324",
+        "1e-323",
+        "9e-324",
+        "1e-324",
+        "1e-400",
+        "-1e-400",
+        "0.00000000000000000000000000000000000000000001e44",
+        "1000000000000000000000000000000000000000000e-42",
+        "6.8985865317742005e-305",
+        "179769313486231580793e289",
+        "179769313486231580792e289",
+        "1e-9999999999999999999",
+        "1e9999999999999999999",
+        "0e9999999999999999999",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        check_read(texts[i]);
+}
+
+static void read_random(void) {
+    char text[64];
+    for (int i = 0; i < rounds(100000); i++) {
+        const int digits = 1 + (int)(random_bits(&seed) % 25);
+        int length = 0;
+        if (random_bits(&seed) % 2)
+            text[length++] = '-';
+        for (int d = 0; d < digits; d++)
+            text[length++] = (char)((d ? '0' : '1') + (int)(random_bits(&seed) % (d ? 10 : 9)));
+        if (random_bits(&seed) % 2)
+            length += snprintf(text + length, 8, ".%03d", (int)(random_bits(&seed) % 1000));
+        snprintf(text + length, 8, "e%d", (int)(random_bits(&seed) % 700) - 360);
+        check_read(text);
+    }
+}
+
+/* The middle between two neighbouring doubles is the hardest number to round; so are numbers that differ from
+ * it only in their last digit, up to 770 digits away. */
+static void read_middles(void) {
+    if (LDBL_MANT_DIG <= DBL_MANT_DIG) {
+        test_skip("long double holds no middles of doubles");
+        return;
+    }
+    char text[1400];
+    for (int i = 0; i < rounds(3000); i++) {
+        const uint64_t exponent =
+            i % 3 == 0 ? 0 : 900 + random_bits(&seed) % 170; /* so that all are fractions */
+        const uint64_t bits = exponent << 52 | random_bits(&seed) >> 12;
+        const long double middle = ((long double)double_of(bits) + double_of(bits + 1)) / 2;
+        snprintf(text, sizeof text, "%.1100Lf", middle);
+        size_t length = strlen(text);
+        while (length && text[length - 1] == '0')
+            length--;
+        REQUIRE(length && text[length - 1] == '5');
+        memcpy(text + length, "", 1);
+        check_read(text);
+        memcpy(text + length, "000000001", 10);
+        check_read(text);
+        memcpy(text + length - 1, "4999999999", 11);
+        check_read(text);
+    }
+}
+
+/* Digits far behind those that can matter still break a tie; zeros there do not. */
+static void read_long(void) {
+    enum { LENGTH = 3000 };
+    char zeros[LENGTH + 1];
+    char nines[LENGTH + 1];
+    memset(zeros, '0', LENGTH);
+    memset(nines, '9', LENGTH);
+    zeros[LENGTH] = nines[LENGTH] = '\0';
+    char text[LENGTH + 64];
+    snprintf(text, sizeof text, "9007199254740993.%s", zeros);
+    check_read(text);
+    snprintf(text, sizeof text, "9007199254740993.%s1", zeros);
+    check_read(text);
+    snprintf(text, sizeof text, "9007199254740992.%s", nines);
+    check_read(text);
+    snprintf(text, sizeof text, "0.%s123e3000", zeros);
+    check_read(text);
+    snprintf(text, sizeof text, "%se-3000", nines);
+    check_read(text);
+    snprintf(text, sizeof text, "1%se-3000", zeros);
+    check_read(text);
+}
+
+/* The digits of a number from the first to the last that is not 0. */
+static void significant_digits(const char *number, char digits[32]) {
+    size_t count = 0;
+    for (const char *c = number; *c && *c != 'e'; c++)
+        if (*c >= '0' && *c <= '9' && (count || *c != '0'))
+            digits[count++] = *c;
+    while (count && digits[count - 1] == '0')
+        count--;
+    digits[count] = '\0';
+}
+
+static void check_round_trip(double value) {
+    char text[HOME_NUMBER_SIZE];
+    const size_t length = home_number_write(value, text);
+    double back = 0.5;
+    if (length != strlen(text) || !same_double(strtod(text, NULL), value) ||
+        !home_number_read(text, length, &back) || !same_double(back, value))
+        test_fail(__FILE__, __LINE__, "%a is written %s", value, text);
+
+    char shortest[40]; /* by the C library's conversions */
+    int precision = 0;
+    do
+        snprintf(shortest, sizeof shortest, "%.*e", precision, value);
+    while (precision++ < 16 && strtod(shortest, NULL) != value);
+    char digits[32];
+    char expected[32];
+    significant_digits(text, digits);
+    significant_digits(shortest, expected);
+    if (strcmp(digits, expected) != 0)
+        test_fail(__FILE__, __LINE__, "%s is not the shortest, which is %s", text, shortest);
+}
+
+static void round_trips(void) {
+    for (int i = 0; i < rounds(20000); i++) {
+        const double value =
+            double_of(i % 4 ? random_bits(&seed) : random_bits(&seed) >> 12); /* subnormals too */
+        if (isfinite(value))
+            check_round_trip(value);
+        check_round_trip((double)((int64_t)(random_bits(&seed) % 2000001) - 1000000) / 1000);
+    }
+}
+
+static void written(void) {
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {-0.0, "-0"},
+        {1, "1"},
+        {-12.5, "-12.5"},
+        {100, "100"},
+        {10000, "10000"},
+        {1000000, "1e6"},
+        {123456789, "123456789"},
+        {0.1, "0.1"},
+        {0.001, "0.001"},
+        {0.00001, "0.00001"},
+        {0.000001, "1e-6"},
+        {1.0 / 3, "0.3333333333333333"},
+        {1e22, "1e22"},
+        {1.5e300, "1.5e300"},
+        {5e-324, "5e-324"},
+        {1.7976931348623157e308, "1.7976931348623157e308"},
+        {-2.2250738585072014e-308, "-2.2250738585072014e-308"},
+        {(double)INFINITY, "null"},
+        {(double)NAN, "null"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[HOME_NUMBER_SIZE];
+        const size_t length = home_number_write(cases[i].value, text);
+        CHECK_INTEGER(length, strlen(text));
+        home_json *document = NULL;
+        CHECK_INTEGER(parse(text, &document, NULL), HOME_OK);
+        home_json_free(document);
+        if (strcmp(text, cases[i].text) != 0)
+            test_fail(__FILE__, __LINE__, "%a is written %s, expected %s", cases[i].value, text,
+                      cases[i].text);
+    }
+}
+
+/* Sets a locale whose decimal point is a comma. Where none is installed, compiles one with the system's
+ * localedef. False where that is not possible either. */
+static bool set_comma_locale(void) {
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    for (int attempt = 0; attempt < 2; attempt++) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (setlocale(LC_ALL, names[i]) && strcmp(localeconv()->decimal_point, ",") == 0)
+                return true;
+        if (attempt == 0) {
+            if (system("mkdir -p build/locale && localedef -i de_DE -f UTF-8 build/locale/de_DE.UTF-8 "
+                       ">/dev/null 2>&1") != 0)
+                return false;
+            setenv("LOCPATH", "build/locale", 1);
+        }
+    }
+    return false;
+}
+
+static void comma_locale(void) {
+    if (!set_comma_locale()) {
+        test_skip("no locale with a decimal comma");
+        return;
+    }
+    char text[HOME_NUMBER_SIZE];
+    home_number_write(1234.0625, text);
+    CHECK(strcmp(text, "1234.0625") == 0);
+    home_number_write(1.5e-300, text);
+    CHECK(strcmp(text, "1.5e-300") == 0);
+    home_json *document = NULL;
+    REQUIRE(parse("[0.25]", &document, NULL) == HOME_OK);
+    CHECK(home_json_root(document)->first->number == 0.25);
+    home_json_free(document);
+    CHECK_INTEGER(parse("[0,25]", &document, NULL), HOME_OK);
+    CHECK_INTEGER(home_json_root(document)->count, 2);
+    home_json_free(document);
+    setlocale(LC_ALL, "C");
+}
+
+/* --------------------------------------------------------------------------------------- writing */
+
+static void text_writer(void) {
+    const home_allocator allocator = libc_allocator();
+    home_text text = {.allocator = &allocator};
+    home_text_add(&text, "{");
+    home_text_add_string(&text, "quote\" back\\ tab\t bell\a \xc3\xa9");
+    home_text_add(&text, ":");
+    home_text_add_integer(&text, UINT64_MAX);
+    home_text_add_bytes(&text, ",x", 1);
+    home_text_add_string(&text, "");
+    home_text_add(&text, ":");
+    home_text_add_number(&text, -0.5);
+    home_text_add(&text, "}");
+    CHECK(!text.failed);
+    const char *expected =
+        "{\"quote\\\" back\\\\ tab\\u0009 bell\\u0007 \xc3\xa9\":18446744073709551615,\"\":-0.5}";
+    CHECK_INTEGER(text.length, strlen(expected));
+    CHECK_BYTES(text.data, expected, strlen(expected) + 1);
+    home_json *document = NULL;
+    REQUIRE(home_json_parse(&allocator, text.data, text.length, &document, NULL) == HOME_OK);
+    CHECK(strcmp(home_json_root(document)->first->key, "quote\" back\\ tab\t bell\a \xc3\xa9") == 0);
+    home_json_free(document);
+    home_deallocate(&allocator, text.data);
+}
+
+/* ---------------------------------------------------------------------------------------- memory */
+
+static void failing_allocator(void) {
+    const char *text =
+        "[{\"a\":1,\"b\":[1,2,3],\"c\":{\"d\":\"e\"}},0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
+        "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]";
+    home_status status = HOME_E_MEMORY;
+    long granted = 0;
+    for (; status != HOME_OK && granted < 100; granted++) {
+        meter m;
+        const home_allocator allocator = meter_allocator(&m);
+        m.fail_at = granted;
+        home_error error = {.struct_size = sizeof error};
+        home_json *document = NULL;
+        status = parse_bytes(&allocator, text, strlen(text), &document, &error);
+        if (status != HOME_OK) {
+            CHECK_INTEGER(status, HOME_E_MEMORY);
+            CHECK_INTEGER(error.status, HOME_E_MEMORY);
+            CHECK(document == NULL);
+        }
+        home_json_free(document);
+        CHECK_INTEGER(m.live, 0);
+    }
+    CHECK(granted > 5); /* the document, its text, two blocks, the members: each failed once */
+}
+
+static void failing_text(void) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    m.fail_at = 1;
+    home_text text = {.allocator = &allocator};
+    home_text_add(&text, "abc");
+    CHECK(!text.failed);
+    for (int i = 0; i < 100; i++)
+        home_text_add(&text, "0123456789");
+    CHECK(text.failed);
+    m.fail_at = -1;
+    const size_t length = text.length;
+    home_text_add(&text, "x"); /* stays failed, so that no text has holes */
+    CHECK_INTEGER(text.length, length);
+    CHECK_INTEGER(strlen(text.data), length);
+    home_deallocate(&allocator, text.data);
+    CHECK_INTEGER(m.live, 0);
+}
+
+int main(void) {
+    RUN(valid);
+    RUN(invalid);
+    RUN(truncated);
+    RUN(zero_byte);
+    RUN(tree);
+    RUN(integers);
+    RUN(depth);
+    RUN(many_keys);
+    RUN(read_table);
+    RUN(read_random);
+    RUN(read_middles);
+    RUN(read_long);
+    RUN(round_trips);
+    RUN(written);
+    RUN(comma_locale);
+    RUN(text_writer);
+    RUN(failing_allocator);
+    RUN(failing_text);
+    return test_summary();
+}
