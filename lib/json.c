@@ -404,7 +404,7 @@ static home_status parse_closings(parser *p, node **container) {
     while (*container) {
         node *open = *container;
         skip_space(p);
-        if (open->value.count && take(p, ',')) {
+        if (take(p, ',')) {
             skip_space(p);
             return HOME_OK;
         }
