@@ -164,6 +164,12 @@ static void backward_feature_gate(const home_run *run, const home_step *step) {
     }
 }
 
+/* The weights' gradient is the sum over the rows. */
+static void backward_constant(const home_run *run, const home_step *step) {
+    if (step->weights != HOME_NONE)
+        bias_gradient(run, step->out, run->training->gradients + step->weights);
+}
+
 /* z = sum_k w_k h_k:  dh_k = w_k dz,   dw_k = dz · h_k */
 static void backward_mix(const home_run *run, const home_step *step) {
     const home_kernels *kernels = run->model->kernels;
@@ -278,6 +284,9 @@ void home_run_backward(const home_run *run) {
             break;
         case HOME_STEP_FEATURE_GATE:
             backward_feature_gate(run, step);
+            break;
+        case HOME_STEP_CONSTANT:
+            backward_constant(run, step);
             break;
         case HOME_STEP_MIX:
             backward_mix(run, step);

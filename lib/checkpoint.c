@@ -53,17 +53,19 @@ static void add_item(item_list *list, const char *name, const char *suffix, cons
 }
 
 static void add_optimizer_items(item_list *list, const home_model *model) {
+    const home_optimizer_traits *dense = home_optimizer_traits_of(model->settings.optimizer.kind);
+    const home_optimizer_traits *sparse = home_optimizer_traits_of(model->settings.optimizer.embedding_kind);
     for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++) {
         const home_tensor_info *t = &model->tensors.items[i];
         const size_t shape[2] = {t->rows, t->columns};
-        if (t->kind == HOME_TENSOR_PARAMETER) {
-            add_item(list, t->name, ".exp_avg", "F32", (size_t)t->rank, shape,
-                     model->training->moment1 + t->offset);
-            add_item(list, t->name, ".exp_avg_sq", "F32", (size_t)t->rank, shape,
-                     model->training->moment2 + t->offset);
-        } else if (t->kind == HOME_TENSOR_TABLE) {
-            add_item(list, t->name, ".sum", "F32", 1, (const size_t[]){t->rows, 1},
-                     model->tables[t->offset].sums);
+        for (int slot = 0; slot < HOME_STATE_SLOTS; slot++) {
+            if (t->kind == HOME_TENSOR_PARAMETER && dense->state[slot])
+                add_item(list, t->name, dense->state[slot], "F32", (size_t)t->rank, shape,
+                         model->training->state[slot] + t->offset);
+            if (t->kind == HOME_TENSOR_TABLE && sparse->state[slot])
+                add_item(list, t->name, sparse->state[slot], "F32", sparse->row_wise ? 1 : 2,
+                         (const size_t[]){t->rows, home_table_state_width(model, &model->tables[t->offset])},
+                         model->tables[t->offset].state[slot]);
         }
     }
     add_item(list, "step", "", "I64", 1, (const size_t[]){1, 1}, &list->step);
@@ -492,11 +494,16 @@ home_status home_model_load(const char *path, const home_allocator *allocator, h
 /* A fresh optimizer: as if the model had just been made with these weights. */
 static void reset_optimizer(home_model *model) {
     home_training *training = model->training;
-    const size_t bytes = model->tensors.parameter_count * sizeof(float);
-    memset(training->moment1, 0, bytes);
-    memset(training->moment2, 0, bytes);
-    for (size_t i = 0; i < model->settings.config.table_count; i++)
-        memset(model->tables[i].sums, 0, (size_t)model->tables[i].config->rows * sizeof(float));
+    for (int slot = 0; slot < HOME_STATE_SLOTS; slot++) {
+        if (training->state[slot])
+            memset(training->state[slot], 0, model->tensors.parameter_count * sizeof(float));
+        for (size_t i = 0; i < model->settings.config.table_count; i++) {
+            const home_table *table = &model->tables[i];
+            const size_t size = (size_t)table->config->rows * home_table_state_width(model, table);
+            if (table->state[slot])
+                memset(table->state[slot], 0, size * sizeof(float));
+        }
+    }
     training->step_count = 0;
     training->phase = HOME_PHASE_IDLE;
 }

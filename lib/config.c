@@ -10,8 +10,31 @@
 /* Bounds that no sensible model meets, so that products of two of them cannot overflow 64 bits. */
 #define MOST_ITEMS  65536u
 #define MOST_HIDDEN 16u
+#define MOST_LAYERS 64u
 #define MOST_WIDTH  (1u << 24)
 #define MOST_NAME   120u
+
+const home_preset home_presets[] = {
+    [HOME_PRESET_HOME] = {"home", 2, 2, true, true, true, true, 1},
+    [HOME_PRESET_SHARED_BOTTOM] = {"shared-bottom", 1, 1, false, false, true, false, SIZE_MAX},
+    [HOME_PRESET_MMOE] = {"mmoe", 1, 1, false, false, true, false, SIZE_MAX},
+    [HOME_PRESET_CGC] = {"cgc", 1, 1, false, false, true, false, 0},
+    [HOME_PRESET_PLE] = {"ple", 2, MOST_LAYERS, false, false, true, false, 0},
+    [HOME_PRESET_ADATT_SP] = {"adatt-sp", 1, MOST_LAYERS, false, true, false, false, 0},
+    [HOME_PRESET_ADATT] = {"adatt", 1, MOST_LAYERS, false, true, true, false, 0},
+    [HOME_PRESET_CUSTOM] = {"custom", 1, MOST_LAYERS, false, true, false, false, SIZE_MAX},
+};
+enum { PRESET_COUNT = sizeof home_presets / sizeof home_presets[0] };
+
+size_t home_find_name(const void *items, size_t count, size_t item_size, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        const char *candidate;
+        memcpy(&candidate, (const char *)items + i * item_size + sizeof(size_t), sizeof candidate);
+        if (strcmp(candidate, name) == 0)
+            return i;
+    }
+    return count;
+}
 
 /* What a resolving function carries around. `status` holds the first failure. */
 typedef struct reader {
@@ -204,13 +227,6 @@ static void read_tables(reader *in, home_config *config) {
     }
 }
 
-static size_t find_table(const home_config *config, const char *name) {
-    size_t i = 0;
-    while (i < config->table_count && strcmp(config->tables[i].name, name) != 0)
-        i++;
-    return i;
-}
-
 static void read_fields(reader *in, home_settings *settings) {
     home_config *config = &settings->config;
     home_field_config *fields = read_array(in, config->fields, config->field_count, sizeof *fields, "field");
@@ -240,7 +256,8 @@ static void read_fields(reader *in, home_settings *settings) {
                               fields[i].name);
                 return;
             }
-        const size_t table = find_table(config, fields[i].table);
+        const size_t table =
+            home_find_name(config->tables, config->table_count, sizeof *config->tables, fields[i].table);
         if (table == config->table_count) {
             in->status =
                 home_fail(in->error, HOME_E_CONFIG,
@@ -296,11 +313,47 @@ static void read_task(reader *in, home_task_config *task, size_t i) {
     snprintf(field, sizeof field, "config.tasks[%zu].weight", i);
     number_between(in, &task->weight, 1, 0, 1e30, field);
     snprintf(field, sizeof field, "config.tasks[%zu].loss", i);
-    choose(in, &task->loss, HOME_LOSS_BCE, HOME_LOSS_BCE, field);
+    choose(in, &task->loss, HOME_LOSS_BCE, HOME_LOSS_SQUARED, field);
     snprintf(field, sizeof field, "config.tasks[%zu].reserved", i);
     must_be_zero(in, task->reserved, field);
+    if (ok(in) && task->loss == HOME_LOSS_SQUARED && task->base_rate != 0)
+        in->status = home_fail(in->error, HOME_E_CONFIG,
+                               "config.tasks[%zu].base_rate is %g, expected 0 for a squared error", i,
+                               task->base_rate);
     snprintf(field, sizeof field, "config.tasks[%zu].base_rate", i);
-    number_between(in, &task->base_rate, 0.5, 1e-30, 1, field);
+    if (task->loss == HOME_LOSS_BCE)
+        number_between(in, &task->base_rate, 0.5, 1e-30, 1, field);
+    snprintf(field, sizeof field, "config.tasks[%zu].given", i);
+    if (task->given)
+        task->given = read_name(in, task->given, field);
+}
+
+/* Finds the task that another is given; following such links must come to an end. */
+static void link_task(reader *in, home_settings *settings, size_t i) {
+    const home_config *config = &settings->config;
+    const home_task_config *task = &config->tasks[i];
+    settings->task_given[i] = SIZE_MAX;
+    if (!task->given)
+        return;
+    const size_t other = home_find_name(config->tasks, config->task_count, sizeof *task, task->given);
+    const char *expected = NULL;
+    if (other == config->task_count)
+        expected = "the name of a task";
+    else if (task->loss != HOME_LOSS_BCE || config->tasks[other].loss != HOME_LOSS_BCE)
+        expected = "a binary task, for a binary task";
+    settings->task_given[i] = other;
+    size_t reached = i;
+    for (size_t links = 0; !expected && reached != SIZE_MAX; links++) {
+        const char *given = config->tasks[reached].given;
+        reached = given ? home_find_name(config->tasks, config->task_count, sizeof *task, given) : SIZE_MAX;
+        if (links > config->task_count || (reached == i && links < config->task_count))
+            expected = "a task that does not depend on this one";
+        else if (reached == config->task_count)
+            reached = SIZE_MAX; /* reported where that task is linked */
+    }
+    if (expected)
+        in->status = home_fail(in->error, HOME_E_CONFIG, "config.tasks[%zu].given is \"%.60s\", expected %s",
+                               i, task->given, expected);
 }
 
 static void read_tasks(reader *in, home_settings *settings) {
@@ -311,7 +364,8 @@ static void read_tasks(reader *in, home_settings *settings) {
     config->tasks = tasks;
     settings->groups = home_arena_take(in->arena, config->task_count, sizeof *settings->groups);
     settings->task_group = home_arena_take(in->arena, config->task_count, sizeof(size_t));
-    if (ok(in) && (!settings->groups || !settings->task_group))
+    settings->task_given = home_arena_take(in->arena, config->task_count, sizeof(size_t));
+    if (ok(in) && (!settings->groups || !settings->task_group || !settings->task_given))
         in->status = home_fail_memory(in->error);
     for (size_t i = 0; i < config->task_count && ok(in); i++) {
         read_task(in, &tasks[i], i);
@@ -322,30 +376,140 @@ static void read_tasks(reader *in, home_settings *settings) {
             settings->groups[settings->group_count++] = tasks[i].group;
         settings->task_group[i] = g;
     }
-    for (size_t i = 0; i < config->task_count && ok(in); i++)
+    for (size_t i = 0; i < config->task_count && ok(in); i++) {
         check_distinct(in, settings, i);
+        if (ok(in))
+            link_task(in, settings, i);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- layers */
 
+/* Copies a list of names. */
+static void read_names(reader *in, const char *const **names, size_t count, const char *field) {
+    if (!ok(in) || count == 0) {
+        *names = NULL;
+        return;
+    }
+    const char **copy =
+        !*names || count > MOST_ITEMS ? NULL : home_arena_take(in->arena, count, sizeof *copy);
+    if (!copy) {
+        in->status =
+            !*names || count > MOST_ITEMS
+                ? home_fail(in->error, HOME_E_CONFIG, "%s has %zu names, expected an array of at most %u",
+                            field, count, MOST_ITEMS)
+                : home_fail_memory(in->error);
+        return;
+    }
+    for (size_t i = 0; i < count && ok(in); i++) {
+        char item[128];
+        snprintf(item, sizeof item, "%s[%zu]", field, i);
+        copy[i] = read_name(in, (*names)[i], item);
+    }
+    *names = copy;
+}
+
+/* A count of experts: where the preset has no such unit, it must not be set. */
+static void read_experts(reader *in, size_t *experts, bool there, const char *field) {
+    if (there)
+        size_between(in, experts, 1, 1, 4096, field);
+    else if (*experts != 0)
+        fail_integer(in, field, *experts, "0: this layer of the preset has no such units");
+}
+
+static void read_units(reader *in, home_layer_config *layer, size_t l) {
+    char label[64];
+    snprintf(label, sizeof label, "layers[%zu].unit", l);
+    home_unit_config *units = read_array(in, layer->units, layer->unit_count, sizeof *units, label);
+    layer->units = units;
+    for (size_t u = 0; u < layer->unit_count && ok(in); u++) {
+        char field[96];
+        snprintf(field, sizeof field, "config.layers[%zu].units[%zu].name", l, u);
+        units[u].name = read_name(in, units[u].name, field);
+        if (ok(in) && home_find_name(units, u, sizeof *units, units[u].name) < u)
+            in->status = home_fail(in->error, HOME_E_CONFIG,
+                                   "%s is \"%s\", expected a name that no other unit of the layer has", field,
+                                   units[u].name);
+        snprintf(field, sizeof field, "config.layers[%zu].units[%zu].input", l, u);
+        if (units[u].input)
+            units[u].input = read_name(in, units[u].input, field);
+        snprintf(field, sizeof field, "config.layers[%zu].units[%zu].experts", l, u);
+        size_between(in, &units[u].experts, 1, 1, 4096, field);
+        snprintf(field, sizeof field, "config.layers[%zu].units[%zu].width", l, u);
+        if (ok(in) && units[u].width != 0 && units[u].width != layer->width)
+            in->status =
+                home_fail(in->error, HOME_E_CONFIG, "%s is %zu, expected 0 or the layer's width, %zu", field,
+                          units[u].width, layer->width);
+        units[u].width = layer->width;
+    }
+}
+
+static void read_node(reader *in, home_node_config *node, size_t l, size_t o) {
+    char field[96];
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].name", l, o);
+    node->name = read_name(in, node->name, field);
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].sees", l, o);
+    if (ok(in) && node->sees_count == 0)
+        in->status =
+            home_fail(in->error, HOME_E_CONFIG, "%s is empty, expected the name of at least one unit", field);
+    read_names(in, &node->sees, node->sees_count, field);
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].gate", l, o);
+    read_names(in, &node->gate, node->gate_count, field);
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].self", l, o);
+    if (node->self)
+        node->self = read_name(in, node->self, field);
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].self_kind", l, o);
+    choose(in, &node->self_kind, HOME_SELF_GATE, HOME_SELF_STATIC, field);
+    snprintf(field, sizeof field, "config.layers[%zu].nodes[%zu].reserved", l, o);
+    must_be_zero(in, node->reserved, field);
+}
+
+static void read_nodes(reader *in, home_layer_config *layer, size_t l, bool custom) {
+    char label[64];
+    snprintf(label, sizeof label, "layers[%zu].node", l);
+    home_node_config *nodes = read_array(in, layer->nodes, layer->node_count, sizeof *nodes, label);
+    layer->nodes = nodes;
+    for (size_t o = 0; o < layer->node_count && ok(in); o++) {
+        if (!custom && (nodes[o].gate_count != 0 || nodes[o].self || nodes[o].self_kind != 0)) {
+            in->status = home_fail(
+                in->error, HOME_E_CONFIG,
+                "config.layers[%zu].nodes[%zu] sets gate or self, expected only name and sees (a mask) "
+                "unless the preset is custom",
+                l, o);
+            return;
+        }
+        read_node(in, &nodes[o], l, o);
+        if (ok(in) && home_find_name(nodes, o, sizeof *nodes, nodes[o].name) < o)
+            in->status = home_fail(
+                in->error, HOME_E_CONFIG,
+                "config.layers[%zu].nodes[%zu].name is \"%s\", expected a name that no other node of the "
+                "layer has",
+                l, o, nodes[o].name);
+        if (!custom)
+            nodes[o].self_kind = 0;
+    }
+}
+
 /* `input` is the width of the vectors that the layer's units read. */
-static void read_layer(reader *in, home_layer_config *layer, size_t i, size_t input) {
+static void read_layer(reader *in, const home_preset *preset, home_layer_config *layer, size_t i,
+                       size_t input) {
+    const bool custom = preset == &home_presets[HOME_PRESET_CUSTOM];
+    const bool single = preset == &home_presets[HOME_PRESET_SHARED_BOTTOM];
     char field[64];
     snprintf(field, sizeof field, "config.layers[%zu].width", i);
     size_between(in, &layer->width, 0, 1, MOST_WIDTH, field);
     snprintf(field, sizeof field, "config.layers[%zu].hidden", i);
     read_hidden(in, &layer->hidden, layer->hidden_count, field);
     snprintf(field, sizeof field, "config.layers[%zu].shared_experts", i);
-    size_between(in, &layer->shared_experts, 1, 1, 4096, field);
+    read_experts(in, &layer->shared_experts, preset->shared, field);
+    if (single && layer->shared_experts != 1)
+        fail_integer(in, field, layer->shared_experts, "1 for the preset shared-bottom");
     snprintf(field, sizeof field, "config.layers[%zu].group_experts", i);
-    size_between(in, &layer->group_experts, 1, 1, 4096, field);
+    read_experts(in, &layer->group_experts, preset->groups, field);
     snprintf(field, sizeof field, "config.layers[%zu].task_experts", i);
-    if (i == 0 && layer->task_experts != 0)
-        fail_integer(in, field, layer->task_experts, "0: the first layer of HoME has no units for tasks");
-    else if (i > 0)
-        size_between(in, &layer->task_experts, 1, 1, 4096, field);
+    read_experts(in, &layer->task_experts, i >= preset->first_task_layer, field);
     snprintf(field, sizeof field, "config.layers[%zu].feature_gates", i);
-    choose(in, &layer->feature_gates, HOME_ON, HOME_ON, field);
+    choose(in, &layer->feature_gates, preset->cures ? HOME_ON : HOME_OFF, HOME_ON, field);
     snprintf(field, sizeof field, "config.layers[%zu].reserved", i);
     must_be_zero(in, layer->reserved, field);
     snprintf(field, sizeof field, "config.layers[%zu].feature_branches", i);
@@ -353,28 +517,43 @@ static void read_layer(reader *in, home_layer_config *layer, size_t i, size_t in
     snprintf(field, sizeof field, "config.layers[%zu].feature_rank", i);
     const size_t rank = layer->feature_branches ? input / layer->feature_branches : 0;
     size_between(in, &layer->feature_rank, rank > 1 ? rank : 1, 1, MOST_WIDTH, field);
+    snprintf(field, sizeof field, "config.layers[%zu].unit_count", i);
+    if (custom != (layer->unit_count > 0))
+        fail_integer(in, field, layer->unit_count,
+                     custom ? "at least 1 for the preset custom" : "0 unless the preset is custom");
+    snprintf(field, sizeof field, "config.layers[%zu].node_count", i);
+    if (custom && layer->node_count == 0)
+        fail_integer(in, field, 0, "at least 1 for the preset custom");
+    if (ok(in))
+        read_units(in, layer, i);
+    if (ok(in))
+        read_nodes(in, layer, i, custom);
 }
 
 static void read_layers(reader *in, home_settings *settings) {
     home_config *config = &settings->config;
-    if (ok(in) && config->layer_count != 2)
-        fail_integer(in, "config.layer_count", config->layer_count, "2 for the preset home");
+    const home_preset *preset = settings->preset;
+    if (ok(in) && (config->layer_count < preset->least_layers || config->layer_count > preset->most_layers))
+        in->status = home_fail(in->error, HOME_E_CONFIG,
+                               "config.layer_count is %zu, expected %zu to %zu for the preset %s",
+                               config->layer_count, preset->least_layers, preset->most_layers, preset->name);
     home_layer_config *layers = read_array(in, config->layers, config->layer_count, sizeof *layers, "layer");
     config->layers = layers;
     size_t input = settings->input_width;
     for (size_t i = 0; i < config->layer_count && ok(in); i++) {
-        read_layer(in, &layers[i], i, input);
+        read_layer(in, preset, &layers[i], i, input);
         input = layers[i].width;
     }
 }
 
 /* -------------------------------------------------------------------------------- the whole model */
 
-static void read_switches(reader *in, home_config *c) {
-    choose(in, &c->expert_norm, HOME_NORM_BATCH, HOME_NORM_BATCH, "config.expert_norm");
-    choose(in, &c->expert_activation, HOME_ACTIVATION_SWISH, HOME_ACTIVATION_SWISH,
-           "config.expert_activation");
-    choose(in, &c->expert_hidden_activation, HOME_ACTIVATION_SWISH, HOME_ACTIVATION_SWISH,
+static void read_switches(reader *in, const home_preset *preset, home_config *c) {
+    const int32_t activation = preset->cures ? HOME_ACTIVATION_SWISH : HOME_ACTIVATION_RELU;
+    choose(in, &c->expert_norm, preset->cures ? HOME_NORM_BATCH : HOME_NORM_NONE, HOME_NORM_BATCH,
+           "config.expert_norm");
+    choose(in, &c->expert_activation, activation, HOME_ACTIVATION_SWISH, "config.expert_activation");
+    choose(in, &c->expert_hidden_activation, activation, HOME_ACTIVATION_SWISH,
            "config.expert_hidden_activation");
     choose(in, &c->bias_before_norm, HOME_OFF, HOME_ON, "config.bias_before_norm");
     number_between(in, &c->swish_beta, 1, 1e-6, 1e6, "config.swish_beta");
@@ -384,7 +563,9 @@ static void read_switches(reader *in, home_config *c) {
     choose(in, &c->feature_init, HOME_INIT_ZERO, HOME_INIT_UNIFORM, "config.feature_init");
     choose(in, &c->gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH, "config.gate_activation");
     choose(in, &c->gate_input, HOME_INPUT_GATED, HOME_INPUT_GATED, "config.gate_input");
-    choose(in, &c->self_gates, HOME_ON, HOME_ON, "config.self_gates");
+    choose(in, &c->self_gates, preset->self_terms ? HOME_ON : HOME_OFF, HOME_ON, "config.self_gates");
+    choose(in, &c->uncertainty, HOME_OFF, HOME_ON, "config.uncertainty");
+    must_be_zero(in, c->reserved2, "config.reserved2");
     choose(in, &c->self_gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH,
            "config.self_gate_activation");
     choose(in, &c->self_gate_input, HOME_INPUT_GATED, HOME_INPUT_GATED, "config.self_gate_input");
@@ -402,24 +583,31 @@ static void read_optimizer(reader *in, home_settings *settings) {
         read_struct(in, settings->config.optimizer, o, sizeof *o, "config.optimizer");
     o->struct_size = sizeof *o;
     settings->config.optimizer = o;
-    if (o->kind == 0)
-        o->kind = HOME_OPTIMIZER_ADAM;
-    if (o->embedding_kind == 0)
-        o->embedding_kind = HOME_OPTIMIZER_ROWWISE_ADAGRAD;
-    if (o->kind != HOME_OPTIMIZER_ADAM && ok(in))
-        in->status = home_fail(in->error, HOME_E_CONFIG, "config.optimizer.kind is %d, expected %d (Adam)",
-                               (int)o->kind, HOME_OPTIMIZER_ADAM);
-    if (o->embedding_kind != HOME_OPTIMIZER_ROWWISE_ADAGRAD && ok(in))
-        in->status = home_fail(in->error, HOME_E_CONFIG,
-                               "config.optimizer.embedding_kind is %d, expected %d (row-wise Adagrad)",
-                               (int)o->embedding_kind, HOME_OPTIMIZER_ROWWISE_ADAGRAD);
-    number_between(in, &o->learning_rate, 1e-3, 0, 1e6, "config.optimizer.learning_rate");
+    choose(in, &o->kind, HOME_OPTIMIZER_ADAM, HOME_OPTIMIZER_ADAGRAD, "config.optimizer.kind");
+    choose(in, &o->embedding_kind, HOME_OPTIMIZER_ROWWISE_ADAGRAD, HOME_OPTIMIZER_ADAGRAD,
+           "config.optimizer.embedding_kind");
+    if (ok(in) && o->kind == HOME_OPTIMIZER_ROWWISE_ADAGRAD)
+        in->status =
+            home_fail(in->error, HOME_E_CONFIG,
+                      "config.optimizer.kind is %d (row-wise Adagrad), which is for embedding tables only",
+                      (int)o->kind);
+    if (ok(in) && (o->embedding_kind == HOME_OPTIMIZER_SGD || o->embedding_kind == HOME_OPTIMIZER_ADAMW))
+        in->status =
+            home_fail(in->error, HOME_E_CONFIG,
+                      "config.optimizer.embedding_kind is %d, expected row-wise Adagrad, Adagrad or Adam",
+                      (int)o->embedding_kind);
+    const bool adagrad = o->kind == HOME_OPTIMIZER_ADAGRAD;
+    number_between(in, &o->learning_rate, adagrad ? 1e-2 : 1e-3, 0, 1e6, "config.optimizer.learning_rate");
     number_between(in, &o->beta1, 0.9, 0, 1, "config.optimizer.beta1");
     number_between(in, &o->beta2, 0.999, 0, 1, "config.optimizer.beta2");
-    number_between(in, &o->epsilon, 1e-8, 1e-30, 1e6, "config.optimizer.epsilon");
+    number_between(in, &o->epsilon, adagrad ? 1e-10 : 1e-8, 1e-30, 1e6, "config.optimizer.epsilon");
+    number_between(in, &o->momentum, 0, 0, 1, "config.optimizer.momentum");
+    number_between(in, &o->weight_decay, o->kind == HOME_OPTIMIZER_ADAMW ? 0.01 : 0, 0, 1e6,
+                   "config.optimizer.weight_decay");
     number_between(in, &o->clip_norm, 0, 0, 1e30, "config.optimizer.clip_norm");
     number_between(in, &o->embedding_learning_rate, 0.01, 0, 1e6, "config.optimizer.embedding_learning_rate");
-    number_between(in, &o->embedding_epsilon, 1e-8, 1e-30, 1e6, "config.optimizer.embedding_epsilon");
+    number_between(in, &o->embedding_epsilon, o->embedding_kind == HOME_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8,
+                   1e-30, 1e6, "config.optimizer.embedding_epsilon");
 }
 
 home_status home_settings_resolve(const home_config *given, home_arena *arena, home_settings *settings,
@@ -428,16 +616,20 @@ home_status home_settings_resolve(const home_config *given, home_arena *arena, h
     *settings = (home_settings){0};
     home_config *config = &settings->config;
     read_struct(&in, given, config, sizeof *config, "config");
-    if (ok(&in) && config->preset != HOME_PRESET_HOME)
-        in.status = home_fail(error, HOME_E_CONFIG, "config.preset is %d, expected %d (home)",
-                              (int)config->preset, HOME_PRESET_HOME);
+    if (ok(&in) && (config->preset < 0 || config->preset >= PRESET_COUNT))
+        in.status = home_fail(error, HOME_E_CONFIG, "config.preset is %d, expected 0 to %d",
+                              (int)config->preset, PRESET_COUNT - 1);
+    if (ok(&in))
+        settings->preset = &home_presets[config->preset];
     if (ok(&in) && config->dense_width > MOST_WIDTH)
         fail_integer(&in, "config.dense_width", config->dense_width, "at most 16777216");
     read_tables(&in, config);
     read_fields(&in, settings);
     read_tasks(&in, settings);
-    read_layers(&in, settings);
-    read_switches(&in, config);
+    if (ok(&in))
+        read_layers(&in, settings);
+    if (ok(&in))
+        read_switches(&in, settings->preset, config);
     read_optimizer(&in, settings);
     config->allocator = NULL;
     return in.status;

@@ -7,14 +7,31 @@
 #include "json.h"
 #include "memory.h"
 
+/* What sets one preset apart from another, for checks and defaults; topology.c lays out its units and nodes.
+ */
+typedef struct home_preset {
+    const char *name;
+    size_t least_layers;
+    size_t most_layers;
+    bool cures;              /* batch norm + Swish experts and feature gates are on unless switched off */
+    bool self_terms;         /* the self term is on unless switched off */
+    bool shared;             /* has the unit `shared` */
+    bool groups;             /* has units for groups */
+    size_t first_task_layer; /* the first layer with units for tasks; SIZE_MAX: none has */
+} home_preset;
+
+extern const home_preset home_presets[];
+
 /* A configuration whose pointers all lead into an arena, with what follows from it. */
 typedef struct home_settings {
     home_config config; /* no field is 0 that has a default */
     home_optimizer_config optimizer;
+    const home_preset *preset;
     size_t input_width;  /* V = dense values + widths of the fields */
     const char **groups; /* [group_count], in order of first appearance */
     size_t group_count;
     size_t *task_group;   /* [task_count] index into groups */
+    size_t *task_given;   /* [task_count] the task whose probability is a factor of this one's, or SIZE_MAX */
     size_t *field_table;  /* [field_count] index into tables */
     size_t *field_column; /* [field_count] first column of the field in v */
 } home_settings;
@@ -22,6 +39,9 @@ typedef struct home_settings {
 /* Copies and checks what the caller gave. HOME_E_CONFIG names the field, its value and what was expected. */
 home_status home_settings_resolve(const home_config *given, home_arena *arena, home_settings *settings,
                                   home_error *error);
+
+/* The index of a name among items of a struct whose second member it is; count where it is none of them. */
+size_t home_find_name(const void *items, size_t count, size_t item_size, const char *name);
 
 /* JSON text -> config struct in the arena, unchecked but for names and types of the fields. */
 home_status home_config_from_json(const char *json, size_t length, home_arena *arena, home_config *config,

@@ -1,4 +1,4 @@
-/* The configuration as JSON, both ways, from one table of fields. */
+/* The configuration as JSON, both ways, from one description of its structs. */
 #include "config.h"
 
 #include "status.h"
@@ -11,9 +11,13 @@ typedef enum field_type {
     TYPE_SIZE,
     TYPE_UINT64,
     TYPE_NUMBER,
-    TYPE_CHOICE,
-    TYPE_SWITCH,
-    TYPE_WIDTHS
+    TYPE_CHOICE,  /* one of `names` */
+    TYPE_SWITCH,  /* true or false for HOME_ON and HOME_OFF */
+    TYPE_WIDTHS,  /* an array of sizes: pointer and count */
+    TYPE_NAMES,   /* an array of texts: pointer and count */
+    TYPE_STRUCTS, /* an array of objects: pointer to structs of their own, and count */
+    TYPE_STRUCT,  /* an object: pointer to a struct of its own */
+    TYPE_SECTION  /* an object whose fields lie in this very struct */
 } field_type;
 
 /* One key of an object and the struct field behind it. */
@@ -21,43 +25,51 @@ typedef struct field {
     const char *key;
     field_type type;
     size_t offset;
-    size_t count_offset;  /* of TYPE_WIDTHS */
-    int32_t first;        /* of TYPE_CHOICE: the number of the first name */
-    const char *names[6]; /* of TYPE_CHOICE */
+    size_t count_offset;        /* of arrays */
+    const struct field *fields; /* of objects, up to one without a key */
+    size_t size;                /* of a struct of its own */
+    int32_t first;              /* of TYPE_CHOICE: the number of the first name */
+    const char *names[8];
 } field;
 
-#define AT(type, member) offsetof(type, member)
-#define WIDTHS(type, key, member)                                                                            \
-    {                                                                                                        \
-        key, TYPE_WIDTHS, AT(type, member), AT(type, member##_count), 0, {                                   \
-            NULL                                                                                             \
-        }                                                                                                    \
-    }
 #define SCALAR(type, key, kind, member)                                                                      \
     {                                                                                                        \
-        key, kind, AT(type, member), 0, 0, {                                                                 \
+        key, kind, offsetof(type, member), 0, NULL, 0, 0, {                                                  \
             NULL                                                                                             \
         }                                                                                                    \
     }
 #define CHOICE(type, key, member, first, ...)                                                                \
     {                                                                                                        \
-        key, TYPE_CHOICE, AT(type, member), 0, first, {                                                      \
+        key, TYPE_CHOICE, offsetof(type, member), 0, NULL, 0, first, {                                       \
             __VA_ARGS__                                                                                      \
         }                                                                                                    \
     }
-#define END                                                                                                  \
+#define ARRAY(type, key, kind, member)                                                                       \
     {                                                                                                        \
-        NULL, TYPE_TEXT, 0, 0, 0, {                                                                          \
+        key, kind, offsetof(type, member), offsetof(type, member##_count), NULL, 0, 0, {                     \
             NULL                                                                                             \
         }                                                                                                    \
     }
+#define STRUCTS(type, key, member, count, fields, element)                                                   \
+    {                                                                                                        \
+        key, TYPE_STRUCTS, offsetof(type, member), offsetof(type, count), fields, sizeof(element), 0, {      \
+            NULL                                                                                             \
+        }                                                                                                    \
+    }
+#define STRUCT(type, key, member, fields, element)                                                           \
+    {                                                                                                        \
+        key, TYPE_STRUCT, offsetof(type, member), 0, fields, sizeof(element), 0, {                           \
+            NULL                                                                                             \
+        }                                                                                                    \
+    }
+#define SECTION(key, fields)                                                                                 \
+    {                                                                                                        \
+        key, TYPE_SECTION, 0, 0, fields, 0, 0, {                                                             \
+            NULL                                                                                             \
+        }                                                                                                    \
+    }
+#define END SCALAR(home_config, NULL, TYPE_TEXT, struct_size)
 
-static const field model_fields[] = {
-    CHOICE(home_config, "preset", preset, HOME_PRESET_HOME, "home"),
-    SCALAR(home_config, "seed", TYPE_UINT64, seed),
-    SCALAR(home_config, "dense", TYPE_SIZE, dense_width),
-    END,
-};
 static const field table_fields[] = {
     SCALAR(home_table_config, "name", TYPE_TEXT, name),
     SCALAR(home_table_config, "rows", TYPE_UINT64, rows),
@@ -76,19 +88,37 @@ static const field task_fields[] = {
     SCALAR(home_task_config, "name", TYPE_TEXT, name),
     SCALAR(home_task_config, "group", TYPE_TEXT, group),
     SCALAR(home_task_config, "weight", TYPE_NUMBER, weight),
-    CHOICE(home_task_config, "loss", loss, HOME_LOSS_BCE, "bce"),
+    CHOICE(home_task_config, "loss", loss, HOME_LOSS_BCE, "bce", "squared"),
     SCALAR(home_task_config, "base_rate", TYPE_NUMBER, base_rate),
+    SCALAR(home_task_config, "given", TYPE_TEXT, given),
+    END,
+};
+static const field unit_fields[] = {
+    SCALAR(home_unit_config, "name", TYPE_TEXT, name),
+    SCALAR(home_unit_config, "input", TYPE_TEXT, input),
+    SCALAR(home_unit_config, "experts", TYPE_SIZE, experts),
+    SCALAR(home_unit_config, "width", TYPE_SIZE, width),
+    END,
+};
+static const field node_fields[] = {
+    SCALAR(home_node_config, "name", TYPE_TEXT, name),
+    ARRAY(home_node_config, "sees", TYPE_NAMES, sees),
+    ARRAY(home_node_config, "gate", TYPE_NAMES, gate),
+    SCALAR(home_node_config, "self", TYPE_TEXT, self),
+    CHOICE(home_node_config, "self_kind", self_kind, HOME_SELF_GATE, "gate", "static"),
     END,
 };
 static const field layer_fields[] = {
     SCALAR(home_layer_config, "width", TYPE_SIZE, width),
-    WIDTHS(home_layer_config, "hidden", hidden),
+    ARRAY(home_layer_config, "hidden", TYPE_WIDTHS, hidden),
     SCALAR(home_layer_config, "shared_experts", TYPE_SIZE, shared_experts),
     SCALAR(home_layer_config, "group_experts", TYPE_SIZE, group_experts),
     SCALAR(home_layer_config, "task_experts", TYPE_SIZE, task_experts),
     SCALAR(home_layer_config, "feature_gates", TYPE_SWITCH, feature_gates),
     SCALAR(home_layer_config, "feature_branches", TYPE_SIZE, feature_branches),
     SCALAR(home_layer_config, "feature_rank", TYPE_SIZE, feature_rank),
+    STRUCTS(home_layer_config, "units", units, unit_count, unit_fields, home_unit_config),
+    STRUCTS(home_layer_config, "nodes", nodes, node_count, node_fields, home_node_config),
     END,
 };
 static const field expert_fields[] = {
@@ -107,90 +137,88 @@ static const field feature_gate_fields[] = {
     END,
 };
 static const field gate_fields[] = {
-    WIDTHS(home_config, "hidden", gate_hidden),
+    ARRAY(home_config, "hidden", TYPE_WIDTHS, gate_hidden),
     CHOICE(home_config, "activation", gate_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     CHOICE(home_config, "input", gate_input, HOME_INPUT_RAW, "raw", "gated"),
     END,
 };
 static const field self_gate_fields[] = {
     SCALAR(home_config, "on", TYPE_SWITCH, self_gates),
-    WIDTHS(home_config, "hidden", self_gate_hidden),
+    ARRAY(home_config, "hidden", TYPE_WIDTHS, self_gate_hidden),
     CHOICE(home_config, "activation", self_gate_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     CHOICE(home_config, "input", self_gate_input, HOME_INPUT_RAW, "raw", "gated"),
     END,
 };
 static const field tower_fields[] = {
-    WIDTHS(home_config, "hidden", tower_hidden),
+    ARRAY(home_config, "hidden", TYPE_WIDTHS, tower_hidden),
     CHOICE(home_config, "activation", tower_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     END,
 };
 static const field optimizer_fields[] = {
-    CHOICE(home_optimizer_config, "kind", kind, HOME_OPTIMIZER_ADAM, "adam"),
-    CHOICE(home_optimizer_config, "embedding_kind", embedding_kind, HOME_OPTIMIZER_ROWWISE_ADAGRAD,
-           "rowwise_adagrad"),
+    CHOICE(home_optimizer_config, "kind", kind, HOME_OPTIMIZER_ADAM, "adam", "rowwise_adagrad", "sgd",
+           "adamw", "adagrad"),
+    CHOICE(home_optimizer_config, "embedding_kind", embedding_kind, HOME_OPTIMIZER_ADAM, "adam",
+           "rowwise_adagrad", "sgd", "adamw", "adagrad"),
     SCALAR(home_optimizer_config, "learning_rate", TYPE_NUMBER, learning_rate),
     SCALAR(home_optimizer_config, "beta1", TYPE_NUMBER, beta1),
     SCALAR(home_optimizer_config, "beta2", TYPE_NUMBER, beta2),
     SCALAR(home_optimizer_config, "epsilon", TYPE_NUMBER, epsilon),
+    SCALAR(home_optimizer_config, "momentum", TYPE_NUMBER, momentum),
+    SCALAR(home_optimizer_config, "weight_decay", TYPE_NUMBER, weight_decay),
     SCALAR(home_optimizer_config, "clip_norm", TYPE_NUMBER, clip_norm),
     SCALAR(home_optimizer_config, "embedding_learning_rate", TYPE_NUMBER, embedding_learning_rate),
     SCALAR(home_optimizer_config, "embedding_epsilon", TYPE_NUMBER, embedding_epsilon),
     END,
 };
-
-/* Objects inside the model's object, whose fields lie in home_config itself. */
-static const struct section {
-    const char *key;
-    const field *fields;
-} sections[] = {
-    {"experts", expert_fields}, {"feature_gate", feature_gate_fields},
-    {"gate", gate_fields},      {"self_gate", self_gate_fields},
-    {"tower", tower_fields},
+static const field model_fields[] = {
+    CHOICE(home_config, "preset", preset, HOME_PRESET_HOME, "home", "shared-bottom", "mmoe", "cgc", "ple",
+           "adatt-sp", "adatt", "custom"),
+    SCALAR(home_config, "seed", TYPE_UINT64, seed),
+    SCALAR(home_config, "dense", TYPE_SIZE, dense_width),
+    STRUCTS(home_config, "tables", tables, table_count, table_fields, home_table_config),
+    STRUCTS(home_config, "fields", fields, field_count, field_fields, home_field_config),
+    STRUCTS(home_config, "tasks", tasks, task_count, task_fields, home_task_config),
+    STRUCTS(home_config, "layers", layers, layer_count, layer_fields, home_layer_config),
+    SECTION("experts", expert_fields),
+    SECTION("feature_gate", feature_gate_fields),
+    SECTION("gate", gate_fields),
+    SECTION("self_gate", self_gate_fields),
+    SECTION("tower", tower_fields),
+    SCALAR(home_config, "uncertainty", TYPE_SWITCH, uncertainty),
+    STRUCT(home_config, "optimizer", optimizer, optimizer_fields, home_optimizer_config),
+    END,
 };
-enum { SECTION_COUNT = sizeof sections / sizeof sections[0] };
-
-/* Arrays of objects, each object a struct of its own. */
-static const struct list {
-    const char *key;
-    const field *fields;
-    size_t element; /* bytes of the struct */
-    size_t offset;  /* of the pointer in home_config */
-    size_t count_offset;
-} lists[] = {
-    {"tables", table_fields, sizeof(home_table_config), AT(home_config, tables),
-     AT(home_config, table_count)},
-    {"fields", field_fields, sizeof(home_field_config), AT(home_config, fields),
-     AT(home_config, field_count)},
-    {"tasks", task_fields, sizeof(home_task_config), AT(home_config, tasks), AT(home_config, task_count)},
-    {"layers", layer_fields, sizeof(home_layer_config), AT(home_config, layers),
-     AT(home_config, layer_count)},
-};
-enum { LIST_COUNT = sizeof lists / sizeof lists[0] };
 
 /* --------------------------------------------------------------------------------------- reading */
 
-/* Where a reading function reports to, and the name of the object it is in: "layers[1].". */
+/* Where a reading function reports to, and where it is: "config.layers[1].". */
 typedef struct reader {
     home_arena *arena;
     home_error *error;
-    char where[96];
+    char where[128];
 } reader;
 
 static home_status fail(const reader *in, const char *key, const char *expected) {
     return home_fail(in->error, HOME_E_CONFIG, "%s%.60s: expected %s", in->where, key, expected);
 }
 
-static home_status read_choice(const reader *in, const field *f, const home_json_value *value, int32_t *out) {
-    char expected[120] = "one of";
-    for (int32_t i = 0; i < 6 && f->names[i]; i++) {
+static home_status read_choice(const reader *in, const field *f, const home_json_value *value, char *object) {
+    char expected[160] = "one of";
+    for (int32_t i = 0; i < (int32_t)(sizeof f->names / sizeof f->names[0]) && f->names[i]; i++) {
+        const int32_t number = f->first + i;
         if (value->type == HOME_JSON_STRING && strcmp(value->text, f->names[i]) == 0) {
-            *out = f->first + i;
+            memcpy(object + f->offset, &number, sizeof number);
             return HOME_OK;
         }
         const size_t used = strlen(expected);
         snprintf(expected + used, sizeof expected - used, " \"%s\"", f->names[i]);
     }
     return fail(in, f->key, expected);
+}
+
+static void set_array(const field *f, const void *items, size_t count, char *object) {
+    memcpy(object + f->offset, &items, sizeof items);
+    memcpy(object + f->count_offset, &count, sizeof count);
 }
 
 static home_status read_widths(const reader *in, const field *f, const home_json_value *value, char *object) {
@@ -205,30 +233,46 @@ static home_status read_widths(const reader *in, const field *f, const home_json
             return fail(in, f->key, "an array of whole numbers from 1");
         widths[i++] = (size_t)item->integer;
     }
-    const size_t *const pointer = widths;
-    memcpy(object + f->offset, &pointer, sizeof pointer);
-    memcpy(object + f->count_offset, &i, sizeof i);
+    set_array(f, widths, i, object);
     return HOME_OK;
 }
 
-static home_status read_text(const reader *in, const field *f, const home_json_value *value, char *object) {
+static home_status copy_text(const reader *in, const field *f, const home_json_value *value,
+                             const char **text) {
     if (value->type != HOME_JSON_STRING || strlen(value->text) != value->length)
-        return fail(in, f->key, "a string without zero bytes");
-    const char *copy = home_arena_text(in->arena, value->text, value->length);
-    if (!copy)
+        return fail(in, f->key,
+                    f->type == TYPE_NAMES ? "an array of strings" : "a string without zero bytes");
+    *text = home_arena_text(in->arena, value->text, value->length);
+    return *text ? HOME_OK : home_fail_memory(in->error);
+}
+
+static home_status read_names(const reader *in, const field *f, const home_json_value *value, char *object) {
+    if (value->type != HOME_JSON_ARRAY)
+        return fail(in, f->key, "an array of strings");
+    const char **names = home_arena_take(in->arena, value->count, sizeof *names);
+    if (!names)
         return home_fail_memory(in->error);
-    memcpy(object + f->offset, &copy, sizeof copy);
+    size_t i = 0;
+    for (const home_json_value *item = value->first; item; item = item->next) {
+        const home_status status = copy_text(in, f, item, &names[i++]);
+        if (status != HOME_OK)
+            return status;
+    }
+    set_array(f, (const void *)names, i, object);
     return HOME_OK;
 }
 
-/* Reads one member into its struct field. */
-static home_status read_field(const reader *in, const field *f, const home_json_value *value, char *object) {
+/* A number, a text, a choice or a list of them. */
+static home_status read_plain(const reader *in, const field *f, const home_json_value *value, char *object) {
     char *target = object + f->offset;
     switch (f->type) {
-    case TYPE_TEXT:
-        return read_text(in, f, value, object);
-    case TYPE_WIDTHS:
-        return read_widths(in, f, value, object);
+    case TYPE_TEXT: {
+        const char *text;
+        const home_status status = copy_text(in, f, value, &text);
+        if (status == HOME_OK)
+            memcpy(target, &text, sizeof text);
+        return status;
+    }
     case TYPE_SIZE: {
         if (!value->is_integer || value->integer > SIZE_MAX)
             return fail(in, f->key, "a whole number from 0");
@@ -253,15 +297,12 @@ static home_status read_field(const reader *in, const field *f, const home_json_
         memcpy(target, &on, sizeof on);
         return HOME_OK;
     }
-    case TYPE_CHOICE: {
-        int32_t number = 0;
-        const home_status status = read_choice(in, f, value, &number);
-        if (status == HOME_OK)
-            memcpy(target, &number, sizeof number);
-        return status;
-    }
+    case TYPE_CHOICE:
+        return read_choice(in, f, value, object);
+    case TYPE_WIDTHS:
+        return read_widths(in, f, value, object);
     default:
-        return HOME_OK;
+        return read_names(in, f, value, object);
     }
 }
 
@@ -270,6 +311,52 @@ static const field *find_field(const field *fields, const char *key) {
         if (strcmp(fields->key, key) == 0)
             return fields;
     return NULL;
+}
+
+static home_status read_object(const reader *in, const field *fields, const home_json_value *value,
+                               char *object);
+
+/* A struct of its own, in the arena. */
+static home_status read_struct(const reader *in, const field *f, const home_json_value *value, char *target) {
+    memcpy(target, &f->size, sizeof f->size); /* struct_size */
+    return read_object(in, f->fields, value, target);
+}
+
+static home_status read_structs(const reader *in, const field *f, const home_json_value *value,
+                                char *object) {
+    if (value->type != HOME_JSON_ARRAY)
+        return fail(in, f->key, "an array of objects");
+    char *elements = home_arena_take(in->arena, value->count, f->size);
+    if (!elements)
+        return home_fail_memory(in->error);
+    size_t i = 0;
+    for (const home_json_value *item = value->first; item; item = item->next, i++) {
+        reader inner = *in;
+        snprintf(inner.where, sizeof inner.where, "%.90s%s[%zu].", in->where, f->key, i);
+        const home_status status = read_struct(&inner, f, item, elements + i * f->size);
+        if (status != HOME_OK)
+            return status;
+    }
+    set_array(f, elements, i, object);
+    return HOME_OK;
+}
+
+/* Reads one member into its struct field. Calls itself as deep as the description of the structs is, no
+ * deeper. */
+static home_status read_field(const reader *in, const field *f, const home_json_value *value, char *object) {
+    reader inner = *in;
+    snprintf(inner.where, sizeof inner.where, "%.100s%s.", in->where, f->key);
+    if (f->type == TYPE_STRUCTS)
+        return read_structs(in, f, value, object);
+    if (f->type == TYPE_SECTION)
+        return read_object(&inner, f->fields, value, object);
+    if (f->type != TYPE_STRUCT)
+        return read_plain(in, f, value, object);
+    char *made = home_arena_take(in->arena, 1, f->size);
+    if (!made)
+        return home_fail_memory(in->error);
+    memcpy(object + f->offset, &made, sizeof made);
+    return read_struct(&inner, f, value, made);
 }
 
 /* Reads an object all of whose keys are in `fields`. */
@@ -288,56 +375,6 @@ static home_status read_object(const reader *in, const field *fields, const home
     return HOME_OK;
 }
 
-static home_status read_list(reader *in, const struct list *list, const home_json_value *value,
-                             char *config) {
-    if (value->type != HOME_JSON_ARRAY)
-        return fail(in, list->key, "an array of objects");
-    char *elements = home_arena_take(in->arena, value->count, list->element);
-    if (!elements)
-        return home_fail_memory(in->error);
-    size_t i = 0;
-    for (const home_json_value *item = value->first; item; item = item->next, i++) {
-        char *element = elements + i * list->element;
-        memcpy(element, &list->element, sizeof list->element); /* struct_size */
-        snprintf(in->where, sizeof in->where, "config.%s[%zu].", list->key, i);
-        const home_status status = read_object(in, list->fields, item, element);
-        if (status != HOME_OK)
-            return status;
-    }
-    memcpy(config + list->offset, &elements, sizeof elements);
-    memcpy(config + list->count_offset, &i, sizeof i);
-    return HOME_OK;
-}
-
-static home_status read_optimizer(reader *in, const home_json_value *value, home_config *config) {
-    home_optimizer_config *optimizer = home_arena_take(in->arena, 1, sizeof *optimizer);
-    if (!optimizer)
-        return home_fail_memory(in->error);
-    optimizer->struct_size = sizeof *optimizer;
-    config->optimizer = optimizer;
-    snprintf(in->where, sizeof in->where, "config.optimizer.");
-    return read_object(in, optimizer_fields, value, (char *)optimizer);
-}
-
-/* Reads one member of the model's object, which may be a plain field, a section or a list. */
-static home_status read_member(reader *in, const home_json_value *member, home_config *config) {
-    char *object = (char *)config;
-    const field *plain = find_field(model_fields, member->key);
-    if (plain)
-        return read_field(in, plain, member, object);
-    for (size_t i = 0; i < SECTION_COUNT; i++)
-        if (strcmp(sections[i].key, member->key) == 0) {
-            snprintf(in->where, sizeof in->where, "config.%s.", member->key);
-            return read_object(in, sections[i].fields, member, object);
-        }
-    for (size_t i = 0; i < LIST_COUNT; i++)
-        if (strcmp(lists[i].key, member->key) == 0)
-            return read_list(in, &lists[i], member, object);
-    if (strcmp(member->key, "optimizer") == 0)
-        return read_optimizer(in, member, config);
-    return fail(in, member->key, "no key of this name");
-}
-
 home_status home_config_from_json(const char *json, size_t length, home_arena *arena, home_config *config,
                                   home_error *error) {
     home_json *document = NULL;
@@ -345,29 +382,65 @@ home_status home_config_from_json(const char *json, size_t length, home_arena *a
     if (status != HOME_OK)
         return status;
     *config = (home_config){.struct_size = sizeof *config};
-    reader in = {arena, error, "config."};
-    const home_json_value *root = home_json_root(document);
-    if (root->type != HOME_JSON_OBJECT)
-        status = home_fail(error, HOME_E_CONFIG, "config: expected an object");
-    for (const home_json_value *member = root->first; member && status == HOME_OK; member = member->next) {
-        snprintf(in.where, sizeof in.where, "config.");
-        status = read_member(&in, member, config);
-    }
+    const reader in = {arena, error, "config."};
+    status = read_object(&in, model_fields, home_json_root(document), (char *)config);
     home_json_free(document);
     return status;
 }
 
 /* --------------------------------------------------------------------------------------- writing */
 
-static void write_widths(const field *f, const char *object, home_text *text) {
-    const size_t *widths;
-    size_t count;
-    memcpy(&widths, object + f->offset, sizeof widths);
-    memcpy(&count, object + f->count_offset, sizeof count);
+static const void *pointer_at(const char *source) {
+    const void *pointer;
+    memcpy(&pointer, source, sizeof pointer);
+    return pointer;
+}
+
+static size_t size_at(const char *source) {
+    size_t size;
+    memcpy(&size, source, sizeof size);
+    return size;
+}
+
+static int32_t number_at(const char *source) {
+    int32_t number;
+    memcpy(&number, source, sizeof number);
+    return number;
+}
+
+/* A field that says nothing: a text that is not there, an empty list of names or structs, a choice not made.
+ */
+static bool is_absent(const field *f, const char *object) {
+    switch (f->type) {
+    case TYPE_TEXT:
+        return !pointer_at(object + f->offset);
+    case TYPE_NAMES:
+    case TYPE_STRUCTS:
+        return size_at(object + f->count_offset) == 0;
+    case TYPE_CHOICE:
+        return number_at(object + f->offset) < f->first;
+    default:
+        return false;
+    }
+}
+
+static void write_object(const field *fields, const char *object, home_text *text);
+
+static void write_item(const field *f, const void *items, size_t i, home_text *text) {
+    if (f->type == TYPE_WIDTHS)
+        home_text_add_integer(text, ((const size_t *)items)[i]);
+    else if (f->type == TYPE_NAMES)
+        home_text_add_string(text, ((const char *const *)items)[i]);
+    else
+        write_object(f->fields, (const char *)items + i * f->size, text);
+}
+
+static void write_array(const field *f, const char *object, home_text *text) {
+    const size_t count = size_at(object + f->count_offset);
     home_text_add(text, "[");
     for (size_t i = 0; i < count; i++) {
         home_text_add(text, i ? "," : "");
-        home_text_add_integer(text, widths[i]);
+        write_item(f, pointer_at(object + f->offset), i, text);
     }
     home_text_add(text, "]");
 }
@@ -375,21 +448,12 @@ static void write_widths(const field *f, const char *object, home_text *text) {
 static void write_value(const field *f, const char *object, home_text *text) {
     const char *source = object + f->offset;
     switch (f->type) {
-    case TYPE_TEXT: {
-        const char *string;
-        memcpy(&string, source, sizeof string);
-        home_text_add_string(text, string);
+    case TYPE_TEXT:
+        home_text_add_string(text, pointer_at(source));
         break;
-    }
-    case TYPE_WIDTHS:
-        write_widths(f, object, text);
+    case TYPE_SIZE:
+        home_text_add_integer(text, size_at(source));
         break;
-    case TYPE_SIZE: {
-        size_t size;
-        memcpy(&size, source, sizeof size);
-        home_text_add_integer(text, size);
-        break;
-    }
     case TYPE_UINT64: {
         uint64_t integer;
         memcpy(&integer, source, sizeof integer);
@@ -402,61 +466,38 @@ static void write_value(const field *f, const char *object, home_text *text) {
         home_text_add_number(text, number);
         break;
     }
-    case TYPE_SWITCH:
-    case TYPE_CHOICE: {
-        int32_t number;
-        memcpy(&number, source, sizeof number);
-        if (f->type == TYPE_SWITCH)
-            home_text_add(text, number == HOME_ON ? "true" : "false");
-        else
-            home_text_add_string(text, f->names[number - f->first]);
+    case TYPE_CHOICE:
+        home_text_add_string(text, f->names[number_at(source) - f->first]);
         break;
-    }
+    case TYPE_SWITCH:
+        home_text_add(text, number_at(source) == HOME_ON ? "true" : "false");
+        break;
+    case TYPE_STRUCT:
+        write_object(f->fields, pointer_at(source), text);
+        break;
+    case TYPE_SECTION:
+        write_object(f->fields, object, text);
+        break;
+    default:
+        write_array(f, object, text);
+        break;
     }
 }
 
-/* "key":value pairs, separated by commas. */
-static void write_fields(const field *fields, const char *object, home_text *text) {
+static void write_object(const field *fields, const char *object, home_text *text) {
+    const char *separator = "{";
     for (const field *f = fields; f->key; f++) {
-        home_text_add(text, f == fields ? "" : ",");
+        if (is_absent(f, object))
+            continue;
+        home_text_add(text, separator);
         home_text_add_string(text, f->key);
         home_text_add(text, ":");
         write_value(f, object, text);
+        separator = ",";
     }
-}
-
-static void write_object(const char *key, const field *fields, const void *object, home_text *text) {
-    home_text_add(text, ",");
-    home_text_add_string(text, key);
-    home_text_add(text, ":{");
-    write_fields(fields, object, text);
     home_text_add(text, "}");
-}
-
-static void write_list(const struct list *list, const char *config, home_text *text) {
-    const char *elements;
-    size_t count;
-    memcpy(&elements, config + list->offset, sizeof elements);
-    memcpy(&count, config + list->count_offset, sizeof count);
-    home_text_add(text, ",");
-    home_text_add_string(text, list->key);
-    home_text_add(text, ":[");
-    for (size_t i = 0; i < count; i++) {
-        home_text_add(text, i ? ",{" : "{");
-        write_fields(list->fields, elements + i * list->element, text);
-        home_text_add(text, "}");
-    }
-    home_text_add(text, "]");
 }
 
 void home_config_to_json(const home_settings *settings, home_text *text) {
-    const char *config = (const char *)&settings->config;
-    home_text_add(text, "{");
-    write_fields(model_fields, config, text);
-    for (size_t i = 0; i < LIST_COUNT; i++)
-        write_list(&lists[i], config, text);
-    for (size_t i = 0; i < SECTION_COUNT; i++)
-        write_object(sections[i].key, sections[i].fields, config, text);
-    write_object("optimizer", optimizer_fields, &settings->optimizer, text);
-    home_text_add(text, "}");
+    write_object(model_fields, (const char *)&settings->config, text);
 }

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include <math.h>
+#include <string.h>
 
 /* y = act(x Wᵀ + b):  x [B, in], W [out, in], y [B, out] */
 static void forward_linear(const home_run *run, const home_step *step) {
@@ -84,6 +85,13 @@ static void forward_feature_gate(const home_run *run, const home_step *step) {
         home_feature_factor(run, step, r, y);
         kernels->multiply(step->out.width, home_view_row(run, step->in[0].view, r), y, y);
     }
+}
+
+/* y = the same weights in every row:  y [B, experts] */
+static void forward_constant(const home_run *run, const home_step *step) {
+    const float *weights = run->model->panels + step->packed;
+    for (size_t r = 0; r < run->rows; r++)
+        memcpy(home_view_row(run, step->out, r), weights, step->out.width * sizeof *weights);
 }
 
 /* z = sum_k w_k h_k:  h_k [B, D], w_k [B, 1] */
@@ -200,6 +208,9 @@ void home_run_forward(const home_run *run) {
             break;
         case HOME_STEP_FEATURE_GATE:
             forward_feature_gate(run, step);
+            break;
+        case HOME_STEP_CONSTANT:
+            forward_constant(run, step);
             break;
         case HOME_STEP_MIX:
             forward_mix(run, step);

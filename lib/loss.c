@@ -34,10 +34,12 @@ home_status home_check_targets(const home_run *run, const home_targets *given, h
             status = check_weight(targets->row_weights[r], "row_weights", r, 0, error);
         for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
             const float label = targets->labels[r * targets->label_stride + t];
-            if (!isnan(label) && !(label >= 0 && label <= 1))
+            const bool binary = run->model->settings.config.tasks[t].loss == HOME_LOSS_BCE;
+            if (!isnan(label) && !(binary ? label >= 0 && label <= 1 : isfinite(label)))
                 return home_fail(error, HOME_E_VALUE,
-                                 "targets.labels at row %zu, task \"%.60s\" is %g, expected 0 to 1, or NaN",
-                                 r, run->model->settings.config.tasks[t].name, (double)label);
+                                 "targets.labels at row %zu, task \"%.60s\" is %g, expected %s, or NaN", r,
+                                 run->model->settings.config.tasks[t].name, (double)label,
+                                 binary ? "0 to 1" : "a finite number");
             if (targets->weights)
                 status =
                     check_weight(targets->weights[r * targets->weight_stride + t], "weights", r, t, error);
@@ -54,33 +56,89 @@ static double live_weight(const home_targets *targets, size_t row, size_t task) 
     return by_row * (targets->weights ? (double)targets->weights[row * targets->weight_stride + task] : 1);
 }
 
-/* -y log p - (1 - y) log(1 - p) with p = sigmoid(x), without overflow: max(x, 0) - x y + log(1 + e^-|x|) */
-static double cross_entropy(double x, double y) {
-    return (x > 0 ? x : 0) - x * y + log1p(exp(-fabs(x)));
-}
-
 static double sigmoid(double x) {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
 }
 
-/* L = sum_r w_r bce(x_r, y_r) / sum_r w_r,  dx_r = weight w_r (sigmoid(x_r) - y_r) / sum w */
-double home_task_loss(const home_run *run, const home_targets *targets, size_t task) {
+/* log sigmoid(x), without overflow */
+static double log_sigmoid(double x) {
+    return (x < 0 ? x : 0) - log1p(exp(-fabs(x)));
+}
+
+void home_zero_dlogits(const home_run *run) {
     const home_view logits = run->model->plan.logits;
+    for (size_t r = 0; r < run->rows; r++)
+        for (size_t t = 0; t < logits.width; t++)
+            home_gradient_row(run, logits, r)[t] = 0;
+}
+
+/* p = prod_i sigmoid(x_i) over a task and those that it is given;  loss = -y log p - (1 - y) log(1 - p)
+ *     dloss/dx_i = (p - y) (1 - sigmoid(x_i)) / (1 - p),   for a single factor p - y
+ * Adds factor * dloss/dx_i to the row's derivatives, and returns the loss. */
+static double binary_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+    const size_t *given = run->model->settings.task_given;
+    const float *x = home_view_row(run, run->model->plan.logits, row);
+    float *dx = home_gradient_row(run, run->model->plan.logits, row);
+    if (given[task] == SIZE_MAX) {
+        dx[task] += (float)(factor * (sigmoid((double)x[task]) - y));
+        return -y * log_sigmoid((double)x[task]) - (1 - y) * log_sigmoid(-(double)x[task]);
+    }
+    double log_p = 0;
+    for (size_t i = task; i != SIZE_MAX; i = given[i])
+        log_p += log_sigmoid((double)x[i]);
+    const double p = exp(log_p);
+    const double rest = -expm1(log_p); /* 1 - p */
+    for (size_t i = task; i != SIZE_MAX && rest > 0; i = given[i])
+        dx[i] += (float)(factor * (p - y) * sigmoid(-(double)x[i]) / rest);
+    return -y * log_p - (y < 1 ? (1 - y) * log(rest) : 0);
+}
+
+/* loss = (x - y)²,  dloss/dx = 2 (x - y) */
+static double squared_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+    const double x = (double)home_view_row(run, run->model->plan.logits, row)[task];
+    home_gradient_row(run, run->model->plan.logits, row)[task] += (float)(factor * 2 * (x - y));
+    return (x - y) * (x - y);
+}
+
+/* A task's term in the total is a L + b with a = weight; with uncertainty weights a = weight e^-s, halved for
+ * a squared error, and b = weight s / 2. */
+static double term_factor(const home_model *model, size_t task) {
+    const home_task_config *config = &model->settings.config.tasks[task];
+    if (model->plan.uncertainty == HOME_NONE)
+        return config->weight;
+    const double s = (double)model->parameters[model->plan.uncertainty + task];
+    return config->weight * exp(-s) * (config->loss == HOME_LOSS_SQUARED ? 0.5 : 1);
+}
+
+/* The derivative of the task's term by its s: weight / 2 - a L; 0 for a task without live labels, whose term
+ * is absent. */
+static void uncertainty_gradient(const home_run *run, size_t task, double loss, bool live) {
+    const home_model *model = run->model;
+    if (model->plan.uncertainty == HOME_NONE)
+        return;
+    const double weight = model->settings.config.tasks[task].weight;
+    run->training->gradients[model->plan.uncertainty + task] =
+        live ? (float)(weight / 2 - term_factor(model, task) * loss) : 0;
+}
+
+/* L = sum_r w_r loss_r / sum_r w_r, and the derivatives of the task's term in the total, added to those by
+ * the logits. */
+double home_task_loss(const home_run *run, const home_targets *targets, size_t task) {
+    const home_model *model = run->model;
+    const bool binary = model->settings.config.tasks[task].loss == HOME_LOSS_BCE;
     double total = 0;
     double loss = 0;
     for (size_t r = 0; r < run->rows; r++)
         total += live_weight(targets, r, task);
-    const double factor = total > 0 ? run->model->settings.config.tasks[task].weight / total : 0;
-    for (size_t r = 0; r < run->rows; r++) {
-        const double w = total > 0 ? live_weight(targets, r, task) : 0;
-        float *dx = home_gradient_row(run, logits, r) + task;
-        *dx = 0;
-        if (w > 0) {
-            const double x = (double)home_view_row(run, logits, r)[task];
-            const double y = (double)targets->labels[r * targets->label_stride + task];
-            loss += w * cross_entropy(x, y);
-            *dx = (float)(factor * w * (sigmoid(x) - y));
-        }
+    for (size_t r = 0; r < run->rows && total > 0; r++) {
+        const double w = live_weight(targets, r, task);
+        if (w == 0)
+            continue;
+        const double y = (double)targets->labels[r * targets->label_stride + task];
+        const double factor = term_factor(model, task) * w / total;
+        loss += w * (binary ? binary_row : squared_row)(run, r, task, y, factor);
     }
-    return total > 0 ? loss / total : 0;
+    loss = total > 0 ? loss / total : 0;
+    uncertainty_gradient(run, task, loss, total > 0);
+    return loss;
 }

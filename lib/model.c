@@ -20,7 +20,8 @@ home_status home_check_trainable(const home_model *model, home_error *error) {
 
 static void free_table(const home_allocator *allocator, home_table *table) {
     home_deallocate(allocator, table->weights);
-    home_deallocate(allocator, table->sums);
+    for (int i = 0; i < HOME_STATE_SLOTS; i++)
+        home_deallocate(allocator, table->state[i]);
     home_deallocate(allocator, table->entries);
     home_deallocate(allocator, table->sorted);
     home_deallocate(allocator, table->touched);
@@ -31,8 +32,8 @@ static void free_training(const home_allocator *allocator, home_training *traini
     if (!training)
         return;
     home_deallocate(allocator, training->gradients);
-    home_deallocate(allocator, training->moment1);
-    home_deallocate(allocator, training->moment2);
+    for (int i = 0; i < HOME_STATE_SLOTS; i++)
+        home_deallocate(allocator, training->state[i]);
     home_deallocate(allocator, training->activations);
     home_deallocate(allocator, training->activation_gradients);
     home_deallocate(allocator, training->panels);
@@ -78,6 +79,17 @@ static size_t widest_buffer(const home_plan *plan) {
     return widest;
 }
 
+/* The slots that an optimizer uses, `size` floats each. */
+static bool allocate_state(const home_allocator *allocator, const home_optimizer_traits *traits, size_t size,
+                           float *state[HOME_STATE_SLOTS]) {
+    for (int i = 0; i < HOME_STATE_SLOTS && traits->state[i]; i++) {
+        state[i] = home_allocate(allocator, size, sizeof(float));
+        if (!state[i])
+            return false;
+    }
+    return true;
+}
+
 static home_training *new_training(const home_model *model) {
     const home_allocator *a = &model->allocator;
     home_training *training = home_allocate(a, 1, sizeof *training);
@@ -86,16 +98,15 @@ static home_training *new_training(const home_model *model) {
     const size_t parameters = model->tensors.parameter_count;
     const size_t widest = widest_buffer(&model->plan);
     training->gradients = home_allocate(a, parameters, sizeof(float));
-    training->moment1 = home_allocate(a, parameters, sizeof(float));
-    training->moment2 = home_allocate(a, parameters, sizeof(float));
     training->batch_mean = home_allocate(a, model->plan.batch_width, sizeof(float));
     training->batch_scale = home_allocate(a, model->plan.batch_width, sizeof(float));
     training->column_sums = home_allocate(a, widest, 2 * sizeof(double));
     training->row_scratch = home_allocate(a, widest, 4 * sizeof(float));
     training->learning_rate = model->settings.optimizer.learning_rate;
     training->embedding_learning_rate = model->settings.optimizer.embedding_learning_rate;
-    if (training->gradients && training->moment1 && training->moment2 && training->batch_mean &&
-        training->batch_scale && training->column_sums && training->row_scratch)
+    const home_optimizer_traits *traits = home_optimizer_traits_of(model->settings.optimizer.kind);
+    if (allocate_state(a, traits, parameters, training->state) && training->gradients &&
+        training->batch_mean && training->batch_scale && training->column_sums && training->row_scratch)
         return training;
     free_training(a, training);
     return NULL;
@@ -115,12 +126,14 @@ static bool allocate_tables(home_model *model) {
     return model->tables != NULL;
 }
 
-/* What only a model that trains needs: row-wise Adagrad's sums, and the rest of home_training. */
+/* What only a model that trains needs. */
 static bool allocate_training(home_model *model) {
     for (size_t i = 0; i < model->settings.config.table_count; i++) {
         home_table *table = &model->tables[i];
-        table->sums = home_allocate(&model->allocator, (size_t)table->config->rows, sizeof(float));
-        if (!table->sums)
+        const home_optimizer_traits *traits =
+            home_optimizer_traits_of(model->settings.optimizer.embedding_kind);
+        const size_t size = (size_t)table->config->rows * home_table_state_width(model, table);
+        if (!allocate_state(&model->allocator, traits, size, table->state))
             return false;
     }
     model->training = new_training(model);
@@ -156,8 +169,9 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
         return status;
     model->kernels = home_kernels_select();
     const home_plan_options options = {blueprint->folded, model->kernels->panel};
-    if (!home_topology_build(&model->settings, &model->arena, &model->topology))
-        return home_fail_memory(error);
+    status = home_topology_build(&model->settings, &model->arena, &model->topology, error);
+    if (status != HOME_OK)
+        return status;
     status = home_plan_build(&model->settings, &model->topology, options, &model->arena, &model->plan,
                              &model->tensors, error);
     if (status != HOME_OK)

@@ -17,11 +17,20 @@ typedef struct home_entry {
     float factor;
 } home_entry;
 
+/* What an optimizer keeps for each value, or, row-wise, for each row of a table. */
+enum { HOME_STATE_SLOTS = 2 };
+typedef struct home_optimizer_traits {
+    const char
+        *state[HOME_STATE_SLOTS]; /* suffixes of the state's tensors in checkpoints; NULL: slot not in use */
+    bool row_wise;
+} home_optimizer_traits;
+
 /* An embedding table, and what training keeps of it. */
 typedef struct home_table {
     const home_table_config *config;
     float *weights; /* [rows, dim] */
-    float *sums;    /* [rows] row-wise Adagrad's G; NULL in a frozen model */
+    float
+        *state[HOME_STATE_SLOTS]; /* of the optimizer: [rows, state_width]; NULL where not in use or frozen */
     /* Of the last forward; sorted by row in backward. */
     home_entry *entries;
     home_entry *sorted; /* scratch of the sort */
@@ -40,9 +49,8 @@ typedef enum home_phase { HOME_PHASE_IDLE, HOME_PHASE_FORWARD, HOME_PHASE_BACKWA
 
 /* What only a model in training has. */
 typedef struct home_training {
-    float *gradients; /* [parameter_count] */
-    float *moment1;   /* Adam's m and v, [parameter_count] */
-    float *moment2;
+    float *gradients;               /* [parameter_count] */
+    float *state[HOME_STATE_SLOTS]; /* of the optimizer: [parameter_count]; NULL where not in use */
     uint64_t step_count;
     double learning_rate;
     double embedding_learning_rate;
@@ -171,9 +179,12 @@ home_run home_training_run(const home_model *model);
  */
 home_status home_check_targets(const home_run *run, const home_targets *given, home_targets *targets,
                                home_error *error);
+void home_zero_dlogits(const home_run *run);
 double home_task_loss(const home_run *run, const home_targets *targets, size_t task);
 
-/* optimizer.c: the norm of all gradients; one step along them. */
+/* optimizer.c: what an optimizer (HOME_OPTIMIZER_*) keeps; the norm of all gradients; one step along them. */
+const home_optimizer_traits *home_optimizer_traits_of(int32_t kind);
+size_t home_table_state_width(const home_model *model, const home_table *table);
 double home_gradient_norm(const home_model *model);
 void home_optimizer_step(home_model *model, double norm);
 

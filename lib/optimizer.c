@@ -23,36 +23,95 @@ double home_gradient_norm(const home_model *model) {
     return sqrt(sum);
 }
 
-/* Adam: m = β1 m + (1 - β1) g,  v = β2 v + (1 - β2) g²,
- *       p -= lr m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + ε) */
-static void step_adam(home_model *model, float gradient_factor) {
-    home_training *training = model->training;
-    const home_optimizer_config *o = &model->settings.optimizer;
-    const double t = (double)training->step_count;
-    const home_adam step = {
-        .beta1 = (float)o->beta1,
-        .beta2 = (float)o->beta2,
-        .rate = (float)(training->learning_rate / (1 - pow(o->beta1, t))),
-        .root_factor = (float)(1 / sqrt(1 - pow(o->beta2, t))),
-        .epsilon = (float)o->epsilon,
-        .gradient_factor = gradient_factor,
+const home_optimizer_traits *home_optimizer_traits_of(int32_t kind) {
+    static const home_optimizer_traits traits[] = {
+        [HOME_OPTIMIZER_ADAM] = {{".exp_avg", ".exp_avg_sq"}, false},
+        [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {{".sum", NULL}, true},
+        [HOME_OPTIMIZER_SGD] = {{".momentum_buffer", NULL}, false},
+        [HOME_OPTIMIZER_ADAMW] = {{".exp_avg", ".exp_avg_sq"}, false},
+        [HOME_OPTIMIZER_ADAGRAD] = {{".sum", NULL}, false},
     };
-    model->kernels->adam(model->tensors.parameter_count, &step, training->gradients, model->parameters,
-                         training->moment1, training->moment2);
+    return &traits[kind];
 }
 
-/* Row-wise Adagrad on the touched rows: G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε) */
-static void step_rowwise_adagrad(const home_model *model, home_table *table, float gradient_factor) {
+size_t home_table_state_width(const home_model *model, const home_table *table) {
+    return home_optimizer_traits_of(model->settings.optimizer.embedding_kind)->row_wise ? 1
+                                                                                        : table->config->dim;
+}
+
+/* The factors of Adam's step t:  p -= lr m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + ε) */
+static void correct_bias(const home_model *model, home_update *update) {
+    const home_optimizer_config *o = &model->settings.optimizer;
+    const double t = (double)model->training->step_count;
+    update->beta1 = (float)o->beta1;
+    update->beta2 = (float)o->beta2;
+    update->rate = (float)((double)update->rate / (1 - pow(o->beta1, t)));
+    update->root_factor = (float)(1 / sqrt(1 - pow(o->beta2, t)));
+}
+
+/* One step on all dense parameters. AdamW takes its weight decay off the values, the others add it to the
+ * gradient. */
+static void step_dense(home_model *model, float gradient_factor) {
+    home_training *training = model->training;
     const home_kernels *kernels = model->kernels;
+    const home_optimizer_config *o = &model->settings.optimizer;
+    const size_t count = model->tensors.parameter_count;
+    const bool apart = o->kind == HOME_OPTIMIZER_ADAMW;
+    home_update update = {
+        .gradient_factor = gradient_factor,
+        .decay = apart ? 0 : (float)o->weight_decay,
+        .keep = apart ? (float)(1 - training->learning_rate * o->weight_decay) : 1,
+        .rate = (float)training->learning_rate,
+        .beta1 = (float)o->momentum,
+        .epsilon = (float)o->epsilon,
+    };
+    switch (o->kind) {
+    case HOME_OPTIMIZER_SGD:
+        kernels->sgd(count, &update, training->gradients, model->parameters, training->state[0]);
+        break;
+    case HOME_OPTIMIZER_ADAGRAD:
+        kernels->adagrad(count, &update, training->gradients, model->parameters, training->state[0]);
+        break;
+    default:
+        correct_bias(model, &update);
+        kernels->adam(count, &update, training->gradients, model->parameters, training->state[0],
+                      training->state[1]);
+        break;
+    }
+}
+
+/* Row-wise Adagrad on a touched row:  G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε) */
+static void step_row(const home_model *model, const home_update *update, size_t dim, const float *g,
+                     float *row, float *sum) {
+    const float square = update->gradient_factor * update->gradient_factor * model->kernels->dot(dim, g, g);
+    *sum += square / (float)dim;
+    const float rate = update->rate * update->gradient_factor / (sqrtf(*sum) + update->epsilon);
+    model->kernels->scale_add(dim, -rate, g, row);
+}
+
+/* One step on the touched rows of a table; the others do not move. */
+static void step_table(const home_model *model, home_table *table, float gradient_factor) {
+    const home_kernels *kernels = model->kernels;
+    const home_optimizer_config *o = &model->settings.optimizer;
     const size_t dim = table->config->dim;
+    home_update update = {
+        .gradient_factor = gradient_factor,
+        .keep = 1,
+        .rate = (float)model->training->embedding_learning_rate,
+        .epsilon = (float)o->embedding_epsilon,
+    };
+    if (o->embedding_kind == HOME_OPTIMIZER_ADAM)
+        correct_bias(model, &update);
     for (size_t i = 0; i < table->touched_count; i++) {
-        const size_t row = (size_t)table->touched[i];
+        const size_t r = (size_t)table->touched[i];
         const float *g = table->gradient + i * dim;
-        const float square = gradient_factor * gradient_factor * kernels->dot(dim, g, g);
-        table->sums[row] += square / (float)dim;
-        const double root = sqrt((double)table->sums[row]) + model->settings.optimizer.embedding_epsilon;
-        const double rate = model->training->embedding_learning_rate * (double)gradient_factor / root;
-        kernels->scale_add(dim, (float)-rate, g, table->weights + row * dim);
+        float *row = table->weights + r * dim;
+        if (o->embedding_kind == HOME_OPTIMIZER_ROWWISE_ADAGRAD)
+            step_row(model, &update, dim, g, row, table->state[0] + r);
+        else if (o->embedding_kind == HOME_OPTIMIZER_ADAGRAD)
+            kernels->adagrad(dim, &update, g, row, table->state[0] + r * dim);
+        else
+            kernels->adam(dim, &update, g, row, table->state[0] + r * dim, table->state[1] + r * dim);
     }
 }
 
@@ -60,7 +119,7 @@ void home_optimizer_step(home_model *model, double norm) {
     const double limit = model->settings.optimizer.clip_norm;
     const float factor = limit > 0 && norm > limit ? (float)(limit / norm) : 1;
     model->training->step_count++;
-    step_adam(model, factor);
+    step_dense(model, factor);
     for (size_t i = 0; i < model->settings.config.table_count; i++)
-        step_rowwise_adagrad(model, &model->tables[i], factor);
+        step_table(model, &model->tables[i], factor);
 }

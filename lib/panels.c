@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static void pack_step(home_model *model, const home_step *step) {
+static void pack_linear(home_model *model, const home_step *step) {
     const size_t in = step->in[0].view.width;
     size_t column = 0;
     for (size_t s = 0; s < step->segment_count; s++) {
@@ -13,6 +13,12 @@ static void pack_step(home_model *model, const home_step *step) {
                              segment->ld, bias, model->panels + step->packed);
         column += segment->rows;
     }
+}
+
+static void pack_constant(home_model *model, const home_step *step) {
+    for (size_t i = 0; i < step->out.width; i++)
+        model->panels[step->packed + i] =
+            step->weights == HOME_NONE ? 1 : model->parameters[step->weights + i];
 }
 
 /* factor = γ / sqrt(running variance + ε),  shift = β - running mean factor */
@@ -32,8 +38,12 @@ void home_model_fold_norms(home_model *model) {
 }
 
 void home_model_pack(home_model *model) {
-    for (size_t s = 0; s < model->plan.step_count; s++)
-        if (model->plan.steps[s].kind == HOME_STEP_LINEAR)
-            pack_step(model, &model->plan.steps[s]);
+    for (size_t s = 0; s < model->plan.step_count; s++) {
+        const home_step *step = &model->plan.steps[s];
+        if (step->kind == HOME_STEP_LINEAR)
+            pack_linear(model, step);
+        else if (step->kind == HOME_STEP_CONSTANT)
+            pack_constant(model, step);
+    }
     home_model_fold_norms(model);
 }

@@ -498,6 +498,26 @@ static size_t visible_experts(const home_layer *layer, const home_node *node) {
     return count;
 }
 
+/* Self weights that do not depend on the input: a free scalar for each own expert, starting at their mean, or
+ * ones. */
+static home_view add_constant(builder *b, const home_layer *layer, const home_node *node,
+                              const char *prefix) {
+    const size_t experts = layer->units[node->own].experts;
+    const home_view weights = new_buffer(b, experts);
+    home_step *step = new_step(b, HOME_STEP_CONSTANT, NULL, 0, weights);
+    if (!step)
+        return weights;
+    step->packed = b->plan->packed_size;
+    b->plan->packed_size += experts;
+    if (node->self == HOME_SELF_TERM_STATIC)
+        step->weights = home_tensors_add(b->tensors, b->arena,
+                                         constant_info(HOME_TENSOR_PARAMETER, experts, 1 / (double)experts),
+                                         "%s.%s.self_gate.static", prefix, node->name);
+    else
+        step->weights = HOME_NONE;
+    return weights;
+}
+
 /* Appends a unit's experts and their weights to the inputs of a mix. */
 static size_t add_terms(home_view *in, size_t count, const home_layer *layer, size_t unit,
                         const layer_views *views, home_view weights) {
@@ -513,9 +533,9 @@ static size_t add_terms(home_view *in, size_t count, const home_layer *layer, si
  * gate nor self gate is that expert's output. */
 static home_view add_mix(builder *b, const home_layer *layer, const home_node *node, const layer_views *views,
                          home_view weights, home_view self_weights) {
-    if (node->input_count == 0 && node->own == HOME_NONE)
+    if (node->input_count == 0 && node->self == HOME_SELF_TERM_NONE)
         return views->experts[node->sees[0]];
-    const size_t own = node->own == HOME_NONE ? 0 : layer->units[node->own].experts;
+    const size_t own = node->self == HOME_SELF_TERM_NONE ? 0 : layer->units[node->own].experts;
     home_view *in = home_arena_take(b->arena, 2 * (visible_experts(layer, node) + own), sizeof *in);
     if (!in)
         return weights;
@@ -571,7 +591,7 @@ static void add_nodes(builder *b, const home_layer *layer, const layer_views *vi
     for (size_t o = 0; o < layer->node_count; o++) {
         if (layer->nodes[o].input_count > 0)
             gates[count++] = gate_of(b, layer, &layer->nodes[o], prefix);
-        if (layer->nodes[o].own != HOME_NONE)
+        if (layer->nodes[o].self == HOME_SELF_TERM_GATE)
             gates[count++] = self_gate_of(b, layer, &layer->nodes[o], prefix);
     }
     if (!b->arena->failed)
@@ -583,8 +603,10 @@ static void add_nodes(builder *b, const home_layer *layer, const layer_views *vi
         home_view self_weights = {0};
         if (node->input_count > 0)
             weights = finish_gate(b, next++);
-        if (node->own != HOME_NONE)
+        if (node->self == HOME_SELF_TERM_GATE)
             self_weights = finish_gate(b, next++);
+        else if (node->self != HOME_SELF_TERM_NONE)
+            self_weights = add_constant(b, layer, node, prefix);
         outputs[o] = add_mix(b, layer, node, views, weights, self_weights);
     }
     b->outputs = outputs;
@@ -614,6 +636,7 @@ static void add_layer(builder *b, const home_layer *layer) {
 static void add_towers(builder *b, const home_topology *topology) {
     const home_config *c = b->config;
     b->plan->logits = new_buffer(b, c->task_count);
+    b->plan->sigmoids = new_buffer(b, c->task_count);
     for (size_t t = 0; t < c->task_count && !b->arena->failed; t++) {
         const mlp tower = {
             "towers", c->tasks[t].name, "", c->tower_hidden, c->tower_hidden_count, c->tower_activation, 1};
@@ -622,8 +645,23 @@ static void add_towers(builder *b, const home_topology *topology) {
             return;
         home_tensor_info *bias = &b->tensors->items[b->tensors->count - 1];
         const double rate = c->tasks[t].base_rate;
-        bias->start = HOME_START_CONSTANT;
-        bias->scale = log(rate / (1 - rate));
+        if (c->tasks[t].loss == HOME_LOSS_BCE) {
+            bias->start = HOME_START_CONSTANT;
+            bias->scale = log(rate / (1 - rate));
+        }
+    }
+}
+
+/* The scalars s_t of the learned uncertainty weights, side by side. They serve the loss only. */
+static void add_uncertainty(builder *b) {
+    const home_config *c = b->config;
+    b->plan->uncertainty = HOME_NONE;
+    for (size_t t = 0; t < c->task_count && c->uncertainty == HOME_ON && !b->options.folded; t++) {
+        const size_t offset =
+            home_tensors_add(b->tensors, b->arena, constant_info(HOME_TENSOR_PARAMETER, 1, 0),
+                             "uncertainty.%s", c->tasks[t].name);
+        if (t == 0)
+            b->plan->uncertainty = offset;
     }
 }
 
@@ -689,6 +727,7 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
         add_layer(&b, &topology->layers[b.layer]);
     if (!arena->failed)
         add_towers(&b, topology);
+    add_uncertainty(&b);
     add_tables(&b);
     if (!arena->failed && !options.folded)
         plan_gradients(&b);

@@ -40,6 +40,7 @@ typedef enum home_step_kind {
     HOME_STEP_NORM,         /* out = act(batch norm(in0)) */
     HOME_STEP_SOFTMAX,      /* out = softmax(sum of all inputs); for width 1 and `sigmoid`: sigmoid */
     HOME_STEP_FEATURE_GATE, /* out = in0 * F; in1..inL the branches; then, where L > 1, their weights */
+    HOME_STEP_CONSTANT,     /* out = the parameters `weights` in every row, or ones */
     HOME_STEP_MIX           /* out = sum over pairs of inputs (expert, weight [rows, 1]) of weight * expert */
 } home_step_kind;
 
@@ -52,7 +53,7 @@ typedef struct home_step {
     /* LINEAR */
     home_segment *segments;
     size_t segment_count;
-    size_t packed; /* offset of its panels in the packed weights */
+    size_t packed; /* offset of its panels, or of a CONSTANT's weights, in the packed weights */
     /* NORM: offsets of [width] vectors */
     size_t gamma, beta;    /* in the parameters */
     size_t mean, variance; /* in the statistics */
@@ -61,6 +62,8 @@ typedef struct home_step {
     bool sigmoid;
     /* FEATURE_GATE */
     bool mix_first;
+    /* CONSTANT */
+    size_t weights; /* offset of [width] in the parameters, or HOME_NONE: ones */
 } home_step;
 
 typedef struct home_buffer {
@@ -78,6 +81,8 @@ typedef struct home_plan {
     size_t buffer_capacity;
     home_view input;    /* v */
     home_view logits;   /* [rows, tasks] */
+    home_view sigmoids; /* [rows, tasks] of the logits, scratch */
+    size_t uncertainty; /* offset of [tasks] in the parameters, or HOME_NONE */
     size_t row_width;   /* floats of one row over all buffers */
     size_t batch_width; /* columns of all batch norms together */
     size_t packed_size; /* floats of all panels */

@@ -70,12 +70,29 @@ void home_pool_free(const home_model *model) {
 
 /* ----------------------------------------------------------------------------------------- predict */
 
-/* p = sigmoid(logit):  [rows, tasks] */
+/* p = sigmoid(logit) of a binary task, times those of the tasks it is given; the logit itself of a squared
+ * error. */
+static float predict_task(const home_settings *settings, size_t task, const float *logits,
+                          const float *sigmoids) {
+    if (settings->config.tasks[task].loss == HOME_LOSS_SQUARED)
+        return logits[task];
+    float p = sigmoids[task];
+    for (size_t given = settings->task_given[task]; given != SIZE_MAX; given = settings->task_given[given])
+        p *= sigmoids[given];
+    return p;
+}
+
+/* predictions: [rows, tasks] */
 void home_write_predictions(const home_run *run, float *predictions, size_t stride) {
-    const home_view logits = run->model->plan.logits;
-    for (size_t r = 0; r < run->rows; r++)
-        run->model->kernels->activate(HOME_ACT_SIGMOID, 1, logits.width, home_view_row(run, logits, r),
-                                      predictions + r * stride);
+    const home_model *model = run->model;
+    const home_view logits = model->plan.logits;
+    const home_view sigmoids = model->plan.sigmoids;
+    for (size_t r = 0; r < run->rows; r++) {
+        float *s = home_view_row(run, sigmoids, r);
+        model->kernels->activate(HOME_ACT_SIGMOID, 1, logits.width, home_view_row(run, logits, r), s);
+        for (size_t t = 0; t < logits.width; t++)
+            predictions[r * stride + t] = predict_task(&model->settings, t, home_view_row(run, logits, r), s);
+    }
 }
 
 static void predict_blocks(const home_model *model, const home_batch *batch, float *predictions,

@@ -1,98 +1,359 @@
 #include "topology.h"
 
+#include "status.h"
+
+#include <string.h>
+
 static const char *const SHARED = "shared";
 
-static const size_t *list_of(home_arena *arena, const size_t *items, size_t count) {
-    size_t *copy = home_arena_take(arena, count, sizeof *copy);
+typedef struct builder {
+    const home_settings *settings;
+    const home_config *config;
+    home_arena *arena;
+    home_error *error;
+} builder;
+
+/* -------------------------------------------------------------------------------------------- parts */
+
+static const size_t *list_of(const builder *b, const size_t *items, size_t count) {
+    size_t *copy = home_arena_take(b->arena, count, sizeof *copy);
     for (size_t i = 0; copy && i < count; i++)
         copy[i] = items[i];
     return copy;
 }
 
-static const home_gate_input *inputs_of(home_arena *arena, const size_t *units, size_t count, bool gated) {
-    home_gate_input *inputs = home_arena_take(arena, count, sizeof *inputs);
+/* 0, 1, 2 ...: every unit of a layer. */
+static const size_t *list_all(const builder *b, size_t count) {
+    size_t *list = home_arena_take(b->arena, count, sizeof *list);
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = i;
+    return list;
+}
+
+static const home_gate_input *inputs_of(const builder *b, const size_t *units, size_t count, bool gated) {
+    home_gate_input *inputs = home_arena_take(b->arena, count, sizeof *inputs);
     for (size_t i = 0; inputs && i < count; i++)
         inputs[i] = (home_gate_input){units[i], gated};
     return inputs;
 }
 
-/* What nodes have in common under the preset home: a gate over `sees`, fed by the units in `reads`, and a
- * self gate on the unit `own`. */
-static home_node home_node_of(const home_settings *settings, home_arena *arena, const char *name,
-                              const size_t *sees, size_t sees_count, const size_t *reads, size_t read_count,
-                              size_t own) {
-    const home_config *config = &settings->config;
+/* A node with a gate that reads `reads`, and no self term. */
+static home_node node_of(const builder *b, const char *name, const size_t *sees, size_t sees_count,
+                         const size_t *reads, size_t read_count) {
     return (home_node){
         .name = name,
-        .sees = list_of(arena, sees, sees_count),
+        .sees = list_of(b, sees, sees_count),
         .sees_count = sees_count,
-        .inputs = inputs_of(arena, reads, read_count, config->gate_input == HOME_INPUT_GATED),
+        .inputs = inputs_of(b, reads, read_count, b->config->gate_input == HOME_INPUT_GATED),
         .input_count = read_count,
-        .own = config->self_gates == HOME_ON ? own : HOME_NONE,
-        .self_gated = config->self_gate_input == HOME_INPUT_GATED,
     };
 }
 
-static bool layer_allocate(home_arena *arena, home_layer *layer, size_t units, size_t nodes) {
-    layer->units = home_arena_take(arena, units, sizeof *layer->units);
-    layer->nodes = home_arena_take(arena, nodes, sizeof *layer->nodes);
+/* Adds the self term on the unit `own`, unless it is switched off. */
+static home_node with_self(const builder *b, home_node node, home_self_kind kind, size_t own) {
+    node.self = b->config->self_gates == HOME_ON ? kind : HOME_SELF_TERM_NONE;
+    node.own = own;
+    node.self_gated = b->config->self_gate_input == HOME_INPUT_GATED;
+    return node;
+}
+
+static bool allocate_layer(const builder *b, home_layer *layer, size_t units, size_t nodes) {
+    layer->units = home_arena_take(b->arena, units, sizeof *layer->units);
+    layer->nodes = home_arena_take(b->arena, nodes, sizeof *layer->nodes);
     layer->unit_count = units;
     layer->node_count = nodes;
     return layer->units && layer->nodes;
 }
 
-/* HoME layer 1. Units: shared, then the groups; all read v. Nodes: the same names in the same order; a
- * group's node sees {shared, group}, the node `shared` sees every unit. */
-static bool home_first_layer(const home_settings *settings, home_arena *arena, home_layer *layer) {
-    const size_t groups = settings->group_count;
-    size_t *every = home_arena_take(arena, groups + 1, sizeof *every);
-    if (!every || !layer_allocate(arena, layer, groups + 1, groups + 1))
-        return false;
-    for (size_t u = 0; u <= groups; u++) {
-        const char *name = u == 0 ? SHARED : settings->groups[u - 1];
-        every[u] = u;
-        layer->units[u] = (home_unit){name, HOME_NONE,
-                                      u == 0 ? layer->config->shared_experts : layer->config->group_experts};
-    }
-    layer->nodes[0] = home_node_of(settings, arena, SHARED, every, groups + 1, &every[0], 1, 0);
-    for (size_t g = 1; g <= groups; g++)
-        layer->nodes[g] = home_node_of(settings, arena, settings->groups[g - 1], (const size_t[]){0, g}, 2,
-                                       &every[g], 1, g);
-    return true;
+/* The index of a name among the units or nodes of a layer, whose first member it is; HOME_NONE where it is
+ * none. */
+static size_t find_unit(const home_layer *layer, const char *name) {
+    size_t u = 0;
+    while (u < layer->unit_count && strcmp(layer->units[u].name, name) != 0)
+        u++;
+    return u < layer->unit_count ? u : HOME_NONE;
 }
 
-/* HoME layer 2. Units: shared, the groups, the tasks; a task's unit reads its group's node. A task's node
- * sees {shared, group, task}; its gate reads the task's unit's input, then the shared one's. */
-static bool home_second_layer(const home_settings *settings, home_arena *arena, home_layer *layer) {
-    const size_t groups = settings->group_count;
-    const size_t tasks = settings->config.task_count;
-    if (!layer_allocate(arena, layer, 1 + groups + tasks, tasks))
-        return false;
+static size_t find_node(const home_layer *layer, const char *name) {
+    size_t o = 0;
+    while (o < layer->node_count && strcmp(layer->nodes[o].name, name) != 0)
+        o++;
+    return o < layer->node_count ? o : HOME_NONE;
+}
+
+/* --------------------------------------------------------------------------------------------- HoME */
+
+/* Layer 1. Units: shared, then the groups; all read v. Nodes: the same names in the same order; a group's
+ * node sees {shared, group}, the node `shared` sees every unit. */
+static void home_first_layer(const builder *b, home_layer *layer) {
+    const size_t groups = b->settings->group_count;
+    if (!allocate_layer(b, layer, groups + 1, groups + 1))
+        return;
+    layer->units[0] = (home_unit){SHARED, HOME_NONE, layer->config->shared_experts};
+    const size_t *all = list_all(b, groups + 1);
+    if (!all)
+        return;
+    layer->nodes[0] =
+        with_self(b, node_of(b, SHARED, all, groups + 1, (const size_t[]){0}, 1), HOME_SELF_TERM_GATE, 0);
+    for (size_t g = 1; g <= groups; g++) {
+        const char *name = b->settings->groups[g - 1];
+        layer->units[g] = (home_unit){name, HOME_NONE, layer->config->group_experts};
+        layer->nodes[g] =
+            with_self(b, node_of(b, name, (const size_t[]){0, g}, 2, &all[g], 1), HOME_SELF_TERM_GATE, g);
+    }
+}
+
+/* Layer 2. Units: shared, the groups, the tasks; a task's unit reads its group's node. A task's node sees
+ * {shared, group, task}; its gate reads the task's unit's input, then the shared one's. */
+static void home_second_layer(const builder *b, home_layer *layer) {
+    const size_t groups = b->settings->group_count;
+    const size_t tasks = b->config->task_count;
+    if (!allocate_layer(b, layer, 1 + groups + tasks, tasks))
+        return;
     layer->units[0] = (home_unit){SHARED, 0, layer->config->shared_experts};
     for (size_t g = 0; g < groups; g++)
-        layer->units[1 + g] = (home_unit){settings->groups[g], 1 + g, layer->config->group_experts};
+        layer->units[1 + g] = (home_unit){b->settings->groups[g], 1 + g, layer->config->group_experts};
     for (size_t t = 0; t < tasks; t++) {
         const size_t own = 1 + groups + t;
-        const size_t group = 1 + settings->task_group[t];
-        const char *name = settings->config.tasks[t].name;
+        const size_t group = 1 + b->settings->task_group[t];
+        const char *name = b->config->tasks[t].name;
         layer->units[own] = (home_unit){name, group, layer->config->task_experts};
-        layer->nodes[t] = home_node_of(settings, arena, name, (const size_t[]){0, group, own}, 3,
-                                       (const size_t[]){own, 0}, 2, own);
+        layer->nodes[t] =
+            with_self(b, node_of(b, name, (const size_t[]){0, group, own}, 3, (const size_t[]){own, 0}, 2),
+                      HOME_SELF_TERM_GATE, own);
     }
-    return true;
 }
 
-bool home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology) {
-    const home_config *config = &settings->config;
-    topology->layer_count = config->layer_count;
-    topology->layers = home_arena_take(arena, config->layer_count, sizeof *topology->layers);
-    topology->task_node = home_arena_take(arena, config->task_count, sizeof *topology->task_node);
+/* ---------------------------------------------------------------------------------------- baselines */
+
+/* One shared unit that reads v, and a node for each task that sees it. Shared-bottom has no gates; MMoE's
+ * read v. */
+static void shared_layer(const builder *b, home_layer *layer) {
+    const bool gates = b->config->preset == HOME_PRESET_MMOE;
+    const size_t shared = 0;
+    if (!allocate_layer(b, layer, 1, b->config->task_count))
+        return;
+    layer->units[0] = (home_unit){SHARED, HOME_NONE, layer->config->shared_experts};
+    for (size_t t = 0; t < layer->node_count; t++)
+        layer->nodes[t] = (home_node){
+            .name = b->config->tasks[t].name,
+            .sees = list_of(b, &shared, 1),
+            .sees_count = 1,
+            .inputs = inputs_of(b, &shared, gates, false),
+            .input_count = gates,
+        };
+}
+
+/* A unit for each task and, but for AdaTT-sp, a shared one in front of them. Nodes: the tasks and, in PLE and
+ * AdaTT and not in the last layer, `shared` behind them. A task of CGC and PLE sees {shared, task}, all
+ * others see every unit. A gate reads its own unit's input. */
+static void task_layer(const builder *b, home_layer *layer, const home_layer *below, bool last) {
+    const int32_t preset = b->config->preset;
+    const bool adaptive = preset == HOME_PRESET_ADATT || preset == HOME_PRESET_ADATT_SP;
+    const size_t tasks = b->config->task_count;
+    const size_t shared = b->settings->preset->shared;
+    const bool shared_node = shared && !last;
+    if (!allocate_layer(b, layer, shared + tasks, tasks + shared_node))
+        return;
+    const size_t *all = list_all(b, layer->unit_count);
+    if (!all)
+        return;
+    bool single = layer->config->task_experts == 1;
+    if (shared) {
+        layer->units[0] =
+            (home_unit){SHARED, below ? find_node(below, SHARED) : HOME_NONE, layer->config->shared_experts};
+        single = single && layer->config->shared_experts == 1;
+    }
+    const home_self_kind fixed = single ? HOME_SELF_TERM_ONE : HOME_SELF_TERM_STATIC;
+    const home_self_kind self = adaptive ? fixed : HOME_SELF_TERM_GATE;
+    for (size_t t = 0; t < tasks; t++) {
+        const size_t own = shared + t;
+        const char *name = b->config->tasks[t].name;
+        layer->units[own] =
+            (home_unit){name, below ? find_node(below, name) : HOME_NONE, layer->config->task_experts};
+        const home_node node = adaptive ? node_of(b, name, all, layer->unit_count, &own, 1)
+                                        : node_of(b, name, (const size_t[]){0, own}, 2, &own, 1);
+        layer->nodes[t] = with_self(b, node, self, own);
+    }
+    if (shared_node)
+        layer->nodes[tasks] = with_self(b, node_of(b, SHARED, all, layer->unit_count, all, 1), self, 0);
+}
+
+/* -------------------------------------------------------------------------------- the user's own layers */
+
+static home_status fail_name(const builder *b, size_t layer, const char *node, const char *field,
+                             const char *name, const char *expected) {
+    return home_fail(b->error, HOME_E_CONFIG, "config.layers[%zu]: \"%.40s\", %s \"%.40s\": expected %s",
+                     layer, node, field, name, expected);
+}
+
+/* Names of units -> their indices. */
+static home_status find_units(const builder *b, const home_layer *layer, size_t l, const char *node,
+                              const char *field, const char *const *names, size_t count,
+                              const size_t **units) {
+    size_t *found = home_arena_take(b->arena, count, sizeof *found);
+    if (!found)
+        return home_fail_memory(b->error);
+    for (size_t i = 0; i < count; i++) {
+        found[i] = find_unit(layer, names[i]);
+        if (found[i] == HOME_NONE)
+            return fail_name(b, l, node, field, names[i], "the name of a unit of this layer");
+        for (size_t j = 0; j < i; j++)
+            if (found[j] == found[i])
+                return fail_name(b, l, node, field, names[i], "each unit once");
+    }
+    *units = found;
+    return HOME_OK;
+}
+
+/* The node of the layer below that a unit reads. */
+static home_status find_input(const builder *b, const home_layer *below, size_t l,
+                              const home_unit_config *unit, size_t *source) {
+    *source = HOME_NONE;
+    if (!below) {
+        if (unit->input && strcmp(unit->input, "v") != 0)
+            return fail_name(b, l, unit->name, "input", unit->input,
+                             "\"v\" or nothing: the first layer reads the model's input");
+        return HOME_OK;
+    }
+    const char *name = unit->input ? unit->input : unit->name;
+    *source = find_node(below, name);
+    if (*source != HOME_NONE)
+        return HOME_OK;
+    const home_layer_config *own = &b->config->layers[l];
+    const bool cycle =
+        home_find_name(own->nodes, own->node_count, sizeof *own->nodes, name) < own->node_count;
+    return fail_name(b, l, unit->name, "input", name,
+                     cycle ? "a node of the layer below: one of the same layer would be a cycle"
+                           : "the name of a node of the layer below");
+}
+
+static home_status custom_node(const builder *b, const home_layer *layer, size_t l,
+                               const home_node_config *given, home_node *node) {
+    const size_t *sees = NULL;
+    const size_t *reads = NULL;
+    size_t read_count = given->gate_count;
+    home_status status = find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
+    if (status == HOME_OK)
+        status = find_units(b, layer, l, given->name, "gate", given->gate, given->gate_count, &reads);
+    if (status != HOME_OK)
+        return status;
+    const size_t own_name = find_unit(layer, given->name);
+    const size_t usual = own_name == HOME_NONE ? sees[0] : own_name;
+    if (read_count == 0) {
+        reads = &usual;
+        read_count = 1;
+    }
+    *node = node_of(b, given->name, sees, given->sees_count, reads, read_count);
+    if (!given->self)
+        return HOME_OK;
+    const size_t own = find_unit(layer, given->self);
+    if (own == HOME_NONE)
+        return fail_name(b, l, given->name, "self", given->self, "the name of a unit of this layer");
+    *node = with_self(
+        b, *node, given->self_kind == HOME_SELF_STATIC ? HOME_SELF_TERM_STATIC : HOME_SELF_TERM_GATE, own);
+    return HOME_OK;
+}
+
+static home_status custom_layer(const builder *b, home_layer *layer, const home_layer *below, size_t l) {
+    const home_layer_config *given = layer->config;
+    if (!allocate_layer(b, layer, given->unit_count, given->node_count))
+        return home_fail_memory(b->error);
+    home_status status = HOME_OK;
+    for (size_t u = 0; u < layer->unit_count && status == HOME_OK; u++) {
+        layer->units[u] = (home_unit){given->units[u].name, HOME_NONE, given->units[u].experts};
+        status = find_input(b, below, l, &given->units[u], &layer->units[u].source);
+    }
+    for (size_t o = 0; o < layer->node_count && status == HOME_OK; o++)
+        status = custom_node(b, layer, l, &given->nodes[o], &layer->nodes[o]);
+    return status;
+}
+
+/* Replaces the masks that the user gives for nodes of a preset. */
+static home_status replace_masks(const builder *b, home_layer *layer, size_t l) {
+    for (size_t i = 0; i < layer->config->node_count; i++) {
+        const home_node_config *given = &layer->config->nodes[i];
+        const size_t o = find_node(layer, given->name);
+        if (o == HOME_NONE)
+            return fail_name(b, l, given->name, "name", given->name, "the name of a node of this layer");
+        const home_status status = find_units(b, layer, l, given->name, "sees", given->sees,
+                                              given->sees_count, &layer->nodes[o].sees);
+        if (status != HOME_OK)
+            return status;
+        layer->nodes[o].sees_count = given->sees_count;
+    }
+    return HOME_OK;
+}
+
+/* A unit that no node sees or adds would compute for nobody. */
+static home_status check_seen(const builder *b, const home_layer *layer, size_t l) {
+    bool *seen = home_arena_take(b->arena, layer->unit_count, sizeof *seen);
+    if (!seen)
+        return home_fail_memory(b->error);
+    for (size_t o = 0; o < layer->node_count; o++) {
+        const home_node *node = &layer->nodes[o];
+        for (size_t i = 0; i < node->sees_count; i++)
+            seen[node->sees[i]] = true;
+        if (node->self != HOME_SELF_TERM_NONE)
+            seen[node->own] = true;
+    }
+    for (size_t u = 0; u < layer->unit_count; u++)
+        if (!seen[u])
+            return home_fail(
+                b->error, HOME_E_CONFIG,
+                "config.layers[%zu]: unit \"%.60s\" is unseen, expected at least one node that sees it", l,
+                layer->units[u].name);
+    return HOME_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- building */
+
+static home_status build_layer(const builder *b, home_topology *topology, size_t l) {
+    home_layer *layer = &topology->layers[l];
+    const home_layer *below = l > 0 ? &topology->layers[l - 1] : NULL;
+    home_status status = HOME_OK;
+    layer->config = &b->config->layers[l];
+    switch (b->config->preset) {
+    case HOME_PRESET_CUSTOM:
+        status = custom_layer(b, layer, below, l);
+        break;
+    case HOME_PRESET_HOME:
+        (l == 0 ? home_first_layer : home_second_layer)(b, layer);
+        break;
+    case HOME_PRESET_SHARED_BOTTOM:
+    case HOME_PRESET_MMOE:
+        shared_layer(b, layer);
+        break;
+    default:
+        task_layer(b, layer, below, l + 1 == topology->layer_count);
+        break;
+    }
+    if (status == HOME_OK && b->arena->failed)
+        status = home_fail_memory(b->error);
+    if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
+        status = replace_masks(b, layer, l);
+    return status == HOME_OK ? check_seen(b, layer, l) : status;
+}
+
+home_status home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology,
+                                home_error *error) {
+    const builder b = {settings, &settings->config, arena, error};
+    const size_t tasks = settings->config.task_count;
+    topology->layer_count = settings->config.layer_count;
+    topology->layers = home_arena_take(arena, topology->layer_count, sizeof *topology->layers);
+    topology->task_node = home_arena_take(arena, tasks, sizeof *topology->task_node);
     if (!topology->layers || !topology->task_node)
-        return false;
-    for (size_t l = 0; l < config->layer_count; l++)
-        topology->layers[l].config = &config->layers[l];
-    for (size_t t = 0; t < config->task_count; t++)
-        topology->task_node[t] = t;
-    return home_first_layer(settings, arena, &topology->layers[0]) &&
-           home_second_layer(settings, arena, &topology->layers[1]) && !arena->failed;
+        return home_fail_memory(error);
+    home_status status = HOME_OK;
+    for (size_t l = 0; l < topology->layer_count && status == HOME_OK; l++)
+        status = build_layer(&b, topology, l);
+    for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
+        const char *name = settings->config.tasks[t].name;
+        topology->task_node[t] = find_node(&topology->layers[topology->layer_count - 1], name);
+        if (topology->task_node[t] == HOME_NONE)
+            status = home_fail(error, HOME_E_CONFIG,
+                               "config.layers[%zu].nodes has no node \"%.60s\", expected one for each task",
+                               topology->layer_count - 1, name);
+    }
+    return status;
 }

@@ -20,6 +20,14 @@ typedef struct home_gate_input {
     bool gated;
 } home_gate_input;
 
+/* The self term of a node: its own experts once more. */
+typedef enum home_self_kind {
+    HOME_SELF_TERM_NONE,
+    HOME_SELF_TERM_GATE,   /* weighted by a gate: sigmoid for one expert, softmax for more */
+    HOME_SELF_TERM_STATIC, /* weighted by a free scalar each */
+    HOME_SELF_TERM_ONE     /* with weight 1 */
+} home_self_kind;
+
 /* One output vector: z = sum over visible experts w h, + sum over own experts s h. */
 typedef struct home_node {
     const char *name;
@@ -28,7 +36,8 @@ typedef struct home_node {
     const home_gate_input
         *inputs; /* [input_count] concatenated; none: no gate, the one visible expert has weight 1 */
     size_t input_count;
-    size_t own;      /* the unit of the self gate; HOME_NONE: no self term */
+    home_self_kind self;
+    size_t own;      /* the unit of the self term */
     bool self_gated; /* the self gate reads its unit's input after the feature gate */
 } home_node;
 
@@ -46,7 +55,8 @@ typedef struct home_topology {
     size_t *task_node; /* [tasks] the node of the last layer that the task's tower reads */
 } home_topology;
 
-/* False when the arena runs out of memory. */
-bool home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology);
+/* HOME_E_CONFIG names what is wrong with the user's own units, nodes or masks; HOME_E_MEMORY. */
+home_status home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology,
+                                home_error *error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include <math.h>
+#include <string.h>
 
 home_run home_training_run(const home_model *model) {
     home_training *training = model->training;
@@ -134,6 +135,12 @@ static void run_backward(home_model *model) {
     model->training->phase = HOME_PHASE_BACKWARD;
 }
 
+/* No step of the plan writes the gradients of the uncertainties. */
+static void zero_uncertainty(const home_model *model) {
+    for (size_t t = 0; t < model->settings.config.task_count && model->plan.uncertainty != HOME_NONE; t++)
+        model->training->gradients[model->plan.uncertainty + t] = 0;
+}
+
 home_status home_model_backward(home_model *model, const home_targets *given, float *task_losses,
                                 home_error *error) {
     home_status status = check_phase(model, HOME_PHASE_FORWARD, "home_model_forward()", error);
@@ -144,12 +151,41 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
     status = home_check_targets(&run, given, &targets, error);
     if (status != HOME_OK)
         return status;
+    home_zero_dlogits(&run);
     for (size_t t = 0; t < model->settings.config.task_count; t++) {
         const double loss = home_task_loss(&run, &targets, t);
         if (task_losses)
             task_losses[t] = (float)loss;
     }
     run_backward(model);
+    return HOME_OK;
+}
+
+home_status home_model_task_gradient(home_model *model, const home_targets *given, size_t task,
+                                     float *gradients, size_t count, float *loss, home_error *error) {
+    home_status status = check_phase(model, HOME_PHASE_FORWARD, "home_model_forward()", error);
+    if (status != HOME_OK)
+        return status;
+    if (task >= model->settings.config.task_count)
+        return home_fail(error, HOME_E_NOT_FOUND, "task is %zu, expected less than %zu", task,
+                         model->settings.config.task_count);
+    if (!gradients)
+        return home_fail_null(error, "gradients");
+    if (count != model->tensors.parameter_count)
+        return home_fail(error, HOME_E_ARGUMENT, "count is %zu, expected %zu", count,
+                         model->tensors.parameter_count);
+    const home_run run = home_training_run(model);
+    home_targets targets;
+    status = home_check_targets(&run, given, &targets, error);
+    if (status != HOME_OK)
+        return status;
+    home_zero_dlogits(&run);
+    zero_uncertainty(model);
+    const double value = home_task_loss(&run, &targets, task);
+    home_run_backward(&run);
+    memcpy(gradients, model->training->gradients, count * sizeof *gradients);
+    if (loss)
+        *loss = (float)value;
     return HOME_OK;
 }
 
@@ -173,6 +209,7 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
     for (size_t r = 0; r < run.rows; r++)
         for (size_t t = 0; t < logits.width; t++)
             home_gradient_row(&run, logits, r)[t] = dlogits[r * stride + t];
+    zero_uncertainty(model);
     run_backward(model);
     return HOME_OK;
 }

@@ -118,8 +118,15 @@ typedef struct home_allocator {
 
 /* -------------------------------------------------------------------------------- configuration */
 
-/* Presets: how units, nodes and masks are laid out. */
-#define HOME_PRESET_HOME 0
+/* Presets: how units, nodes and masks are laid out (docs/model.md). */
+#define HOME_PRESET_HOME          0 /* two layers: groups of tasks, then tasks */
+#define HOME_PRESET_SHARED_BOTTOM 1 /* one expert for all tasks, no gates */
+#define HOME_PRESET_MMOE          2 /* shared experts, a gate for each task */
+#define HOME_PRESET_CGC           3 /* shared experts, and own ones for each task */
+#define HOME_PRESET_PLE           4 /* two or more layers of CGC */
+#define HOME_PRESET_ADATT_SP      5 /* every task sees all tasks' experts, and its own once more */
+#define HOME_PRESET_ADATT         6 /* the same with shared experts */
+#define HOME_PRESET_CUSTOM        7 /* units and nodes as the layers list them */
 
 /* A switch. 0 leaves the choice to the preset. */
 #define HOME_OFF 1
@@ -154,11 +161,22 @@ typedef struct home_allocator {
 #define HOME_POOL_MEAN 2
 
 /* Losses of a task. */
-#define HOME_LOSS_BCE 1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
+#define HOME_LOSS_BCE     1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
+#define HOME_LOSS_SQUARED 2 /* (prediction - label)^2, any finite label; the prediction is the logit itself  \
+                             */
 
-/* Optimizers. */
-#define HOME_OPTIMIZER_ADAM            1 /* dense parameters (default) */
-#define HOME_OPTIMIZER_ROWWISE_ADAGRAD 2 /* embedding tables (default) */
+/* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW.
+ */
+#define HOME_OPTIMIZER_ADAM 1 /* (default for dense parameters) */
+#define HOME_OPTIMIZER_ROWWISE_ADAGRAD                                                                       \
+    2 /* tables only (default): G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + eps) */
+#define HOME_OPTIMIZER_SGD     3 /* dense only: b = momentum b + g, value -= lr b */
+#define HOME_OPTIMIZER_ADAMW   4 /* dense only: Adam, and value -= lr weight_decay value */
+#define HOME_OPTIMIZER_ADAGRAD 5 /* G += g^2, value -= lr g / (sqrt(G) + eps) */
+
+/* Kinds of a node's self term. */
+#define HOME_SELF_GATE   1 /* a gate over its own experts: sigmoid for one, softmax for more    (default) */
+#define HOME_SELF_STATIC 2 /* a free scalar for each own expert (AdaTT) */
 
 /* An embedding table. Several fields may share one. */
 typedef struct home_table_config {
@@ -189,8 +207,39 @@ typedef struct home_task_config {
     double weight;     /* factor of the task's loss in the total; 0: 1 */
     int32_t loss;      /* HOME_LOSS_*, 0: binary cross-entropy */
     int32_t reserved;  /* 0 */
-    double base_rate;  /* the tower's last bias starts at logit(base_rate); 0: at 0 */
+    double base_rate;  /* of a binary task: the tower's last bias starts at logit(base_rate); 0: at 0 */
+    /* The name of another binary task, or NULL. Not NULL: this task's probability is sigmoid(logit) times the
+     * other task's probability, as for a conversion that follows a click; the loss is that of the product, on
+     * all rows. */
+    const char *given;
 } home_task_config;
+
+/* A set of experts that share one input, in a layer of the preset custom. */
+typedef struct home_unit_config {
+    size_t struct_size;
+    const char *name;  /* required; distinct among the layer's units, without a dot */
+    const char *input; /* the node of the layer below whose output it reads; NULL: v in the first layer, in
+                          others the node of the unit's own name */
+    size_t experts;    /* 0: 1 */
+    size_t width;      /* 0, or the layer's width: a layer has one width */
+} home_unit_config;
+
+/* One output vector of a layer. Under the preset custom the layer's nodes are those listed; the last layer
+ * must have one for each task, by its name. Under another preset an entry replaces the mask of the preset's
+ * node of that name: only `name` and `sees` may be set. */
+typedef struct home_node_config {
+    size_t struct_size;
+    const char *name;        /* required */
+    const char *const *sees; /* [sees_count] required: the units whose experts it may see, in the order of its
+                                gate's outputs */
+    size_t sees_count;
+    const char *const *gate; /* [gate_count] the units whose inputs its gate reads, concatenated; none: the
+                                unit of the node's own name, or, if there is none, the first one it sees */
+    size_t gate_count;
+    const char *self;  /* the unit whose experts are added once more; NULL: none */
+    int32_t self_kind; /* HOME_SELF_*, 0: a gate */
+    int32_t reserved;  /* 0 */
+} home_node_config;
 
 /* A layer of experts. */
 typedef struct home_layer_config {
@@ -198,27 +247,34 @@ typedef struct home_layer_config {
     size_t width;         /* required: D, the width of an expert's output */
     const size_t *hidden; /* widths of the expert MLP's hidden layers, [hidden_count]; may be NULL */
     size_t hidden_count;
-    size_t shared_experts;   /* experts of the unit `shared`; 0: 1 */
-    size_t group_experts;    /* experts of each group's unit; 0: 1 */
-    size_t task_experts;     /* experts of each task's unit (not in HoME's first layer); 0: 1 */
-    int32_t feature_gates;   /* HOME_OFF or HOME_ON, 0: the preset's (home: on) */
-    int32_t reserved;        /* 0 */
-    size_t feature_branches; /* L, the low-rank branches of a feature gate; 0: 2 */
-    size_t feature_rank;     /* d, the rank of a branch; 0: max(1, floor(|x| / L)) */
+    size_t shared_experts; /* experts of the unit `shared`, where the preset has it; 0: 1 */
+    size_t group_experts;  /* experts of each group's unit (HoME); 0: 1 */
+    size_t task_experts; /* experts of each task's unit, where the preset has it (not in HoME's first layer);
+                            0: 1 */
+    int32_t feature_gates;         /* HOME_OFF or HOME_ON, 0: the preset's (home: on, others: off) */
+    int32_t reserved;              /* 0 */
+    size_t feature_branches;       /* L, the low-rank branches of a feature gate; 0: 2 */
+    size_t feature_rank;           /* d, the rank of a branch; 0: max(1, floor(|x| / L)) */
+    const home_unit_config *units; /* [unit_count], preset custom only */
+    size_t unit_count;
+    const home_node_config *nodes; /* [node_count] */
+    size_t node_count;
 } home_layer_config;
 
 /* What `home_model_step` does. */
 typedef struct home_optimizer_config {
     size_t struct_size;
     int32_t kind;                   /* dense parameters: HOME_OPTIMIZER_*, 0: Adam */
-    int32_t embedding_kind;         /* tables: HOME_OPTIMIZER_*, 0: row-wise Adagrad */
-    double learning_rate;           /* 0: 0.001 */
-    double beta1;                   /* 0: 0.9 */
+    int32_t embedding_kind;         /* tables, touched rows only: row-wise Adagrad (0), Adagrad or Adam */
+    double learning_rate;           /* 0: 0.001, Adagrad 0.01 */
+    double beta1;                   /* of both Adams; 0: 0.9 */
     double beta2;                   /* 0: 0.999 */
-    double epsilon;                 /* 0: 1e-8 */
+    double epsilon;                 /* 0: 1e-8, Adagrad 1e-10 */
+    double momentum;                /* of SGD */
+    double weight_decay;            /* dense parameters; 0: none, AdamW 0.01 */
     double clip_norm;               /* scale all gradients so that their norm is at most this; 0: off */
     double embedding_learning_rate; /* 0: 0.01 */
-    double embedding_epsilon;       /* 0: 1e-8 */
+    double embedding_epsilon;       /* 0: 1e-8, Adagrad 1e-10 */
 } home_optimizer_config;
 
 /* A model. Only dense_width or fields, tasks and layers are required; every name, array and struct it
@@ -235,13 +291,14 @@ typedef struct home_config {
     size_t field_count;
     const home_task_config *tasks; /* [task_count], at least one */
     size_t task_count;
-    const home_layer_config *layers; /* [layer_count]; the preset home has two */
+    const home_layer_config
+        *layers; /* [layer_count]; shared-bottom, mmoe and cgc have one, home two, ple two or more */
     size_t layer_count;
 
     /* Experts: h = Act(Norm(MLP(x))). */
-    int32_t expert_norm;              /* HOME_NORM_*, 0: the preset's (home: batch) */
-    int32_t expert_activation;        /* HOME_ACTIVATION_*, 0: the preset's (home: swish) */
-    int32_t expert_hidden_activation; /* 0: as expert_activation's preset */
+    int32_t expert_norm;              /* HOME_NORM_*, 0: the preset's (home: batch, others: none) */
+    int32_t expert_activation;        /* HOME_ACTIVATION_*, 0: the preset's (home: swish, others: relu) */
+    int32_t expert_hidden_activation; /* 0: the preset's (home: swish, others: relu) */
     int32_t bias_before_norm;         /* HOME_ON gives the linear before a batch norm a bias; 0: off */
     double swish_beta;                /* swish(a) = a sigmoid(beta a); 0: 1 */
     double norm_epsilon;              /* 0: 1e-5 */
@@ -258,7 +315,7 @@ typedef struct home_config {
     int32_t gate_input;      /* HOME_INPUT_*, 0: gated */
 
     /* Self gates: the residual path from a node's own experts. */
-    int32_t self_gates;             /* HOME_OFF or HOME_ON, 0: the preset's (home: on) */
+    int32_t self_gates;             /* HOME_OFF or HOME_ON, 0: the preset's (home, adatt, custom: on) */
     int32_t self_gate_activation;   /* of the hidden layers; 0: relu */
     const size_t *self_gate_hidden; /* [self_gate_hidden_count]; none: one linear layer */
     size_t self_gate_hidden_count;
@@ -268,6 +325,11 @@ typedef struct home_config {
     int32_t tower_activation;   /* of the hidden layers; 0: relu */
     const size_t *tower_hidden; /* [tower_hidden_count]; none: one linear layer */
     size_t tower_hidden_count;
+
+    /* Kendall et al. (2018): a task's term in the total becomes weight * (e^-s L + s / 2), for a squared
+     * error weight * (e^-s L / 2 + s / 2), with a trained scalar s per task that starts at 0. */
+    int32_t uncertainty; /* HOME_OFF or HOME_ON, 0: off */
+    int32_t reserved2;   /* 0 */
 
     const home_optimizer_config *optimizer; /* NULL: all defaults */
     const home_allocator *allocator;        /* NULL: malloc and free */
@@ -296,21 +358,22 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
 
 /* The same from JSON text of `length` bytes (no final zero needed). `allocator` may be NULL.
  *
- *     { "preset": "home", "seed": 1, "dense": 18,
- *       "tables": [{"name": "user", "rows": 30000, "dim": 8, "index": "direct"|"hashed", "init_std": 0.01}],
+ *     { "preset": "home"|"shared-bottom"|"mmoe"|"cgc"|"ple"|"adatt-sp"|"adatt"|"custom", "seed": 1, "dense":
+ * 18, "tables": [{"name": "user", "rows": 30000, "dim": 8, "index": "direct"|"hashed", "init_std": 0.01}],
  *       "fields": [{"name": "user", "table": "user", "pooling": "sum"|"mean"}],
- *       "tasks":  [{"name": "like", "group": "inter", "weight": 1, "loss": "bce", "base_rate": 0.02}],
- *       "layers": [{"width": 64, "hidden": [64], "shared_experts": 2, "group_experts": 2, "task_experts": 1,
- *                   "feature_gates": true, "feature_branches": 2, "feature_rank": 8}, {...}],
- *       "experts": {"norm": "batch"|"none", "activation": "swish"|"relu", "hidden_activation": "swish",
- *                   "bias_before_norm": false, "swish_beta": 1, "norm_epsilon": 1e-5, "norm_momentum": 0.1},
- *       "feature_gate": {"order": "sigmoid_first"|"mix_first", "init": "zero"|"uniform"},
- *       "gate": {"hidden": [], "activation": "relu", "input": "gated"|"raw"},
- *       "self_gate": {"on": true, "hidden": [], "activation": "relu", "input": "gated"|"raw"},
- *       "tower": {"hidden": [16], "activation": "relu"},
- *       "optimizer": {"kind": "adam", "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
- *                     "clip_norm": 0, "embedding_kind": "rowwise_adagrad",
- *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8} }
+ *       "tasks":  [{"name": "like", "group": "inter", "weight": 1, "loss": "bce"|"squared", "base_rate":
+ * 0.02, "given": "click"}], "layers": [{"width": 64, "hidden": [64], "shared_experts": 2, "group_experts": 2,
+ * "task_experts": 1, "feature_gates": true, "feature_branches": 2, "feature_rank": 8, "units": [{"name": "u",
+ * "input": "node below", "experts": 2}], "nodes": [{"name": "like", "sees": ["u"], "gate": ["u"], "self":
+ * "u", "self_kind": "gate"|"static"}]}, {...}], "experts": {"norm": "batch"|"none", "activation":
+ * "swish"|"relu", "hidden_activation": "swish", "bias_before_norm": false, "swish_beta": 1, "norm_epsilon":
+ * 1e-5, "norm_momentum": 0.1}, "feature_gate": {"order": "sigmoid_first"|"mix_first", "init":
+ * "zero"|"uniform"}, "gate": {"hidden": [], "activation": "relu", "input": "gated"|"raw"}, "self_gate":
+ * {"on": true, "hidden": [], "activation": "relu", "input": "gated"|"raw"}, "tower": {"hidden": [16],
+ * "activation": "relu"}, "uncertainty": false, "optimizer": {"kind": "adam"|"sgd"|"adamw"|"adagrad",
+ * "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0, "weight_decay": 0,
+ * "clip_norm": 0, "embedding_kind": "rowwise_adagrad"|"adagrad"|"adam", "embedding_learning_rate": 0.01,
+ * "embedding_epsilon": 1e-8} }
  *
  * Only "tasks", "layers" and one of "dense" and "fields" are required. An unknown or repeated
  * key is an error. Errors: those of home_model_create(), HOME_E_JSON. Since 0.1. */
@@ -375,12 +438,22 @@ HOME_API home_status home_model_forward(home_model *model, const home_batch *bat
  *
  * L_t = sum_r w_rt bce(logit_rt, label_rt) / sum_r w_rt over the rows whose label is there, 0 when
  * the weights sum to 0; total = sum_t weight_t L_t. w_rt = row_weights[r] * weights[r, t].
- * task_losses: [tasks], L_t without the task's weight; may be NULL.
+ * A squared error replaces bce where configured; docs/model.md has the other terms. task_losses: [tasks], L_t
+ * without the task's weight; may be NULL.
  *
  * Errors: HOME_E_STATE before a forward, or twice for one; HOME_E_VALUE for a label outside [0, 1] or a bad
  * weight; HOME_E_ARGUMENT, HOME_E_MEMORY. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_backward(home_model *model, const home_targets *targets, float *task_losses,
                                          home_error *error);
+
+/* The gradient of one task's term in the total alone, by the dense parameters, for methods that weigh or
+ * project tasks' gradients (GradNorm, PCGrad): call it for each task after one forward, then
+ * home_model_backward(), overwrite what home_model_gradients() gives, and step. gradients: [count], in the
+ * layout of home_model_gradients(), the caller's; count must be that of home_model_gradients(). loss: L_t,
+ * may be NULL. Leaves the model's own gradients undefined until the next backward. Errors: as
+ * home_model_backward(); HOME_E_NOT_FOUND past the last task. Since 0.1. */
+HOME_API home_status home_model_task_gradient(home_model *model, const home_targets *targets, size_t task,
+                                              float *gradients, size_t count, float *loss, home_error *error);
 
 /* The same for a loss of the host's own: dlogits [rows, tasks] is the derivative of the total loss by each
  * logit (the tower's output before the sigmoid). HOME_E_VALUE where one is not finite. Since 0.1. */

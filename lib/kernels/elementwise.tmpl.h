@@ -174,19 +174,44 @@ static float dot(size_t n, const float *a, const float *b) {
     return total;
 }
 
-/* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;  value -= rate m / (sqrt(v) root_factor + epsilon) */
-static void adam(size_t n, const home_adam *s, const float *gradient, float *value, float *m, float *v) {
-    const vec beta1 = vec_set(s->beta1);
-    const vec beta2 = vec_set(s->beta2);
+/* g, and the value after weight decay. */
+static ALWAYS_INLINE vec decayed(const home_update *s, const float *gradient, size_t left, vec *value) {
+    const vec g = vec_fma(vec_set(s->decay), *value, vec_set(s->gradient_factor) * get(gradient, left));
+    *value = vec_set(s->keep) * *value;
+    return g;
+}
+
+static void adam(size_t n, const home_update *s, const float *gradient, float *value, float *m, float *v) {
     const vec rest1 = vec_set(1 - s->beta1);
     const vec rest2 = vec_set(1 - s->beta2);
     FOR_EACH_VECTOR(n) {
-        const vec g = vec_set(s->gradient_factor) * get(gradient + i, left);
-        const vec m1 = vec_fma(beta1, get(m + i, left), rest1 * g);
-        const vec v1 = vec_fma(beta2, get(v + i, left), rest2 * g * g);
+        vec x = get(value + i, left);
+        const vec g = decayed(s, gradient + i, left, &x);
+        const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), rest1 * g);
+        const vec v1 = vec_fma(vec_set(s->beta2), get(v + i, left), rest2 * g * g);
         const vec root = vec_fma(vec_sqrt(v1), vec_set(s->root_factor), vec_set(s->epsilon));
         put(m + i, left, m1);
         put(v + i, left, v1);
-        put(value + i, left, get(value + i, left) - vec_set(s->rate) * m1 / root);
+        put(value + i, left, x - vec_set(s->rate) * m1 / root);
+    }
+}
+
+static void adagrad(size_t n, const home_update *s, const float *gradient, float *value, float *sum) {
+    FOR_EACH_VECTOR(n) {
+        vec x = get(value + i, left);
+        const vec g = decayed(s, gradient + i, left, &x);
+        const vec total = vec_fma(g, g, get(sum + i, left));
+        put(sum + i, left, total);
+        put(value + i, left, x - vec_set(s->rate) * g / (vec_sqrt(total) + vec_set(s->epsilon)));
+    }
+}
+
+static void sgd(size_t n, const home_update *s, const float *gradient, float *value, float *buffer) {
+    FOR_EACH_VECTOR(n) {
+        vec x = get(value + i, left);
+        const vec g = decayed(s, gradient + i, left, &x);
+        const vec velocity = vec_fma(vec_set(s->beta1), get(buffer + i, left), g);
+        put(buffer + i, left, velocity);
+        put(value + i, left, x - vec_set(s->rate) * velocity);
     }
 }

@@ -32,14 +32,17 @@ typedef struct home_gemm {
     float swish_beta;
 } home_gemm;
 
-/* One step of Adam on n values, in the notation of Kingma and Ba; bias corrections are in the factors. */
-typedef struct home_adam {
-    float beta1, beta2;
-    float rate;        /* learning rate / (1 - beta1^t) */
-    float root_factor; /* 1 / sqrt(1 - beta2^t) */
-    float epsilon;
+/* One step of an optimizer on n values. The gradient first becomes g = gradient_factor * gradient + decay *
+ * value. */
+typedef struct home_update {
     float gradient_factor; /* of clipping */
-} home_adam;
+    float decay;           /* weight decay in the gradient */
+    float keep;            /* the value is multiplied by this first: weight decay apart from the gradient */
+    float rate;            /* learning rate; Adam's over 1 - beta1^t */
+    float beta1, beta2;    /* Adam's; beta1 is SGD's momentum too */
+    float root_factor;     /* Adam's 1 / sqrt(1 - beta2^t) */
+    float epsilon;
+} home_update;
 
 typedef struct home_kernels {
     const char *name;
@@ -65,7 +68,12 @@ typedef struct home_kernels {
                    float *y); /* y = scale x + shift */
     float (*dot)(size_t n, const float *a, const float *b);
 
-    void (*adam)(size_t n, const home_adam *step, const float *gradient, float *value, float *m, float *v);
+    /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;  value -= rate m / (sqrt(v) root_factor + epsilon) */
+    void (*adam)(size_t n, const home_update *step, const float *gradient, float *value, float *m, float *v);
+    /* sum += g²;  value -= rate g / (sqrt(sum) + epsilon) */
+    void (*adagrad)(size_t n, const home_update *step, const float *gradient, float *value, float *sum);
+    /* buffer = b1 buffer + g;  value -= rate buffer */
+    void (*sgd)(size_t n, const home_update *step, const float *gradient, float *value, float *buffer);
 } home_kernels;
 
 /* The best table that this CPU and operating system support. */

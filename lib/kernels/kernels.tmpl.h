@@ -32,4 +32,6 @@ const home_kernels KERNELS = {
     .affine = affine,
     .dot = dot,
     .adam = adam,
+    .adagrad = adagrad,
+    .sgd = sgd,
 };
