@@ -92,7 +92,7 @@ static void *read_array(reader *in, const void *given, size_t count, size_t know
     size_t stride;
     memcpy(&stride, given, sizeof stride);
     for (size_t i = 0; i < count && ok(in); i++) {
-        char label[64];
+        char label[96];
         snprintf(label, sizeof label, "config.%ss[%zu]", name, i);
         read_struct(in, (const char *)given + i * stride, copy + i * known, known, label);
     }
