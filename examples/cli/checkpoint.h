@@ -1,0 +1,22 @@
+/* The model in memory and on disk: the library's checkpoint with the recipe in its metadata. */
+#ifndef CLI_CHECKPOINT_H
+#define CLI_CHECKPOINT_H
+
+#include "dataset.h"
+
+/* Keys of the metadata. */
+#define CHECKPOINT_RECIPE_KEY   "cli.recipe"   /* the recipe and what was learned, see learned.h */
+#define CHECKPOINT_TRAINING_KEY "cli.training" /* {"epoch": .., "steps": .., "validation_auc": ..} */
+
+/* Makes a fresh model as the recipe and the training rows want it, the recipe already in its metadata. */
+bool checkpoint_create(const recipe *by, const dataset *training, home_model **model, failure *why);
+
+/* Reads a model and the recipe in it. */
+bool checkpoint_open(const char *path, home_model **model, recipe *of, failure *why);
+
+/* The same in two steps, for models that may have no recipe. */
+bool checkpoint_load(const char *path, home_model **model, failure *why);
+bool checkpoint_has_recipe(const home_model *model);
+bool checkpoint_recipe(const char *path, const home_model *model, recipe *of, failure *why);
+
+#endif

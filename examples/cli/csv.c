@@ -1,0 +1,274 @@
+#include "csv.h"
+
+#include "heap.h"
+
+#include <string.h>
+
+#define FIRST_CAPACITY ((size_t)1 << 20)
+#define LONGEST_RECORD ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
+
+/* ------------------------------------------------------------------------------------- the buffer */
+
+static void move_to_front(csv_reader *csv) {
+    memmove(csv->buffer, csv->buffer + csv->begin, csv->end - csv->begin);
+    csv->end -= csv->begin;
+    csv->begin = 0;
+}
+
+/* Reads more behind what is there, always with a byte to spare for a final zero. *got 0 at the end. */
+static bool refill(csv_reader *csv, size_t *got, failure *why) {
+    move_to_front(csv);
+    if (csv->end + 1 >= csv->capacity) {
+        if (csv->end > LONGEST_RECORD)
+            return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote not closed?",
+                        csv->from.path, csv->line, LONGEST_RECORD >> 20);
+        char *grown = heap_grow(csv->buffer, &csv->capacity, csv->capacity + FIRST_CAPACITY, 1);
+        if (!grown)
+            return fail_memory(why);
+        csv->buffer = grown;
+    }
+    if (!source_read(&csv->from, csv->buffer + csv->end, csv->capacity - csv->end - 1, got, why))
+        return false;
+    csv->end += *got;
+    return true;
+}
+
+static bool has_odd_quotes(const char *from, const char *to) {
+    bool odd = false;
+    while (from < to && (from = memchr(from, '"', (size_t)(to - from))) != NULL) {
+        odd = !odd;
+        from++;
+    }
+    return odd;
+}
+
+/* The length of the record at `begin` without its line end, and with it (*past). A line end counts where the
+ * quotes before it pair up. The last line of the file may lack its end. */
+static bool measure_record(csv_reader *csv, size_t *length, size_t *past, failure *why) {
+    size_t seen = 0;
+    bool quoted = false;
+    for (;;) {
+        const char *start = csv->buffer + csv->begin;
+        const size_t there = csv->end - csv->begin;
+        const char *newline = memchr(start + seen, '\n', there - seen);
+        const size_t upto = newline ? (size_t)(newline - start) : there;
+        quoted ^= has_odd_quotes(start + seen, start + upto);
+        seen = upto + (newline != NULL);
+        if (newline && !quoted) {
+            *length = upto - (upto > 0 && start[upto - 1] == '\r');
+            *past = seen;
+            return true;
+        }
+        size_t got = 1;
+        if (!newline && !refill(csv, &got, why))
+            return false;
+        if (got == 0) {
+            *length = *past = there;
+            return true;
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------- one record */
+
+/* Where the parser is in a record. */
+typedef struct cursor {
+    char *at;
+    char *end;
+    size_t line;
+    char *line_start;
+} cursor;
+
+static bool fail_at(const csv_reader *csv, size_t line, size_t byte, const char *what, failure *why) {
+    return fail(why, "%s:%zu:%zu: %s", csv->from.path, line, byte, what);
+}
+
+static bool fail_here(const csv_reader *csv, const cursor *c, const char *what, failure *why) {
+    return fail_at(csv, c->line, (size_t)(c->at - c->line_start) + 1, what, why);
+}
+
+/* Takes text up to the next comma. */
+static bool take_plain(const csv_reader *csv, cursor *c, csv_field *field, failure *why) {
+    field->text = c->at;
+    while (c->at < c->end && *c->at != ',' && *c->at != '"')
+        c->at++;
+    if (c->at < c->end && *c->at == '"')
+        return fail_here(csv, c,
+                         "a quote inside a field; expected the whole field in quotes, and its quotes doubled",
+                         why);
+    field->length = (size_t)(c->at - field->text);
+    return true;
+}
+
+/* Takes text up to the closing quote, moving it together where doubled quotes lose one. */
+static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, failure *why) {
+    char *to = field->text = ++c->at;
+    for (;; c->at++) {
+        if (c->at == c->end)
+            return fail_at(csv, field->line, field->byte, "a quoted field without its closing quote", why);
+        if (*c->at == '"') {
+            c->at++;
+            if (c->at == c->end || *c->at != '"')
+                break;
+        } else if (*c->at == '\n') {
+            c->line++;
+            c->line_start = c->at + 1;
+        }
+        *to++ = *c->at;
+    }
+    field->length = (size_t)(to - field->text);
+    if (c->at < c->end && *c->at != ',')
+        return fail_here(csv, c, "text behind a closing quote; expected a comma or the end of the line", why);
+    *to = 0;
+    return true;
+}
+
+static csv_field *add_field(csv_reader *csv, failure *why) {
+    csv_field *grown =
+        heap_grow(csv->fields, &csv->field_capacity, csv->field_count + 1, sizeof *csv->fields);
+    if (!grown) {
+        fail_memory(why);
+        return NULL;
+    }
+    csv->fields = grown;
+    return &csv->fields[csv->field_count++];
+}
+
+static bool split_record(csv_reader *csv, size_t length, failure *why) {
+    char *start = csv->buffer + csv->begin;
+    cursor c = {start, start + length, csv->line, start};
+    csv->field_count = 0;
+    for (;;) {
+        csv_field *field = add_field(csv, why);
+        if (!field)
+            return false;
+        field->line = c.line;
+        field->byte = (size_t)(c.at - c.line_start) + 1;
+        const bool quoted = c.at < c.end && *c.at == '"';
+        if (!(quoted ? take_quoted(csv, &c, field, why) : take_plain(csv, &c, field, why)))
+            return false;
+        const bool last = c.at == c.end;
+        *c.at = 0; /* the comma, the line end, or the buffer's spare byte */
+        if (last)
+            return true;
+        c.at++;
+    }
+}
+
+static size_t count_lines(const char *text, size_t length) {
+    size_t lines = 0;
+    for (const char *p = text, *end = text + length; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        lines++;
+    return lines;
+}
+
+/* The next record, of whatever number of fields. */
+static bool next_record(csv_reader *csv, bool *more, failure *why) {
+    size_t length = 0;
+    size_t past = 0;
+    if (!measure_record(csv, &length, &past, why))
+        return false;
+    *more = past > 0;
+    if (!*more)
+        return true;
+    const size_t lines = count_lines(csv->buffer + csv->begin, past);
+    if (!split_record(csv, length, why))
+        return false;
+    csv->begin += past;
+    csv->line += lines;
+    csv->records++;
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------- the reader */
+
+static bool skip_byte_order_mark(csv_reader *csv, failure *why) {
+    size_t got = 1;
+    while (csv->end < 3 && got > 0) {
+        if (!refill(csv, &got, why))
+            return false;
+    }
+    if (csv->end >= 3 && memcmp(csv->buffer, "\xef\xbb\xbf", 3) == 0)
+        csv->begin = 3;
+    return true;
+}
+
+/* Copies the names, because the buffer moves on. */
+static bool keep_header(csv_reader *csv, failure *why) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < csv->field_count; i++)
+        bytes += csv->fields[i].length + 1;
+    csv->header = heap_new(bytes, 1);
+    csv->names = heap_new(csv->field_count, sizeof *csv->names);
+    if (!csv->header || !csv->names)
+        return fail_memory(why);
+    size_t at = 0;
+    for (size_t i = 0; i < csv->field_count; i++) {
+        memcpy(csv->header + at, csv->fields[i].text, csv->fields[i].length);
+        csv->names[i] = at;
+        at += csv->fields[i].length + 1;
+    }
+    csv->columns = csv->field_count;
+    return true;
+}
+
+static bool read_header(csv_reader *csv, failure *why) {
+    bool more = false;
+    if (!skip_byte_order_mark(csv, why) || !next_record(csv, &more, why))
+        return false;
+    if (!more)
+        return fail_at(csv, 1, 1, "the file is empty; expected a line with the names of the columns", why);
+    return keep_header(csv, why);
+}
+
+bool csv_open(csv_reader *csv, const char *path, failure *why) {
+    memset(csv, 0, sizeof *csv);
+    csv->line = 1;
+    if (!source_open(&csv->from, path, why))
+        return false;
+    csv->buffer = heap_grow(NULL, &csv->capacity, FIRST_CAPACITY, 1);
+    if (csv->buffer ? read_header(csv, why) : fail_memory(why))
+        return true;
+    csv_close(csv);
+    return false;
+}
+
+void csv_close(csv_reader *csv) {
+    source_close(&csv->from);
+    heap_free(csv->buffer);
+    heap_free(csv->fields);
+    heap_free(csv->header);
+    heap_free(csv->names);
+}
+
+bool csv_next(csv_reader *csv, bool *more, failure *why) {
+    const size_t line = csv->line;
+    if (!next_record(csv, more, why))
+        return false;
+    if (!*more || csv->field_count == csv->columns)
+        return true;
+    return fail(why, "%s:%zu:1: number of fields: %zu; expected %zu, as in the header", csv->from.path, line,
+                csv->field_count, csv->columns);
+}
+
+bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure *why) {
+    size_t found = 0;
+    for (size_t i = 0; i < csv->columns; i++) {
+        if (strcmp(csv->header + csv->names[i], name) == 0) {
+            *column = i;
+            found++;
+        }
+    }
+    if (found == 0)
+        return fail(why, "%s:1:1: no column \"%s\" in the header; expected one", csv->from.path, name);
+    if (found > 1)
+        return fail(why, "%s:1:1: %zu columns \"%s\" in the header; expected one", csv->from.path, found,
+                    name);
+    return true;
+}
+
+bool csv_fail(const csv_reader *csv, size_t column, const char *expected, failure *why) {
+    const csv_field *field = &csv->fields[column];
+    return fail(why, "%s:%zu:%zu: column \"%.80s\": \"%.80s\"; expected %s", csv->from.path, field->line,
+                field->byte, csv->header + csv->names[column], field->text, expected);
+}

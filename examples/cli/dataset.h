@@ -1,0 +1,56 @@
+/* Rows of a CSV in the compact form that the recipe gives them: a float per dense column, a row number of its
+ * table per id. */
+#ifndef CLI_DATASET_H
+#define CLI_DATASET_H
+
+#include "csv.h"
+#include "recipe.h"
+
+/* The ids of one field. */
+typedef struct id_values {
+    uint32_t *rows;
+    size_t count;
+    size_t capacity;
+    size_t *offsets; /* [rows + 1]: row r has rows[offsets[r] .. offsets[r + 1]); NULL: one id a row */
+    size_t offset_capacity;
+} id_values;
+
+typedef struct dataset {
+    const recipe *by;
+    size_t rows;
+    size_t capacity; /* of the arrays below, in rows */
+    float *dense;    /* [rows, dense columns], transformed */
+    float *labels;   /* [rows, labels], NaN: missing */
+    float *weights;  /* [rows], 1 without a column of weights */
+    uint64_t *users; /* [rows], a hash of the user's key */
+    id_values *ids;  /* [fields] */
+} dataset;
+
+bool dataset_start(dataset *data, const recipe *by, failure *why);
+void dataset_free(dataset *data); /* a zeroed struct is allowed */
+
+/* Which columns are read. Training reads all, and its ids make the vocabularies. */
+typedef enum dataset_use { DATASET_PREDICT, DATASET_EVALUATE, DATASET_TRAIN } dataset_use;
+
+/* An open CSV file, and where in it the recipe's columns are. */
+typedef struct dataset_reader {
+    csv_reader csv;
+    recipe *by; /* changed by training alone */
+    dataset_use use;
+    size_t *dense; /* [dense columns], and so on: column of the file */
+    size_t *fields;
+    size_t *labels;
+    size_t weight;
+    size_t user;
+} dataset_reader;
+
+bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use, failure *why);
+void dataset_close(dataset_reader *reader);
+
+/* Replaces the data by the next rows of the file, at most `most`; none at its end. */
+bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why);
+
+/* Reads a whole file. For training, learns the recipe's transforms and vocabularies from it. */
+bool dataset_load(dataset *data, recipe *by, const char *path, dataset_use use, failure *why);
+
+#endif

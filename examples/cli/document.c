@@ -1,0 +1,186 @@
+#include "document.h"
+
+#include "heap.h"
+#include "source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------- text */
+
+/* The whole file, with a final zero. */
+static bool read_all(source *from, document *doc, failure *why) {
+    size_t capacity = 0;
+    for (size_t got = 1; got > 0; doc->length += got) {
+        char *grown = heap_grow(doc->text, &capacity, doc->length + 4096, 1);
+        if (!grown)
+            return fail_memory(why);
+        doc->text = grown;
+        if (!source_read(from, doc->text + doc->length, capacity - doc->length - 1, &got, why))
+            return false;
+    }
+    doc->text[doc->length] = 0;
+    return true;
+}
+
+static bool parse(document *doc, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (home_json_parse(heap(), doc->text, doc->length, &doc->json, &error) == HOME_OK)
+        return true;
+    fail_library(why, doc->name, &error);
+    document_free(doc);
+    return false;
+}
+
+bool document_read_file(document *doc, const char *path, failure *why) {
+    *doc = (document){path, NULL, 0, NULL};
+    source from;
+    if (!source_open(&from, path, why))
+        return false;
+    const bool read = read_all(&from, doc, why);
+    source_close(&from);
+    if (read)
+        return parse(doc, why);
+    document_free(doc);
+    return false;
+}
+
+bool document_read_text(document *doc, const char *name, const char *text, failure *why) {
+    *doc = (document){name, heap_new(strlen(text) + 1, 1), strlen(text), NULL};
+    if (!doc->text)
+        return fail_memory(why);
+    memcpy(doc->text, text, doc->length);
+    return parse(doc, why);
+}
+
+void document_free(document *doc) {
+    home_json_free(doc->json);
+    heap_free(doc->text);
+    *doc = (document){doc->name, NULL, 0, NULL};
+}
+
+/* ----------------------------------------------------------------------------------------- errors */
+
+static void locate(const document *doc, size_t offset, size_t *line, size_t *byte) {
+    *line = *byte = 1;
+    for (size_t i = 0; i < offset; i++) {
+        (*byte)++;
+        if (doc->text[i] == '\n') {
+            (*line)++;
+            *byte = 1;
+        }
+    }
+}
+
+bool document_fail(const document *doc, const home_json_value *value, const char *expected, failure *why) {
+    size_t line;
+    size_t byte;
+    locate(doc, value->begin, &line, &byte);
+    const size_t shown = value->end - value->begin < 60 ? value->end - value->begin : 60;
+    return fail(why, "%s:%zu:%zu: %s%s%.*s; expected %s", doc->name, line, byte, value->key ? value->key : "",
+                value->key ? ": " : "", (int)shown, doc->text + value->begin, expected);
+}
+
+/* ----------------------------------------------------------------------------------------- values */
+
+static bool is_among(const char *key, const char *const *keys) {
+    for (; *keys; keys++) {
+        if (strcmp(key, *keys) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool fail_unknown_key(const document *doc, const home_json_value *value, const char *const *keys,
+                             failure *why) {
+    char expected[512] = "one of the keys";
+    for (; *keys; keys++) {
+        const size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, " \"%s\"", *keys);
+    }
+    return document_fail(doc, value, expected, why);
+}
+
+bool document_object(const document *doc, const home_json_value *value, const char *const *keys,
+                     failure *why) {
+    if (value->type != HOME_JSON_OBJECT)
+        return document_fail(doc, value, "an object", why);
+    for (const home_json_value *member = value->first; member; member = member->next) {
+        if (!is_among(member->key, keys))
+            return fail_unknown_key(doc, member, keys, why);
+    }
+    return true;
+}
+
+bool document_member(const document *doc, const home_json_value *object, const char *key,
+                     const home_json_value **member, failure *why) {
+    *member = home_json_member(object, key);
+    if (*member)
+        return true;
+    char expected[80];
+    snprintf(expected, sizeof expected, "an object with \"%s\"", key);
+    return document_fail(doc, object, expected, why);
+}
+
+bool document_text(const document *doc, const home_json_value *object, const char *key, const char **result,
+                   failure *why) {
+    const home_json_value *value = home_json_member(object, key);
+    if (!value)
+        return true;
+    if (value->type != HOME_JSON_STRING || value->length == 0 || strlen(value->text) != value->length)
+        return document_fail(doc, value, "a text in quotes, not empty", why);
+    *result = value->text;
+    return true;
+}
+
+bool document_whole(const document *doc, const home_json_value *object, const char *key, uint64_t least,
+                    uint64_t most, uint64_t *result, failure *why) {
+    const home_json_value *value = home_json_member(object, key);
+    if (!value)
+        return true;
+    if (value->type != HOME_JSON_NUMBER || !value->is_integer || value->integer < least ||
+        value->integer > most) {
+        char expected[80];
+        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64, least, most);
+        return document_fail(doc, value, expected, why);
+    }
+    *result = value->integer;
+    return true;
+}
+
+bool document_number(const document *doc, const home_json_value *object, const char *key, double least,
+                     double most, double *result, failure *why) {
+    const home_json_value *value = home_json_member(object, key);
+    if (!value)
+        return true;
+    if (value->type != HOME_JSON_NUMBER || value->number < least || value->number > most) {
+        char expected[80];
+        snprintf(expected, sizeof expected, "a number from %g to %g", least, most);
+        return document_fail(doc, value, expected, why);
+    }
+    *result = value->number;
+    return true;
+}
+
+bool document_switch(const document *doc, const home_json_value *object, const char *key, bool *result,
+                     failure *why) {
+    const home_json_value *value = home_json_member(object, key);
+    if (!value)
+        return true;
+    if (value->type != HOME_JSON_BOOL)
+        return document_fail(doc, value, "true or false", why);
+    *result = value->boolean;
+    return true;
+}
+
+bool document_array(const document *doc, const home_json_value *object, const char *key,
+                    const home_json_value **result, failure *why) {
+    const home_json_value *value = home_json_member(object, key);
+    if (!value)
+        return true;
+    if (value->type != HOME_JSON_ARRAY)
+        return document_fail(doc, value, "an array", why);
+    *result = value;
+    return true;
+}

@@ -1,0 +1,37 @@
+#include "failure.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Messages quote data files; a control character in one must not reach the terminal. */
+static void mask_control_characters(char *text) {
+    for (; *text; text++) {
+        if (*text == '\n' || *text == '\t' || *text == '\r')
+            *text = ' ';
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+bool fail(failure *why, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->text, sizeof why->text, format, arguments);
+    va_end(arguments);
+    mask_control_characters(why->text);
+    return false;
+}
+
+bool fail_memory(failure *why) {
+    return fail(why, "out of memory");
+}
+
+bool fail_system(failure *why, const char *path, const char *action) {
+    return fail(why, "%s: cannot %s: %s", path, action, strerror(errno));
+}
+
+bool fail_library(failure *why, const char *subject, const home_error *is) {
+    return fail(why, "%s: %s", subject, is->message);
+}

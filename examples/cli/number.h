@@ -1,0 +1,17 @@
+/* Decimal numbers, read fast and whatever the locale. */
+#ifndef CLI_NUMBER_H
+#define CLI_NUMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads all of text[0 .. length), which a zero byte must follow, as a float: digits with an
+ * optional sign, point and exponent; not nan, inf or hexadecimal. False where it is something else or too
+ * large for a float. */
+bool number_read(const char *text, size_t length, float *value);
+
+/* The same for a whole number in plain digits. */
+bool number_read_whole(const char *text, uint64_t *value);
+
+#endif

@@ -1,0 +1,63 @@
+#include "options.h"
+
+#include "number.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The option that a word without its dashes names, up to "=" or the end. */
+static const option *find_option(const option *options, const char *word) {
+    const size_t length = strcspn(word, "=");
+    for (; options->name; options++) {
+        if (strlen(options->name) == length && strncmp(options->name, word, length) == 0)
+            return options;
+    }
+    return NULL;
+}
+
+static bool take_value(const option *of, const char *value, failure *why) {
+    if (of->text) {
+        *of->text = value;
+        return *value || fail(why, "--%s: nothing; expected a value", of->name);
+    }
+    uint64_t number;
+    if (!number_read_whole(value, &number) || number < of->least || number > UINT32_MAX)
+        return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu32, of->name,
+                    value, of->least, UINT32_MAX);
+    *of->whole = number;
+    return true;
+}
+
+/* Takes the option at words[*at], and the next word where the value is that. */
+static bool take_option(char *const *words, int count, int *at, const option *options, failure *why) {
+    const option *of = find_option(options, words[*at] + 2);
+    if (!of)
+        return fail(why, "%s: no such option", words[*at]);
+    const char *equals = strchr(words[*at], '=');
+    if (equals)
+        return take_value(of, equals + 1, why);
+    if (*at + 1 == count)
+        return fail(why, "--%s: nothing; expected a value", of->name);
+    return take_value(of, words[++*at], why);
+}
+
+bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
+                  const char **operands, size_t operand_count, failure *why) {
+    size_t found = 0;
+    bool only_operands = false;
+    for (int at = 0; at < count; at++) {
+        if (!only_operands && strcmp(words[at], "--") == 0) {
+            only_operands = true;
+        } else if (!only_operands && strncmp(words[at], "-", 1) == 0) {
+            if (strncmp(words[at], "--", 2) != 0)
+                return fail(why, "%s: no such option", words[at]);
+            if (!take_option(words, count, &at, options, why))
+                return false;
+        } else {
+            if (found == operand_count)
+                return fail(why, "\"%s\": one word too many", words[at]);
+            operands[found++] = words[at];
+        }
+    }
+    return found == operand_count || fail(why, "no %s given", operand_names[found]);
+}

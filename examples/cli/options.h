@@ -1,0 +1,20 @@
+/* The words of a command line: operands in order, and options as "--name value" or "--name=value". */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include "failure.h"
+
+/* An option, and where its value goes: exactly one of `text` and `whole` is set. */
+typedef struct option {
+    const char *name; /* without the dashes */
+    const char **text;
+    uint64_t *whole;
+    uint64_t least; /* of a whole number */
+} option;
+
+/* Reads words[0 .. count). options[] ends with a NULL name. There must be exactly operand_count operands,
+ * called operand_names in messages. Options that are not there leave their values alone. */
+bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
+                  const char **operands, size_t operand_count, failure *why);
+
+#endif

@@ -1,0 +1,98 @@
+/* home predict: the probabilities of every task for the rows of a raw CSV. */
+#include "commands.h"
+
+#include "checkpoint.h"
+#include "options.h"
+#include "output.h"
+#include "predictor.h"
+
+#include <string.h>
+
+/* A name as a CSV field, in quotes where it needs them. */
+static void write_name(const char *name, FILE *to) {
+    if (!strpbrk(name, ",\"\r\n")) {
+        fputs(name, to);
+        return;
+    }
+    fputc('"', to);
+    for (; *name; name++) {
+        if (*name == '"')
+            fputc('"', to);
+        fputc(*name, to);
+    }
+    fputc('"', to);
+}
+
+static void write_header(const recipe *by, FILE *to) {
+    for (size_t t = 0; t < by->label_count; t++) {
+        if (t)
+            fputc(',', to);
+        write_name(by->labels[t].task, to);
+    }
+    fputc('\n', to);
+}
+
+static void write_rows(const float *predictions, size_t rows, size_t tasks, FILE *to) {
+    for (size_t i = 0; i < rows * tasks; i++)
+        fprintf(to, "%.9g%c", (double)predictions[i], i % tasks + 1 == tasks ? '\n' : ',');
+}
+
+/* Reads, predicts and writes part by part. */
+static bool predict_file(dataset_reader *reader, predictor *with, FILE *to, failure *why) {
+    dataset rows;
+    if (!dataset_start(&rows, reader->by, why))
+        return false;
+    bool good;
+    write_header(reader->by, to);
+    do {
+        good = dataset_read(reader, &rows, PREDICTOR_ROWS, why) &&
+               (rows.rows == 0 || predictor_run(with, &rows, 0, rows.rows, why));
+        if (good)
+            write_rows(with->predictions, rows.rows, reader->by->label_count, to);
+    } while (good && rows.rows > 0);
+    dataset_free(&rows);
+    return good;
+}
+
+static bool predict(const home_model *model, recipe *by, const char *path, const char *target, failure *why) {
+    dataset_reader reader;
+    predictor with = {0};
+    output to = {0};
+    if (!dataset_open(&reader, by, path, DATASET_PREDICT, why))
+        return false;
+    const bool good = predictor_start(&with, model, by, why) && output_open(&to, target, why) &&
+                      predict_file(&reader, &with, to.file, why) && output_commit(&to, why);
+    output_discard(&to);
+    predictor_free(&with);
+    dataset_close(&reader);
+    return good;
+}
+
+static outcome run(char *const *words, int count, failure *why) {
+    static const char *const names[] = {"MODEL", "DATA"};
+    const char *operands[2];
+    const char *target = NULL;
+    const option options[] = {{"output", &target, NULL, 0}, {NULL, NULL, NULL, 0}};
+    if (!options_read(words, count, options, names, operands, 2, why))
+        return OUTCOME_USAGE;
+    home_model *model;
+    recipe by;
+    if (!checkpoint_open(operands[0], &model, &by, why))
+        return OUTCOME_FAILED;
+    const bool good = predict(model, &by, operands[1], target, why);
+    recipe_free(&by);
+    home_model_release(model);
+    return good ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+const command predict_command = {
+    "predict",
+    "usage: home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
+    "\n"
+    "Prepares the raw columns of DATA as in training and predicts every row. Labels are not needed. The\n"
+    "result is a CSV with a column per task and a line per row, in order. It appears when all of DATA\n"
+    "was read without an error, or not at all.\n"
+    "\n"
+    "  --output FILE   writes to FILE instead of standard output\n",
+    run,
+};

@@ -1,0 +1,302 @@
+#include "recipe.h"
+
+#include "heap.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------ transforms */
+
+static bool parse_step(recipe *of, const home_json_value *name, transform *change, failure *why) {
+    static const char *const names[] = {"log1p", "standardise", "bucketise"}; /* in the order of step_kind */
+    if (name->type == HOME_JSON_STRING && strcmp(name->text, "none") == 0)
+        return true;
+    if (transform_buckets(change))
+        return document_fail(&of->doc, name, "nothing after \"bucketise\"", why);
+    for (size_t kind = 0; kind < sizeof names / sizeof names[0]; kind++) {
+        if (name->type == HOME_JSON_STRING && strcmp(name->text, names[kind]) == 0) {
+            change->steps[change->step_count++].kind = (step_kind)kind;
+            return true;
+        }
+    }
+    return document_fail(&of->doc, name, "\"none\", \"log1p\", \"standardise\" or \"bucketise\"", why);
+}
+
+/* "transform" is one name or an array of names. */
+static bool parse_steps(recipe *of, const home_json_value *object, transform *change, failure *why) {
+    const home_json_value *given = home_json_member(object, "transform");
+    if (!given)
+        return true;
+    const bool many = given->type == HOME_JSON_ARRAY;
+    change->steps = heap_new(many ? given->count : 1, sizeof *change->steps);
+    if (!change->steps)
+        return fail_memory(why);
+    if (!many)
+        return parse_step(of, given, change, why);
+    for (const home_json_value *name = given->first; name; name = name->next) {
+        if (!parse_step(of, name, change, why))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_buckets(recipe *of, const home_json_value *object, transform *change, failure *why) {
+    transform_step *step = transform_buckets(change);
+    const home_json_value *given = home_json_member(object, "buckets");
+    if (given && !step)
+        return document_fail(&of->doc, given, "\"buckets\" only beside the transform \"bucketise\"", why);
+    uint64_t buckets = 16;
+    if (!document_whole(&of->doc, object, "buckets", 2, 10000, &buckets, why))
+        return false;
+    if (step)
+        step->buckets = (size_t)buckets;
+    return true;
+}
+
+static bool parse_dense(recipe *of, const home_json_value *object, failure *why) {
+    static const char *const keys[] = {"column", "transform", "buckets", NULL};
+    const home_json_value *column;
+    dense_column *dense = &of->dense[of->dense_count++];
+    return document_object(&of->doc, object, keys, why) &&
+           document_member(&of->doc, object, "column", &column, why) &&
+           document_text(&of->doc, object, "column", &dense->column, why) &&
+           parse_steps(of, object, &dense->change, why) && parse_buckets(of, object, &dense->change, why);
+}
+
+/* -------------------------------------------------------------------------------------------- ids */
+
+static size_t find_table(const recipe *of, const char *name) {
+    size_t i = 0;
+    while (i < of->table_count && strcmp(of->tables[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* The table's own settings. The first field that names the table makes it; another may repeat them. */
+static bool parse_table(recipe *of, const home_json_value *object, const char *name, size_t *index,
+                        failure *why) {
+    *index = find_table(of, name);
+    const bool first = *index == of->table_count;
+    const home_json_value *dim;
+    if (first && !document_member(&of->doc, object, "dim", &dim, why))
+        return false;
+    id_table *made = &of->tables[*index];
+    id_table table = first ? (id_table){.name = name, .min_count = 1, .init_std = 0.01} : *made;
+    if (!document_whole(&of->doc, object, "dim", 1, 1 << 20, &table.dim, why) ||
+        !document_whole(&of->doc, object, "min_count", 1, UINT32_MAX, &table.min_count, why) ||
+        !document_number(&of->doc, object, "init_std", 1e-30, 1e30, &table.init_std, why))
+        return false;
+    if (!first && (table.dim != made->dim || table.min_count != made->min_count ||
+                   table.init_std < made->init_std || table.init_std > made->init_std))
+        return document_fail(&of->doc, object,
+                             "the same dim, min_count and init_std as the table's first field has", why);
+    *made = table;
+    of->table_count += first;
+    return true;
+}
+
+static bool parse_separator(recipe *of, const home_json_value *object, id_field *field, failure *why) {
+    const char *separator = "";
+    if (!document_text(&of->doc, object, "separator", &separator, why))
+        return false;
+    if (strlen(separator) > 1)
+        return document_fail(&of->doc, home_json_member(object, "separator"), "one ASCII character", why);
+    field->separator = separator[0];
+    return true;
+}
+
+static bool parse_pooling(recipe *of, const home_json_value *object, id_field *field, failure *why) {
+    field->pooling = "sum";
+    if (!document_text(&of->doc, object, "pooling", &field->pooling, why))
+        return false;
+    if (strcmp(field->pooling, "sum") == 0 || strcmp(field->pooling, "mean") == 0)
+        return true;
+    return document_fail(&of->doc, home_json_member(object, "pooling"), "\"sum\" or \"mean\"", why);
+}
+
+static bool parse_field(recipe *of, const home_json_value *object, failure *why) {
+    static const char *const keys[] = {"column",  "dim",   "separator", "pooling", "min_count",
+                                       "dropout", "table", "init_std",  NULL};
+    const home_json_value *column;
+    id_field *field = &of->fields[of->field_count++];
+    if (!document_object(&of->doc, object, keys, why) ||
+        !document_member(&of->doc, object, "column", &column, why) ||
+        !document_text(&of->doc, object, "column", &field->column, why))
+        return false;
+    const char *table = field->column;
+    return document_text(&of->doc, object, "table", &table, why) &&
+           parse_table(of, object, table, &field->table, why) && parse_separator(of, object, field, why) &&
+           parse_pooling(of, object, field, why) &&
+           document_number(&of->doc, object, "dropout", 0, 1, &field->dropout, why);
+}
+
+/* ----------------------------------------------------------------------------------------- labels */
+
+static bool is_input(const recipe *of, const char *column) {
+    for (size_t i = 0; i < of->dense_count; i++) {
+        if (strcmp(of->dense[i].column, column) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < of->field_count; i++) {
+        if (strcmp(of->fields[i].column, column) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool parse_label(recipe *of, const home_json_value *object, failure *why) {
+    static const char *const keys[] = {"column", "task", "group", "weight", NULL};
+    const home_json_value *column;
+    label_column *label = &of->labels[of->label_count++];
+    label->weight = 1;
+    label->selects = true;
+    if (!document_object(&of->doc, object, keys, why) ||
+        !document_member(&of->doc, object, "column", &column, why) ||
+        !document_text(&of->doc, object, "column", &label->column, why))
+        return false;
+    if (is_input(of, label->column))
+        return document_fail(&of->doc, column, "a label that is not an input of the model too", why);
+    label->task = label->column;
+    return document_text(&of->doc, object, "task", &label->task, why) &&
+           document_text(&of->doc, object, "group", &label->group, why) &&
+           document_number(&of->doc, object, "weight", 1e-30, 1e30, &label->weight, why);
+}
+
+/* --------------------------------------------------------------------------------------- training */
+
+static bool select_task(recipe *of, const home_json_value *name, failure *why) {
+    for (size_t i = 0; i < of->label_count; i++) {
+        if (name->type == HOME_JSON_STRING && strcmp(of->labels[i].task, name->text) == 0) {
+            of->labels[i].selects = true;
+            return true;
+        }
+    }
+    return document_fail(&of->doc, name, "the task of a label", why);
+}
+
+static bool parse_select(recipe *of, const home_json_value *object, failure *why) {
+    const home_json_value *select = NULL;
+    if (!document_array(&of->doc, object, "select", &select, why))
+        return false;
+    if (!select)
+        return true;
+    if (select->count == 0)
+        return document_fail(&of->doc, select, "at least one task", why);
+    for (size_t i = 0; i < of->label_count; i++)
+        of->labels[i].selects = false;
+    for (const home_json_value *name = select->first; name; name = name->next) {
+        if (!select_task(of, name, why))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_training(recipe *of, failure *why) {
+    static const char *const keys[] = {
+        "epochs", "batch", "patience", "seed", "base_rate", "select", "learning_rate_decay", NULL};
+    training_plan *plan = &of->training;
+    *plan = (training_plan){5, 512, 1, 1, true, 1};
+    const home_json_value *object = home_json_member(of->root, "training");
+    if (!object)
+        return true;
+    const document *doc = &of->doc;
+    return document_object(doc, object, keys, why) &&
+           document_whole(doc, object, "epochs", 1, UINT32_MAX, &plan->epochs, why) &&
+           document_whole(doc, object, "batch", 2, UINT32_MAX, &plan->batch, why) &&
+           document_whole(doc, object, "patience", 0, UINT32_MAX, &plan->patience, why) &&
+           document_whole(doc, object, "seed", 0, UINT64_MAX, &plan->seed, why) &&
+           document_switch(doc, object, "base_rate", &plan->base_rate, why) &&
+           document_number(doc, object, "learning_rate_decay", 1e-9, 1, &plan->learning_rate_decay, why) &&
+           parse_select(of, object, why);
+}
+
+/* ---------------------------------------------------------------------------------------- the whole */
+
+/* The part of the configuration that is the user's; the rest follows from the recipe and the data. */
+static bool parse_model(recipe *of, failure *why) {
+    static const char *const derived[] = {"seed", "dense", "tables", "fields", "tasks"};
+    if (!document_member(&of->doc, of->root, "model", &of->model, why))
+        return false;
+    if (of->model->type != HOME_JSON_OBJECT)
+        return document_fail(&of->doc, of->model, "an object", why);
+    for (size_t i = 0; i < sizeof derived / sizeof derived[0]; i++) {
+        const home_json_value *member = home_json_member(of->model, derived[i]);
+        if (member)
+            return document_fail(&of->doc, member, "this to be left out: it follows from the recipe", why);
+    }
+    return true;
+}
+
+static size_t count_of(const home_json_value *array) {
+    return array ? array->count : 0;
+}
+
+static bool parse_each(recipe *of, const home_json_value *array,
+                       bool (*parse_one)(recipe *, const home_json_value *, failure *), failure *why) {
+    for (const home_json_value *value = array ? array->first : NULL; value; value = value->next) {
+        if (!parse_one(of, value, why))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_columns(recipe *of, failure *why) {
+    const home_json_value *dense = NULL;
+    const home_json_value *ids = NULL;
+    const home_json_value *labels = NULL;
+    if (!document_array(&of->doc, of->root, "dense", &dense, why) ||
+        !document_array(&of->doc, of->root, "ids", &ids, why) ||
+        !document_array(&of->doc, of->root, "labels", &labels, why))
+        return false;
+    if (count_of(dense) + count_of(ids) == 0)
+        return document_fail(&of->doc, of->root, "at least one column in \"dense\" or \"ids\"", why);
+    if (count_of(labels) == 0)
+        return document_fail(&of->doc, of->root, "at least one column in \"labels\"", why);
+    of->dense = heap_new(count_of(dense), sizeof *of->dense);
+    of->fields = heap_new(count_of(ids), sizeof *of->fields);
+    of->tables = heap_new(count_of(ids), sizeof *of->tables);
+    of->labels = heap_new(count_of(labels), sizeof *of->labels);
+    if (!of->dense || !of->fields || !of->tables || !of->labels)
+        return fail_memory(why);
+    return parse_each(of, dense, parse_dense, why) && parse_each(of, ids, parse_field, why) &&
+           parse_each(of, labels, parse_label, why);
+}
+
+bool recipe_parse(recipe *of, const home_json_value *root, failure *why) {
+    static const char *const keys[] = {"dense", "ids",      "labels", "row_weight",
+                                       "user",  "training", "model",  NULL};
+    of->root = root;
+    return document_object(&of->doc, root, keys, why) && parse_columns(of, why) &&
+           document_text(&of->doc, root, "row_weight", &of->row_weight, why) &&
+           document_text(&of->doc, root, "user", &of->user, why) && parse_training(of, why) &&
+           parse_model(of, why);
+}
+
+bool recipe_read(recipe *of, const char *path, failure *why) {
+    memset(of, 0, sizeof *of);
+    if (!document_read_file(&of->doc, path, why))
+        return false;
+    if (recipe_parse(of, home_json_root(of->doc.json), why))
+        return true;
+    recipe_free(of);
+    return false;
+}
+
+size_t recipe_dense_width(const recipe *of) {
+    size_t width = 0;
+    for (size_t i = 0; i < of->dense_count; i++)
+        width += transform_width(&of->dense[i].change);
+    return width;
+}
+
+void recipe_free(recipe *of) {
+    for (size_t i = 0; i < of->dense_count; i++)
+        transform_free(&of->dense[i].change);
+    for (size_t i = 0; i < of->table_count; i++)
+        vocabulary_free(&of->tables[i].values);
+    heap_free(of->dense);
+    heap_free(of->tables);
+    heap_free(of->fields);
+    heap_free(of->labels);
+    document_free(&of->doc);
+    memset(of, 0, sizeof *of);
+}

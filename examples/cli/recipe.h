@@ -1,0 +1,79 @@
+/* The recipe: which columns of a CSV are what, how they are prepared, and the model that they go into. What
+ * was learned on the training rows (transforms, vocabularies) is kept in it. docs/cli.md describes the JSON.
+ */
+#ifndef CLI_RECIPE_H
+#define CLI_RECIPE_H
+
+#include "document.h"
+#include "transform.h"
+#include "vocabulary.h"
+
+typedef struct dense_column {
+    const char *column;
+    transform change;
+} dense_column;
+
+/* An embedding table, with the vocabulary of the fields that share it. */
+typedef struct id_table {
+    const char *name;
+    uint64_t dim;
+    uint64_t min_count; /* values in fewer training rows are rare */
+    double init_std;
+    vocabulary values;
+} id_table;
+
+typedef struct id_field {
+    const char *column;
+    size_t table;
+    char separator; /* between the ids of a list, 0: one id */
+    const char *pooling;
+    double dropout; /* probability that training takes an id for a rare one */
+} id_field;
+
+typedef struct label_column {
+    const char *column;
+    const char *task;
+    const char *group; /* NULL: the library's default */
+    double weight;
+    bool selects; /* its AUC counts in choosing the best epoch */
+} label_column;
+
+typedef struct training_plan {
+    uint64_t epochs;
+    uint64_t batch;
+    uint64_t patience; /* epochs without improvement before the end, 0: no end */
+    uint64_t seed;
+    bool base_rate;
+    double learning_rate_decay; /* factor from one epoch to the next */
+} training_plan;
+
+typedef struct recipe {
+    document doc; /* owns all names below */
+    const home_json_value *root;
+    dense_column *dense;
+    size_t dense_count;
+    id_table *tables;
+    size_t table_count;
+    id_field *fields;
+    size_t field_count;
+    label_column *labels;
+    size_t label_count;
+    const char *row_weight; /* NULL: none */
+    const char *user;       /* NULL: none */
+    training_plan training;
+    const home_json_value *model;
+} recipe;
+
+/* Reads a recipe that a person wrote; nothing is learned yet. */
+bool recipe_read(recipe *of, const char *path, failure *why);
+
+/* How many dense values the model gets. */
+size_t recipe_dense_width(const recipe *of);
+
+void recipe_free(recipe *of); /* a zeroed struct is allowed */
+
+/* The second half of that: reads the recipe at `root` in of->doc, which learned.c finds inside a checkpoint.
+ * When it fails, recipe_free() is the caller's to call. */
+bool recipe_parse(recipe *of, const home_json_value *root, failure *why);
+
+#endif

@@ -1,0 +1,125 @@
+#include "scores.h"
+
+#include "heap.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+bool scores_start(scores *made, const recipe *by, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    memset(made, 0, sizeof *made);
+    made->by = by;
+    made->results = heap_new(by->label_count, sizeof *made->results);
+    if (!made->results)
+        return fail_memory(why);
+    if (home_metrics_create(by->label_count, NULL, &made->metrics, &error) == HOME_OK)
+        return true;
+    scores_free(made);
+    return fail_library(why, "making metrics", &error);
+}
+
+void scores_free(scores *made) {
+    home_metrics_destroy(made->metrics);
+    heap_free(made->results);
+    memset(made, 0, sizeof *made);
+}
+
+bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions, const float *labels,
+                const uint64_t *users, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (home_metrics_add(to->metrics, rows, predictions, 0, labels, 0, to->by->user ? users : NULL, &error) !=
+        HOME_OK)
+        return fail_library(why, subject, &error);
+    to->rows += rows;
+    return true;
+}
+
+bool scores_compute(scores *of, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    for (size_t t = 0; t < of->by->label_count; t++) {
+        of->results[t] = (home_metric_result){.struct_size = sizeof of->results[t]};
+        if (home_metrics_result(of->metrics, t, &of->results[t], &error) != HOME_OK)
+            return fail_library(why, "computing metrics", &error);
+    }
+    return true;
+}
+
+double scores_selection(const scores *of) {
+    double sum = 0;
+    size_t count = 0;
+    for (size_t t = 0; t < of->by->label_count; t++) {
+        if (of->by->labels[t].selects && !isnan(of->results[t].auc)) {
+            sum += of->results[t].auc;
+            count++;
+        }
+    }
+    return count ? sum / (double)count : NAN;
+}
+
+/* ------------------------------------------------------------------------------------------ table */
+
+static void print_figure(FILE *to, int width, double figure) {
+    if (isnan(figure))
+        fprintf(to, "  %*s", width, "-");
+    else
+        fprintf(to, "  %*.4f", width, figure);
+}
+
+static int name_width(const recipe *by) {
+    size_t width = strlen("task");
+    for (size_t t = 0; t < by->label_count; t++) {
+        const size_t length = strlen(by->labels[t].task);
+        if (length > width && length <= 40)
+            width = length;
+    }
+    return (int)width;
+}
+
+void scores_print(const scores *of, FILE *to) {
+    const int width = name_width(of->by);
+    fprintf(to, "%-*s  %9s  %9s  %6s  %6s  %8s  %11s\n", width, "task", "rows", "positives", "AUC", "GAUC",
+            "log loss", "calibration");
+    for (size_t t = 0; t < of->by->label_count; t++) {
+        const home_metric_result *result = &of->results[t];
+        fprintf(to, "%-*s  %9" PRIu64 "  %9" PRIu64, width, of->by->labels[t].task, result->rows,
+                result->positives);
+        print_figure(to, 6, result->auc);
+        print_figure(to, 6, result->gauc);
+        print_figure(to, 8, result->log_loss);
+        print_figure(to, 11, result->calibration);
+        fputc('\n', to);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- JSON */
+
+/* NaN becomes null. */
+static void add_figure(home_text *text, const char *key, double figure) {
+    home_text_add(text, key);
+    home_text_add_number(text, figure);
+}
+
+static void add_task(home_text *text, const char *name, const home_metric_result *result) {
+    home_text_add_string(text, name);
+    home_text_add(text, ": {\"rows\": ");
+    home_text_add_integer(text, result->rows);
+    home_text_add(text, ", \"positives\": ");
+    home_text_add_integer(text, result->positives);
+    add_figure(text, ", \"auc\": ", result->auc);
+    add_figure(text, ", \"gauc\": ", result->gauc);
+    add_figure(text, ", \"logloss\": ", result->log_loss);
+    add_figure(text, ", \"calibration\": ", result->calibration);
+    home_text_add(text, "}");
+}
+
+void scores_json(const scores *of, home_text *text) {
+    home_text_add(text, "{\"rows\": ");
+    home_text_add_integer(text, of->rows);
+    home_text_add(text, ", \"tasks\": {");
+    for (size_t t = 0; t < of->by->label_count; t++) {
+        home_text_add(text, t ? ",\n  " : "\n  ");
+        add_task(text, of->by->labels[t].task, &of->results[t]);
+    }
+    home_text_add(text, "\n}}\n");
+}

@@ -1,0 +1,116 @@
+#include "source.h"
+
+#include "interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static bool ends_in(const char *text, const char *ending) {
+    const size_t length = strlen(text);
+    const size_t tail = strlen(ending);
+    return length >= tail && strcmp(text + length - tail, ending) == 0;
+}
+
+/* A pipe that gzip does not inherit, but for the end it writes to. */
+static bool open_pipe(int ends[2]) {
+    if (pipe(ends) != 0)
+        return false;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+/* gzip reads the opened file as its standard input: no shell and no file name takes part. */
+static int spawn_gzip(int input, int output, pid_t *child) {
+    char program[] = "gzip";
+    char option[] = "-dc";
+    char *const arguments[] = {program, option, NULL};
+    posix_spawn_file_actions_t actions;
+    int status = posix_spawn_file_actions_init(&actions);
+    if (status != 0)
+        return status;
+    status = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    if (status == 0)
+        status = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    if (status == 0)
+        status = posix_spawnp(child, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return status;
+}
+
+static bool read_through_gzip(source *from, failure *why) {
+    int ends[2];
+    if (!open_pipe(ends))
+        return fail_system(why, from->path, "make a pipe");
+    const int status = spawn_gzip(from->descriptor, ends[1], &from->child);
+    close(ends[1]);
+    close(from->descriptor);
+    from->descriptor = ends[0];
+    if (status == 0)
+        return true;
+    from->child = 0;
+    errno = status;
+    return fail_system(why, from->path, "run gzip");
+}
+
+bool source_open(source *from, const char *path, failure *why) {
+    *from = (source){path, open(path, O_RDONLY | O_CLOEXEC), 0, false};
+    if (from->descriptor < 0)
+        return fail_system(why, path, "open");
+    if (!ends_in(path, ".gz") || read_through_gzip(from, why))
+        return true;
+    source_close(from);
+    return false;
+}
+
+static bool fail_interrupted(const source *from, failure *why) {
+    return fail(why, "interrupted while reading %s", from->path);
+}
+
+/* Output that gzip could not finish must not pass for a whole file. */
+static bool end_gzip(source *from, failure *why) {
+    int status = 0;
+    while (waitpid(from->child, &status, 0) < 0 && errno == EINTR) {
+    }
+    from->child = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    if (interrupted()) /* Ctrl-C reaches gzip too */
+        return fail_interrupted(from, why);
+    return fail(why, "%s: gzip could not decompress it; expected a whole gzip file", from->path);
+}
+
+bool source_read(source *from, char *bytes, size_t capacity, size_t *count, failure *why) {
+    *count = 0;
+    if (from->ended)
+        return true;
+    ssize_t got;
+    do {
+        if (interrupted())
+            return fail_interrupted(from, why);
+        got = read(from->descriptor, bytes, capacity);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return fail_system(why, from->path, "read");
+    *count = (size_t)got;
+    from->ended = got == 0;
+    return !from->ended || !from->child || end_gzip(from, why);
+}
+
+/* Closing the pipe first ends a gzip that still writes. */
+void source_close(source *from) {
+    if (from->descriptor >= 0)
+        close(from->descriptor);
+    from->descriptor = -1;
+    if (from->child) {
+        while (waitpid(from->child, NULL, 0) < 0 && errno == EINTR) {
+        }
+        from->child = 0;
+    }
+}

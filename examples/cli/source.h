@@ -1,0 +1,24 @@
+/* The bytes of a data file: as they are, or out of `gzip -dc` where the name ends in .gz. */
+#ifndef CLI_SOURCE_H
+#define CLI_SOURCE_H
+
+#include "failure.h"
+
+#include <sys/types.h>
+
+typedef struct source {
+    const char *path; /* the caller's */
+    int descriptor;   /* -1: closed */
+    pid_t child;      /* gzip, 0: none */
+    bool ended;
+} source;
+
+bool source_open(source *from, const char *path, failure *why);
+
+/* Reads up to `capacity` bytes; *count 0 at the end, and there alone. */
+bool source_read(source *from, char *bytes, size_t capacity, size_t *count, failure *why);
+
+/* Can be called at any time, and on a zeroed struct with descriptor -1. */
+void source_close(source *from);
+
+#endif

@@ -1,0 +1,284 @@
+#include "train.h"
+
+#include "batch.h"
+#include "checkpoint.h"
+#include "heap.h"
+#include "interrupt.h"
+#include "predictor.h"
+#include "progress.h"
+#include "scores.h"
+
+#include "../../lib/random.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct learning_rates {
+    double dense;
+    double embedding;
+} learning_rates;
+
+typedef struct trainer {
+    home_model *model;
+    const recipe *by;
+    const dataset *rows;
+    const dataset *validation;
+    const char *path;
+    learning_rates first_rates;
+    batch batch;
+    size_t batch_rows;
+    size_t *order;       /* [rows] */
+    float *predictions;  /* [batch rows, tasks] */
+    float *task_losses;  /* [tasks] */
+    uint64_t best_epoch; /* that the checkpoint holds, 0: none */
+    double best_score;
+} trainer;
+
+/* ------------------------------------------------------------------------------------------ start */
+
+static bool read_rates(const home_model *model, learning_rates *rates, failure *why) {
+    static const char name[] = "the model's configuration";
+    document doc;
+    const home_json_value *optimizer;
+    if (!document_read_text(&doc, name, home_model_config_json(model), why))
+        return false;
+    const home_json_value *root = home_json_root(doc.json);
+    const bool read =
+        document_member(&doc, root, "optimizer", &optimizer, why) &&
+        document_number(&doc, optimizer, "learning_rate", 0, HUGE_VAL, &rates->dense, why) &&
+        document_number(&doc, optimizer, "embedding_learning_rate", 0, HUGE_VAL, &rates->embedding, why);
+    document_free(&doc);
+    return read;
+}
+
+static void free_trainer(trainer *t) {
+    batch_free(&t->batch);
+    heap_free(t->order);
+    heap_free(t->predictions);
+    heap_free(t->task_losses);
+}
+
+static bool start_trainer(trainer *t, failure *why) {
+    const size_t tasks = t->by->label_count;
+    t->batch_rows = t->by->training.batch < t->rows->rows ? (size_t)t->by->training.batch : t->rows->rows;
+    t->best_score = -HUGE_VAL;
+    t->order = heap_new(t->rows->rows, sizeof *t->order);
+    t->predictions = heap_new(t->batch_rows * tasks, sizeof *t->predictions);
+    t->task_losses = heap_new(tasks, sizeof *t->task_losses);
+    if (!t->order || !t->predictions || !t->task_losses)
+        return fail_memory(why);
+    return read_rates(t->model, &t->first_rates, why) && batch_start(&t->batch, t->by, t->batch_rows, why);
+}
+
+/* ------------------------------------------------------------------------------------------- epoch */
+
+/* The mean loss over the rows of an epoch so far. */
+typedef struct mean_loss {
+    double sum;
+    size_t rows;
+} mean_loss;
+
+static double mean_of(const mean_loss *loss) {
+    return loss->rows ? loss->sum / (double)loss->rows : 0;
+}
+
+static void add_loss(const trainer *t, mean_loss *loss, size_t rows) {
+    double total = 0;
+    for (size_t i = 0; i < t->by->label_count; i++)
+        total += t->by->labels[i].weight * (double)t->task_losses[i];
+    loss->sum += total * (double)rows;
+    loss->rows += rows;
+}
+
+static bool step(trainer *t, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (home_model_forward(t->model, &t->batch.inputs, t->predictions, 0, &error) != HOME_OK ||
+        home_model_backward(t->model, &t->batch.targets, t->task_losses, &error) != HOME_OK ||
+        home_model_step(t->model, &error) != HOME_OK)
+        return fail_library(why, "training", &error);
+    return true;
+}
+
+static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    const double factor = pow(t->by->training.learning_rate_decay, (double)(epoch - 1));
+    if (home_model_set_learning_rate(t->model, factor * t->first_rates.dense, &error) != HOME_OK ||
+        home_model_set_embedding_learning_rate(t->model, factor * t->first_rates.embedding, &error) !=
+            HOME_OK)
+        return fail_library(why, "setting the learning rate", &error);
+    return true;
+}
+
+/* The order of the rows and the dropout of ids draw from streams of their own in every epoch. */
+static uint64_t start_stream(const trainer *t, const char *purpose, uint64_t epoch) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.%" PRIu64, purpose, epoch);
+    return home_random_seed(t->by->training.seed, name);
+}
+
+/* Fisher and Yates's shuffle. */
+static void shuffle(trainer *t, uint64_t epoch) {
+    uint64_t stream = start_stream(t, "order", epoch);
+    for (size_t i = 0; i < t->rows->rows; i++)
+        t->order[i] = i;
+    for (size_t left = t->rows->rows; left > 1; left--) {
+        const size_t other = (size_t)(home_random_uniform(&stream) * (double)left);
+        const size_t moved = t->order[left - 1];
+        t->order[left - 1] = t->order[other];
+        t->order[other] = moved;
+    }
+}
+
+static bool score_batch(trainer *t, scores *seen, failure *why) {
+    return scores_add(seen, "scoring the training rows", t->batch.inputs.rows, t->predictions,
+                      t->batch.labels, t->batch.users, why);
+}
+
+/* Without validation, `seen` scores each row as predicted just before training on it. */
+static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown, mean_loss *loss,
+                       failure *why) {
+    uint64_t dropout = start_stream(t, "dropout", epoch);
+    const size_t rows = t->rows->rows;
+    for (size_t first = 0; first < rows; first += t->batch_rows) {
+        const size_t count = rows - first < t->batch_rows ? rows - first : t->batch_rows;
+        if (count < 2) /* the variance of one row is 0/0; the next epoch's order leaves out another */
+            break;
+        if (interrupted())
+            return fail(why, "interrupted");
+        if (!batch_fill(&t->batch, t->rows, t->order, first, count, &dropout, why) || !step(t, why) ||
+            (!t->validation && !score_batch(t, seen, why)))
+            return false;
+        add_loss(t, loss, count);
+        progress_show(shown, first + count, mean_of(loss));
+    }
+    return true;
+}
+
+static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) {
+    progress shown = progress_start(epoch, t->by->training.epochs, t->rows->rows);
+    mean_loss loss = {0, 0};
+    shuffle(t, epoch);
+    if (!set_rates(t, epoch, why) || !train_rows(t, epoch, seen, &shown, &loss, why)) {
+        progress_clear(&shown);
+        return false;
+    }
+    progress_end(&shown, loss.rows, mean_of(&loss));
+    return true;
+}
+
+static bool validate(trainer *t, scores *seen, failure *why) {
+    const dataset *rows = t->validation;
+    predictor with;
+    if (!predictor_start(&with, t->model, t->by, why))
+        return false;
+    bool good = true;
+    for (size_t first = 0; good && first < rows->rows; first += PREDICTOR_ROWS) {
+        const size_t left = rows->rows - first;
+        const size_t count = left < PREDICTOR_ROWS ? left : PREDICTOR_ROWS;
+        good = predictor_run(&with, rows, first, count, why) &&
+               scores_add(seen, "scoring the validation rows", count, with.predictions,
+                          rows->labels + first * t->by->label_count, rows->users + first, why);
+    }
+    predictor_free(&with);
+    return good;
+}
+
+/* -------------------------------------------------------------------------------------- checkpoint */
+
+/* Notes in the checkpoint how it came about. */
+static bool note_training(trainer *t, uint64_t epoch, double score, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    home_text text = {.allocator = heap()};
+    home_text_add(&text, "{\"epoch\": ");
+    home_text_add_integer(&text, epoch);
+    home_text_add(&text, ", \"steps\": ");
+    home_text_add_integer(&text, home_model_step_count(t->model));
+    home_text_add(&text, t->validation ? ", \"validation_auc\": " : ", \"training_auc\": ");
+    home_text_add_number(&text, score);
+    home_text_add(&text, "}");
+    bool noted = !text.failed || fail_memory(why);
+    if (noted && home_model_set_metadata(t->model, CHECKPOINT_TRAINING_KEY, text.data, &error) != HOME_OK)
+        noted = fail_library(why, t->path, &error);
+    heap_free(text.data);
+    return noted;
+}
+
+static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (!note_training(t, epoch, score, why))
+        return false;
+    if (home_model_save(t->model, t->path, 0, &error) != HOME_OK)
+        return fail_library(why, t->path, &error);
+    t->best_epoch = epoch;
+    return true;
+}
+
+static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score) {
+    printf("epoch %" PRIu64 ", %zu %s rows\n", epoch, seen->rows, t->validation ? "validation" : "training");
+    scores_print(seen, stdout);
+    if (t->validation)
+        printf("mean AUC %.5f%s\n", score, t->best_epoch == epoch ? ", the best so far: saved" : "");
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* Saves the model where it is the best so far, and shows how good it is. */
+static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *why) {
+    const double score = scores_selection(seen);
+    if (!t->validation || score > t->best_score) {
+        if (!save(t, epoch, score, why))
+            return false;
+        t->best_score = score;
+    }
+    print_epoch(t, epoch, seen, score);
+    return true;
+}
+
+static bool run_epoch(trainer *t, uint64_t epoch, failure *why) {
+    scores seen;
+    if (!scores_start(&seen, t->by, why))
+        return false;
+    const bool good = train_epoch(t, epoch, &seen, why) && (!t->validation || validate(t, &seen, why)) &&
+                      scores_compute(&seen, why) && end_epoch(t, epoch, &seen, why);
+    scores_free(&seen);
+    return good;
+}
+
+static bool is_patience_over(const trainer *t, uint64_t epoch) {
+    const uint64_t patience = t->by->training.patience;
+    return t->validation && patience && epoch - t->best_epoch >= patience;
+}
+
+static bool run_epochs(trainer *t, failure *why) {
+    for (uint64_t epoch = 1; epoch <= t->by->training.epochs; epoch++) {
+        if (!run_epoch(t, epoch, why))
+            return false;
+        if (is_patience_over(t, epoch)) {
+            printf("stopped early: no better for %" PRIu64 " of at most %" PRIu64 " epochs\n",
+                   epoch - t->best_epoch, t->by->training.epochs);
+            break;
+        }
+    }
+    printf("%s holds the model after epoch %" PRIu64 "\n", t->path, t->best_epoch);
+    return true;
+}
+
+/* Adds to the reason what is left of the work. */
+static void tell_what_is_saved(const trainer *t, failure *why) {
+    const failure reason = *why;
+    if (t->best_epoch)
+        fail(why, "%.700s; %.200s holds the model after epoch %" PRIu64, reason.text, t->path, t->best_epoch);
+    else
+        fail(why, "%.700s; no epoch was finished, so nothing was saved", reason.text);
+}
+
+bool train_model(home_model *model, const recipe *by, const dataset *rows, const dataset *validation,
+                 const char *path, failure *why) {
+    trainer t = {.model = model, .by = by, .rows = rows, .validation = validation, .path = path};
+    const bool trained = start_trainer(&t, why) && run_epochs(&t, why);
+    if (!trained)
+        tell_what_is_saved(&t, why);
+    free_trainer(&t);
+    return trained;
+}

@@ -1,0 +1,135 @@
+/* home train: from a recipe and a CSV to a checkpoint. */
+#include "commands.h"
+
+#include "checkpoint.h"
+#include "clock.h"
+#include "options.h"
+#include "output.h"
+#include "train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct arguments {
+    const char *recipe;
+    const char *train;
+    const char *valid; /* NULL: none */
+    const char *output;
+    training_plan plan; /* what is not UNSET replaces the recipe's */
+} arguments;
+
+#define UNSET UINT64_MAX
+
+static bool read_arguments(char *const *words, int count, arguments *given, failure *why) {
+    static const char *const names[] = {"RECIPE"};
+    const option options[] = {
+        {"train", &given->train, NULL, 0},      {"valid", &given->valid, NULL, 0},
+        {"output", &given->output, NULL, 0},    {"epochs", NULL, &given->plan.epochs, 1},
+        {"batch", NULL, &given->plan.batch, 2}, {"patience", NULL, &given->plan.patience, 0},
+        {"seed", NULL, &given->plan.seed, 0},   {NULL, NULL, NULL, 0},
+    };
+    *given = (arguments){.plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
+    if (!options_read(words, count, options, names, &given->recipe, 1, why))
+        return false;
+    if (!given->train)
+        return fail(why, "no --train given; expected the CSV file to train on");
+    return given->output || fail(why, "no --output given; expected the file for the model");
+}
+
+static void replace(uint64_t *planned, uint64_t given) {
+    if (given != UNSET)
+        *planned = given;
+}
+
+static void apply_arguments(training_plan *plan, const arguments *given) {
+    replace(&plan->epochs, given->plan.epochs);
+    replace(&plan->batch, given->plan.batch);
+    replace(&plan->patience, given->plan.patience);
+    replace(&plan->seed, given->plan.seed);
+}
+
+static bool load(dataset *rows, recipe *by, const char *path, dataset_use use, failure *why) {
+    const double started = clock_seconds();
+    if (!dataset_load(rows, by, path, use, why))
+        return false;
+    fprintf(stderr, "%s: %zu rows in %.1f s\n", path, rows->rows, clock_seconds() - started);
+    return true;
+}
+
+static bool has_both_classes(const dataset *rows, size_t task) {
+    bool positive = false;
+    bool negative = false;
+    for (size_t r = 0; r < rows->rows; r++) {
+        const float label = rows->labels[r * rows->by->label_count + task];
+        positive = positive || label > 0.5f;
+        negative = negative || label <= 0.5f;
+    }
+    return positive && negative;
+}
+
+/* Without an AUC there is nothing to choose the best epoch by. */
+static bool check_validation(const dataset *rows, const char *path, failure *why) {
+    for (size_t t = 0; t < rows->by->label_count; t++) {
+        if (rows->by->labels[t].selects && has_both_classes(rows, t))
+            return true;
+    }
+    return fail(why,
+                "%s: no selected task has positive and negative labels; expected one to choose the best "
+                "epoch by",
+                path);
+}
+
+static bool train_on(const dataset *rows, const dataset *validation, const recipe *by, const char *path,
+                     failure *why) {
+    home_model *model;
+    if (!checkpoint_create(by, rows, &model, why))
+        return false;
+    const bool trained = train_model(model, by, rows, validation, path, why);
+    home_model_release(model);
+    return trained;
+}
+
+static bool load_and_train(recipe *by, const arguments *given, failure *why) {
+    dataset rows;
+    dataset validation = {0};
+    if (!load(&rows, by, given->train, DATASET_TRAIN, why))
+        return false;
+    bool good = rows.rows >= 2 || fail(why, "%s: %zu rows; expected at least 2", given->train, rows.rows);
+    if (good && given->valid)
+        good = load(&validation, by, given->valid, DATASET_EVALUATE, why) &&
+               check_validation(&validation, given->valid, why);
+    good = good && train_on(&rows, given->valid ? &validation : NULL, by, given->output, why);
+    dataset_free(&rows);
+    dataset_free(&validation);
+    return good;
+}
+
+static outcome run(char *const *words, int count, failure *why) {
+    arguments given;
+    recipe by;
+    if (!read_arguments(words, count, &given, why))
+        return OUTCOME_USAGE;
+    if (!output_check(given.output, why) || !recipe_read(&by, given.recipe, why))
+        return OUTCOME_FAILED;
+    apply_arguments(&by.training, &given);
+    const bool good = load_and_train(&by, &given, why);
+    recipe_free(&by);
+    return good ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+const command train_command = {
+    "train",
+    "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors\n"
+    "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
+    "\n"
+    "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the --output\n"
+    "file after every epoch; with --valid, only after an epoch that is the best so far on those rows.\n"
+    "Ctrl-C stops between two batches and leaves the last checkpoint.\n"
+    "\n"
+    "  --epochs N     passes over the rows, at most       (these four replace what the recipe says)\n"
+    "  --batch N      rows of a step\n"
+    "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
+    "  --seed N       of the first weights, the order of the rows and the dropout of ids\n",
+    run,
+};

@@ -1,0 +1,165 @@
+#include "transform.h"
+
+#include "heap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+transform_step *transform_buckets(const transform *of) {
+    transform_step *last = of->step_count ? &of->steps[of->step_count - 1] : NULL;
+    return last && last->kind == STEP_BUCKETISE ? last : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------- apply */
+
+static size_t count_boundaries(const transform_step *step, float value) {
+    size_t low = 0;
+    size_t high = step->boundary_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (step->boundaries[middle] <= value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static float apply_step(const transform_step *step, float value) {
+    switch (step->kind) {
+    case STEP_LOG1P:
+        return copysignf((float)log1p(fabs((double)value)), value);
+    case STEP_STANDARDISE:
+        return (float)(((double)value - step->mean) / step->deviation);
+    case STEP_BUCKETISE:
+        return (float)count_boundaries(step, value);
+    }
+    return value;
+}
+
+float transform_apply(const transform *of, float value) {
+    if (isnan(value))
+        return of->missing;
+    for (size_t i = 0; i < of->step_count; i++)
+        value = apply_step(&of->steps[i], value);
+    return value;
+}
+
+/* ------------------------------------------------------------------------------------------- learn */
+
+static double mean_of(const float *values, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (double)values[i];
+    return count ? sum / (double)count : 0;
+}
+
+/* A constant column has no deviation; divided by 1 it becomes zeros. */
+static double deviation_of(const float *values, size_t count, double mean) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += ((double)values[i] - mean) * ((double)values[i] - mean);
+    const double deviation = count ? sqrt(sum / (double)count) : 0;
+    return deviation > 0 ? deviation : 1;
+}
+
+static int compare_floats(const void *a, const void *b) {
+    const float left = *(const float *)a;
+    const float right = *(const float *)b;
+    return (left > right) - (left < right);
+}
+
+/* Quantiles that cut the values into buckets of about equal numbers of rows. Values that repeat make
+ * quantiles coincide, and these count once; nothing lies below the smallest value, so that is no boundary. */
+static bool learn_boundaries(transform_step *step, const float *values, size_t count) {
+    float *sorted = heap_new(count, sizeof *sorted);
+    step->boundaries = heap_new(step->buckets, sizeof *step->boundaries);
+    if (!sorted || !step->boundaries) {
+        heap_free(sorted);
+        return false;
+    }
+    if (count)
+        memcpy(sorted, values, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_floats);
+    step->boundary_count = 0;
+    float last = count ? sorted[0] : 0;
+    for (size_t i = 1; i < step->buckets && count; i++) {
+        const float quantile = sorted[(size_t)((double)count * (double)i / (double)step->buckets)];
+        if (quantile > last)
+            last = step->boundaries[step->boundary_count++] = quantile;
+    }
+    heap_free(sorted);
+    return true;
+}
+
+static bool learn_step(transform_step *step, const float *values, size_t count) {
+    if (step->kind == STEP_STANDARDISE) {
+        step->mean = mean_of(values, count);
+        step->deviation = deviation_of(values, count, step->mean);
+    }
+    return step->kind != STEP_BUCKETISE || learn_boundaries(step, values, count);
+}
+
+/* The values that are there, moved to the front of `present`. */
+static size_t gather_present(const float *values, size_t count, float *present) {
+    size_t there = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isnan(values[i]))
+            present[there++] = values[i];
+    }
+    return there;
+}
+
+/* The mean of the transformed values; of standardised ones that is 0 but for rounding. */
+static float missing_value(const transform *of, const float *transformed, size_t count) {
+    const transform_step *last = of->step_count ? &of->steps[of->step_count - 1] : NULL;
+    if (last && last->kind == STEP_BUCKETISE)
+        return (float)(last->boundary_count + 1);
+    return last && last->kind == STEP_STANDARDISE ? 0 : (float)mean_of(transformed, count);
+}
+
+static bool learn_steps(transform *of, float *present, size_t there) {
+    for (size_t s = 0; s < of->step_count; s++) {
+        if (!learn_step(&of->steps[s], present, there))
+            return false;
+        for (size_t i = 0; i < there; i++)
+            present[i] = apply_step(&of->steps[s], present[i]);
+    }
+    of->missing = missing_value(of, present, there);
+    return true;
+}
+
+bool transform_learn(transform *of, float *values, size_t count) {
+    float *present = heap_new(count, sizeof *present);
+    if (!present)
+        return false;
+    const size_t there = gather_present(values, count, present);
+    const bool learned = learn_steps(of, present, there);
+    for (size_t i = 0, next = 0; learned && i < count; i++)
+        values[i] = isnan(values[i]) ? of->missing : present[next++];
+    heap_free(present);
+    return learned;
+}
+
+/* ------------------------------------------------------------------------------------------ expand */
+
+size_t transform_width(const transform *of) {
+    const transform_step *buckets = transform_buckets(of);
+    return buckets ? buckets->boundary_count + 2 : 1;
+}
+
+void transform_expand(const transform *of, float transformed, float *dense) {
+    if (!transform_buckets(of)) {
+        *dense = transformed;
+        return;
+    }
+    memset(dense, 0, transform_width(of) * sizeof *dense);
+    dense[(size_t)transformed] = 1;
+}
+
+void transform_free(transform *of) {
+    for (size_t i = 0; i < of->step_count; i++)
+        heap_free(of->steps[i].boundaries);
+    heap_free(of->steps);
+}

@@ -1,0 +1,49 @@
+/* What happens to the values of a dense column before the model sees them: a sequence of steps, learned on
+ * the training rows. */
+#ifndef CLI_TRANSFORM_H
+#define CLI_TRANSFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum step_kind {
+    STEP_LOG1P,       /* sign(x) log(1 + |x|) */
+    STEP_STANDARDISE, /* (x - mean) / deviation */
+    STEP_BUCKETISE    /* the number of boundaries <= x; always the last step */
+} step_kind;
+
+typedef struct transform_step {
+    step_kind kind;
+    size_t buckets;    /* asked for */
+    double mean;       /* learned by standardise */
+    double deviation;  /* > 0 */
+    float *boundaries; /* learned by bucketise, ascending; fewer than `buckets` */
+    size_t boundary_count;
+} transform_step;
+
+typedef struct transform {
+    transform_step *steps;
+    size_t step_count;
+    float
+        missing; /* what stands for a missing value: the mean of the transformed ones; a bucket of its own */
+} transform;
+
+/* Learns every step from values[0 .. count), NaN where one is missing, and transforms them in place. False
+ * for lack of memory. */
+bool transform_learn(transform *of, float *values, size_t count);
+
+/* The transformed value; of a bucketised column, the number of the bucket. */
+float transform_apply(const transform *of, float value);
+
+/* How many dense values of the model the column becomes: 1, or one per bucket and one for "missing". */
+size_t transform_width(const transform *of);
+
+/* Writes these, given the transformed value. */
+void transform_expand(const transform *of, float transformed, float *dense);
+
+/* The bucketise step, NULL where there is none. */
+transform_step *transform_buckets(const transform *of);
+
+void transform_free(transform *of);
+
+#endif
