@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "status.h"
+#include "utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -152,6 +153,8 @@ static const char *read_name(reader *in, const char *name, const char *field) {
         expected = "at most 120 bytes";
     else if (strchr(name, '.'))
         expected = "a name without a dot";
+    if (!expected && !home_utf8_is_text(name, length))
+        expected = "UTF-8";
     for (size_t i = 0; i < length && !expected; i++)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
             expected = "a name without control characters";

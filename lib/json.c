@@ -4,6 +4,7 @@
 #include "number.h"
 #include "sort.h"
 #include "status.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -165,26 +166,6 @@ static home_status parse_number(parser *p, home_json_value *value) {
 
 /* --------------------------------------------------------------------------------------- strings */
 
-/* The bytes of the well-formed UTF-8 character that begins with the next byte; 0 where there is none
- * (Unicode, table 3-7: no overlong forms, no surrogates, nothing past U+10FFFF). */
-static size_t character_length(const parser *p) {
-    const unsigned char *s = (const unsigned char *)p->source + p->at;
-    const size_t left = p->length - p->at;
-    if (s[0] < 0x80)
-        return 1;
-    const size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || left < length)
-        return 0;
-    const unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
-    const unsigned char high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
-    if (s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xC0u) != 0x80u)
-            return 0;
-    return length;
-}
-
 static void put(parser *p, uint32_t byte) {
     p->document->text[p->text_used++] = (char)(unsigned char)byte;
 }
@@ -283,7 +264,7 @@ static home_status parse_string(parser *p, const char *expected, const char **te
                 return status;
             continue;
         }
-        const size_t bytes = character_length(p);
+        const size_t bytes = home_utf8_length(p->source + p->at, p->length - p->at);
         if (bytes == 0)
             return fail_expected(p, "valid UTF-8");
         memcpy(p->document->text + p->text_used, p->source + p->at, bytes);

@@ -1,6 +1,8 @@
 /* Making, counting and freeing models, and looking inside. */
 #include "model.h"
 
+#include "utf8.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -303,6 +305,8 @@ home_status home_model_set_metadata(home_model *model, const char *key, const ch
             error, HOME_E_ARGUMENT,
             "key is \"%.60s\", expected a name that is not \"format\" and does not begin with \"home.\"",
             key);
+    if (!home_utf8_is_text(key, strlen(key)) || (value && !home_utf8_is_text(value, strlen(value))))
+        return home_fail(error, HOME_E_ARGUMENT, "the key or the text behind it is not UTF-8");
     if (value)
         return add_metadata(model, key, value, error);
     remove_metadata(model, key);

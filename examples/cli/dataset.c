@@ -1,8 +1,8 @@
 #include "dataset.h"
 
+#include "../../lib/utf8.h"
 #include "heap.h"
 #include "number.h"
-#include "utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -105,7 +105,7 @@ static bool parse_id(const dataset_reader *reader, size_t f, const char *text, s
         return append_id(ids, 0, why);
     if (reader->use != DATASET_TRAIN)
         return append_id(ids, vocabulary_find(values, text, length), why);
-    if (!utf8_is_text(text, length))
+    if (!home_utf8_is_text(text, length))
         return csv_fail(&reader->csv, reader->fields[f], "text in UTF-8 without zero bytes", why);
     const uint32_t row = vocabulary_add(values, text, length, reader->csv.records);
     return row ? append_id(ids, row, why) : fail_memory(why);
