@@ -461,11 +461,11 @@ home_status home_model_load_memory(const void *data, size_t size, const home_all
     if (!data || !model)
         return home_fail_null(error, data ? "model" : "data");
     home_allocator resolved;
-    if (!home_allocator_resolve(allocator, &resolved))
-        return home_fail(error, HOME_E_ARGUMENT,
-                         "allocator has one of allocate and release, expected both or none");
+    home_status status = home_allocator_resolve(allocator, &resolved, error);
+    if (status != HOME_OK)
+        return status;
     home_archive archive;
-    home_status status = home_archive_open(&resolved, data, size, &archive, error);
+    status = home_archive_open(&resolved, data, size, &archive, error);
     if (status != HOME_OK)
         return status;
     status = load_archive(&archive, allocator, model, error);
@@ -478,12 +478,12 @@ home_status home_model_load(const char *path, const home_allocator *allocator, h
     if (!path || !model)
         return home_fail_null(error, path ? "model" : "path");
     home_allocator resolved;
-    if (!home_allocator_resolve(allocator, &resolved))
-        return home_fail(error, HOME_E_ARGUMENT,
-                         "allocator has one of allocate and release, expected both or none");
+    home_status status = home_allocator_resolve(allocator, &resolved, error);
+    if (status != HOME_OK)
+        return status;
     unsigned char *data;
     size_t size;
-    home_status status = home_file_read(&resolved, path, &data, &size, error);
+    status = home_file_read(&resolved, path, &data, &size, error);
     if (status != HOME_OK)
         return status;
     status = home_model_load_memory(data, size, allocator, model, error);

@@ -1,6 +1,7 @@
 /* From the caller's structs to checked settings. */
 #include "config.h"
 
+#include "abi.h"
 #include "status.h"
 #include "utf8.h"
 
@@ -50,28 +51,8 @@ static bool ok(const reader *in) {
 
 /* ------------------------------------------------------------------------------- struct versions */
 
-/* Copies a caller's struct over `out`, which has `known` bytes: a shorter one comes from an older caller, and
- * its missing fields stay 0; a longer one comes from a newer caller, and what this library does not know must
- * be 0. */
 static void read_struct(reader *in, const void *given, void *out, size_t known, const char *name) {
-    size_t size;
-    memcpy(&size, given, sizeof size);
-    memset(out, 0, known);
-    if (size < 2 * sizeof size || size > 65536) {
-        in->status =
-            home_fail(in->error, HOME_E_CONFIG, "%s.struct_size is %zu, expected sizeof of the struct (%zu)",
-                      name, size, known);
-        return;
-    }
-    memcpy(out, given, size < known ? size : known);
-    for (size_t i = known; i < size; i++)
-        if (((const unsigned char *)given)[i] != 0) {
-            in->status = home_fail(
-                in->error, HOME_E_CONFIG,
-                "%s has a field set at byte %zu that this version of the library does not know", name, i);
-            return;
-        }
-    memcpy(out, &known, sizeof known);
+    in->status = home_read_struct(given, out, known, name, HOME_E_CONFIG, in->error);
 }
 
 /* Copies an array of such structs; the stride is the struct_size of the first. */

@@ -1,5 +1,6 @@
 /* From a batch to v: dense values, then the pooled embedding of every field; and back, from dv to table rows.
  */
+#include "abi.h"
 #include "model.h"
 
 #include <math.h>
@@ -12,11 +13,10 @@ home_status home_check_batch(const home_model *model, const home_batch *given, h
     const home_config *config = &model->settings.config;
     if (!given)
         return home_fail_null(error, "batch");
-    if (given->struct_size < sizeof *given)
-        return home_fail(error, HOME_E_ARGUMENT, "batch.struct_size is %zu, expected at least %zu",
-                         given->struct_size, sizeof *given);
-    *batch = *given;
-    batch->dense_stride = home_stride_or(given->dense_stride, config->dense_width);
+    const home_status status = home_read_struct(given, batch, sizeof *batch, "batch", HOME_E_ARGUMENT, error);
+    if (status != HOME_OK)
+        return status;
+    batch->dense_stride = home_stride_or(batch->dense_stride, config->dense_width);
     if (batch->field_count != config->field_count)
         return home_fail(error, HOME_E_ARGUMENT, "batch.field_count is %zu, expected %zu", batch->field_count,
                          config->field_count);

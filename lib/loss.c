@@ -1,4 +1,5 @@
 /* Losses, and their derivatives by the logits. */
+#include "abi.h"
 #include "model.h"
 
 #include <math.h>
@@ -16,19 +17,17 @@ home_status home_check_targets(const home_run *run, const home_targets *given, h
     const size_t tasks = run->model->settings.config.task_count;
     if (!given)
         return home_fail_null(error, "targets");
-    if (given->struct_size < sizeof *given)
-        return home_fail(error, HOME_E_ARGUMENT, "targets.struct_size is %zu, expected at least %zu",
-                         given->struct_size, sizeof *given);
-    *targets = *given;
-    targets->label_stride = home_stride_or(given->label_stride, tasks);
-    targets->weight_stride = home_stride_or(given->weight_stride, tasks);
+    home_status status = home_read_struct(given, targets, sizeof *targets, "targets", HOME_E_ARGUMENT, error);
+    if (status != HOME_OK)
+        return status;
+    targets->label_stride = home_stride_or(targets->label_stride, tasks);
+    targets->weight_stride = home_stride_or(targets->weight_stride, tasks);
     if (!targets->labels)
         return home_fail_null(error, "targets.labels");
     if (targets->label_stride < tasks || targets->weight_stride < tasks)
         return home_fail(error, HOME_E_ARGUMENT,
                          "targets.label_stride is %zu and weight_stride %zu, expected 0 or at least %zu",
                          targets->label_stride, targets->weight_stride, tasks);
-    home_status status = HOME_OK;
     for (size_t r = 0; r < run->rows && status == HOME_OK; r++) {
         if (targets->row_weights)
             status = check_weight(targets->row_weights[r], "row_weights", r, 0, error);

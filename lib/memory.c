@@ -1,5 +1,8 @@
 #include "memory.h"
 
+#include "abi.h"
+#include "status.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,16 +16,20 @@ static void release_libc(void *user, void *memory) {
     free(memory);
 }
 
-bool home_allocator_resolve(const home_allocator *given, home_allocator *out) {
-    *out = (home_allocator){sizeof *out, NULL, allocate_libc, release_libc};
-    if (!given || (!given->allocate && !given->release))
-        return true;
-    if (!given->allocate || !given->release)
-        return false;
-    out->user = given->user;
-    out->allocate = given->allocate;
-    out->release = given->release;
-    return true;
+home_status home_allocator_resolve(const home_allocator *given, home_allocator *out, home_error *error) {
+    const home_allocator libc = {sizeof libc, NULL, allocate_libc, release_libc};
+    *out = libc;
+    if (!given)
+        return HOME_OK;
+    const home_status status = home_read_struct(given, out, sizeof *out, "allocator", HOME_E_ARGUMENT, error);
+    if (status != HOME_OK)
+        return status;
+    if (!out->allocate && !out->release)
+        *out = libc;
+    else if (!out->allocate || !out->release)
+        return home_fail(error, HOME_E_ARGUMENT,
+                         "allocator has one of allocate and release, expected both or none");
+    return HOME_OK;
 }
 
 bool home_add_size(size_t a, size_t b, size_t *sum) {

@@ -8,8 +8,8 @@
 
 #define HOME_ALIGNMENT 64u /* a cache line, and the widest vector */
 
-/* Fills in malloc and free where `given` is NULL or empty; false where only one function is set. */
-bool home_allocator_resolve(const home_allocator *given, home_allocator *out);
+/* Fills in malloc and free where `given` is NULL or empty. HOME_E_ARGUMENT where only one function is set. */
+home_status home_allocator_resolve(const home_allocator *given, home_allocator *out, home_error *error);
 
 /* count * size zero bytes, aligned to HOME_ALIGNMENT. NULL when the allocator refuses or the product
  * overflows. A product of 0 gives a pointer that can be released. */

@@ -1,3 +1,4 @@
+#include "abi.h"
 #include "memory.h"
 #include "status.h"
 
@@ -39,8 +40,9 @@ home_status home_metrics_create(size_t tasks, const home_allocator *allocator, h
         return home_fail_null(error, "metrics");
     if (tasks == 0)
         return home_fail(error, HOME_E_ARGUMENT, "tasks is 0, expected at least 1");
-    if (!home_allocator_resolve(allocator, &resolved))
-        return home_fail(error, HOME_E_ARGUMENT, "allocator has one function, expected both or none");
+    const home_status status = home_allocator_resolve(allocator, &resolved, error);
+    if (status != HOME_OK)
+        return status;
     home_metrics *made = home_allocate(&resolved, 1, sizeof *made);
     if (!made)
         return home_fail_memory(error);
@@ -315,9 +317,6 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task, home_m
         return home_fail_null(error, "metrics");
     if (!result)
         return home_fail_null(error, "result");
-    if (result->struct_size < sizeof *result)
-        return home_fail(error, HOME_E_ARGUMENT, "result->struct_size is %zu, expected at least %zu",
-                         result->struct_size, sizeof *result);
     if (task >= metrics->tasks)
         return home_fail(error, HOME_E_NOT_FOUND, "task is %zu, expected less than the %zu tasks", task,
                          metrics->tasks);
@@ -333,11 +332,10 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task, home_m
         home_deallocate(&metrics->allocator, spare);
         return home_fail_memory(error);
     }
-    home_metric_result figures = {.struct_size = result->struct_size};
+    home_metric_result figures = {0};
     fill_gauc(&held->of_users, items, spare, &figures);
     fill_figures(held, items, spare, &figures);
     home_deallocate(&metrics->allocator, items);
     home_deallocate(&metrics->allocator, spare);
-    *result = figures;
-    return HOME_OK;
+    return home_write_struct(&figures, result, sizeof figures, "result", error);
 }

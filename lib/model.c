@@ -1,6 +1,7 @@
 /* Making, counting and freeing models, and looking inside. */
 #include "model.h"
 
+#include "abi.h"
 #include "utf8.h"
 
 #include <math.h>
@@ -188,9 +189,9 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
 
 home_status home_model_prepare(const home_blueprint *blueprint, home_model **model, home_error *error) {
     home_allocator allocator;
-    if (!home_allocator_resolve(blueprint->allocator, &allocator))
-        return home_fail(error, HOME_E_ARGUMENT,
-                         "allocator has one of allocate and release, expected both or none");
+    home_status status = home_allocator_resolve(blueprint->allocator, &allocator, error);
+    if (status != HOME_OK)
+        return status;
     home_model *made = home_allocate(&allocator, 1, sizeof *made);
     if (!made)
         return home_fail_memory(error);
@@ -198,7 +199,7 @@ home_status home_model_prepare(const home_blueprint *blueprint, home_model **mod
     made->allocator = allocator;
     made->arena.allocator = &made->allocator;
     made->config_json.allocator = &made->allocator;
-    const home_status status = build(made, blueprint, error);
+    status = build(made, blueprint, error);
     if (status == HOME_OK)
         *model = made;
     else
@@ -373,19 +374,17 @@ static home_status describe_tensor(const home_model *model, const home_tensor_in
                                    home_error *error) {
     if (!tensor)
         return home_fail_null(error, "tensor");
-    if (tensor->struct_size < sizeof *tensor)
-        return home_fail(error, HOME_E_ARGUMENT, "tensor.struct_size is %zu, expected at least %zu",
-                         tensor->struct_size, sizeof *tensor);
     const bool trained = info->kind == HOME_TENSOR_PARAMETER;
-    tensor->name = info->name;
-    tensor->kind = info->kind;
-    tensor->rank = info->rank;
-    tensor->shape[0] = info->rows;
-    tensor->shape[1] = info->columns;
-    tensor->data = home_tensor_data(model, info);
-    tensor->gradient = trained ? model->training->gradients + info->offset : NULL;
-    tensor->gradient_offset = trained ? info->offset : 0;
-    return HOME_OK;
+    const home_tensor found = {
+        .name = info->name,
+        .kind = info->kind,
+        .rank = info->rank,
+        .shape = {info->rows, info->columns},
+        .data = home_tensor_data(model, info),
+        .gradient = trained ? model->training->gradients + info->offset : NULL,
+        .gradient_offset = trained ? info->offset : 0,
+    };
+    return home_write_struct(&found, tensor, sizeof found, "tensor", error);
 }
 
 home_status home_model_tensor_at(const home_model *model, size_t index, home_tensor *tensor,
@@ -446,20 +445,19 @@ home_status home_model_table_gradient(home_model *model, const char *table, home
         return status;
     if (!table || !gradient)
         return home_fail_null(error, table ? "gradient" : "table");
-    if (gradient->struct_size < sizeof *gradient)
-        return home_fail(error, HOME_E_ARGUMENT, "gradient.struct_size is %zu, expected at least %zu",
-                         gradient->struct_size, sizeof *gradient);
     if (model->training->phase != HOME_PHASE_BACKWARD)
         return home_fail(error, HOME_E_STATE, "there are no gradients: call home_model_backward() first");
     for (size_t i = 0; i < model->settings.config.table_count; i++) {
         const home_table *found = &model->tables[i];
         if (strcmp(found->config->name, table) != 0)
             continue;
-        gradient->count = found->touched_count;
-        gradient->dim = found->config->dim;
-        gradient->rows = found->touched;
-        gradient->gradient = found->gradient;
-        return HOME_OK;
+        const home_table_gradient rows = {
+            .count = found->touched_count,
+            .dim = found->config->dim,
+            .rows = found->touched,
+            .gradient = found->gradient,
+        };
+        return home_write_struct(&rows, gradient, sizeof rows, "gradient", error);
     }
     return home_fail(error, HOME_E_NOT_FOUND, "there is no table \"%.150s\"", table);
 }

@@ -97,8 +97,10 @@ static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t
                                    const float *dy, float *dx, bool add) {
     const vec beta = vec_set(swish_beta);
     FOR_EACH_VECTOR(n) {
-        const vec d = get(dy + i, left) * vec_slope(act, beta, get(at + i, left));
-        put(dx + i, left, add ? get(dx + i, left) + d : d);
+        vec d = get(dy + i, left) * vec_slope(act, beta, get(at + i, left));
+        if (add)
+            d = d + get(dx + i, left);
+        put(dx + i, left, d);
     }
 }
 

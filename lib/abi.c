@@ -1,0 +1,45 @@
+#include "abi.h"
+
+#include "status.h"
+
+#include <string.h>
+
+/* No struct of any version is as short as its size and half a pointer, or as long as this. */
+enum { LEAST = 2 * sizeof(size_t), MOST = 65536 };
+
+static home_status check_size(size_t size, size_t known, const char *name, home_status status,
+                              home_error *error) {
+    if (size >= LEAST && size <= MOST)
+        return HOME_OK;
+    return home_fail(error, status, "%s.struct_size is %zu, expected sizeof of the struct (%zu)", name, size,
+                     known);
+}
+
+home_status home_read_struct(const void *given, void *out, size_t known, const char *name, home_status status,
+                             home_error *error) {
+    size_t size;
+    memcpy(&size, given, sizeof size);
+    const home_status checked = check_size(size, known, name, status, error);
+    if (checked != HOME_OK)
+        return checked;
+    for (size_t i = known; i < size; i++)
+        if (((const unsigned char *)given)[i] != 0)
+            return home_fail(
+                error, status,
+                "%s has a field set at byte %zu, which this version of the library does not know", name, i);
+    memset(out, 0, known);
+    memcpy(out, given, size < known ? size : known);
+    memcpy(out, &known, sizeof known);
+    return HOME_OK;
+}
+
+home_status home_write_struct(const void *from, void *given, size_t known, const char *name,
+                              home_error *error) {
+    size_t size;
+    memcpy(&size, given, sizeof size);
+    const home_status checked = check_size(size, known, name, HOME_E_ARGUMENT, error);
+    if (checked == HOME_OK)
+        memcpy((char *)given + sizeof size, (const char *)from + sizeof size,
+               (size < known ? size : known) - sizeof size);
+    return checked;
+}

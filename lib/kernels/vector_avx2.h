@@ -1,0 +1,59 @@
+/* Vectors of 8 floats: AVX2 with FMA. */
+#define VEC_WIDTH    8
+#define GEMM_ROWS    6
+#define GEMM_VECTORS 2
+
+typedef __m256 vec;
+
+static inline vec vec_set(float x) {
+    return _mm256_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec v) {
+    _mm256_storeu_ps(p, v);
+}
+
+/* The sign bits of the first n lanes. */
+static inline __m256i vec_mask(size_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vec vec_load_part(const float *p, size_t n) {
+    return _mm256_maskload_ps(p, vec_mask(n));
+}
+
+static inline void vec_store_part(float *p, size_t n, vec v) {
+    _mm256_maskstore_ps(p, vec_mask(n), v);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+/* a where a > b, else b: a NaN in b stays. */
+static inline vec vec_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+
+static inline vec vec_min(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+
+/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
+static inline vec vec_power_of_two(vec shifted) {
+    const __m256i n = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+}
+
+static inline vec vec_sqrt(vec v) {
+    return _mm256_sqrt_ps(v);
+}
+
+/* 1 where v > 0, else 0. */
+static inline vec vec_step(vec v) {
+    return _mm256_and_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ), _mm256_set1_ps(1));
+}

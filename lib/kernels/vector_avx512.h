@@ -1,0 +1,58 @@
+/* Vectors of 16 floats: AVX-512 F. */
+#define VEC_WIDTH    16
+#define GEMM_ROWS    12
+#define GEMM_VECTORS 2
+
+typedef __m512 vec;
+
+static inline vec vec_set(float x) {
+    return _mm512_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec v) {
+    _mm512_storeu_ps(p, v);
+}
+
+static inline __mmask16 vec_mask(size_t n) {
+    return (__mmask16)((1u << n) - 1);
+}
+
+static inline vec vec_load_part(const float *p, size_t n) {
+    return _mm512_maskz_loadu_ps(vec_mask(n), p);
+}
+
+static inline void vec_store_part(float *p, size_t n, vec v) {
+    _mm512_mask_storeu_ps(p, vec_mask(n), v);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* a where a > b, else b: a NaN in b stays. */
+static inline vec vec_max(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+
+static inline vec vec_min(vec a, vec b) {
+    return _mm512_min_ps(a, b);
+}
+
+/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
+static inline vec vec_power_of_two(vec shifted) {
+    const __m512i n = _mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(127 - 0x4B400000));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
+}
+
+static inline vec vec_sqrt(vec v) {
+    return _mm512_sqrt_ps(v);
+}
+
+/* 1 where v > 0, else 0. */
+static inline vec vec_step(vec v) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ), _mm512_set1_ps(1));
+}
