@@ -10,7 +10,7 @@
 
 static home_allocator libc_allocator(void) {
     home_allocator allocator;
-    home_allocator_resolve(NULL, &allocator);
+    home_allocator_resolve(NULL, &allocator, NULL);
     return allocator;
 }
 
