@@ -246,7 +246,7 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
 home_status home_model_save(const home_model *model, const char *path, uint32_t flags, home_error *error) {
     if (!path)
         return home_fail_null(error, "path");
-    draft d;
+    draft d = {0};
     home_status status = draft_begin(model, flags, &d, error);
     if (status != HOME_OK)
         return status;
@@ -264,7 +264,7 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
                                  size_t *length, home_error *error) {
     if (!length)
         return home_fail_null(error, "length");
-    draft d;
+    draft d = {0};
     home_status status = draft_begin(model, flags, &d, error);
     if (status != HOME_OK)
         return status;
@@ -436,7 +436,7 @@ static home_status load_archive(const home_archive *archive, const home_allocato
     if (status != HOME_OK)
         return status;
     const char *config = home_archive_metadata(archive, "home.config");
-    home_model *made;
+    home_model *made = NULL;
     const home_blueprint blueprint = {.json = config, .json_length = strlen(config), .allocator = allocator};
     status = home_model_prepare(&blueprint, &made, error);
     if (status != HOME_OK)

@@ -16,31 +16,32 @@ static void copy_shared_tensors(const home_model *from, home_model *to) {
     }
 }
 
-/* The tensor "<prefix><rest>". The name fits: it is that of a tensor, or shorter. */
-static float *data_of(const home_model *model, const char *prefix, size_t prefix_length, const char *rest) {
-    char name[600];
-    snprintf(name, sizeof name, "%.*s%s", (int)prefix_length, prefix, rest);
+enum { NAME_SIZE = 512 }; /* longer than any name that checked settings can give */
+
+/* The floats of the tensor "<expert>.<rest>"; NULL where there is none. */
+static float *data_of(const home_model *model, const char *expert, const char *rest) {
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "%s.%s", expert, rest);
     const home_tensor_info *tensor = home_tensors_find(&model->tensors, name);
     return tensor ? home_tensor_data(model, tensor) : NULL;
 }
 
 /* Norm(W x + b) = γ (W x + b - mean) / sqrt(variance + ε) + β  =  (f W) x + f (b - mean) + β,  f = γ /
- * sqrt(...). `weight` is the linear layer's matrix in the copy, [width, columns]; its name begins with the
- * expert's. */
-static void fold_norm(const home_model *from, home_model *to, const home_tensor_info *weight,
-                      size_t expert_length) {
-    const char *name = weight->name;
+ * sqrt(...), for W, b the linear layer `last` of an expert, [width, columns]. */
+static void fold_norm(const home_model *from, home_model *to, const char *expert, size_t last, size_t width) {
+    char weight_name[NAME_SIZE];
     char bias_name[64];
-    const char *linear = name + expert_length;
-    snprintf(bias_name, sizeof bias_name, "%.*s.bias", (int)(strlen(linear) - strlen(".weight")), linear);
-    const float *gamma = data_of(from, name, expert_length, ".norm.weight");
-    const float *beta = data_of(from, name, expert_length, ".norm.bias");
-    const float *mean = data_of(from, name, expert_length, ".norm.running_mean");
-    const float *variance = data_of(from, name, expert_length, ".norm.running_var");
-    const float *bias_before = data_of(from, name, expert_length, bias_name);
-    float *bias = data_of(to, name, expert_length, bias_name);
+    snprintf(weight_name, sizeof weight_name, "%s.linear.%zu.weight", expert, last);
+    snprintf(bias_name, sizeof bias_name, "linear.%zu.bias", last);
+    const home_tensor_info *weight = home_tensors_find(&to->tensors, weight_name);
+    const float *gamma = data_of(from, expert, "norm.weight");
+    const float *beta = data_of(from, expert, "norm.bias");
+    const float *mean = data_of(from, expert, "norm.running_mean");
+    const float *variance = data_of(from, expert, "norm.running_var");
+    const float *bias_before = data_of(from, expert, bias_name);
+    float *bias = data_of(to, expert, bias_name);
     float *w = home_tensor_data(to, weight);
-    for (size_t i = 0; i < weight->rows; i++) {
+    for (size_t i = 0; i < width; i++) {
         const double factor =
             (double)gamma[i] / sqrt((double)variance[i] + from->settings.config.norm_epsilon);
         const double before = bias_before ? (double)bias_before[i] : 0;
@@ -50,26 +51,17 @@ static void fold_norm(const home_model *from, home_model *to, const home_tensor_
     }
 }
 
-/* Where in a tensor's name the expert's own part ends, if it is the matrix of the last linear layer of an
- * expert: "layers.1.units.like.experts.0.linear.2.weight" -> before ".linear". 0 otherwise. */
-static size_t expert_prefix(const home_model *model, const home_tensor_info *tensor) {
-    size_t layer;
-    size_t number;
-    int unit = 0;
-    if (tensor->rank != 2 || sscanf(tensor->name, "layers.%zu.units.%n", &layer, &unit) != 1 || unit == 0)
-        return 0;
-    const char *experts = strstr(tensor->name + unit, ".experts.");
-    const char *linear = experts ? strstr(experts, ".linear.") : NULL;
-    if (!linear || sscanf(linear, ".linear.%zu.", &number) != 1)
-        return 0;
-    return number == model->settings.config.layers[layer].hidden_count ? (size_t)(linear - tensor->name) : 0;
-}
-
+/* Every expert's last linear layer takes in the norm behind it. */
 static void fold_norms(const home_model *from, home_model *to) {
-    for (size_t i = 0; i < to->tensors.count; i++) {
-        const size_t expert_length = expert_prefix(to, &to->tensors.items[i]);
-        if (expert_length > 0)
-            fold_norm(from, to, &to->tensors.items[i], expert_length);
+    for (size_t l = 0; l < to->topology.layer_count; l++) {
+        const home_layer *layer = &to->topology.layers[l];
+        for (size_t u = 0; u < layer->unit_count; u++)
+            for (size_t k = 0; k < layer->units[u].experts; k++) {
+                char expert[NAME_SIZE - 64];
+                snprintf(expert, sizeof expert, "layers.%zu.units.%s.experts.%zu", l, layer->units[u].name,
+                         k);
+                fold_norm(from, to, expert, layer->config->hidden_count, layer->config->width);
+            }
     }
 }
 
@@ -79,7 +71,7 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
         return trainable;
     if (!frozen)
         return home_fail_null(error, "frozen");
-    home_model *made;
+    home_model *made = NULL;
     const home_blueprint blueprint = {
         .config = &model->settings.config, .allocator = &model->allocator, .folded = true};
     const home_status status = home_model_prepare(&blueprint, &made, error);

@@ -208,7 +208,7 @@ home_status home_model_prepare(const home_blueprint *blueprint, home_model **mod
 }
 
 static home_status create(const home_blueprint *blueprint, home_model **model, home_error *error) {
-    home_model *made;
+    home_model *made = NULL;
     const home_status status = home_model_prepare(blueprint, &made, error);
     if (status != HOME_OK)
         return status;
@@ -221,9 +221,11 @@ static home_status create(const home_blueprint *blueprint, home_model **model, h
 home_status home_model_create(const home_config *config, home_model **model, home_error *error) {
     if (!config || !model)
         return home_fail_null(error, config ? "model" : "config");
-    const size_t with_allocator = offsetof(home_config, allocator) + sizeof config->allocator;
-    const home_allocator *allocator = config->struct_size >= with_allocator ? config->allocator : NULL;
-    return create(&(home_blueprint){.config = config, .allocator = allocator}, model, error);
+    home_config known;
+    const home_status status = home_read_struct(config, &known, sizeof known, "config", HOME_E_CONFIG, error);
+    if (status != HOME_OK)
+        return status;
+    return create(&(home_blueprint){.config = &known, .allocator = known.allocator}, model, error);
 }
 
 home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
@@ -397,26 +399,32 @@ home_status home_model_tensor_at(const home_model *model, size_t index, home_ten
     return describe_tensor(model, &model->tensors.items[index], tensor, error);
 }
 
-static home_status find_tensor(const home_model *model, const char *name, const home_tensor_info **info,
-                               home_error *error) {
-    if (!model || !name)
-        return home_fail_null(error, model ? "name" : "model");
-    *info = model->training ? home_tensors_find(&model->tensors, name) : NULL;
-    return *info ? HOME_OK : home_fail(error, HOME_E_NOT_FOUND, "there is no tensor \"%.150s\"", name);
+/* NULL where there is none, with the reason in *status. */
+static const home_tensor_info *find_tensor(const home_model *model, const char *name, home_status *status,
+                                           home_error *error) {
+    *status = HOME_OK;
+    if (!model || !name) {
+        *status = home_fail_null(error, model ? "name" : "model");
+        return NULL;
+    }
+    const home_tensor_info *info = model->training ? home_tensors_find(&model->tensors, name) : NULL;
+    if (!info)
+        *status = home_fail(error, HOME_E_NOT_FOUND, "there is no tensor \"%.150s\"", name);
+    return info;
 }
 
 home_status home_model_tensor(const home_model *model, const char *name, home_tensor *tensor,
                               home_error *error) {
-    const home_tensor_info *info;
-    const home_status status = find_tensor(model, name, &info, error);
-    return status == HOME_OK ? describe_tensor(model, info, tensor, error) : status;
+    home_status status;
+    const home_tensor_info *info = find_tensor(model, name, &status, error);
+    return info ? describe_tensor(model, info, tensor, error) : status;
 }
 
 home_status home_model_set_tensor(home_model *model, const char *name, const float *data, size_t count,
                                   home_error *error) {
-    const home_tensor_info *info;
-    const home_status status = find_tensor(model, name, &info, error);
-    if (status != HOME_OK)
+    home_status status;
+    const home_tensor_info *info = find_tensor(model, name, &status, error);
+    if (!info)
         return status;
     if (!data)
         return home_fail_null(error, "data");

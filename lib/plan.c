@@ -13,7 +13,7 @@ typedef struct builder {
     home_arena *arena;
     home_plan *plan;
     home_tensors *tensors;
-    home_view *outputs; /* of the nodes of the layer below */
+    const home_view *outputs; /* of the nodes of the layer below; below the first layer: v alone */
     size_t layer;
 } builder;
 
@@ -572,7 +572,7 @@ static gate self_gate_of(builder *b, const home_layer *layer, const home_node *n
     return (gate){.mlp = {prefix, node->name, ".self_gate", c->self_gate_hidden, c->self_gate_hidden_count,
                           c->self_gate_activation, experts},
                   .inputs = input,
-                  .input_count = 1,
+                  .input_count = input ? 1 : 0,
                   .parts = home_arena_take(b->arena, 1, sizeof(home_view)),
                   .sigmoid = experts == 1};
 }
@@ -622,7 +622,7 @@ static void add_layer(builder *b, const home_layer *layer) {
         return;
     for (size_t u = 0; u < layer->unit_count; u++) {
         const size_t source = layer->units[u].source;
-        views.raw[u] = views.gated[u] = source == HOME_NONE ? b->plan->input : b->outputs[source];
+        views.raw[u] = views.gated[u] = b->outputs[source == HOME_NONE ? 0 : source];
     }
     if (layer->config->feature_gates == HOME_ON)
         add_feature_gates(b, layer, &views);
@@ -721,7 +721,7 @@ static void plan_gradients(builder *b) {
 home_status home_plan_build(const home_settings *settings, const home_topology *topology,
                             home_plan_options options, home_arena *arena, home_plan *plan,
                             home_tensors *tensors, home_error *error) {
-    builder b = {settings, &settings->config, options, arena, plan, tensors, NULL, 0};
+    builder b = {settings, &settings->config, options, arena, plan, tensors, &plan->input, 0};
     plan->input = new_buffer(&b, settings->input_width);
     for (b.layer = 0; b.layer < topology->layer_count && !arena->failed; b.layer++)
         add_layer(&b, &topology->layers[b.layer]);

@@ -60,9 +60,10 @@ static home_node with_self(const builder *b, home_node node, home_self_kind kind
 static bool allocate_layer(const builder *b, home_layer *layer, size_t units, size_t nodes) {
     layer->units = home_arena_take(b->arena, units, sizeof *layer->units);
     layer->nodes = home_arena_take(b->arena, nodes, sizeof *layer->nodes);
-    layer->unit_count = units;
-    layer->node_count = nodes;
-    return layer->units && layer->nodes;
+    const bool there = layer->units && layer->nodes;
+    layer->unit_count = there ? units : 0;
+    layer->node_count = there ? nodes : 0;
+    return there;
 }
 
 /* The index of a name among the units or nodes of a layer, whose first member it is; HOME_NONE where it is
@@ -187,23 +188,27 @@ static home_status fail_name(const builder *b, size_t layer, const char *node, c
                      layer, node, field, name, expected);
 }
 
-/* Names of units -> their indices. */
-static home_status find_units(const builder *b, const home_layer *layer, size_t l, const char *node,
-                              const char *field, const char *const *names, size_t count,
-                              const size_t **units) {
+/* Names of units -> their indices; NULL where that fails, with the reason in *status. */
+static const size_t *find_units(const builder *b, const home_layer *layer, size_t l, const char *node,
+                                const char *field, const char *const *names, size_t count,
+                                home_status *status) {
     size_t *found = home_arena_take(b->arena, count, sizeof *found);
     if (!found)
-        return home_fail_memory(b->error);
-    for (size_t i = 0; i < count; i++) {
+        *status = home_fail_memory(b->error);
+    for (size_t i = 0; found && i < count; i++) {
+        const char *expected = NULL;
         found[i] = find_unit(layer, names[i]);
         if (found[i] == HOME_NONE)
-            return fail_name(b, l, node, field, names[i], "the name of a unit of this layer");
-        for (size_t j = 0; j < i; j++)
+            expected = "the name of a unit of this layer";
+        for (size_t j = 0; j < i && !expected; j++)
             if (found[j] == found[i])
-                return fail_name(b, l, node, field, names[i], "each unit once");
+                expected = "each unit once";
+        if (!expected)
+            continue;
+        *status = fail_name(b, l, node, field, names[i], expected);
+        return NULL;
     }
-    *units = found;
-    return HOME_OK;
+    return found;
 }
 
 /* The node of the layer below that a unit reads. */
@@ -230,13 +235,13 @@ static home_status find_input(const builder *b, const home_layer *below, size_t 
 
 static home_status custom_node(const builder *b, const home_layer *layer, size_t l,
                                const home_node_config *given, home_node *node) {
-    const size_t *sees = NULL;
-    const size_t *reads = NULL;
+    home_status status = HOME_OK;
     size_t read_count = given->gate_count;
-    home_status status = find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
-    if (status == HOME_OK)
-        status = find_units(b, layer, l, given->name, "gate", given->gate, given->gate_count, &reads);
-    if (status != HOME_OK)
+    const size_t *sees =
+        find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &status);
+    const size_t *reads =
+        sees ? find_units(b, layer, l, given->name, "gate", given->gate, given->gate_count, &status) : NULL;
+    if (!reads)
         return status;
     const size_t own_name = find_unit(layer, given->name);
     const size_t usual = own_name == HOME_NONE ? sees[0] : own_name;
@@ -276,10 +281,12 @@ static home_status replace_masks(const builder *b, home_layer *layer, size_t l) 
         const size_t o = find_node(layer, given->name);
         if (o == HOME_NONE)
             return fail_name(b, l, given->name, "name", given->name, "the name of a node of this layer");
-        const home_status status = find_units(b, layer, l, given->name, "sees", given->sees,
-                                              given->sees_count, &layer->nodes[o].sees);
-        if (status != HOME_OK)
+        home_status status = HOME_OK;
+        const size_t *sees =
+            find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &status);
+        if (!sees)
             return status;
+        layer->nodes[o].sees = sees;
         layer->nodes[o].sees_count = given->sees_count;
     }
     return HOME_OK;
