@@ -71,6 +71,7 @@ static void free_model(home_model *model) {
     home_deallocate(&allocator, model->norm_factor);
     home_deallocate(&allocator, model->norm_shift);
     home_deallocate(&allocator, model->config_json.data);
+    home_deallocate(&allocator, model->topology_json.data);
     home_arena_free(&model->arena);
     home_deallocate(&allocator, model);
 }
@@ -180,7 +181,8 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
     if (status != HOME_OK)
         return status;
     home_config_to_json(&model->settings, &model->config_json);
-    if (model->config_json.failed || !allocate_weights(model) ||
+    home_describe_topology(&model->settings, &model->topology, &model->topology_json);
+    if (model->config_json.failed || model->topology_json.failed || !allocate_weights(model) ||
         (!blueprint->folded && !allocate_training(model)))
         return home_fail(error, HOME_E_MEMORY, "out of memory for a model of %zu parameters",
                          model->tensors.parameter_count);
@@ -199,6 +201,7 @@ home_status home_model_prepare(const home_blueprint *blueprint, home_model **mod
     made->allocator = allocator;
     made->arena.allocator = &made->allocator;
     made->config_json.allocator = &made->allocator;
+    made->topology_json.allocator = &made->allocator;
     status = build(made, blueprint, error);
     if (status == HOME_OK)
         *model = made;
@@ -325,6 +328,10 @@ const char *home_model_metadata(const home_model *model, const char *key) {
 
 const char *home_model_config_json(const home_model *model) {
     return model ? model->config_json.data : NULL;
+}
+
+const char *home_model_topology_json(const home_model *model) {
+    return model ? model->topology_json.data : NULL;
 }
 
 size_t home_model_dense_width(const home_model *model) {

@@ -105,6 +105,7 @@ struct home_model {
     home_pool *pool;
     home_metadata *metadata;
     home_text config_json;
+    home_text topology_json;
 };
 
 /* One execution of a plan over rows. */
@@ -148,6 +149,9 @@ size_t home_stride_or(size_t stride, size_t width);
 
 /* The floats of a tensor. */
 float *home_tensor_data(const home_model *model, const home_tensor_info *tensor);
+
+/* describe.c: the topology as JSON. */
+void home_describe_topology(const home_settings *settings, const home_topology *topology, home_text *text);
 
 /* initialize.c: fresh weights from the seed. */
 void home_model_initialize(home_model *model);

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "options.h"
+#include "topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -157,7 +158,8 @@ static bool print_model(const char *path, const home_model *model, failure *why)
     uint64_t in_tables;
     printf("configuration:\n");
     print_json(home_model_config_json(model));
-    if (!print_recipe(path, model, why) || !print_tensors(model, &in_tables, why))
+    if (!print_recipe(path, model, why) || !topology_print(model, why) ||
+        !print_tensors(model, &in_tables, why))
         return false;
     printf("\nparameters: %" PRIu64 ", and %" PRIu64 " in embedding tables\n",
            home_model_parameter_count(model), in_tables);
@@ -185,7 +187,8 @@ const command info_command = {
     "usage: home info MODEL.safetensors\n"
     "\n"
     "Prints what MODEL holds: its configuration, tasks and groups, inputs with what was learned about them,\n"
-    "tensors with their shapes, the number of parameters, the floating-point operations for one row (2 per\n"
+    "who sees whom, tensors with their shapes, the number of parameters, the floating-point operations for "
+    "one row (2 per\n"
     "multiply-add), and the training steps taken.\n",
     run,
 };

@@ -161,9 +161,10 @@ typedef struct home_allocator {
 #define HOME_POOL_MEAN 2
 
 /* Losses of a task. */
-#define HOME_LOSS_BCE     1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
-#define HOME_LOSS_SQUARED 2 /* (prediction - label)^2, any finite label; the prediction is the logit itself  \
-                             */
+#define HOME_LOSS_BCE 1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
+#define HOME_LOSS_SQUARED                                                                                    \
+    2 /* (prediction - label)^2, any finite label; the prediction is the logit itself                        \
+       */
 
 /* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW.
  */
@@ -564,6 +565,16 @@ HOME_API const char *home_model_metadata(const home_model *model, const char *ke
 
 /* The complete configuration as JSON, every default filled in. Valid until release. Since 0.1. */
 HOME_API const char *home_model_config_json(const home_model *model);
+
+/* Who sees whom, as JSON, presets and masks resolved. Valid until release. Since 0.1.
+ *
+ *     {"input_width": 52, "layers": [{"width": 64,
+ *       "units": [{"name": "shared", "input": "v", "experts": 2, "feature_branches": 2, "feature_rank": 26},
+ * ...], "nodes": [{"name": "like", "sees": ["shared", "like"], "gate": [{"unit": "like", "gated": true}],
+ *                  "self_kind": "gate"|"static"|"one"|"none", "self": "like"}, ...]}, ...]}
+ *
+ * "input" names the node of the layer below that a unit reads, "v" the model's input. */
+HOME_API const char *home_model_topology_json(const home_model *model);
 
 HOME_API size_t home_model_dense_width(const home_model *model); /* Since 0.1. */
 HOME_API size_t home_model_field_count(const home_model *model); /* Since 0.1. */

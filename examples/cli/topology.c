@@ -1,0 +1,127 @@
+#include "topology.h"
+
+#include "heap.h"
+
+#include "../../lib/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CELL = 256 };
+
+/* Numbers trained in the tensors whose names begin with a prefix. */
+static uint64_t parameters_of(const home_model *model, const char *prefix) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        home_tensor tensor = {.struct_size = sizeof tensor};
+        if (home_model_tensor_at(model, i, &tensor, NULL) == HOME_OK &&
+            tensor.kind == HOME_TENSOR_PARAMETER && strncmp(tensor.name, prefix, strlen(prefix)) == 0)
+            sum += tensor.shape[0] * tensor.shape[1];
+    }
+    return sum;
+}
+
+static uint64_t part_parameters(const home_model *model, size_t layer, const char *kind, const char *name) {
+    char prefix[CELL];
+    snprintf(prefix, sizeof prefix, "layers.%zu.%s.%s.", layer, kind, name);
+    return parameters_of(model, prefix);
+}
+
+static const char *text_of(const home_json_value *object, const char *key) {
+    const home_json_value *value = home_json_member(object, key);
+    return value && value->type == HOME_JSON_STRING ? value->text : "";
+}
+
+static uint64_t integer_of(const home_json_value *object, const char *key) {
+    const home_json_value *value = home_json_member(object, key);
+    return value && value->is_integer ? value->integer : 0;
+}
+
+static void append(char cell[CELL], const char *piece) {
+    const size_t used = strlen(cell);
+    snprintf(cell + used, CELL - used, "%s", piece);
+}
+
+static void print_unit(const home_model *model, size_t layer, const home_json_value *unit) {
+    char gate[CELL] = "-";
+    const uint64_t branches = integer_of(unit, "feature_branches");
+    if (branches > 0)
+        snprintf(gate, sizeof gate, "%" PRIu64 " of rank %" PRIu64, branches,
+                 integer_of(unit, "feature_rank"));
+    const char *name = text_of(unit, "name");
+    printf("  %-18s %-18s %7" PRIu64 "  %-16s %10" PRIu64 "\n", name, text_of(unit, "input"),
+           integer_of(unit, "experts"), gate, part_parameters(model, layer, "units", name));
+}
+
+/* "shared inter like" */
+static void list_seen(const home_json_value *node, char cell[CELL]) {
+    const home_json_value *sees = home_json_member(node, "sees");
+    for (const home_json_value *unit = sees ? sees->first : NULL; unit; unit = unit->next) {
+        append(cell, *cell ? " " : "");
+        append(cell, unit->text);
+    }
+}
+
+/* "like + shared", with a star behind what has passed a feature gate */
+static void list_read(const home_json_value *node, char cell[CELL]) {
+    const home_json_value *gate = home_json_member(node, "gate");
+    for (const home_json_value *input = gate ? gate->first : NULL; input; input = input->next) {
+        const home_json_value *gated = home_json_member(input, "gated");
+        append(cell, *cell ? " + " : "");
+        append(cell, text_of(input, "unit"));
+        append(cell, gated && gated->boolean ? "*" : "");
+    }
+    append(cell, *cell ? "" : "-");
+}
+
+static void print_node(const home_model *model, size_t layer, const home_json_value *node) {
+    char seen[CELL] = "";
+    char read[CELL] = "";
+    char self[CELL] = "-";
+    list_seen(node, seen);
+    list_read(node, read);
+    if (*text_of(node, "self"))
+        snprintf(self, sizeof self, "%s of %s", text_of(node, "self_kind"), text_of(node, "self"));
+    const char *name = text_of(node, "name");
+    printf("  %-18s %-32s %-24s %-20s %10" PRIu64 "\n", name, seen, read, self,
+           part_parameters(model, layer, "nodes", name));
+}
+
+static void print_layer(const home_model *model, size_t layer, const home_json_value *of) {
+    const home_json_value *units = home_json_member(of, "units");
+    const home_json_value *nodes = home_json_member(of, "nodes");
+    printf("\nlayer %zu, width %" PRIu64 "\n", layer, integer_of(of, "width"));
+    printf("  %-18s %-18s %7s  %-16s %10s\n", "unit", "reads", "experts", "feature gate", "parameters");
+    for (const home_json_value *unit = units ? units->first : NULL; unit; unit = unit->next)
+        print_unit(model, layer, unit);
+    printf("  %-18s %-32s %-24s %-20s %10s\n", "node", "sees", "gate reads (* gated)", "self term",
+           "parameters");
+    for (const home_json_value *node = nodes ? nodes->first : NULL; node; node = node->next)
+        print_node(model, layer, node);
+}
+
+static void print_towers(const home_model *model) {
+    printf("\n  %-18s %10s\n", "tower", "parameters");
+    for (size_t t = 0; t < home_model_task_count(model); t++) {
+        char prefix[CELL];
+        snprintf(prefix, sizeof prefix, "towers.%s.", home_model_task_name(model, t));
+        printf("  %-18s %10" PRIu64 "\n", home_model_task_name(model, t), parameters_of(model, prefix));
+    }
+}
+
+bool topology_print(const home_model *model, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    home_json *document;
+    const char *text = home_model_topology_json(model);
+    if (home_json_parse(heap(), text, strlen(text), &document, &error) != HOME_OK)
+        return fail_library(why, "reading the topology", &error);
+    const home_json_value *layers = home_json_member(home_json_root(document), "layers");
+    printf("\ntopology: v has %" PRIu64 " columns\n", integer_of(home_json_root(document), "input_width"));
+    size_t l = 0;
+    for (const home_json_value *layer = layers ? layers->first : NULL; layer; layer = layer->next)
+        print_layer(model, l++, layer);
+    print_towers(model);
+    home_json_free(document);
+    return true;
+}

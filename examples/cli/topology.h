@@ -1,0 +1,11 @@
+/* Prints who sees whom in a model, with shapes and parameters, as tables for people. */
+#ifndef CLI_TOPOLOGY_H
+#define CLI_TOPOLOGY_H
+
+#include "failure.h"
+
+#include "home/home.h"
+
+bool topology_print(const home_model *model, failure *why);
+
+#endif
