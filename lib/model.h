@@ -77,7 +77,7 @@ typedef struct home_metadata {
 
 enum {
     HOME_POOL_SLOTS = 64, /* idle workspaces kept for predicting threads that bring none */
-    HOME_BLOCK_ROWS = 64  /* rows that serving takes through the whole plan at once */
+    HOME_BLOCK_ROWS = 120  /* rows that serving takes through the whole plan at once */
 };
 
 /* Workspaces at rest. A thread takes one by exchanging a slot with NULL: no lock. */

@@ -718,6 +718,66 @@ static void plan_gradients(builder *b) {
         plan->buffers[plan->input.buffer].zero_gradient = true;
 }
 
+/* ------------------------------------------------------------------------------- sharing of memory */
+
+/* The steps between which a buffer holds something: from the one that writes it to the last that reads it. */
+typedef struct lifetime {
+    size_t first;
+    size_t last;
+} lifetime;
+
+static lifetime *find_lifetimes(const builder *b) {
+    const home_plan *plan = b->plan;
+    lifetime *lives = home_arena_take(b->arena, plan->buffer_count, sizeof *lives);
+    for (size_t i = 0; lives && i < plan->buffer_count; i++)
+        lives[i] = (lifetime){plan->step_count, 0};
+    for (size_t s = 0; lives && s < plan->step_count; s++) {
+        const home_step *step = &plan->steps[s];
+        lifetime *out = &lives[step->out.buffer];
+        out->first = s < out->first ? s : out->first;
+        out->last = s;
+        for (size_t i = 0; i < step->in_count; i++)
+            lives[step->in[i].view.buffer].last = s;
+    }
+    if (lives) { /* filled before the first step; read behind the last */
+        lives[plan->input.buffer].first = 0;
+        lives[plan->logits.buffer].last = plan->step_count;
+        lives[plan->sigmoids.buffer] = (lifetime){plan->step_count, plan->step_count};
+    }
+    return lives;
+}
+
+/* The first place for buffer i that no earlier buffer takes at the same time. Every buffer in the way moves
+ * the place behind its own end, until none is. */
+static size_t find_place(const home_plan *plan, const lifetime *lives, size_t i) {
+    size_t start = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (size_t j = 0; j < i; j++) {
+            const home_buffer *other = &plan->buffers[j];
+            const bool together = lives[j].first <= lives[i].last && lives[i].first <= lives[j].last;
+            if (together && start < other->start + other->width &&
+                other->start < start + plan->buffers[i].width) {
+                start = other->start + other->width;
+                moved = true;
+            }
+        }
+    }
+    return start;
+}
+
+/* Serving keeps no activations, so buffers that are never in use together take the same memory. */
+static void share_buffers(const builder *b) {
+    home_plan *plan = b->plan;
+    const lifetime *lives = find_lifetimes(b);
+    plan->row_width = 0;
+    for (size_t i = 0; lives && i < plan->buffer_count; i++) {
+        plan->buffers[i].start = find_place(plan, lives, i);
+        const size_t end = plan->buffers[i].start + plan->buffers[i].width;
+        plan->row_width = end > plan->row_width ? end : plan->row_width;
+    }
+}
+
 home_status home_plan_build(const home_settings *settings, const home_topology *topology,
                             home_plan_options options, home_arena *arena, home_plan *plan,
                             home_tensors *tensors, home_error *error) {
@@ -729,7 +789,9 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
         add_towers(&b, topology);
     add_uncertainty(&b);
     add_tables(&b);
-    if (!arena->failed && !options.folded)
+    if (!arena->failed && options.folded)
+        share_buffers(&b);
+    else if (!arena->failed)
         plan_gradients(&b);
     if (arena->failed || !home_tensors_index(tensors, arena))
         return home_fail(error, HOME_E_MEMORY,

@@ -68,7 +68,7 @@ typedef struct home_step {
 
 typedef struct home_buffer {
     size_t width;
-    size_t start;       /* columns of all buffers before it */
+    size_t start; /* its place: columns of the buffers before it; for serving, buffers may share a place */
     bool zero_gradient; /* no step writes all of its gradient: it must be zero before a backward */
 } home_buffer;
 
