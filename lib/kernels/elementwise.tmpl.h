@@ -21,7 +21,7 @@ static inline vec vec_exp(vec x) {
 }
 
 static inline vec vec_sigmoid(vec x) {
-    return vec_set(1.0f) / (vec_set(1.0f) + vec_exp(vec_set(0.0f) - x));
+    return vec_reciprocal(vec_set(1.0f) + vec_exp(vec_set(0.0f) - x));
 }
 
 static ALWAYS_INLINE vec vec_activate(home_activation act, vec swish_beta, vec x) {
@@ -122,6 +122,12 @@ static void activate_gradient(home_activation act, float swish_beta, size_t n, c
     }
 }
 
+static void scale(size_t n, float w, const float *x, float *y) {
+    const vec factor = vec_set(w);
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, factor * get(x + i, left));
+}
+
 /* Largest value subtracted first, so that no exponential overflows. */
 static void softmax(size_t n, const float *x, float *y) {
     float largest = x[0];
@@ -133,14 +139,7 @@ static void softmax(size_t n, const float *x, float *y) {
     float sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += y[i];
-    for (size_t i = 0; i < n; i++)
-        y[i] /= sum;
-}
-
-static void scale(size_t n, float w, const float *x, float *y) {
-    const vec factor = vec_set(w);
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, factor * get(x + i, left));
+    scale(n, 1 / sum, y, y);
 }
 
 static void scale_add(size_t n, float w, const float *x, float *y) {

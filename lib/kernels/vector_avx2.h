@@ -53,6 +53,10 @@ static inline vec vec_sqrt(vec v) {
     return _mm256_sqrt_ps(v);
 }
 
+static inline vec vec_reciprocal(vec v) {
+    return _mm256_div_ps(_mm256_set1_ps(1), v);
+}
+
 /* 1 where v > 0, else 0. */
 static inline vec vec_step(vec v) {
     return _mm256_and_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ), _mm256_set1_ps(1));

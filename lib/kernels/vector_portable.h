@@ -91,6 +91,10 @@ static inline vec vec_sqrt(vec v) {
     return vec_load(t);
 }
 
+static inline vec vec_reciprocal(vec v) {
+    return vec_set(1) / v;
+}
+
 /* 1 where v > 0, else 0. */
 static inline vec vec_step(vec v) {
     return vec_select(v > vec_set(0.0f), vec_set(1.0f), vec_set(0.0f));
