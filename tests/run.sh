@@ -1,0 +1,54 @@
+#!/bin/sh
+# Runs the test programs and scripts given as arguments, one after the other, and sums what they report.
+#
+# Each ends with a line "N passed, N failed" or "N passed, N failed, N skipped". One that does not, or that
+# exits with a failure it has not counted, counts as one failure more. What a test prints is shown only when
+# something in it failed or was skipped. The last line here is the sum, in the same form.
+#
+#     TEST_WRAPPER='valgrind -q' tests/run.sh build/tests/unit/test_calls
+
+set -u
+passed=0
+failed=0
+skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+for test in "$@"; do
+    begin=$(date +%s)
+    case $test in
+    *.sh) sh "$test" >"$log" 2>&1 ;;
+    *) ${TEST_WRAPPER-} "$test" >"$log" 2>&1 ;;
+    esac
+    status=$?
+    seconds=$(($(date +%s) - begin))
+
+    summary=$(tail -n 1 "$log")
+    counts=$(echo "$summary" | sed -n \
+        's/^\([0-9]\{1,\}\) passed, \([0-9]\{1,\}\) failed\(, \([0-9]\{1,\}\) skipped\)\{0,1\}$/\1 \2 \4/p')
+    read -r test_passed test_failed test_skipped <<END
+$counts
+END
+    if [ -z "$counts" ] || { [ "$status" -ne 0 ] && [ "$test_failed" -eq 0 ]; }; then
+        test_failed=$((${test_failed:-0} + 1))
+        summary="exit status $status, $test_failed failed"
+    fi
+    if [ "$test_failed" -ne 0 ] || [ "${test_skipped:-0}" -ne 0 ]; then
+        cat "$log"
+    fi
+    passed=$((passed + ${test_passed:-0}))
+    failed=$((failed + test_failed))
+    skipped=$((skipped + ${test_skipped:-0}))
+    printf '  TEST    %-40s %s (%d s)\n' "${test#build/}" "$summary" "$seconds"
+done
+
+if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
+    echo 'no test ran'
+    failed=1
+fi
+if [ "$skipped" -ne 0 ]; then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]

@@ -1,0 +1,83 @@
+# Tests. Included by the Makefile.
+#
+# make test            builds and runs everything below tests/; the last line is "N passed, N failed"
+# make test-asan       the test programs under the address sanitizer; also test-ubsan, test-tsan
+# make test-valgrind   the test programs under valgrind's memcheck
+#                      HOME_ISA=portable in front of any of these caps the instruction set
+# make lint            formatting, clang-tidy and cppcheck; says which of them is not installed
+#
+# A file tests/*/test_*.c is a program of its own, a file tests/*/test_*.sh a script; nothing else to list.
+
+TEST_SOURCES  := $(sort $(wildcard tests/*/test_*.c))
+TEST_SCRIPTS  := $(sort $(wildcard tests/*/test_*.sh))
+TEST_SUPPORT  := tests/reference/reference.c tests/unit/fixture.c
+TEST_PROGRAMS := $(TEST_SOURCES:tests/%.c=build/tests/%)
+
+# lib/ for the tests of the library's inner parts.
+TEST_CPPFLAGS = $(ALL_CPPFLAGS) -Itests -Ilib
+TEST_ENV      = CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)'
+
+build/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(TEST_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(TEST_PROGRAMS): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: test
+test: all $(TEST_PROGRAMS)
+	$(Q)$(TEST_ENV) sh tests/run.sh $(TEST_PROGRAMS) $(TEST_SCRIPTS)
+
+.PHONY: test-valgrind
+test-valgrind: $(TEST_PROGRAMS)
+	$(Q)TEST_QUICK=1 TEST_WRAPPER='valgrind -q --leak-check=full --error-exitcode=99' \
+	    sh tests/run.sh $(TEST_PROGRAMS)
+
+# A sanitizer wants everything compiled anew: $(1) is the folder and target, $(2) the compiler's name for it.
+define SANITIZER
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)$$(CC) $$(TEST_CPPFLAGS) $$(ALL_CFLAGS) -O1 -g -fno-omit-frame-pointer \
+	    -fsanitize=$(2) -fno-sanitize-recover=all -MMD -MP -c $$< -o $$@
+
+build/$(1)/libhome.a: $(LIB_SOURCES:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	$$(call say,AR,$$@)$$(AR) rcsD $$@ $$^
+
+$(TEST_SOURCES:%.c=build/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libhome.a
+	$$(call say,LD,$$@)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -fsanitize=$(2) -o $$@ $$^ $$(LDLIBS)
+
+.PHONY: test-$(1)
+test-$(1): $(TEST_SOURCES:%.c=build/$(1)/%)
+	$$(Q)TEST_QUICK=1 sh tests/run.sh $$^
+endef
+$(eval $(call SANITIZER,asan,address))
+$(eval $(call SANITIZER,ubsan,undefined))
+$(eval $(call SANITIZER,tsan,thread))
+
+LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \
+                                  tests/*.h tests/*/*.h))
+LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c tests/*/*.c))
+
+format:
+	$(Q)clang-format -i $(LINT_HEADERS) $(LINT_SOURCES)
+
+# Each tool runs where it is installed; any complaint fails the target. clang-tidy gets one file at a time: its
+# analyzer loses sight of va_start() in the second.
+lint:
+	$(Q)status=0; \
+	if command -v clang-format >/dev/null; then \
+	    echo '  LINT    clang-format'; \
+	    clang-format --dry-run -Werror $(LINT_HEADERS) $(LINT_SOURCES) || status=1; \
+	else echo 'clang-format is not installed: skipped'; fi; \
+	if command -v clang-tidy >/dev/null; then \
+	    echo '  LINT    clang-tidy'; \
+	    printf '%s\n' $(LINT_SOURCES) | xargs -P 2 -I FILE \
+	        clang-tidy --quiet FILE -- $(TEST_CPPFLAGS) -std=c11 || status=1; \
+	else echo 'clang-tidy is not installed: skipped'; fi; \
+	if command -v cppcheck >/dev/null; then \
+	    echo '  LINT    cppcheck'; \
+	    cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	        --suppress=missingIncludeSystem --error-exitcode=1 -Iinclude -Itests -Ilib $(LINT_SOURCES) || status=1; \
+	else echo 'cppcheck is not installed: skipped'; fi; \
+	exit $$status

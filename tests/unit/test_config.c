@@ -1,0 +1,579 @@
+/* Configurations: every bad one gets the right status and a message that names the field (and, from the
+ * struct, its value); good ones round-trip through JSON; structs of older and newer callers are understood.
+ */
+#include "test.h"
+#include "unit/fixture.h"
+
+#include <stddef.h>
+
+/* ---------------------------------------------------------------------------------- one field spoilt */
+
+typedef enum value_kind { INTEGER32, INTEGER64, SIZE, REAL, TEXT, POINTER } value_kind;
+
+/* setup_small() with the bytes at `offset` overwritten. */
+typedef struct bad_struct {
+    size_t offset;
+    value_kind kind;
+    const char *text;
+    double real;
+    uint64_t integer;
+    const char *field; /* the message must contain it */
+    const char *value; /* and this; NULL: nothing more */
+} bad_struct;
+
+#define AT(member) offsetof(setup, member)
+#define BAD_INTEGER(member, number, field)                                                                   \
+    { AT(member), INTEGER32, NULL, 0, (uint64_t)(number), field, #number }
+#define BAD_SIZE(member, number, field)                                                                      \
+    { AT(member), SIZE, NULL, 0, number, field, #number }
+#define BAD_ROWS(member, number, field)                                                                      \
+    { AT(member), INTEGER64, NULL, 0, number, field, NULL }
+#define BAD_REAL(member, number, field)                                                                      \
+    { AT(member), REAL, NULL, number, 0, field, NULL }
+#define BAD_TEXT(member, words, field)                                                                       \
+    { AT(member), TEXT, words, 0, 0, field, words }
+#define NULL_POINTER(member, field)                                                                          \
+    { AT(member), POINTER, NULL, 0, 0, field, NULL }
+
+static const bad_struct bad_structs[] = {
+    BAD_INTEGER(config.preset, 99, "preset"),
+    BAD_INTEGER(config.preset, -1, "preset"),
+    BAD_INTEGER(config.reserved, 5, "reserved"),
+    NULL_POINTER(config.tasks, "tasks"),
+    BAD_SIZE(config.task_count, 0, "task"),
+    BAD_TEXT(tasks[1].name, "", "tasks[1].name"),
+    NULL_POINTER(tasks[1].name, "tasks[1].name"),
+    BAD_TEXT(tasks[1].name, "like", "tasks[1].name"),
+    BAD_TEXT(tasks[1].name, "inter", "tasks[1].name"),
+    BAD_TEXT(tasks[1].name, "watch", "tasks[1].name"),
+    BAD_TEXT(tasks[1].name, "shared", "tasks[1].name"),
+    BAD_TEXT(tasks[1].name, "a.b", "tasks[1].name"),
+    BAD_TEXT(tasks[2].group, "shared", "tasks[2].group"),
+    BAD_TEXT(tasks[2].group, "a.b", "tasks[2].group"),
+    BAD_TEXT(tasks[2].group, "", "tasks[2].group"),
+    BAD_REAL(tasks[0].weight, -1, "tasks[0].weight"),
+    BAD_REAL(tasks[0].weight, NAN, "tasks[0].weight"),
+    BAD_REAL(tasks[0].weight, INFINITY, "tasks[0].weight"),
+    BAD_INTEGER(tasks[0].loss, 9, "tasks[0].loss"),
+    BAD_INTEGER(tasks[0].reserved, 3, "tasks[0].reserved"),
+    BAD_REAL(tasks[2].base_rate, 1, "tasks[2].base_rate"),
+    BAD_REAL(tasks[2].base_rate, -0.1, "tasks[2].base_rate"),
+    BAD_REAL(tasks[2].base_rate, NAN, "tasks[2].base_rate"),
+    NULL_POINTER(config.layers, "layers"),
+    BAD_SIZE(config.layer_count, 0, "layer"),
+    BAD_SIZE(config.layer_count, 1, "layer"),
+    BAD_SIZE(config.layer_count, 3, "layer"),
+    BAD_SIZE(layers[0].width, 0, "layers[0].width"),
+    BAD_SIZE(layers[1].width, 999999999, "layers[1].width"),
+    BAD_SIZE(hidden[0][0], 0, "layers[0].hidden"),
+    NULL_POINTER(layers[0].hidden, "layers[0].hidden"),
+    BAD_SIZE(layers[0].hidden_count, 1000000, "layers[0].hidden"),
+    BAD_SIZE(layers[0].shared_experts, 999999999, "layers[0].shared_experts"),
+    BAD_SIZE(layers[0].group_experts, 999999999, "layers[0].group_experts"),
+    BAD_SIZE(layers[1].task_experts, 999999999, "layers[1].task_experts"),
+    BAD_SIZE(layers[0].task_experts, 2, "layers[0].task_experts"), /* there are no such units */
+    BAD_INTEGER(layers[0].feature_gates, 3, "layers[0].feature_gates"),
+    BAD_INTEGER(layers[1].reserved, 1, "layers[1].reserved"),
+    BAD_SIZE(layers[0].feature_branches, 999999999, "layers[0].feature_branches"),
+    BAD_SIZE(layers[0].feature_rank, 999999999, "layers[0].feature_rank"),
+    NULL_POINTER(config.tables, "tables"),
+    NULL_POINTER(tables[0].name, "tables[0].name"),
+    BAD_TEXT(tables[1].name, "user", "tables[1].name"),
+    BAD_TEXT(tables[1].name, "t.ag", "tables[1].name"),
+    BAD_ROWS(tables[0].rows, 0, "tables[0].rows"),
+    BAD_SIZE(tables[0].dim, 0, "tables[0].dim"),
+    BAD_INTEGER(tables[0].index, 3, "tables[0].index"),
+    BAD_INTEGER(tables[0].reserved, 1, "tables[0].reserved"),
+    BAD_REAL(tables[0].init_std, -0.5, "tables[0].init_std"),
+    BAD_REAL(tables[0].init_std, NAN, "tables[0].init_std"),
+    NULL_POINTER(config.fields, "fields"),
+    NULL_POINTER(fields[0].name, "fields[0].name"),
+    BAD_TEXT(fields[2].name, "tags", "fields[2].name"),
+    BAD_TEXT(fields[1].table, "nowhere", "fields[1].table"),
+    NULL_POINTER(fields[1].table, "fields[1].table"), /* then it is "tags", which is no table */
+    BAD_INTEGER(fields[1].pooling, 7, "fields[1].pooling"),
+    BAD_INTEGER(fields[1].reserved, 7, "fields[1].reserved"),
+    {AT(config.dense_width), SIZE, NULL, 0, 999999999, "dense_width", NULL},
+    BAD_INTEGER(config.expert_norm, 3, "norm"),
+    BAD_INTEGER(config.expert_activation, 3, "activation"),
+    BAD_INTEGER(config.expert_hidden_activation, -2, "hidden_activation"),
+    BAD_INTEGER(config.bias_before_norm, 3, "bias_before_norm"),
+    BAD_REAL(config.swish_beta, NAN, "swish_beta"),
+    BAD_REAL(config.swish_beta, -1, "swish_beta"),
+    BAD_REAL(config.norm_epsilon, -1e-5, "norm_epsilon"),
+    BAD_REAL(config.norm_epsilon, NAN, "norm_epsilon"),
+    BAD_REAL(config.norm_momentum, 1.5, "norm_momentum"),
+    BAD_REAL(config.norm_momentum, -0.1, "norm_momentum"),
+    BAD_INTEGER(config.feature_order, 3, "order"),
+    BAD_INTEGER(config.feature_init, 3, "init"),
+    BAD_SIZE(config.gate_hidden_count, 1000000, "gate"),
+    BAD_SIZE(config.gate_hidden_count, 1, "gate_hidden[0]"), /* whose width is 0 */
+    BAD_INTEGER(config.gate_activation, 3, "gate_activation"),
+    BAD_INTEGER(config.gate_input, 3, "gate_input"),
+    BAD_INTEGER(config.self_gates, 3, "self_gate"),
+    BAD_INTEGER(config.self_gate_activation, 3, "self_gate_activation"),
+    BAD_SIZE(config.self_gate_hidden_count, 1, "self_gate_hidden[0]"),
+    BAD_INTEGER(config.self_gate_input, 3, "self_gate_input"),
+    BAD_INTEGER(config.tower_activation, 3, "tower_activation"),
+    BAD_SIZE(tower_hidden[0], 0, "tower_hidden[0]"),
+    NULL_POINTER(config.tower_hidden, "tower_hidden"),
+    BAD_INTEGER(config.uncertainty, 3, "uncertainty"),
+    BAD_INTEGER(config.reserved2, 1, "reserved2"),
+    BAD_TEXT(tasks[1].given, "nobody", "tasks[1].given"),
+    BAD_TEXT(tasks[1].given, "follow", "tasks[1].given"), /* itself */
+    BAD_REAL(optimizer.momentum, -0.5, "momentum"),
+    BAD_REAL(optimizer.weight_decay, NAN, "weight_decay"),
+    BAD_INTEGER(optimizer.kind, 9, "kind"),
+    BAD_INTEGER(optimizer.embedding_kind, 9, "embedding_kind"),
+    BAD_REAL(optimizer.learning_rate, -0.001, "learning_rate"),
+    BAD_REAL(optimizer.learning_rate, NAN, "learning_rate"),
+    BAD_REAL(optimizer.learning_rate, INFINITY, "learning_rate"),
+    BAD_REAL(optimizer.beta1, 1, "beta1"),
+    BAD_REAL(optimizer.beta1, -0.1, "beta1"),
+    BAD_REAL(optimizer.beta2, 1.5, "beta2"),
+    BAD_REAL(optimizer.epsilon, -1e-8, "epsilon"),
+    BAD_REAL(optimizer.clip_norm, -1, "clip_norm"),
+    BAD_REAL(optimizer.clip_norm, NAN, "clip_norm"),
+    BAD_REAL(optimizer.embedding_learning_rate, -1, "embedding_learning_rate"),
+    BAD_REAL(optimizer.embedding_epsilon, NAN, "embedding_epsilon"),
+};
+
+static void spoil(setup *s, const bad_struct *bad) {
+    char *at = (char *)s + bad->offset;
+    const int32_t narrow = (int32_t)(uint32_t)bad->integer;
+    const size_t size = (size_t)bad->integer;
+    switch (bad->kind) {
+    case INTEGER32:
+        memcpy(at, &narrow, sizeof narrow);
+        break;
+    case INTEGER64:
+        memcpy(at, &bad->integer, sizeof bad->integer);
+        break;
+    case SIZE:
+        memcpy(at, &size, sizeof size);
+        break;
+    case REAL:
+        memcpy(at, &bad->real, sizeof bad->real);
+        break;
+    case TEXT:
+    case POINTER:
+        memcpy(at, &bad->text, sizeof bad->text);
+        break;
+    }
+}
+
+/* A create() that must fail: nothing is written to the model's pointer and nothing stays allocated. */
+static void check_refused(home_status actual, home_status expected, const home_model *model,
+                          const home_error *error, const meter *m) {
+    CHECK_INTEGER(actual, expected);
+    CHECK_INTEGER(error->status, expected);
+    CHECK(model == (const home_model *)error);
+    CHECK_INTEGER(m->live, 0);
+}
+
+static void bad_structs_are_refused(void) {
+    for (size_t i = 0; i < sizeof bad_structs / sizeof *bad_structs; i++) {
+        const bad_struct *bad = &bad_structs[i];
+        setup s;
+        setup_small(&s);
+        spoil(&s, bad);
+        meter m;
+        const home_allocator allocator = meter_allocator(&m);
+        s.config.allocator = &allocator;
+        home_error error = new_error();
+        home_model *model = (home_model *)&error; /* any address that is not a model's */
+        test_begin("bad struct %zu, %s", i, bad->field);
+        check_refused(home_model_create(&s.config, &model, &error), HOME_E_CONFIG, model, &error, &m);
+        CHECK_CONTAINS(error.message, bad->field);
+        if (bad->value)
+            CHECK_CONTAINS(error.message, bad->value);
+        CHECK_INTEGER(home_model_create(&s.config, &model, NULL), HOME_E_CONFIG);
+        test_end();
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- JSON */
+
+static const char good_json[] =
+    "{\"preset\":\"home\",\"seed\":1,\"dense\":5,"
+    "\"tables\":[{\"name\":\"user\",\"rows\":100,\"dim\":3,\"index\":\"hashed\",\"init_std\":0.01}],"
+    "\"fields\":[{\"name\":\"user\",\"table\":\"user\",\"pooling\":\"mean\"}],"
+    "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\",\"weight\":2,\"loss\":\"bce\",\"base_rate\":0.02},"
+    "{\"name\":\"view\",\"group\":\"watch\"}],"
+    "\"layers\":[{\"width\":6,\"hidden\":[7],\"shared_experts\":2,\"group_experts\":3,"
+    "\"feature_gates\":true,\"feature_branches\":3,\"feature_rank\":2},{\"width\":4}],"
+    "\"experts\":{\"norm\":\"batch\",\"activation\":\"swish\",\"hidden_activation\":\"relu\","
+    "\"bias_before_norm\":false,\"swish_beta\":1,\"norm_epsilon\":1e-5,\"norm_momentum\":0.1},"
+    "\"feature_gate\":{\"order\":\"mix_first\",\"init\":\"zero\"},"
+    "\"gate\":{\"hidden\":[3],\"activation\":\"relu\",\"input\":\"raw\"},"
+    "\"self_gate\":{\"on\":true,\"hidden\":[2,2],\"activation\":\"swish\",\"input\":\"gated\"},"
+    "\"tower\":{\"hidden\":[16],\"activation\":\"relu\"},"
+    "\"optimizer\":{\"kind\":\"adam\",\"learning_rate\":1e-3,\"beta1\":0.9,\"beta2\":0.999,"
+    "\"epsilon\":1e-8,\"clip_norm\":0.5,\"embedding_kind\":\"rowwise_adagrad\","
+    "\"embedding_learning_rate\":0.02,\"embedding_epsilon\":1e-9}}";
+
+/* good_json with the first `from` replaced by `to`. */
+typedef struct bad_json {
+    const char *from;
+    const char *to;
+    home_status status;
+    const char *field; /* the message must contain it */
+} bad_json;
+
+static const bad_json bad_jsons[] = {
+    {"{\"preset\"", "[\"preset\"", HOME_E_JSON, ""},
+    {"1e-9}}", "1e-9}", HOME_E_JSON, ""},
+    {"1e-9}}", "1e-9}}x", HOME_E_JSON, ""},
+    {"\"seed\":1", "\"seed\":01", HOME_E_JSON, "line"},
+    {"\"seed\":1", "\"seed\":nan", HOME_E_JSON, "line"},
+    {"\"seed\":1", "\"seed\":1,\"seed\":1", HOME_E_JSON, "seed"},
+    {"\"seed\":1", "\"seed\":-1", HOME_E_CONFIG, "seed"},
+    {"\"seed\":1", "\"seed\":1.5", HOME_E_CONFIG, "seed"},
+    {"\"seed\":1", "\"seed\":18446744073709551616", HOME_E_CONFIG, "seed"},
+    {"\"seed\":1", "\"seed\":\"1\"", HOME_E_CONFIG, "seed"},
+    {"\"seed\":1", "\"sead\":1", HOME_E_CONFIG, "sead"},
+    {"\"home\"", "\"away\"", HOME_E_CONFIG, "preset"},
+    {"\"home\"", "0", HOME_E_CONFIG, "preset"},
+    {"\"dense\":5", "\"dense\":-5", HOME_E_CONFIG, "dense"},
+    {"\"dense\":5", "\"dense\":null", HOME_E_CONFIG, "dense"},
+    {"\"rows\":100", "\"rows\":0", HOME_E_CONFIG, "tables[0].rows"},
+    {"\"rows\":100", "\"rows\":\"many\"", HOME_E_CONFIG, "tables[0].rows"},
+    {"\"dim\":3", "\"dim\":0", HOME_E_CONFIG, "tables[0].dim"},
+    {"\"dim\":3,", "", HOME_E_CONFIG, "tables[0].dim"},
+    {"\"hashed\"", "\"mashed\"", HOME_E_CONFIG, "tables[0].index"},
+    {"\"init_std\":0.01", "\"init_std\":-1", HOME_E_CONFIG, "tables[0].init_std"},
+    {"\"table\":\"user\"", "\"table\":\"item\"", HOME_E_CONFIG, "fields[0].table"},
+    {"\"mean\"", "\"max\"", HOME_E_CONFIG, "fields[0].pooling"},
+    {"\"pooling\"", "\"polling\"", HOME_E_CONFIG, "polling"},
+    {"\"name\":\"like\",", "", HOME_E_CONFIG, "tasks[0].name"},
+    {"\"name\":\"like\"", "\"name\":5", HOME_E_CONFIG, "tasks[0].name"},
+    {"\"name\":\"like\"", "\"name\":\"li\\u0000ke\"", HOME_E_CONFIG, "tasks[0].name"},
+    {"\"name\":\"view\"", "\"name\":\"like\"", HOME_E_CONFIG, "tasks[1].name"},
+    {"\"name\":\"view\"", "\"name\":\"inter\"", HOME_E_CONFIG, "tasks[1].name"},
+    {"\"weight\":2", "\"weight\":-2", HOME_E_CONFIG, "tasks[0].weight"},
+    {"\"weight\":2", "\"weight\":1e999", HOME_E_JSON, ""},
+    {"\"bce\"", "\"hinge\"", HOME_E_CONFIG, "tasks[0].loss"},
+    {"\"base_rate\":0.02", "\"base_rate\":2", HOME_E_CONFIG, "tasks[0].base_rate"},
+    {"\"tasks\":[{", "\"tasks\":[7,{", HOME_E_CONFIG, "tasks[0]"},
+    {"\"width\":6", "\"width\":0", HOME_E_CONFIG, "layers[0].width"},
+    {"\"width\":6", "\"width\":6.5", HOME_E_CONFIG, "layers[0].width"},
+    {"\"width\":6,", "", HOME_E_CONFIG, "layers[0].width"},
+    {"{\"width\":4}", "{}", HOME_E_CONFIG, "layers[1].width"},
+    {",{\"width\":4}", "", HOME_E_CONFIG, "layer"},
+    {"{\"width\":4}", "{\"width\":4},{\"width\":4}", HOME_E_CONFIG, "layer"},
+    {"\"hidden\":[7]", "\"hidden\":[0]", HOME_E_CONFIG, "layers[0].hidden"},
+    {"\"hidden\":[7]", "\"hidden\":7", HOME_E_CONFIG, "layers[0].hidden"},
+    {"\"hidden\":[7]", "\"hidden\":[\"7\"]", HOME_E_CONFIG, "layers[0].hidden"},
+    {"\"shared_experts\":2", "\"shared_experts\":true", HOME_E_CONFIG, "layers[0].shared_experts"},
+    {"\"group_experts\":3", "\"task_experts\":2", HOME_E_CONFIG, "layers[0].task_experts"},
+    {"\"feature_gates\":true", "\"feature_gates\":1", HOME_E_CONFIG, "layers[0].feature_gates"},
+    {"\"norm\":\"batch\"", "\"norm\":\"layer\"", HOME_E_CONFIG, "experts.norm"},
+    {"\"activation\":\"swish\"", "\"activation\":\"gelu\"", HOME_E_CONFIG, "experts.activation"},
+    {"\"hidden_activation\":\"relu\"", "\"hidden_activation\":2", HOME_E_CONFIG, "hidden_activation"},
+    {"\"bias_before_norm\":false", "\"bias_before_norm\":0", HOME_E_CONFIG, "bias_before_norm"},
+    {"\"norm_epsilon\":1e-5", "\"norm_epsilon\":-1e-5", HOME_E_CONFIG, "norm_epsilon"},
+    {"\"norm_momentum\":0.1", "\"norm_momentum\":2", HOME_E_CONFIG, "norm_momentum"},
+    {"\"mix_first\"", "\"mix_last\"", HOME_E_CONFIG, "feature_gate.order"},
+    {"\"zero\"", "\"one\"", HOME_E_CONFIG, "feature_gate.init"},
+    {"\"raw\"", "\"cooked\"", HOME_E_CONFIG, "gate.input"},
+    {"\"on\":true", "\"on\":\"yes\"", HOME_E_CONFIG, "self_gate.on"},
+    {"\"hidden\":[2,2]", "\"hidden\":[2,-2]", HOME_E_CONFIG, "self_gate.hidden"},
+    {"\"hidden\":[16]", "\"hidden\":{}", HOME_E_CONFIG, "tower.hidden"},
+    {"\"tower\":{", "\"tower\":[],\"x\":{", HOME_E_CONFIG, "tower"},
+    {"\"kind\":\"adam\"", "\"kind\":\"lion\"", HOME_E_CONFIG, "optimizer.kind"},
+    {"\"learning_rate\":1e-3", "\"learning_rate\":-1", HOME_E_CONFIG, "learning_rate"},
+    {"\"beta1\":0.9", "\"beta1\":1", HOME_E_CONFIG, "beta1"},
+    {"\"clip_norm\":0.5", "\"clip_norm\":-0.5", HOME_E_CONFIG, "clip_norm"},
+    {"\"optimizer\":{", "\"optimizer\":{\"momentum\":1,", HOME_E_CONFIG, "momentum"},
+};
+
+/* malloc'd. */
+static char *replace_first(const char *text, const char *from, const char *to) {
+    const char *at = strstr(text, from);
+    REQUIRE(at);
+    char *out = malloc(strlen(text) + strlen(to) + 1);
+    REQUIRE(out);
+    sprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return out;
+}
+
+static void bad_json_is_refused(void) {
+    for (size_t i = 0; i < sizeof bad_jsons / sizeof *bad_jsons; i++) {
+        const bad_json *bad = &bad_jsons[i];
+        char *text = replace_first(good_json, bad->from, bad->to);
+        meter m;
+        const home_allocator allocator = meter_allocator(&m);
+        home_error error = new_error();
+        home_model *model = (home_model *)&error;
+        test_begin("bad JSON %zu, %s", i, bad->to);
+        check_refused(home_model_create_json(text, strlen(text), &allocator, &model, &error), bad->status,
+                      model, &error, &m);
+        CHECK_CONTAINS(error.message, bad->field);
+        test_end();
+        free(text);
+    }
+}
+
+/* Every beginning of a good text is bad; none crashes. */
+static void cut_json_is_refused(void) {
+    for (size_t length = 0; length + 1 < sizeof good_json; length++) {
+        char *text = malloc(length + 1); /* its own block, so that a sanitizer sees reading past the end */
+        REQUIRE(text);
+        memcpy(text, good_json, length);
+        home_model *model = NULL;
+        CHECK_INTEGER(home_model_create_json(text, length, NULL, &model, NULL), HOME_E_JSON);
+        CHECK(model == NULL);
+        free(text);
+    }
+}
+
+/* -------------------------------------------------------------------------------------- round trips */
+
+/* The configuration of a model makes a model of the same configuration and the same bytes. */
+static void check_round_trip(const home_model *model) {
+    const char *text = home_model_config_json(model);
+    home_error error = new_error();
+    home_model *again = NULL;
+    if (!CHECK_INTEGER(home_model_create_json(text, strlen(text), NULL, &again, &error), HOME_OK)) {
+        printf("%s\n%s\n", error.message, text);
+        return;
+    }
+    CHECK(strcmp(home_model_config_json(again), text) == 0);
+    CHECK(same_model(model, again));
+    home_model_release(again);
+}
+
+static home_model *from_json(const char *text) {
+    home_error error = new_error();
+    home_model *model = NULL;
+    if (!CHECK_INTEGER(home_model_create_json(text, strlen(text), NULL, &model, &error), HOME_OK))
+        printf("%s\n", error.message);
+    REQUIRE(model);
+    return model;
+}
+
+static void good_json_round_trips(void) {
+    static const char *const texts[] = {
+        good_json,
+        "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}]}",
+        " {\n\t\"layers\" : [ {\"width\":2} , {\"width\":3,\"hidden\":[]} ] "
+        ",\r\n\"tasks\":[{\"name\":\"\\u00e4\\"
+        "\"/\"}], \"tables\":[{\"name\":\"x y\",\"rows\":1,\"dim\":1}],\"fields\":[{\"name\":\"x y\"}]} ",
+        "{\"seed\":18446744073709551615,\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":1e-7}],"
+        "\"layers\":[{\"width\":2,\"feature_gates\":false},{\"width\":2}],\"self_gate\":{\"on\":false},"
+        "\"experts\":{\"norm\":\"none\",\"activation\":\"relu\",\"swish_beta\":0.30000000000000004}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        home_model *model = from_json(texts[i]);
+        check_round_trip(model);
+        home_model_release(model);
+    }
+}
+
+static void struct_round_trips(void) {
+    setup s;
+    setup_small(&s);
+    s.config.swish_beta = 1.0 / 3;
+    s.config.norm_epsilon = 1e-20;
+    s.config.feature_init = HOME_INIT_UNIFORM;
+    home_model *model = make_model(&s);
+    check_round_trip(model);
+    CHECK_CONTAINS(home_model_config_json(model), "0.3333333333333333");
+    CHECK_INTEGER(home_model_dense_width(model), 5);
+    CHECK_INTEGER(home_model_field_count(model), 3);
+    CHECK(strcmp(home_model_field_name(model, 2), "seen_tags") == 0);
+    CHECK(home_model_field_name(model, 3) == NULL);
+    CHECK_INTEGER(home_model_task_count(model), 3);
+    CHECK(strcmp(home_model_task_name(model, 2), "view") == 0);
+    CHECK(home_model_task_name(model, 3) == NULL);
+    home_model_release(model);
+}
+
+/* JSON and struct forms of one configuration give the same model. */
+static void json_equals_struct(void) {
+    setup s;
+    setup_small(&s);
+    s.config.gate_input = HOME_INPUT_RAW;
+    s.optimizer.learning_rate = 0.005;
+    home_model *a = make_model(&s);
+    home_model *b = from_json(
+        "{\"seed\":7,\"dense\":5,\"tables\":[{\"name\":\"user\",\"rows\":11,\"dim\":3},"
+        "{\"name\":\"tag\",\"rows\":13,\"dim\":2,\"index\":\"hashed\"}],\"fields\":[{\"name\":\"user\"},"
+        "{\"name\":\"tags\",\"table\":\"tag\",\"pooling\":\"mean\"},{\"name\":\"seen_tags\",\"table\":"
+        "\"tag\"}],"
+        "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\"},{\"name\":\"follow\",\"group\":\"inter\","
+        "\"weight\":0.5},{\"name\":\"view\",\"group\":\"watch\"}],\"layers\":[{\"width\":4,\"hidden\":[6],"
+        "\"shared_experts\":2,\"group_experts\":2},{\"width\":3,\"shared_experts\":2,\"task_experts\":2}],"
+        "\"gate\":{\"input\":\"raw\"},\"tower\":{\"hidden\":[5]},\"optimizer\":{\"learning_rate\":0.005}}");
+    CHECK(strcmp(home_model_config_json(a), home_model_config_json(b)) == 0);
+    CHECK(same_model(a, b));
+    home_model_release(a);
+    home_model_release(b);
+}
+
+/* What the caller passed may go once create() has returned. */
+static void configuration_is_copied(void) {
+    setup *s = malloc(sizeof *s);
+    REQUIRE(s);
+    setup_small(s);
+    char *name = malloc(8);
+    REQUIRE(name);
+    memcpy(name, "comment", 8);
+    s->tasks[0].name = name;
+    home_model *model = make_model(s);
+    memset(name, 'x', 8);
+    free(name);
+    memset(s, 0x55, sizeof *s);
+    free(s);
+    CHECK(strcmp(home_model_task_name(model, 0), "comment") == 0);
+    check_round_trip(model);
+    home_model_release(model);
+}
+
+/* ------------------------------------------------------------------------------------- struct sizes */
+
+/* An older caller's struct ends early; what lies behind it is not the struct's, and must not be read. */
+static void older_caller(void) {
+    setup s;
+    setup_small(&s);
+    home_model *whole = make_model(&s);
+    s.config.struct_size = offsetof(home_config, optimizer);
+    memset((char *)&s.config + s.config.struct_size, 0x55, sizeof s.config - s.config.struct_size);
+    home_model *older = make_model(&s);
+    CHECK(same_model(whole, older));
+    home_model_release(older);
+
+    /* Arrays are strided by the size of their elements. */
+    setup_small(&s);
+    const size_t size = offsetof(home_task_config, base_rate);
+    char tasks[3 * sizeof(home_task_config)];
+    memset(tasks, 0x7f, sizeof tasks);
+    for (size_t t = 0; t < 3; t++) {
+        memcpy(tasks + t * size, &s.tasks[t], size);
+        memcpy(tasks + t * size, &size, sizeof size);
+    }
+    s.config.tasks = (const home_task_config *)(const void *)tasks;
+    older = make_model(&s);
+    CHECK(same_model(whole, older));
+    home_model_release(older);
+    home_model_release(whole);
+}
+
+typedef struct newer_config {
+    home_config config;
+    uint64_t added[2];
+} newer_config;
+
+typedef struct newer_layer {
+    home_layer_config layer;
+    double added;
+} newer_layer;
+
+static void newer_caller(void) {
+    setup s;
+    setup_small(&s);
+    home_model *whole = make_model(&s);
+    newer_config newer = {s.config, {0, 0}};
+    newer.config.struct_size = sizeof newer;
+    newer_layer layers[2] = {{s.layers[0], 0}, {s.layers[1], 0}};
+    for (size_t i = 0; i < 2; i++)
+        layers[i].layer.struct_size = sizeof *layers;
+    newer.config.layers = &layers[0].layer;
+    home_error error = new_error();
+    home_model *model = NULL;
+    CHECK_INTEGER(home_model_create(&newer.config, &model, &error), HOME_OK);
+    if (model) {
+        CHECK(same_model(whole, model));
+        home_model_release(model);
+    }
+    model = NULL;
+    newer.added[1] = 1;
+    home_status status = home_model_create(&newer.config, &model, &error);
+    CHECK(status == HOME_E_CONFIG || status == HOME_E_ARGUMENT);
+    CHECK(model == NULL);
+    newer.added[1] = 0;
+    layers[1].added = 1;
+    status = home_model_create(&newer.config, &model, &error);
+    CHECK(status == HOME_E_CONFIG || status == HOME_E_ARGUMENT);
+    CHECK(model == NULL);
+    CHECK_CONTAINS(error.message, "layers[1]");
+    home_model_release(whole);
+}
+
+static void missing_struct_size(void) {
+    static const size_t sizes[] = {0, 1, 7};
+    for (size_t i = 0; i < 3; i++) {
+        setup s;
+        setup_small(&s);
+        home_error error = new_error();
+        home_model *model = NULL;
+        s.config.struct_size = sizes[i];
+        home_status status = home_model_create(&s.config, &model, &error);
+        CHECK(status == HOME_E_CONFIG || status == HOME_E_ARGUMENT);
+        CHECK_CONTAINS(error.message, "struct_size");
+        setup_small(&s);
+        s.tasks[1].struct_size = sizes[i];
+        status = home_model_create(&s.config, &model, &error);
+        CHECK(status == HOME_E_CONFIG || status == HOME_E_ARGUMENT);
+        CHECK_CONTAINS(error.message, "tasks[1].struct_size");
+        CHECK(model == NULL);
+    }
+}
+
+/* Tables whose bytes no size_t can count. */
+static void huge_tables(void) {
+    static const uint64_t rows[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_C(1) << 61, UINT64_C(1) << 60};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        setup s;
+        setup_small(&s);
+        s.tables[1].rows = rows[i];
+        s.tables[1].dim = 16;
+        home_error error = new_error();
+        home_model *model = NULL;
+        const home_status status = home_model_create(&s.config, &model, &error);
+        CHECK(status == HOME_E_CONFIG || status == HOME_E_TOO_LARGE);
+        CHECK_CONTAINS(error.message, "tables[1]");
+        CHECK(model == NULL);
+    }
+}
+
+static void null_arguments(void) {
+    setup s;
+    setup_small(&s);
+    home_model *model = NULL;
+    home_error error = new_error();
+    CHECK_INTEGER(home_model_create(NULL, &model, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "config");
+    CHECK_INTEGER(home_model_create(&s.config, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "model");
+    CHECK_INTEGER(home_model_create_json(NULL, 3, NULL, &model, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "json");
+    CHECK_INTEGER(home_model_create_json("{}", 2, NULL, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "model");
+
+    /* An allocator with one function only. */
+    meter m;
+    home_allocator allocator = meter_allocator(&m);
+    allocator.release = NULL;
+    s.config.allocator = &allocator;
+    const home_status status = home_model_create(&s.config, &model, &error);
+    CHECK(status == HOME_E_ARGUMENT || status == HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, "allocator");
+    CHECK(model == NULL);
+}
+
+int main(void) {
+    bad_structs_are_refused();
+    bad_json_is_refused();
+    RUN(cut_json_is_refused);
+    RUN(good_json_round_trips);
+    RUN(struct_round_trips);
+    RUN(json_equals_struct);
+    RUN(configuration_is_copied);
+    RUN(older_caller);
+    RUN(newer_caller);
+    RUN(missing_struct_size);
+    RUN(huge_tables);
+    RUN(null_arguments);
+    return test_summary();
+}
