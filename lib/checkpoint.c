@@ -424,6 +424,12 @@ static home_status check_schema(const home_archive *archive, home_error *error) 
         return home_fail(error, HOME_E_FORMAT,
                          "__metadata__ has no home.schema and home.config: the file was not written by "
                          "libhome, home_model_load_weights() can take its tensors");
+    for (const home_json_value *m = archive->metadata->first; m; m = m->next)
+        if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, "home.schema") != 0 &&
+            strcmp(m->key, "home.config") != 0 && strcmp(m->key, HOME_CHECKSUM_KEY) != 0)
+            return home_fail(error, HOME_E_FORMAT,
+                             "__metadata__ has \"%.60s\", expected no other keys that begin with home.",
+                             m->key);
     if (strcmp(schema, SCHEMA) != 0)
         return home_fail(error, HOME_E_UNSUPPORTED, "home.schema is \"%.20s\", expected \"" SCHEMA "\"",
                          schema);

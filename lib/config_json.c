@@ -195,11 +195,17 @@ static const field model_fields[] = {
 typedef struct reader {
     home_arena *arena;
     home_error *error;
+    const char *json;
     char where[128];
 } reader;
 
-static home_status fail(const reader *in, const char *key, const char *expected) {
-    return home_fail(in->error, HOME_E_CONFIG, "%s%.60s: expected %s", in->where, key, expected);
+/* Names the field, its value as it was written (the beginning of it), and what was expected. */
+static home_status fail(const reader *in, const char *key, const home_json_value *value,
+                        const char *expected) {
+    const size_t length = value->end - value->begin;
+    return home_fail(in->error, HOME_E_CONFIG, "%s%.60s is %.*s%s, expected %s", in->where, key,
+                     (int)(length < 40 ? length : 40), in->json + value->begin, length < 40 ? "" : "...",
+                     expected);
 }
 
 static home_status read_choice(const reader *in, const field *f, const home_json_value *value, char *object) {
@@ -213,7 +219,7 @@ static home_status read_choice(const reader *in, const field *f, const home_json
         const size_t used = strlen(expected);
         snprintf(expected + used, sizeof expected - used, " \"%s\"", f->names[i]);
     }
-    return fail(in, f->key, expected);
+    return fail(in, f->key, value, expected);
 }
 
 static void set_array(const field *f, const void *items, size_t count, char *object) {
@@ -223,14 +229,14 @@ static void set_array(const field *f, const void *items, size_t count, char *obj
 
 static home_status read_widths(const reader *in, const field *f, const home_json_value *value, char *object) {
     if (value->type != HOME_JSON_ARRAY)
-        return fail(in, f->key, "an array of widths");
+        return fail(in, f->key, value, "an array of widths");
     size_t *widths = home_arena_take(in->arena, value->count, sizeof *widths);
     if (!widths)
         return home_fail_memory(in->error);
     size_t i = 0;
     for (const home_json_value *item = value->first; item; item = item->next) {
         if (!item->is_integer || item->integer == 0 || item->integer > SIZE_MAX)
-            return fail(in, f->key, "an array of whole numbers from 1");
+            return fail(in, f->key, value, "an array of whole numbers from 1");
         widths[i++] = (size_t)item->integer;
     }
     set_array(f, widths, i, object);
@@ -240,7 +246,7 @@ static home_status read_widths(const reader *in, const field *f, const home_json
 static home_status copy_text(const reader *in, const field *f, const home_json_value *value,
                              const char **text) {
     if (value->type != HOME_JSON_STRING || strlen(value->text) != value->length)
-        return fail(in, f->key,
+        return fail(in, f->key, value,
                     f->type == TYPE_NAMES ? "an array of strings" : "a string without zero bytes");
     *text = home_arena_text(in->arena, value->text, value->length);
     return *text ? HOME_OK : home_fail_memory(in->error);
@@ -248,7 +254,7 @@ static home_status copy_text(const reader *in, const field *f, const home_json_v
 
 static home_status read_names(const reader *in, const field *f, const home_json_value *value, char *object) {
     if (value->type != HOME_JSON_ARRAY)
-        return fail(in, f->key, "an array of strings");
+        return fail(in, f->key, value, "an array of strings");
     const char **names = home_arena_take(in->arena, value->count, sizeof *names);
     if (!names)
         return home_fail_memory(in->error);
@@ -275,24 +281,24 @@ static home_status read_plain(const reader *in, const field *f, const home_json_
     }
     case TYPE_SIZE: {
         if (!value->is_integer || value->integer > SIZE_MAX)
-            return fail(in, f->key, "a whole number from 0");
+            return fail(in, f->key, value, "a whole number from 0");
         const size_t size = (size_t)value->integer;
         memcpy(target, &size, sizeof size);
         return HOME_OK;
     }
     case TYPE_UINT64:
         if (!value->is_integer)
-            return fail(in, f->key, "a whole number from 0 to 18446744073709551615");
+            return fail(in, f->key, value, "a whole number from 0 to 18446744073709551615");
         memcpy(target, &value->integer, sizeof value->integer);
         return HOME_OK;
     case TYPE_NUMBER:
         if (value->type != HOME_JSON_NUMBER)
-            return fail(in, f->key, "a number");
+            return fail(in, f->key, value, "a number");
         memcpy(target, &value->number, sizeof value->number);
         return HOME_OK;
     case TYPE_SWITCH: {
         if (value->type != HOME_JSON_BOOL)
-            return fail(in, f->key, "true or false");
+            return fail(in, f->key, value, "true or false");
         const int32_t on = value->boolean ? HOME_ON : HOME_OFF;
         memcpy(target, &on, sizeof on);
         return HOME_OK;
@@ -325,7 +331,7 @@ static home_status read_struct(const reader *in, const field *f, const home_json
 static home_status read_structs(const reader *in, const field *f, const home_json_value *value,
                                 char *object) {
     if (value->type != HOME_JSON_ARRAY)
-        return fail(in, f->key, "an array of objects");
+        return fail(in, f->key, value, "an array of objects");
     char *elements = home_arena_take(in->arena, value->count, f->size);
     if (!elements)
         return home_fail_memory(in->error);
@@ -363,11 +369,12 @@ static home_status read_field(const reader *in, const field *f, const home_json_
 static home_status read_object(const reader *in, const field *fields, const home_json_value *value,
                                char *object) {
     if (value->type != HOME_JSON_OBJECT)
-        return fail(in, "", "an object");
+        return fail(in, "", value, "an object");
     for (const home_json_value *member = value->first; member; member = member->next) {
         const field *f = find_field(fields, member->key);
         if (!f)
-            return fail(in, member->key, "no key of this name");
+            return home_fail(in->error, HOME_E_CONFIG, "%s%.60s: there is no key of this name", in->where,
+                             member->key);
         const home_status status = read_field(in, f, member, object);
         if (status != HOME_OK)
             return status;
@@ -382,7 +389,7 @@ home_status home_config_from_json(const char *json, size_t length, home_arena *a
     if (status != HOME_OK)
         return status;
     *config = (home_config){.struct_size = sizeof *config};
-    const reader in = {arena, error, "config."};
+    const reader in = {arena, error, json, "config."};
     status = read_object(&in, model_fields, home_json_root(document), (char *)config);
     home_json_free(document);
     return status;

@@ -31,7 +31,7 @@
  *    newer library and the reverse. A field that is zero, or lies past the struct_size of an older
  *    caller, means its default. Arrays of such structs are strided by the struct_size of their
  *    first element. Set the whole struct to zero first, then struct_size.
- *  - The library keeps no global state, prints nothing, never exits, starts no thread, and leaves
+ *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
@@ -357,27 +357,35 @@ typedef struct home_workspace home_workspace;
  * Thread-safe. Since 0.1. */
 HOME_API home_status home_model_create(const home_config *config, home_model **model, home_error *error);
 
-/* The same from JSON text of `length` bytes (no final zero needed). `allocator` may be NULL.
+/* The same from JSON text of `length` bytes (no final zero needed). `allocator` may be NULL. docs/model.md
+ * explains every key.
  *
- *     { "preset": "home"|"shared-bottom"|"mmoe"|"cgc"|"ple"|"adatt-sp"|"adatt"|"custom", "seed": 1, "dense":
- * 18, "tables": [{"name": "user", "rows": 30000, "dim": 8, "index": "direct"|"hashed", "init_std": 0.01}],
+ *     { "preset": "home"|"shared-bottom"|"mmoe"|"cgc"|"ple"|"adatt-sp"|"adatt"|"custom", "seed": 1, "dense": 18,
+ *       "tables": [{"name": "user", "rows": 30000, "dim": 8, "index": "direct"|"hashed", "init_std": 0.01}],
  *       "fields": [{"name": "user", "table": "user", "pooling": "sum"|"mean"}],
- *       "tasks":  [{"name": "like", "group": "inter", "weight": 1, "loss": "bce"|"squared", "base_rate":
- * 0.02, "given": "click"}], "layers": [{"width": 64, "hidden": [64], "shared_experts": 2, "group_experts": 2,
- * "task_experts": 1, "feature_gates": true, "feature_branches": 2, "feature_rank": 8, "units": [{"name": "u",
- * "input": "node below", "experts": 2}], "nodes": [{"name": "like", "sees": ["u"], "gate": ["u"], "self":
- * "u", "self_kind": "gate"|"static"}]}, {...}], "experts": {"norm": "batch"|"none", "activation":
- * "swish"|"relu", "hidden_activation": "swish", "bias_before_norm": false, "swish_beta": 1, "norm_epsilon":
- * 1e-5, "norm_momentum": 0.1}, "feature_gate": {"order": "sigmoid_first"|"mix_first", "init":
- * "zero"|"uniform"}, "gate": {"hidden": [], "activation": "relu", "input": "gated"|"raw"}, "self_gate":
- * {"on": true, "hidden": [], "activation": "relu", "input": "gated"|"raw"}, "tower": {"hidden": [16],
- * "activation": "relu"}, "uncertainty": false, "optimizer": {"kind": "adam"|"sgd"|"adamw"|"adagrad",
- * "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0, "weight_decay": 0,
- * "clip_norm": 0, "embedding_kind": "rowwise_adagrad"|"adagrad"|"adam", "embedding_learning_rate": 0.01,
- * "embedding_epsilon": 1e-8} }
+ *       "tasks":  [{"name": "like", "group": "inter", "weight": 1, "loss": "bce"|"squared",
+ *                   "base_rate": 0.02, "given": "click"}],
+ *       "layers": [{"width": 64, "hidden": [64], "shared_experts": 2, "group_experts": 2, "task_experts": 1,
+ *                   "feature_gates": true, "feature_branches": 2, "feature_rank": 8,
+ *                   "units": [{"name": "u", "input": "node below", "experts": 2}],
+ *                   "nodes": [{"name": "like", "sees": ["u"], "gate": ["u"],
+ *                              "self": "u", "self_kind": "gate"|"static"}]}],
+ *       "experts": {"norm": "batch"|"none", "activation": "swish"|"relu",
+ *                   "hidden_activation": "swish"|"relu", "bias_before_norm": false, "swish_beta": 1,
+ *                   "norm_epsilon": 1e-5, "norm_momentum": 0.1},
+ *       "feature_gate": {"order": "sigmoid_first"|"mix_first", "init": "zero"|"uniform"},
+ *       "gate": {"hidden": [], "activation": "relu"|"swish", "input": "gated"|"raw"},
+ *       "self_gate": {"on": true, "hidden": [], "activation": "relu"|"swish", "input": "gated"|"raw"},
+ *       "tower": {"hidden": [16], "activation": "relu"|"swish"},
+ *       "uncertainty": false,
+ *       "optimizer": {"kind": "adam"|"sgd"|"adamw"|"adagrad", "learning_rate": 1e-3,
+ *                     "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0, "weight_decay": 0,
+ *                     "clip_norm": 0, "embedding_kind": "rowwise_adagrad"|"adagrad"|"adam",
+ *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8} }
  *
- * Only "tasks", "layers" and one of "dense" and "fields" are required. An unknown or repeated
- * key is an error. Errors: those of home_model_create(), HOME_E_JSON. Since 0.1. */
+ * The keys are those of the structs above, and not all go together (a preset has no "units"). Only "tasks",
+ * "layers" and one of "dense" and "fields" are required. An unknown or repeated key is an error. Errors:
+ * those of home_model_create(), HOME_E_JSON. Since 0.1. */
 HOME_API home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
                                             home_model **model, home_error *error);
 
@@ -518,10 +526,36 @@ HOME_API home_status home_model_freeze(const home_model *model, home_model **fro
 /* 1 for a frozen model, 0 otherwise. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);
 
+/* ---------------------------------------------------------------------------------------- threads */
+
+/* How a model may use more than the calling thread. */
+typedef struct home_parallel {
+    size_t struct_size;
+    void *user;
+    size_t threads; /* how many tasks run at once, at least 1 */
+    /* Calls task(context, i) once for each i < count, on any threads, and returns when all calls have
+     * returned. Must be callable from every thread that uses the model, at the same time where they do. */
+    void (*run)(void *user, size_t count, void (*task)(void *context, size_t index), void *context);
+} home_parallel;
+
+/* Spreads the work of forward, backward, step and predict over the host's threads; NULL: back to the calling
+ * thread alone, which is how every model starts. The struct is copied. Results are the same bytes for any
+ * number of threads. A frozen copy starts with what its original uses. HOME_E_ARGUMENT. No other thread may
+ * be using the model. Since 0.1. */
+HOME_API home_status home_model_set_parallel(home_model *model, const home_parallel *parallel,
+                                             home_error *error);
+
+/* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone
+ * with the model or with the next call of this or the function above. 1: none. After fork() the pool is in
+ * the parent only: a child must not use such a model. A frozen copy starts without. HOME_E_ARGUMENT for 0 or
+ * more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model. Since
+ * 0.1. */
+HOME_API home_status home_model_set_threads(home_model *model, size_t threads, home_error *error);
+
 /* ------------------------------------------------------------------------------------ checkpoints */
 
-#define HOME_SAVE_OPTIMIZER                                                                                  \
-    1u /* optimizer state and step count too: training can go on as if never stopped */
+/* Save optimizer state and step count too: training can go on as if never stopped. */
+#define HOME_SAVE_OPTIMIZER 1u
 
 /* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a
  * checksum in its metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is
@@ -569,20 +603,19 @@ HOME_API const char *home_model_config_json(const home_model *model);
 /* Who sees whom, as JSON, presets and masks resolved. Valid until release. Since 0.1.
  *
  *     {"input_width": 52, "layers": [{"width": 64,
- *       "units": [{"name": "shared", "input": "v", "experts": 2, "feature_branches": 2, "feature_rank": 26},
- * ...], "nodes": [{"name": "like", "sees": ["shared", "like"], "gate": [{"unit": "like", "gated": true}],
- *                  "self_kind": "gate"|"static"|"one"|"none", "self": "like"}, ...]}, ...]}
+ *       "units": [{"name": "shared", "input": "v", "experts": 2, "feature_branches": 2, "feature_rank": 26}, ..],
+ *       "nodes": [{"name": "like", "sees": ["shared", "like"], "gate": [{"unit": "like", "gated": true}],
+ *                  "self_kind": "gate"|"static"|"one"|"none", "self": "like"}, ..]}, ..]}
  *
  * "input" names the node of the layer below that a unit reads, "v" the model's input. */
 HOME_API const char *home_model_topology_json(const home_model *model);
 
-HOME_API size_t home_model_dense_width(const home_model *model); /* Since 0.1. */
-HOME_API size_t home_model_field_count(const home_model *model); /* Since 0.1. */
-HOME_API const char *home_model_field_name(const home_model *model,
-                                           size_t field);       /* NULL past the end. Since 0.1. */
-HOME_API size_t home_model_task_count(const home_model *model); /* Since 0.1. */
-HOME_API const char *home_model_task_name(const home_model *model,
-                                          size_t task); /* NULL past the end. Since 0.1. */
+/* What the model takes and gives. Names are NULL past the end, and valid until release. Since 0.1. */
+HOME_API size_t home_model_dense_width(const home_model *model);
+HOME_API size_t home_model_field_count(const home_model *model);
+HOME_API const char *home_model_field_name(const home_model *model, size_t field);
+HOME_API size_t home_model_task_count(const home_model *model);
+HOME_API const char *home_model_task_name(const home_model *model, size_t task);
 
 /* Trainable parameters outside the embedding tables, and multiply-adds of the matrix products for one row at
  * serving. Since 0.1. */

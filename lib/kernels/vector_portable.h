@@ -6,12 +6,14 @@
 #define VEC_WIDTH 4
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_bits __attribute__((vector_size(16)));
+typedef uint32_t vec_unsigned __attribute__((vector_size(16)));
 #define VEC_FILL(x)                                                                                          \
     { x, x, x, x }
 #else
 #define VEC_WIDTH   1
 typedef float vec;
 typedef int32_t vec_bits;
+typedef uint32_t vec_unsigned;
 #define VEC_FILL(x) x
 #endif
 
@@ -78,9 +80,9 @@ static inline vec vec_min(vec a, vec b) {
 
 /* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
 static inline vec vec_power_of_two(vec shifted) {
-    const vec_bits bias = VEC_FILL(127 - 0x4B400000);
-    const vec_bits exponent = vec_to_bits(shifted) + bias;
-    return vec_from_bits(exponent * (1 << 23));
+    const vec_unsigned bias = VEC_FILL(127u - 0x4B400000u);
+    const vec_unsigned exponent = (vec_unsigned)vec_to_bits(shifted) + bias; /* a NaN may overflow */
+    return vec_from_bits((vec_bits)(exponent * (1u << 23)));
 }
 
 static inline vec vec_sqrt(vec v) {
