@@ -3,22 +3,41 @@
  * them. */
 #include "model.h"
 
-/* db = sum over rows of dy, in the order of the rows. */
-static void bias_gradient(const home_run *run, home_view dy, float *db) {
+#include <string.h>
+
+enum { FEATURE_COLUMNS = 256 }; /* of a feature gate that backward takes at once */
+
+/* db = sum over rows of dy, in the order of the rows, for columns [first, last) of the output. The biases of the
+ * segments lie where their columns do. */
+static void bias_gradients(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
-    for (size_t i = 0; i < dy.width; i++)
-        db[i] = 0;
-    for (size_t r = 0; r < run->rows; r++)
-        kernels->scale_add(dy.width, 1, home_gradient_row(run, dy, r), db);
+    size_t column = 0;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_segment *segment = &step->segments[s];
+        const size_t begin = column > first ? column : first;
+        const size_t end = column + segment->rows < last ? column + segment->rows : last;
+        if (segment->bias != HOME_NONE && begin < end) {
+            float *db = run->training->gradients + segment->bias + (begin - column);
+            memset(db, 0, (end - begin) * sizeof *db);
+            for (size_t r = 0; r < run->rows; r++)
+                kernels->scale_add(end - begin, 1, home_gradient_row(run, step->out, r) + begin, db);
+        }
+        column += segment->rows;
+    }
+}
+
+/* Packs columns [first, last) of x, whole panels, as the right operand of dyᵀ x. */
+static void pack_input(const home_run *run, const home_step *step, size_t first, size_t last) {
+    const home_view x = step->in[0].view;
+    home_pack_rows(run->model->kernels, run->rows, last - first, 0, run->rows,
+                   home_view_row(run, x, 0) + first, home_view_stride(run, x),
+                   run->training->panels + first * (run->rows + 1));
 }
 
 /* dW = dyᵀ x:  dy [B, out], x [B, in], dW [out, in], segment by segment */
 static void weight_gradients(const home_run *run, const home_step *step) {
-    const home_kernels *kernels = run->model->kernels;
     const home_view x = step->in[0].view;
-    float *panels = run->training->panels;
-    home_pack_rows(kernels, run->rows, x.width, 0, run->rows, home_view_row(run, x, 0),
-                   home_view_stride(run, x), panels);
+    home_run_panels(run, step, x.width, pack_input);
     home_view dy = step->out;
     for (size_t s = 0; s < step->segment_count; s++) {
         const home_segment *segment = &step->segments[s];
@@ -30,28 +49,31 @@ static void weight_gradients(const home_run *run, const home_step *step) {
             .a = home_gradient_row(run, dy, 0),
             .a_row = 1,
             .a_step = home_view_stride(run, dy),
-            .panels = panels,
+            .panels = run->training->panels,
             .c = run->training->gradients + segment->weight,
             .c_row = segment->ld,
         };
-        kernels->gemm(&product);
-        if (segment->bias != HOME_NONE)
-            bias_gradient(run, dy, run->training->gradients + segment->bias);
+        home_run_product(run, &product);
         dy.column += segment->rows;
+    }
+}
+
+/* Packs columns [first, last) of W, whole panels, as the right operand of dy W. */
+static void pack_weights(const home_run *run, const home_step *step, size_t first, size_t last) {
+    size_t row = 0;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_segment *segment = &step->segments[s];
+        home_pack_rows(run->model->kernels, step->out.width, last - first, row, segment->rows,
+                       run->model->parameters + segment->weight + first, segment->ld,
+                       run->training->panels + first * (step->out.width + 1));
+        row += segment->rows;
     }
 }
 
 /* dx = dy W:  dy [B, out], W [out, in], dx [B, in] */
 static void input_gradient(const home_run *run, const home_step *step) {
-    const home_model *model = run->model;
     const home_view x = step->in[0].view;
-    size_t row = 0;
-    for (size_t s = 0; s < step->segment_count; s++) {
-        const home_segment *segment = &step->segments[s];
-        home_pack_rows(model->kernels, step->out.width, x.width, row, segment->rows,
-                       model->parameters + segment->weight, segment->ld, run->training->panels);
-        row += segment->rows;
-    }
+    home_run_panels(run, step, x.width, pack_weights);
     const home_gemm product = {
         .m = run->rows,
         .n = x.width,
@@ -64,17 +86,23 @@ static void input_gradient(const home_run *run, const home_step *step) {
         .c_row = home_view_stride(run, x),
         .accumulate = step->in[0].accumulate,
     };
-    model->kernels->gemm(&product);
+    home_run_product(run, &product);
 }
 
-/* Through the activation in place, then dW, db and dx. */
-static void backward_linear(const home_run *run, const home_step *step) {
+/* dy act'(y), in place of dy. */
+static void unactivate(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_model *model = run->model;
-    for (size_t r = 0; r < run->rows && step->activation != HOME_ACT_NONE; r++) {
+    for (size_t r = first; r < last; r++) {
         float *dy = home_gradient_row(run, step->out, r);
         model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
                                           step->out.width, home_view_row(run, step->out, r), dy, dy, false);
     }
+}
+
+static void backward_linear(const home_run *run, const home_step *step) {
+    if (step->activation != HOME_ACT_NONE)
+        home_run_rows(run, step, unactivate);
+    home_run_columns(run, step, bias_gradients);
     weight_gradients(run, step);
     input_gradient(run, step);
 }
@@ -91,19 +119,14 @@ static void spread(const home_run *run, const home_step *step, size_t row, const
     }
 }
 
-/* y = act(sum x_i):  dx_i = dy act'. Swish wants the sum, the others the output. */
-static void backward_activate(const home_run *run, const home_step *step) {
+/* y = act(sum x_i):  dx_i = dy act'. Swish, which the plan gives one input only, wants it; the others want y. */
+static void backward_activate(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_model *model = run->model;
     const home_kernels *kernels = model->kernels;
-    float *sum = run->training->row_scratch;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         const float *at = home_view_row(run, step->out, r);
-        if (step->activation == HOME_ACT_SWISH) {
-            kernels->scale(step->out.width, 1, home_view_row(run, step->in[0].view, r), sum);
-            for (size_t i = 1; i < step->in_count; i++)
-                kernels->scale_add(step->out.width, 1, home_view_row(run, step->in[i].view, r), sum);
-            at = sum;
-        }
+        if (step->activation == HOME_ACT_SWISH)
+            at = home_view_row(run, step->in[0].view, r);
         float *dy = home_gradient_row(run, step->out, r);
         kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
                                    step->out.width, at, dy, dy, false);
@@ -112,9 +135,9 @@ static void backward_activate(const home_run *run, const home_step *step) {
 }
 
 /* p = softmax(x):  dx = p (dp - sum p dp).   p = sigmoid(x):  dx = dp p (1 - p) */
-static void backward_softmax(const home_run *run, const home_step *step) {
+static void backward_softmax(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         const float *p = home_view_row(run, step->out, r);
         float *dp = home_gradient_row(run, step->out, r);
         if (step->sigmoid) {
@@ -132,49 +155,61 @@ static void backward_softmax(const home_run *run, const home_step *step) {
  *     dx = dy F,   dF = dy x
  *     sigmoid first:  ds_j = 2 p_j dF,   dp_j = 2 sum dF s_j
  *     mixture first:  da = dF F (1 - F / 2),   du_j = p_j da,   dp_j = sum da u_j */
-static void backward_feature_gate(const home_run *run, const home_step *step) {
+static void backward_feature_columns(const home_run *run, const home_step *step, size_t row, size_t column,
+                                     size_t width) {
     const home_kernels *kernels = run->model->kernels;
-    const size_t width = step->out.width;
     const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
-    float *factor = run->training->row_scratch;
-    float *slope = factor + width;
-    for (size_t r = 0; r < run->rows; r++) {
-        const float *x = home_view_row(run, step->in[0].view, r);
-        const float *dy = home_gradient_row(run, step->out, r);
-        float *dx = home_gradient_row(run, step->in[0].view, r);
-        home_feature_factor(run, step, r, factor);
-        kernels->multiply(width, dy, x, slope);
-        if (step->in[0].accumulate)
-            kernels->multiply_add(width, dy, factor, dx);
-        else
-            kernels->multiply(width, dy, factor, dx);
-        for (size_t i = 0; i < width && step->mix_first; i++)
-            slope[i] *= factor[i] * (1 - factor[i] / 2);
-        const float most = step->mix_first ? 1 : 2;
-        for (size_t j = 0; j < branches; j++) {
-            const home_view branch = step->in[1 + j].view;
-            float p = 1;
-            if (branches > 1) {
-                p = home_view_row(run, step->in[1 + branches].view, r)[j];
-                home_gradient_row(run, step->in[1 + branches].view, r)[j] =
-                    most * kernels->dot(width, slope, home_view_row(run, branch, r));
-            }
-            kernels->scale(width, most * p, slope, home_gradient_row(run, branch, r));
+    const float *x = home_view_row(run, step->in[0].view, row) + column;
+    const float *dy = home_gradient_row(run, step->out, row) + column;
+    float *dx = home_gradient_row(run, step->in[0].view, row) + column;
+    float factor[FEATURE_COLUMNS];
+    float slope[FEATURE_COLUMNS];
+    home_feature_factor(run, step, row, column, width, factor);
+    kernels->multiply(width, dy, x, slope);
+    if (step->in[0].accumulate)
+        kernels->multiply_add(width, dy, factor, dx);
+    else
+        kernels->multiply(width, dy, factor, dx);
+    for (size_t i = 0; i < width && step->mix_first; i++)
+        slope[i] *= factor[i] * (1 - factor[i] / 2);
+    const float most = step->mix_first ? 1 : 2;
+    for (size_t j = 0; j < branches; j++) {
+        const home_view branch = step->in[1 + j].view;
+        float p = 1;
+        if (branches > 1) {
+            const home_view weights = step->in[1 + branches].view;
+            const float dp = most * kernels->dot(width, slope, home_view_row(run, branch, row) + column);
+            float *sum = home_gradient_row(run, weights, row) + j;
+            *sum = column == 0 ? dp : *sum + dp;
+            p = home_view_row(run, weights, row)[j];
         }
+        kernels->scale(width, most * p, slope, home_gradient_row(run, branch, row) + column);
     }
 }
 
+static void backward_feature_gate(const home_run *run, const home_step *step, size_t first, size_t last) {
+    const size_t width = step->out.width;
+    for (size_t r = first; r < last; r++)
+        for (size_t c = 0; c < width; c += FEATURE_COLUMNS)
+            backward_feature_columns(run, step, r, c,
+                                     width - c < FEATURE_COLUMNS ? width - c : FEATURE_COLUMNS);
+}
+
 /* The weights' gradient is the sum over the rows. */
-static void backward_constant(const home_run *run, const home_step *step) {
-    if (step->weights != HOME_NONE)
-        bias_gradient(run, step->out, run->training->gradients + step->weights);
+static void backward_constant(const home_run *run, const home_step *step, size_t first, size_t last) {
+    if (step->weights == HOME_NONE)
+        return;
+    float *sum = run->training->gradients + step->weights + first;
+    memset(sum, 0, (last - first) * sizeof *sum);
+    for (size_t r = 0; r < run->rows; r++)
+        run->model->kernels->scale_add(last - first, 1, home_gradient_row(run, step->out, r) + first, sum);
 }
 
 /* z = sum_k w_k h_k:  dh_k = w_k dz,   dw_k = dz · h_k */
-static void backward_mix(const home_run *run, const home_step *step) {
+static void backward_mix(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
     const size_t width = step->out.width;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         const float *dz = home_gradient_row(run, step->out, r);
         for (size_t i = 0; i < step->in_count; i += 2) {
             const home_source *h = &step->in[i];
@@ -190,9 +225,9 @@ static void backward_mix(const home_run *run, const home_step *step) {
     }
 }
 
-/* The gradient before the activation, in place of dy; and, with x̂ = (x - mean) scale,
+/* For columns [first, last): the gradient before the activation, in place of dy; and, with x̂ = (x - mean) scale,
  *     dβ = sum da,   dγ = sum da x̂ */
-static void norm_parameter_gradients(const home_run *run, const home_step *step) {
+static void norm_parameter_gradients(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_model *model = run->model;
     const home_training *training = run->training;
     const size_t width = step->out.width;
@@ -204,54 +239,65 @@ static void norm_parameter_gradients(const home_run *run, const home_step *step)
     double *dgamma = dbeta + width;
     float *normed = training->row_scratch;
     float *at = normed + width;
-    for (size_t i = 0; i < width; i++)
+    for (size_t i = first; i < last; i++)
         dbeta[i] = dgamma[i] = 0;
     for (size_t r = 0; r < run->rows; r++) {
         const float *x = home_view_row(run, step->in[0].view, r);
         float *da = home_gradient_row(run, step->out, r);
-        for (size_t i = 0; i < width; i++) {
+        for (size_t i = first; i < last; i++) {
             normed[i] = (x[i] - mean[i]) * scale[i];
             at[i] = gamma[i] * normed[i] + beta[i];
         }
-        model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta, width,
-                                          at, da, da, false);
-        for (size_t i = 0; i < width; i++) {
+        model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
+                                          last - first, at + first, da + first, da + first, false);
+        for (size_t i = first; i < last; i++) {
             dbeta[i] += (double)da[i];
             dgamma[i] += (double)da[i] * (double)normed[i];
         }
     }
-    for (size_t i = 0; i < width; i++) {
+    for (size_t i = first; i < last; i++) {
         training->gradients[step->gamma + i] = (float)dgamma[i];
         training->gradients[step->beta + i] = (float)dbeta[i];
     }
 }
 
-/* dx = γ scale (da - dβ / B - x̂ dγ / B) */
-static void backward_norm(const home_run *run, const home_step *step) {
-    norm_parameter_gradients(run, step);
+/* The row vectors of the input gradient below: γ scale, dβ / B and scale dγ / B, into the scratch rows. */
+static void norm_gradient_factors(const home_run *run, const home_step *step) {
     const home_training *training = run->training;
     const size_t width = step->out.width;
-    const float *mean = training->batch_mean + step->batch;
-    const float *scale = training->batch_scale + step->batch;
-    const float *gamma = run->model->parameters + step->gamma;
-    const double *dbeta = training->column_sums;
-    const double *dgamma = dbeta + width;
-    float *factor = training->row_scratch; /* γ scale */
-    float *shift = factor + width;         /* dβ / B */
-    float *tilt = shift + width;           /* scale dγ / B */
+    const double rows = (double)run->rows;
+    float *factor = training->row_scratch;
+    float *shift = factor + width;
+    float *tilt = shift + width;
     for (size_t i = 0; i < width; i++) {
-        factor[i] = gamma[i] * scale[i];
-        shift[i] = (float)(dbeta[i] / (double)run->rows);
-        tilt[i] = (float)((double)scale[i] * dgamma[i] / (double)run->rows);
+        const float scale = training->batch_scale[step->batch + i];
+        factor[i] = run->model->parameters[step->gamma + i] * scale;
+        shift[i] = (float)(training->column_sums[i] / rows);
+        tilt[i] = (float)((double)scale * training->column_sums[width + i] / rows);
     }
+}
+
+/* dx = γ scale (da - dβ / B - x̂ dγ / B) */
+static void norm_input_gradient(const home_run *run, const home_step *step, size_t first, size_t last) {
+    const size_t width = step->out.width;
+    const float *mean = run->training->batch_mean + step->batch;
+    const float *factor = run->training->row_scratch;
+    const float *shift = factor + width;
+    const float *tilt = shift + width;
     const bool add = step->in[0].accumulate;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         const float *x = home_view_row(run, step->in[0].view, r);
         const float *da = home_gradient_row(run, step->out, r);
         float *dx = home_gradient_row(run, step->in[0].view, r);
         for (size_t i = 0; i < width; i++)
             dx[i] = (add ? dx[i] : 0) + factor[i] * (da[i] - shift[i] - (x[i] - mean[i]) * tilt[i]);
     }
+}
+
+static void backward_norm(const home_run *run, const home_step *step) {
+    home_run_columns(run, step, norm_parameter_gradients);
+    norm_gradient_factors(run, step);
+    home_run_rows(run, step, norm_input_gradient);
 }
 
 static void zero_gradients(const home_run *run) {
@@ -274,22 +320,22 @@ void home_run_backward(const home_run *run) {
             backward_linear(run, step);
             break;
         case HOME_STEP_ACTIVATE:
-            backward_activate(run, step);
+            home_run_rows(run, step, backward_activate);
             break;
         case HOME_STEP_NORM:
             backward_norm(run, step);
             break;
         case HOME_STEP_SOFTMAX:
-            backward_softmax(run, step);
+            home_run_rows(run, step, backward_softmax);
             break;
         case HOME_STEP_FEATURE_GATE:
-            backward_feature_gate(run, step);
+            home_run_rows(run, step, backward_feature_gate);
             break;
         case HOME_STEP_CONSTANT:
-            backward_constant(run, step);
+            home_run_columns(run, step, backward_constant);
             break;
         case HOME_STEP_MIX:
-            backward_mix(run, step);
+            home_run_rows(run, step, backward_mix);
             break;
         }
     }

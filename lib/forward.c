@@ -21,7 +21,7 @@ static void forward_linear(const home_run *run, const home_step *step) {
         .activation = step->activation,
         .swish_beta = (float)model->settings.config.swish_beta,
     };
-    model->kernels->gemm(&product);
+    home_run_product(run, &product);
 }
 
 /* y = x_0 + x_1 + ...:  all [B, width] */
@@ -32,9 +32,9 @@ static void sum_inputs(const home_run *run, const home_step *step, size_t row, f
         kernels->scale_add(step->out.width, 1, home_view_row(run, step->in[i].view, row), y);
 }
 
-static void forward_activate(const home_run *run, const home_step *step) {
+static void forward_activate(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_model *model = run->model;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         float *y = home_view_row(run, step->out, r);
         sum_inputs(run, step, r, y);
         model->kernels->activate(step->activation, (float)model->settings.config.swish_beta, step->out.width,
@@ -43,9 +43,9 @@ static void forward_activate(const home_run *run, const home_step *step) {
 }
 
 /* softmax over the experts a node sees, or, over one own expert, sigmoid:  y [B, experts] */
-static void forward_softmax(const home_run *run, const home_step *step) {
+static void forward_softmax(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         float *y = home_view_row(run, step->out, r);
         sum_inputs(run, step, r, y);
         if (step->sigmoid)
@@ -55,16 +55,16 @@ static void forward_softmax(const home_run *run, const home_step *step) {
     }
 }
 
-/* F(x) of one row, [width]: sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or 2 sigmoid(sum_j p_j A_j B_j x).
- */
-void home_feature_factor(const home_run *run, const home_step *step, size_t row, float *factor) {
+/* Columns [column, column + width) of F(x) of one row: sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or
+ * 2 sigmoid(sum_j p_j A_j B_j x). */
+void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
+                         float *factor) {
     const home_kernels *kernels = run->model->kernels;
-    const size_t width = step->out.width;
     const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
     const float *p = branches > 1 ? home_view_row(run, step->in[1 + branches].view, row) : NULL;
     const float most = step->mix_first ? 1 : 2;
     for (size_t j = 0; j < branches; j++) {
-        const float *branch = home_view_row(run, step->in[1 + j].view, row);
+        const float *branch = home_view_row(run, step->in[1 + j].view, row) + column;
         const float weight = most * (p ? p[j] : 1);
         if (j == 0)
             kernels->scale(width, weight, branch, factor);
@@ -78,26 +78,26 @@ void home_feature_factor(const home_run *run, const home_step *step, size_t row,
 }
 
 /* y = x * F(x):  [B, width] */
-static void forward_feature_gate(const home_run *run, const home_step *step) {
+static void forward_feature_gate(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         float *y = home_view_row(run, step->out, r);
-        home_feature_factor(run, step, r, y);
+        home_feature_factor(run, step, r, 0, step->out.width, y);
         kernels->multiply(step->out.width, home_view_row(run, step->in[0].view, r), y, y);
     }
 }
 
 /* y = the same weights in every row:  y [B, experts] */
-static void forward_constant(const home_run *run, const home_step *step) {
+static void forward_constant(const home_run *run, const home_step *step, size_t first, size_t last) {
     const float *weights = run->model->panels + step->packed;
-    for (size_t r = 0; r < run->rows; r++)
+    for (size_t r = first; r < last; r++)
         memcpy(home_view_row(run, step->out, r), weights, step->out.width * sizeof *weights);
 }
 
 /* z = sum_k w_k h_k:  h_k [B, D], w_k [B, 1] */
-static void forward_mix(const home_run *run, const home_step *step) {
+static void forward_mix(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t r = first; r < last; r++) {
         float *z = home_view_row(run, step->out, r);
         for (size_t i = 0; i < step->in_count; i += 2) {
             const float *h = home_view_row(run, step->in[i].view, r);
@@ -110,31 +110,31 @@ static void forward_mix(const home_run *run, const home_step *step) {
     }
 }
 
-/* Mean and variance of each column over the batch, in double and in the order of the rows:
+/* Mean and variance of columns [first, last) over the batch, in double and in the order of the rows:
  * mean = sum x / B,  variance = sum (x - mean)² / B */
-static void batch_statistics(const home_run *run, const home_step *step) {
+static void batch_statistics(const home_run *run, const home_step *step, size_t first, size_t last) {
     home_training *training = run->training;
     const home_view x = step->in[0].view;
     double *mean = training->column_sums;
     double *squares = training->column_sums + x.width;
-    for (size_t i = 0; i < x.width; i++)
+    for (size_t i = first; i < last; i++)
         mean[i] = squares[i] = 0;
     for (size_t r = 0; r < run->rows; r++) {
         const float *row = home_view_row(run, x, r);
-        for (size_t i = 0; i < x.width; i++)
+        for (size_t i = first; i < last; i++)
             mean[i] += (double)row[i];
     }
-    for (size_t i = 0; i < x.width; i++)
+    for (size_t i = first; i < last; i++)
         mean[i] /= (double)run->rows;
     for (size_t r = 0; r < run->rows; r++) {
         const float *row = home_view_row(run, x, r);
-        for (size_t i = 0; i < x.width; i++) {
+        for (size_t i = first; i < last; i++) {
             const double d = (double)row[i] - mean[i];
             squares[i] += d * d;
         }
     }
     const double epsilon = run->model->settings.config.norm_epsilon;
-    for (size_t i = 0; i < x.width; i++) {
+    for (size_t i = first; i < last; i++) {
         training->batch_mean[step->batch + i] = (float)mean[i];
         training->batch_scale[step->batch + i] = (float)(1 / sqrt(squares[i] / (double)run->rows + epsilon));
     }
@@ -155,38 +155,42 @@ static void move_running_values(const home_run *run, const home_step *step) {
     }
 }
 
-/* factor = γ scale and shift = β - mean factor, so that batch norm is factor x + shift. */
-static void norm_factors(const home_run *run, const home_step *step, float *factor, float *shift) {
+/* factor = γ scale and shift = β - mean factor, so that batch norm is factor x + shift; into the scratch row. */
+static void norm_factors(const home_run *run, const home_step *step) {
     const home_training *training = run->training;
     const float *gamma = run->model->parameters + step->gamma;
     const float *beta = run->model->parameters + step->beta;
+    float *factor = training->row_scratch;
+    float *shift = factor + step->out.width;
     for (size_t i = 0; i < step->out.width; i++) {
         factor[i] = gamma[i] * training->batch_scale[step->batch + i];
         shift[i] = beta[i] - training->batch_mean[step->batch + i] * factor[i];
     }
 }
 
-/* y = act(γ (x - mean) / sqrt(variance + ε) + β), with the batch's statistics in training and the running
- * ones, whose factors the model keeps, in serving:  x, y [B, width] */
-static void forward_norm(const home_run *run, const home_step *step) {
+/* y = act(factor x + shift), with the batch's factors in training and those of the running values, which the model
+ * keeps, in serving:  x, y [B, width] */
+static void apply_norm(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_model *model = run->model;
     const home_kernels *kernels = model->kernels;
     const size_t width = step->out.width;
-    const float *factor = model->norm_factor + step->batch;
-    const float *shift = model->norm_shift + step->batch;
-    if (run->training) {
-        batch_statistics(run, step);
-        move_running_values(run, step);
-        float *scratch = run->training->row_scratch;
-        norm_factors(run, step, scratch, scratch + width);
-        factor = scratch;
-        shift = scratch + width;
-    }
-    for (size_t r = 0; r < run->rows; r++) {
+    const float *factor = run->training ? run->training->row_scratch : model->norm_factor + step->batch;
+    const float *shift = run->training ? factor + width : model->norm_shift + step->batch;
+    for (size_t r = first; r < last; r++) {
         float *y = home_view_row(run, step->out, r);
         kernels->affine(width, home_view_row(run, step->in[0].view, r), factor, shift, y);
         kernels->activate(step->activation, (float)model->settings.config.swish_beta, width, y, y);
     }
+}
+
+/* y = act(γ (x - mean) / sqrt(variance + ε) + β) */
+static void forward_norm(const home_run *run, const home_step *step) {
+    if (run->training) {
+        home_run_columns(run, step, batch_statistics);
+        move_running_values(run, step);
+        norm_factors(run, step);
+    }
+    home_run_rows(run, step, apply_norm);
 }
 
 void home_run_forward(const home_run *run) {
@@ -198,22 +202,22 @@ void home_run_forward(const home_run *run) {
             forward_linear(run, step);
             break;
         case HOME_STEP_ACTIVATE:
-            forward_activate(run, step);
+            home_run_rows(run, step, forward_activate);
             break;
         case HOME_STEP_NORM:
             forward_norm(run, step);
             break;
         case HOME_STEP_SOFTMAX:
-            forward_softmax(run, step);
+            home_run_rows(run, step, forward_softmax);
             break;
         case HOME_STEP_FEATURE_GATE:
-            forward_feature_gate(run, step);
+            home_run_rows(run, step, forward_feature_gate);
             break;
         case HOME_STEP_CONSTANT:
-            forward_constant(run, step);
+            home_run_rows(run, step, forward_constant);
             break;
         case HOME_STEP_MIX:
-            forward_mix(run, step);
+            home_run_rows(run, step, forward_mix);
             break;
         }
     }

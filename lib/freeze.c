@@ -83,6 +83,8 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     home_model_pack(made);
     home_deallocate(&made->allocator, made->parameters); /* the panels hold them now */
     made->parameters = NULL;
+    if (!model->threads) /* the host's own threads serve the copy too; a pool is the original's */
+        made->parallel = model->parallel;
     *frozen = made;
     return HOME_OK;
 }

@@ -59,6 +59,7 @@ static void free_metadata(const home_allocator *allocator, home_metadata *metada
 
 static void free_model(home_model *model) {
     const home_allocator allocator = model->allocator;
+    home_threads_destroy(model->threads);
     for (size_t i = 0; model->tables && i < model->settings.config.table_count; i++)
         free_table(&allocator, &model->tables[i]);
     home_deallocate(&allocator, model->tables);

@@ -3,6 +3,7 @@
 #define HOME_MODEL_H
 
 #include "kernels/kernels.h"
+#include "parallel.h"
 #include "plan.h"
 #include "status.h"
 
@@ -77,7 +78,7 @@ typedef struct home_metadata {
 
 enum {
     HOME_POOL_SLOTS = 64, /* idle workspaces kept for predicting threads that bring none */
-    HOME_BLOCK_ROWS = 120  /* rows that serving takes through the whole plan at once */
+    HOME_BLOCK_ROWS = 120 /* rows that serving takes through the whole plan at once */
 };
 
 /* Workspaces at rest. A thread takes one by exchanging a slot with NULL: no lock. */
@@ -103,6 +104,8 @@ struct home_model {
     home_table *tables;
     home_training *training; /* NULL in a frozen model */
     home_pool *pool;
+    home_parallel parallel; /* run is NULL: the calling thread alone */
+    home_threads *threads;  /* behind `parallel`, where it is the model's own */
     home_metadata *metadata;
     home_text config_json;
     home_text topology_json;
@@ -111,7 +114,8 @@ struct home_model {
 /* One execution of a plan over rows. */
 typedef struct home_run {
     const home_model *model;
-    home_training *training; /* NULL: serving */
+    home_training *training;       /* NULL: serving */
+    const home_parallel *parallel; /* NULL: this thread alone */
     size_t rows;
     size_t row_capacity;
     float *activations;
@@ -153,6 +157,15 @@ float *home_tensor_data(const home_model *model, const home_tensor_info *tensor)
 /* describe.c: the topology as JSON. */
 void home_describe_topology(const home_settings *settings, const home_topology *topology, home_text *text);
 
+/* schedule.c: the work of a run, spread over threads. A product by rows and panels; a step by rows or by
+ * columns of its output, as the function given works on ranges of them. */
+typedef void (*home_range_function)(const home_run *run, const home_step *step, size_t first, size_t last);
+void home_run_product(const home_run *run, const home_gemm *product);
+void home_run_rows(const home_run *run, const home_step *step, home_range_function function);
+void home_run_columns(const home_run *run, const home_step *step, home_range_function function);
+void home_run_panels(const home_run *run, const home_step *step, size_t width, home_range_function function);
+const home_parallel *home_model_parallel(const home_model *model); /* NULL where there is none */
+
 /* initialize.c: fresh weights from the seed. */
 void home_model_initialize(home_model *model);
 
@@ -172,7 +185,8 @@ void home_collect_entries(home_model *model,
 void home_table_reduce(home_table *table, const home_run *run);
 
 /* forward.c, backward.c: the steps of the plan. */
-void home_feature_factor(const home_run *run, const home_step *step, size_t row, float *factor);
+void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
+                         float *factor);
 void home_run_forward(const home_run *run);
 void home_run_backward(const home_run *run);
 

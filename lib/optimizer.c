@@ -49,15 +49,40 @@ static void correct_bias(const home_model *model, home_update *update) {
     update->root_factor = (float)(1 / sqrt(1 - pow(o->beta2, t)));
 }
 
-/* One step on all dense parameters. AdamW takes its weight decay off the values, the others add it to the
- * gradient. */
+/* A step on the dense parameters, and what it needs. */
+typedef struct dense_step {
+    const home_model *model;
+    home_update update;
+} dense_step;
+
+static void step_range(void *context, size_t first, size_t last) {
+    const dense_step *d = context;
+    const home_kernels *kernels = d->model->kernels;
+    const home_training *training = d->model->training;
+    const float *g = training->gradients + first;
+    float *value = d->model->parameters + first;
+    float *state = training->state[0] + first;
+    switch (d->model->settings.optimizer.kind) {
+    case HOME_OPTIMIZER_SGD:
+        kernels->sgd(last - first, &d->update, g, value, state);
+        break;
+    case HOME_OPTIMIZER_ADAGRAD:
+        kernels->adagrad(last - first, &d->update, g, value, state);
+        break;
+    default:
+        kernels->adam(last - first, &d->update, g, value, state, training->state[1] + first);
+        break;
+    }
+}
+
+/* One step on all dense parameters. AdamW takes its weight decay off the values, the others add it to the gradient. */
 static void step_dense(home_model *model, float gradient_factor) {
-    home_training *training = model->training;
-    const home_kernels *kernels = model->kernels;
+    enum { GRAIN = 16384 };
+    const home_training *training = model->training;
     const home_optimizer_config *o = &model->settings.optimizer;
-    const size_t count = model->tensors.parameter_count;
     const bool apart = o->kind == HOME_OPTIMIZER_ADAMW;
-    home_update update = {
+    dense_step d = {.model = model};
+    d.update = (home_update){
         .gradient_factor = gradient_factor,
         .decay = apart ? 0 : (float)o->weight_decay,
         .keep = apart ? (float)(1 - training->learning_rate * o->weight_decay) : 1,
@@ -65,19 +90,9 @@ static void step_dense(home_model *model, float gradient_factor) {
         .beta1 = (float)o->momentum,
         .epsilon = (float)o->epsilon,
     };
-    switch (o->kind) {
-    case HOME_OPTIMIZER_SGD:
-        kernels->sgd(count, &update, training->gradients, model->parameters, training->state[0]);
-        break;
-    case HOME_OPTIMIZER_ADAGRAD:
-        kernels->adagrad(count, &update, training->gradients, model->parameters, training->state[0]);
-        break;
-    default:
-        correct_bias(model, &update);
-        kernels->adam(count, &update, training->gradients, model->parameters, training->state[0],
-                      training->state[1]);
-        break;
-    }
+    if (o->kind == HOME_OPTIMIZER_ADAM || o->kind == HOME_OPTIMIZER_ADAMW)
+        correct_bias(model, &d.update);
+    home_parallel_ranges(home_model_parallel(model), model->tensors.parameter_count, GRAIN, step_range, &d);
 }
 
 /* Row-wise Adagrad on a touched row:  G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε) */

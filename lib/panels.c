@@ -37,13 +37,18 @@ void home_model_fold_norms(home_model *model) {
     }
 }
 
-void home_model_pack(home_model *model) {
-    for (size_t s = 0; s < model->plan.step_count; s++) {
+static void pack_steps(void *context, size_t first, size_t last) {
+    home_model *model = context;
+    for (size_t s = first; s < last; s++) {
         const home_step *step = &model->plan.steps[s];
         if (step->kind == HOME_STEP_LINEAR)
             pack_linear(model, step);
         else if (step->kind == HOME_STEP_CONSTANT)
             pack_constant(model, step);
     }
+}
+
+void home_model_pack(home_model *model) {
+    home_parallel_ranges(home_model_parallel(model), model->plan.step_count, 1, pack_steps, model);
     home_model_fold_norms(model);
 }

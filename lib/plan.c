@@ -473,10 +473,12 @@ static home_view finish_gate(builder *b, const gate *g) {
     size_t part_count = g->input_count;
     home_view logits;
     if (g->mlp.hidden_count > 0) {
-        home_view x = new_buffer(b, g->mlp.hidden[0]);
-        home_step *step = new_step(b, HOME_STEP_ACTIVATE, parts, part_count, x);
+        const home_activation activation = mlp_activation(&g->mlp, 0);
+        const home_view sum = new_buffer(b, g->mlp.hidden[0]);
+        home_step *step = new_step(b, HOME_STEP_ACTIVATE, parts, part_count, sum);
         if (step)
-            step->activation = mlp_activation(&g->mlp, 0);
+            step->activation = in_product(b, activation);
+        const home_view x = finish_activation(b, sum, activation);
         logits = new_buffer(b, g->mlp.out);
         add_mlp(b, &g->mlp, 1, x, logits);
         parts = &logits;

@@ -8,4 +8,11 @@
 #define HOME_PRINTF(text, values)
 #endif
 
+/* Tells the CPU that a loop only waits. */
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define HOME_PAUSE() __builtin_ia32_pause()
+#else
+#define HOME_PAUSE() ((void)0)
+#endif
+
 #endif

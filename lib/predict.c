@@ -95,20 +95,63 @@ void home_write_predictions(const home_run *run, float *predictions, size_t stri
     }
 }
 
-static void predict_blocks(const home_model *model, const home_batch *batch, float *predictions,
-                           size_t stride, const home_workspace *workspace) {
-    for (size_t first = 0; first < batch->rows; first += HOME_BLOCK_ROWS) {
-        const size_t left = batch->rows - first;
-        const home_run run = {
-            .model = model,
-            .rows = left < HOME_BLOCK_ROWS ? left : HOME_BLOCK_ROWS,
-            .row_capacity = HOME_BLOCK_ROWS,
-            .activations = workspace->activations,
-        };
-        home_fill_input(&run, batch, first);
-        home_run_forward(&run);
-        home_write_predictions(&run, predictions + first * stride, stride);
+/* Rows to predict, in blocks. */
+typedef struct request {
+    const home_model *model;
+    const home_batch *batch;
+    float *predictions;
+    size_t stride;
+    size_t block;               /* rows of a block */
+    const home_parallel *inner; /* to spread the work inside a block */
+    home_workspace *workspace;  /* for the first thread that comes; others borrow theirs */
+    atomic_flag taken;          /* `workspace` is in use */
+    atomic_int status;
+} request;
+
+static void predict_block(const request *q, size_t first, const home_workspace *workspace) {
+    const size_t left = q->batch->rows - first;
+    const home_run run = {
+        .model = q->model,
+        .parallel = q->inner,
+        .rows = left < q->block ? left : q->block,
+        .row_capacity = HOME_BLOCK_ROWS,
+        .activations = workspace->activations,
+    };
+    home_fill_input(&run, q->batch, first);
+    home_run_forward(&run);
+    home_write_predictions(&run, q->predictions + first * q->stride, q->stride);
+}
+
+static void predict_blocks(void *context, size_t first, size_t last) {
+    request *q = context;
+    const bool mine = !atomic_flag_test_and_set(&q->taken);
+    home_workspace *workspace = mine ? q->workspace : borrow_workspace(q->model, NULL);
+    if (!workspace) {
+        atomic_store(&q->status, HOME_E_MEMORY);
+        return;
     }
+    for (size_t block = first; block < last; block++)
+        predict_block(q, block * q->block, workspace);
+    if (mine)
+        atomic_flag_clear(&q->taken);
+    else
+        return_workspace(q->model, workspace);
+}
+
+/* Blocks of equal size, as many as the workspace asks for. With threads, one or more for each of them where there are
+ * rows enough; with few rows the threads share the work inside a block instead. */
+static home_status predict_rows(request *q) {
+    enum { LEAST_ROWS = 24 }; /* that fill the tiles of a product */
+    const home_parallel *parallel = home_model_parallel(q->model);
+    const size_t rows = q->batch->rows;
+    size_t blocks = (rows - 1) / HOME_BLOCK_ROWS + 1;
+    const bool apart = parallel && rows >= parallel->threads * LEAST_ROWS;
+    if (apart && blocks < parallel->threads)
+        blocks = parallel->threads;
+    q->block = ((rows - 1) / blocks + LEAST_ROWS) / LEAST_ROWS * LEAST_ROWS;
+    q->inner = apart ? NULL : parallel;
+    home_parallel_ranges(apart ? parallel : NULL, (rows - 1) / q->block + 1, 1, predict_blocks, q);
+    return atomic_load(&q->status);
 }
 
 static home_status check_predict(const home_model *model, const home_batch *given, const float *predictions,
@@ -140,8 +183,14 @@ home_status home_model_predict(const home_model *model, const home_batch *given,
     home_workspace *used = workspace ? workspace : borrow_workspace(model, error);
     if (!used)
         return HOME_E_MEMORY;
-    predict_blocks(model, &batch, predictions, stride, used);
+    request q = {.model = model,
+                 .batch = &batch,
+                 .predictions = predictions,
+                 .stride = stride,
+                 .workspace = used,
+                 .taken = ATOMIC_FLAG_INIT};
+    const home_status done = predict_rows(&q);
     if (!workspace)
         return_workspace(model, used);
-    return HOME_OK;
+    return done == HOME_OK ? HOME_OK : home_fail_memory(error);
 }

@@ -6,12 +6,15 @@
 
 home_run home_training_run(const home_model *model) {
     home_training *training = model->training;
-    return (home_run){model,
-                      training,
-                      training->rows,
-                      training->row_capacity,
-                      training->activations,
-                      training->activation_gradients};
+    return (home_run){
+        .model = model,
+        .training = training,
+        .parallel = home_model_parallel(model),
+        .rows = training->rows,
+        .row_capacity = training->row_capacity,
+        .activations = training->activations,
+        .gradients = training->activation_gradients,
+    };
 }
 
 /* ----------------------------------------------------------------------------------------- forward */

@@ -1,0 +1,25 @@
+#include "parallel.h"
+
+/* A range function as a task of a home_parallel. */
+typedef struct ranges {
+    size_t count;
+    size_t grain;
+    void (*function)(void *context, size_t first, size_t last);
+    void *context;
+} ranges;
+
+static void run_range(void *context, size_t index) {
+    const ranges *r = context;
+    const size_t first = index * r->grain;
+    r->function(r->context, first, r->count - first < r->grain ? r->count : first + r->grain);
+}
+
+void home_parallel_ranges(const home_parallel *parallel, size_t count, size_t grain,
+                          void (*function)(void *context, size_t first, size_t last), void *context) {
+    if (!parallel || count <= grain) {
+        function(context, 0, count);
+        return;
+    }
+    ranges r = {count, grain, function, context};
+    parallel->run(parallel->user, (count - 1) / grain + 1, run_range, &r);
+}

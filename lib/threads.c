@@ -1,0 +1,148 @@
+#include "parallel.h"
+
+#include "portability.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
+ * take. */
+enum { LOOKS = 2000 };
+
+/* A job is numbered by `generation`, which grows when a job starts. Its tasks are handed out by `next`. A job
+ * ends when no worker is in it any more; only then may the next one begin. */
+struct home_threads {
+    const home_allocator *allocator;
+    pthread_t *workers;
+    size_t worker_count;
+    pthread_mutex_t owner; /* held by the thread whose job is being done */
+    pthread_mutex_t mutex; /* guards sleeping and waking */
+    pthread_cond_t wake;
+    pthread_cond_t idle;
+    atomic_size_t generation;
+    atomic_size_t inside; /* workers that have not finished the job */
+    atomic_size_t next;
+    size_t count;
+    void (*task)(void *context, size_t index);
+    void *context;
+    bool stop;
+};
+
+static void work(home_threads *pool) {
+    for (;;) {
+        const size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (index >= pool->count)
+            return;
+        pool->task(pool->context, index);
+    }
+}
+
+/* Waits for a job after number `seen`: first looking, then asleep. */
+static size_t await_job(home_threads *pool, size_t seen) {
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen)
+            return atomic_load_explicit(&pool->generation, memory_order_acquire);
+        HOME_PAUSE();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+    return atomic_load_explicit(&pool->generation, memory_order_acquire);
+}
+
+/* The last worker out of a job tells the thread that waits for its end. */
+static void leave_job(home_threads *pool) {
+    if (atomic_fetch_sub_explicit(&pool->inside, 1, memory_order_acq_rel) != 1)
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_signal(&pool->idle);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker(void *argument) {
+    home_threads *pool = argument;
+    for (size_t seen = 0;;) {
+        seen = await_job(pool, seen);
+        if (pool->stop)
+            return NULL;
+        work(pool);
+        leave_job(pool);
+    }
+}
+
+static void await_workers(home_threads *pool) {
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load_explicit(&pool->inside, memory_order_acquire) == 0)
+            return;
+        HOME_PAUSE();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load_explicit(&pool->inside, memory_order_acquire) != 0)
+        pthread_cond_wait(&pool->idle, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Starts a new generation, for which everything else is in place. */
+static void announce(home_threads *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void home_threads_run(void *threads, size_t count, void (*task)(void *context, size_t index), void *context) {
+    home_threads *pool = threads;
+    if (pthread_mutex_trylock(&pool->owner) != 0) {
+        for (size_t i = 0; i < count; i++)
+            task(context, i);
+        return;
+    }
+    pool->count = count;
+    pool->task = task;
+    pool->context = context;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->inside, pool->worker_count, memory_order_relaxed);
+    announce(pool);
+    work(pool);
+    await_workers(pool);
+    pthread_mutex_unlock(&pool->owner);
+}
+
+void home_threads_destroy(home_threads *pool) {
+    if (!pool)
+        return;
+    pool->stop = true;
+    announce(pool);
+    for (size_t i = 0; i < pool->worker_count; i++)
+        pthread_join(pool->workers[i], NULL);
+    pthread_cond_destroy(&pool->idle);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_mutex_destroy(&pool->owner);
+    home_deallocate(pool->allocator, pool->workers);
+    home_deallocate(pool->allocator, pool);
+}
+
+home_threads *home_threads_create(const home_allocator *allocator, size_t count) {
+    home_threads *pool = home_allocate(allocator, 1, sizeof *pool);
+    pthread_t *workers = home_allocate(allocator, count, sizeof *workers);
+    if (!pool || !workers) {
+        home_deallocate(allocator, pool);
+        home_deallocate(allocator, workers);
+        return NULL;
+    }
+    pool->allocator = allocator;
+    pool->workers = workers;
+    pthread_mutex_init(&pool->owner, NULL);
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->idle, NULL);
+    while (pool->worker_count + 1 < count &&
+           pthread_create(&workers[pool->worker_count], NULL, worker, pool) == 0)
+        pool->worker_count++;
+    if (pool->worker_count + 1 == count)
+        return pool;
+    home_threads_destroy(pool);
+    return NULL;
+}
