@@ -1,0 +1,7 @@
+# Trains HoME on the KuaiRand log in the folder DATA and writes build/kuairand.json; see README.md here.
+
+PYTHON ?= python3
+
+kuairand: build/home
+	$(if $(DATA),,$(error make kuairand wants DATA=folder, see examples/kuairand/README.md))
+	$(Q)$(PYTHON) -B examples/kuairand/run.py "$(DATA)"
