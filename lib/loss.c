@@ -71,25 +71,41 @@ void home_zero_dlogits(const home_run *run) {
             home_gradient_row(run, logits, r)[t] = 0;
 }
 
-/* p = prod_i sigmoid(x_i) over a task and those that it is given;  loss = -y log p - (1 - y) log(1 - p)
- *     dloss/dx_i = (p - y) (1 - sigmoid(x_i)) / (1 - p),   for a single factor p - y
- * Adds factor * dloss/dx_i to the row's derivatives, and returns the loss. */
-static double binary_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+/* log(e^a + e^b), without overflow; a or b may be -infinity */
+static double log_add(double a, double b) {
+    const double most = a > b ? a : b;
+    const double least = a > b ? b : a;
+    return isinf(least) ? most : most + log1p(exp(least - most));
+}
+
+/* p = prod_i sigmoid(x_i) over a task and those that it is given;  loss = -y log p - (1 - y) log q,  q = 1 - p
+ *     dloss/dx_i = (p - y) sigmoid(-x_i) / q  =  sigmoid(-x_i) ((1 - y) p / q - y)
+ * q is summed up in logarithms, for the product may round to 1: it is the probability that the first factor fails, or
+ * the second after the first has not, and so on. Adds factor * dloss/dx_i to the row's derivatives, and returns the loss. */
+static double chain_row(const home_run *run, size_t row, size_t task, double y, double factor) {
     const size_t *given = run->model->settings.task_given;
     const float *x = home_view_row(run, run->model->plan.logits, row);
     float *dx = home_gradient_row(run, run->model->plan.logits, row);
-    if (given[task] == SIZE_MAX) {
-        dx[task] += (float)(factor * (sigmoid((double)x[task]) - y));
-        return -y * log_sigmoid((double)x[task]) - (1 - y) * log_sigmoid(-(double)x[task]);
-    }
     double log_p = 0;
-    for (size_t i = task; i != SIZE_MAX; i = given[i])
+    double log_q = -INFINITY;
+    for (size_t i = task; i != SIZE_MAX; i = given[i]) {
+        log_q = log_add(log_q, log_p + log_sigmoid(-(double)x[i]));
         log_p += log_sigmoid((double)x[i]);
-    const double p = exp(log_p);
-    const double rest = -expm1(log_p); /* 1 - p */
-    for (size_t i = task; i != SIZE_MAX && rest > 0; i = given[i])
-        dx[i] += (float)(factor * (p - y) * sigmoid(-(double)x[i]) / rest);
-    return -y * log_p - (y < 1 ? (1 - y) * log(rest) : 0);
+    }
+    for (size_t i = task; i != SIZE_MAX; i = given[i]) {
+        const double fails = log_sigmoid(-(double)x[i]);
+        dx[i] += (float)(factor * ((1 - y) * exp(log_p - log_q + fails) - y * exp(fails)));
+    }
+    return -y * log_p - (1 - y) * log_q;
+}
+
+/* The same for a task that is given no other: p = sigmoid(x),  dloss/dx = p - y. */
+static double binary_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+    if (run->model->settings.task_given[task] != SIZE_MAX)
+        return chain_row(run, row, task, y, factor);
+    const double x = (double)home_view_row(run, run->model->plan.logits, row)[task];
+    home_gradient_row(run, run->model->plan.logits, row)[task] += (float)(factor * (sigmoid(x) - y));
+    return -y * log_sigmoid(x) - (1 - y) * log_sigmoid(-x);
 }
 
 /* loss = (x - y)²,  dloss/dx = 2 (x - y) */

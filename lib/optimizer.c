@@ -45,6 +45,8 @@ static void correct_bias(const home_model *model, home_update *update) {
     const double t = (double)model->training->step_count;
     update->beta1 = (float)o->beta1;
     update->beta2 = (float)o->beta2;
+    update->rest1 = (float)(1 - o->beta1);
+    update->rest2 = (float)(1 - o->beta2);
     update->rate = (float)((double)update->rate / (1 - pow(o->beta1, t)));
     update->root_factor = (float)(1 / sqrt(1 - pow(o->beta2, t)));
 }

@@ -347,10 +347,11 @@ typedef struct home_workspace home_workspace;
 
 /* Makes a model with fresh weights.
  *
- * A linear layer's weight and bias start as U(-1/sqrt(in), 1/sqrt(in)), a batch norm as the
- * identity, a feature gate as F = 1, a static self weight as 1/n, embeddings as N(0, init_std^2). Each tensor
- * draws from its own stream, seeded by config->seed and the tensor's name: the same configuration gives the
- * same bytes on every machine whose libm rounds log and cos alike (embeddings are the only use).
+ * A linear layer's weight and bias start as U(-1/sqrt(in), 1/sqrt(in)), a batch norm as the identity, a
+ * feature gate as F = 1, a static self weight as 1/n, an uncertainty as 0, the last bias of a binary task's
+ * tower as logit(base_rate), embeddings as N(0, init_std^2). Each tensor draws from its own stream, seeded by
+ * config->seed and the tensor's name: the same configuration gives the same bytes on every machine whose libm
+ * rounds log and cos alike (embeddings are the only use).
  *
  * On success *model holds one reference, which the caller gives back with home_model_release().
  * Errors: HOME_E_ARGUMENT (NULL), HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE.

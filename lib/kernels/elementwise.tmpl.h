@@ -183,13 +183,11 @@ static ALWAYS_INLINE vec decayed(const home_update *s, const float *gradient, si
 }
 
 static void adam(size_t n, const home_update *s, const float *gradient, float *value, float *m, float *v) {
-    const vec rest1 = vec_set(1 - s->beta1);
-    const vec rest2 = vec_set(1 - s->beta2);
     FOR_EACH_VECTOR(n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
-        const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), rest1 * g);
-        const vec v1 = vec_fma(vec_set(s->beta2), get(v + i, left), rest2 * g * g);
+        const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g);
+        const vec v1 = vec_fma(vec_set(s->beta2), get(v + i, left), vec_set(s->rest2) * g * g);
         const vec root = vec_fma(vec_sqrt(v1), vec_set(s->root_factor), vec_set(s->epsilon));
         put(m + i, left, m1);
         put(v + i, left, v1);

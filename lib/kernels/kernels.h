@@ -40,6 +40,7 @@ typedef struct home_update {
     float keep;            /* the value is multiplied by this first: weight decay apart from the gradient */
     float rate;            /* learning rate; Adam's over 1 - beta1^t */
     float beta1, beta2;    /* Adam's; beta1 is SGD's momentum too */
+    float rest1, rest2;    /* Adam's 1 - beta1 and 1 - beta2, rounded once */
     float root_factor;     /* Adam's 1 / sqrt(1 - beta2^t) */
     float epsilon;
 } home_update;
