@@ -582,7 +582,7 @@ if [ -c /dev/full ]; then
     fails 1 'standard output: cannot write' sh -c 'home predict m.safetensors valid.csv > /dev/full'
     fails 1 'standard output: cannot write' sh -c 'home info m.safetensors > /dev/full'
 fi
-if command -v script > /dev/null; then
+if script -qec true /dev/null > /dev/null 2>&1; then # there, and pseudo-terminals too
     script -qec 'home train recipe.json --train long.csv --output bar.safetensors --epochs 1 --batch 2' /dev/null > bar.out
     check "a bar on a terminal" grep -q 'epoch 1/1 \[#*\.*\] .* rows/s  loss .* s left' bar.out
 fi
