@@ -110,8 +110,12 @@ static home_status read_metadata(const home_json_value *entry, home_archive *arc
     return HOME_OK;
 }
 
+static const char *name_of(const void *tensor) {
+    return ((const home_stored *)tensor)->name;
+}
+
 static int compare_names(const void *a, const void *b) {
-    return strcmp(((const home_stored *)a)->name, ((const home_stored *)b)->name);
+    return strcmp(name_of(a), name_of(b));
 }
 
 /* By place; of tensors at one place, the empty ones first. */
@@ -235,20 +239,7 @@ home_status home_archive_open(const home_allocator *allocator, const void *data,
 }
 
 const home_stored *home_archive_find(const home_archive *archive, const char *name) {
-    size_t low = 0;
-    size_t high = archive->count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        const home_stored *tensor = archive->by_name[middle];
-        const int order = strcmp(tensor->name, name);
-        if (order == 0)
-            return tensor;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return home_search(archive->by_name, archive->count, name, name_of);
 }
 
 const char *home_archive_metadata(const home_archive *archive, const char *key) {

@@ -1,5 +1,7 @@
 #include "sort.h"
 
+#include <string.h>
+
 static void swap(const void **a, const void **b) {
     const void *const moved = *a;
     *a = *b;
@@ -27,4 +29,21 @@ void home_sort(const void **items, size_t count, int (*compare)(const void *a, c
         swap(&items[0], &items[last]);
         sift_down(items, 0, last, compare);
     }
+}
+
+const void *home_search(const void *const *items, size_t count, const char *name,
+                        const char *(*name_of)(const void *item)) {
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(name_of(items[middle]), name);
+        if (order == 0)
+            return items[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
 }

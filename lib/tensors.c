@@ -58,8 +58,12 @@ size_t home_tensors_add(home_tensors *tensors, home_arena *arena, home_tensor_in
     return info.offset;
 }
 
+static const char *name_of(const void *tensor) {
+    return ((const home_tensor_info *)tensor)->name;
+}
+
 static int compare_names(const void *a, const void *b) {
-    return strcmp(((const home_tensor_info *)a)->name, ((const home_tensor_info *)b)->name);
+    return strcmp(name_of(a), name_of(b));
 }
 
 bool home_tensors_index(home_tensors *tensors, home_arena *arena) {
@@ -73,18 +77,5 @@ bool home_tensors_index(home_tensors *tensors, home_arena *arena) {
 }
 
 const home_tensor_info *home_tensors_find(const home_tensors *tensors, const char *name) {
-    size_t low = 0;
-    size_t high = tensors->count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        const home_tensor_info *item = tensors->by_name[middle];
-        const int order = strcmp(item->name, name);
-        if (order == 0)
-            return item;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return home_search(tensors->by_name, tensors->count, name, name_of);
 }
