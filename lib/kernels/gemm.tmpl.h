@@ -4,81 +4,103 @@
 
 enum {
     PANEL = GEMM_VECTORS * VEC_WIDTH,
-    BLOCK_K =
-        512 /* a panel's block (BLOCK_K * PANEL floats) stays in the level-2 cache, mostly in the first */
+    BLOCK_K = 256, /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
+    BLOCK_M = 144  /* rows whose part of a stays in the second cache while the panels pass by */
 };
 
-/* A tile: its place in a and c, and the block of the panel that it meets. */
+/* A tile: its place in a and c, and the block of panels that it meets. */
 typedef struct tile {
     const float *a;
     size_t a_row, a_step;
-    const float *b; /* [k, PANEL] */
+    const float *b; /* [k, PANEL], the next panel's at b + b_panel */
+    size_t b_panel;
     size_t k;
-    const float *bias; /* [PANEL] to start from; NULL: start from what c holds */
+    const float
+        *bias; /* [PANEL] to start from, the next panel's at bias + b_panel; NULL: start from what c holds */
     float *c;
     size_t c_row;
 } tile;
 
-/* `rows` is a constant where this is inlined, so that the sums live in registers. */
-static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows) {
-    vec sum[GEMM_ROWS][GEMM_VECTORS];
+/* `rows` and `panels` are constants where this is inlined, so that the sums live in registers. */
+static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t panels) {
+    vec sum[GEMM_ROWS][4 * GEMM_VECTORS];
     UNROLL
     for (size_t i = 0; i < rows; i++)
         UNROLL
-    for (size_t v = 0; v < GEMM_VECTORS; v++)
-        sum[i][v] = vec_load((t->bias ? t->bias : t->c + i * t->c_row) + v * VEC_WIDTH);
+    for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
+        sum[i][v] = vec_load(t->bias ? t->bias + v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH
+                                     : t->c + i * t->c_row + v * VEC_WIDTH);
     const float *b = t->b;
     const float *a = t->a;
     for (size_t p = 0; p < t->k; p++, b += PANEL, a += t->a_step) {
-        vec line[GEMM_VECTORS];
+        vec line[4 * GEMM_VECTORS];
         UNROLL
-        for (size_t v = 0; v < GEMM_VECTORS; v++)
-            line[v] = vec_load(b + v * VEC_WIDTH);
+        for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
+            line[v] = vec_load(b + v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH);
         UNROLL
         for (size_t i = 0; i < rows; i++) {
             const vec factor = vec_set(a[i * t->a_row]);
             UNROLL
-            for (size_t v = 0; v < GEMM_VECTORS; v++)
+            for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
                 sum[i][v] = vec_fma(factor, line[v], sum[i][v]);
         }
     }
     UNROLL
     for (size_t i = 0; i < rows; i++)
         UNROLL
-    for (size_t v = 0; v < GEMM_VECTORS; v++)
+    for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
         vec_store(t->c + i * t->c_row + v * VEC_WIDTH, sum[i][v]);
 }
 
-#define TILE_OF(n)                                                                                           \
-    static void compute_tile_##n(const tile *t) {                                                            \
-        compute_tile(t, n);                                                                                  \
+#define TILE_OF(rows, panels)                                                                                \
+    static void compute_tile_##rows##x##panels(const tile *t) {                                              \
+        compute_tile(t, rows, panels);                                                                       \
     }
-TILE_OF(1)
-TILE_OF(2)
-TILE_OF(3)
-TILE_OF(4)
+TILE_OF(1, 1)
+TILE_OF(2, 1)
+TILE_OF(3, 1)
+TILE_OF(4, 1)
 #if GEMM_ROWS > 4
-TILE_OF(5)
-TILE_OF(6)
+TILE_OF(5, 1)
+TILE_OF(6, 1)
 #endif
 #if GEMM_ROWS > 6
-TILE_OF(7)
-TILE_OF(8)
-TILE_OF(9)
-TILE_OF(10)
-TILE_OF(11)
-TILE_OF(12)
+TILE_OF(7, 1)
+TILE_OF(8, 1)
+TILE_OF(9, 1)
+TILE_OF(10, 1)
+TILE_OF(11, 1)
+TILE_OF(12, 1)
 #endif
 
 static void (*const tiles[GEMM_ROWS + 1])(const tile *) = {
-    NULL,           compute_tile_1, compute_tile_2, compute_tile_3,  compute_tile_4,
+    NULL,
+    compute_tile_1x1,
+    compute_tile_2x1,
+    compute_tile_3x1,
+    compute_tile_4x1,
 #if GEMM_ROWS > 4
-    compute_tile_5, compute_tile_6,
+    compute_tile_5x1,
+    compute_tile_6x1,
 #endif
 #if GEMM_ROWS > 6
-    compute_tile_7, compute_tile_8, compute_tile_9, compute_tile_10, compute_tile_11, compute_tile_12,
+    compute_tile_7x1,
+    compute_tile_8x1,
+    compute_tile_9x1,
+    compute_tile_10x1,
+    compute_tile_11x1,
+    compute_tile_12x1,
 #endif
 };
+
+/* With few rows one panel has too few sums to keep the adders busy, so several panels are taken at once. */
+TILE_OF(1, 4)
+TILE_OF(2, 2)
+TILE_OF(3, 2)
+static const struct {
+    void (*compute)(const tile *);
+    size_t panels;
+} few_rows[4] = {{NULL, 0}, {compute_tile_1x4, 4}, {compute_tile_2x2, 2}, {compute_tile_3x2, 2}};
 
 /* A tile at the right edge of c: computed whole beside c, then its `columns` are copied. */
 static void compute_edge_tile(tile t, size_t rows, size_t columns) {
@@ -96,42 +118,59 @@ static void compute_edge_tile(tile t, size_t rows, size_t columns) {
         memcpy(c + i * c_row, edge + i * PANEL, columns * sizeof *edge);
 }
 
-/* Rows [first, last) of c against one panel. */
-static void multiply_panel(const home_gemm *g, size_t first, size_t last, size_t column) {
-    const size_t columns = g->n - column < PANEL ? g->n - column : PANEL;
+/* Columns [0, columns) of a tile's rows through the activation, while they are in the first cache. */
+static void finish_tile(const home_gemm *g, const tile *t, size_t rows, size_t columns) {
+    for (size_t r = 0; r < rows && g->activation != HOME_ACT_NONE; r++)
+        activate(g->activation, g->swish_beta, columns, t->c + r * t->c_row, t->c + r * t->c_row);
+}
+
+/* Rows [first, last) of c against the block of k from p on of some panels, which all are whole if they are several. */
+static void multiply_block(const home_gemm *g, size_t first, size_t last, size_t column, size_t panels,
+                           size_t p) {
+    const size_t columns = g->n - column < panels * PANEL ? g->n - column : panels * PANEL;
     const float *panel = g->panels + column * (g->k + 1);
+    const size_t k = g->k - p < BLOCK_K ? g->k - p : BLOCK_K;
+    tile t = {.a_row = g->a_row,
+              .a_step = g->a_step,
+              .b = panel + (p + 1) * PANEL,
+              .b_panel = (g->k + 1) * PANEL,
+              .k = k,
+              .bias = p == 0 && !g->accumulate ? panel : NULL,
+              .c_row = g->c_row};
+    for (size_t i = first; i < last; i += GEMM_ROWS) {
+        const size_t rows = last - i < GEMM_ROWS ? last - i : GEMM_ROWS;
+        t.a = g->a + i * g->a_row + p * g->a_step;
+        t.c = g->c + i * g->c_row + column;
+        if (panels > 1)
+            few_rows[rows].compute(&t);
+        else if (columns == PANEL)
+            tiles[rows](&t);
+        else
+            compute_edge_tile(t, rows, columns);
+        if (p + k == g->k)
+            finish_tile(g, &t, rows, columns);
+    }
+}
+
+/* The blocks of k one after the other: once for k = 0 too, where c = act(bias). */
+static void multiply_panels(const home_gemm *g, size_t first, size_t last, size_t column, size_t panels) {
     size_t p = 0;
-    do { /* once for k = 0 too: c = act(bias) */
-        const size_t k = g->k - p < BLOCK_K ? g->k - p : BLOCK_K;
-        const bool ends = p + k == g->k;
-        tile t = {.a_row = g->a_row,
-                  .a_step = g->a_step,
-                  .b = panel + (p + 1) * PANEL,
-                  .k = k,
-                  .bias = p == 0 && !g->accumulate ? panel : NULL,
-                  .c_row = g->c_row};
-        for (size_t i = first; i < last; i += GEMM_ROWS) {
-            const size_t rows = last - i < GEMM_ROWS ? last - i : GEMM_ROWS;
-            t.a = g->a + i * g->a_row + p * g->a_step;
-            t.c = g->c + i * g->c_row + column;
-            if (columns == PANEL)
-                tiles[rows](&t);
-            else
-                compute_edge_tile(t, rows, columns);
-            for (size_t r = 0; r < rows && ends && g->activation != HOME_ACT_NONE;
-                 r++) /* still in the first cache */
-                activate(g->activation, g->swish_beta, columns, t.c + r * t.c_row, t.c + r * t.c_row);
-        }
-        p += k;
+    do {
+        multiply_block(g, first, last, column, panels, p);
+        p += BLOCK_K;
     } while (p < g->k);
 }
 
-/* Rows in blocks whose part of a stays in the level-2 cache while the panels pass by. */
 static void gemm(const home_gemm *g) {
-    enum { BLOCK_M = 120 };
-    for (size_t first = 0; first < g->m; first += BLOCK_M) {
-        const size_t last = g->m - first < BLOCK_M ? g->m : first + BLOCK_M;
-        for (size_t column = 0; column < g->n; column += PANEL)
-            multiply_panel(g, first, last, column);
+    const size_t blocks = (g->m + BLOCK_M - 1) / BLOCK_M;
+    const size_t rows = blocks ? ((g->m + blocks - 1) / blocks + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS : 0;
+    const size_t together = g->m > 0 && g->m < 4 ? few_rows[g->m].panels : 1;
+    for (size_t first = 0; first < g->m; first += rows) {
+        const size_t last = g->m - first < rows ? g->m : first + rows;
+        for (size_t column = 0; column < g->n;) {
+            const size_t panels = g->n - column >= together * PANEL ? together : 1;
+            multiply_panels(g, first, last, column, panels);
+            column += panels * PANEL;
+        }
     }
 }
