@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { TERMS = 32 }; /* vectors that are mixed at once */
+
 /* y = act(x Wᵀ + b):  x [B, in], W [out, in], y [B, out] */
 static void forward_linear(const home_run *run, const home_step *step) {
     const home_model *model = run->model;
@@ -42,17 +44,38 @@ static void forward_activate(const home_run *run, const home_step *step, size_t 
     }
 }
 
+/* sigmoid of a single column: rows lie apart, so some are put side by side for the kernel. */
+static void sigmoid_column(const home_run *run, home_view y, size_t first, size_t last) {
+    enum { ROWS = 64 };
+    float column[ROWS];
+    for (; first < last; first += ROWS) {
+        const size_t rows = last - first < ROWS ? last - first : ROWS;
+        for (size_t r = 0; r < rows; r++)
+            column[r] = *home_view_row(run, y, first + r);
+        run->model->kernels->activate(HOME_ACT_SIGMOID, 1, rows, column, column);
+        for (size_t r = 0; r < rows; r++)
+            *home_view_row(run, y, first + r) = column[r];
+    }
+}
+
 /* softmax over the experts a node sees, or, over one own expert, sigmoid:  y [B, experts] */
 static void forward_softmax(const home_run *run, const home_step *step, size_t first, size_t last) {
-    const home_kernels *kernels = run->model->kernels;
-    for (size_t r = first; r < last; r++) {
-        float *y = home_view_row(run, step->out, r);
-        sum_inputs(run, step, r, y);
-        if (step->sigmoid)
-            kernels->activate(HOME_ACT_SIGMOID, 1, step->out.width, y, y);
-        else
-            kernels->softmax(step->out.width, y, y);
-    }
+    for (size_t r = first; r < last; r++)
+        sum_inputs(run, step, r, home_view_row(run, step->out, r));
+    if (step->sigmoid)
+        sigmoid_column(run, step->out, first, last);
+    else
+        run->model->kernels->softmax(last - first, step->out.width, home_view_row(run, step->out, first),
+                                     home_view_stride(run, step->out));
+}
+
+/* y = sum_t w_t x_t of some rows of vectors, as many terms at a time as fit. */
+static void mix_terms(const home_kernels *kernels, size_t terms, size_t width, const float *const *x,
+                      const float *w, bool first, float *y) {
+    if (first)
+        kernels->mix(terms, width, x, w, y);
+    for (size_t t = 0; t < terms && !first; t++)
+        kernels->scale_add(width, w[t], x[t], y);
 }
 
 /* Columns [column, column + width) of F(x) of one row: sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or
@@ -63,13 +86,13 @@ void home_feature_factor(const home_run *run, const home_step *step, size_t row,
     const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
     const float *p = branches > 1 ? home_view_row(run, step->in[1 + branches].view, row) : NULL;
     const float most = step->mix_first ? 1 : 2;
+    const float *x[TERMS];
+    float w[TERMS];
     for (size_t j = 0; j < branches; j++) {
-        const float *branch = home_view_row(run, step->in[1 + j].view, row) + column;
-        const float weight = most * (p ? p[j] : 1);
-        if (j == 0)
-            kernels->scale(width, weight, branch, factor);
-        else
-            kernels->scale_add(width, weight, branch, factor);
+        x[j % TERMS] = home_view_row(run, step->in[1 + j].view, row) + column;
+        w[j % TERMS] = most * (p ? p[j] : 1);
+        if (j % TERMS == TERMS - 1 || j + 1 == branches)
+            mix_terms(kernels, j % TERMS + 1, width, x, w, j < TERMS, factor);
     }
     if (step->mix_first) {
         kernels->activate(HOME_ACT_SIGMOID, 1, width, factor, factor);
@@ -96,18 +119,17 @@ static void forward_constant(const home_run *run, const home_step *step, size_t 
 
 /* z = sum_k w_k h_k:  h_k [B, D], w_k [B, 1] */
 static void forward_mix(const home_run *run, const home_step *step, size_t first, size_t last) {
-    const home_kernels *kernels = run->model->kernels;
-    for (size_t r = first; r < last; r++) {
-        float *z = home_view_row(run, step->out, r);
-        for (size_t i = 0; i < step->in_count; i += 2) {
-            const float *h = home_view_row(run, step->in[i].view, r);
-            const float w = *home_view_row(run, step->in[i + 1].view, r);
-            if (i == 0)
-                kernels->scale(step->out.width, w, h, z);
-            else
-                kernels->scale_add(step->out.width, w, h, z);
+    const size_t terms = step->in_count / 2;
+    const float *h[TERMS];
+    float w[TERMS];
+    for (size_t r = first; r < last; r++)
+        for (size_t k = 0; k < terms; k++) {
+            h[k % TERMS] = home_view_row(run, step->in[2 * k].view, r);
+            w[k % TERMS] = *home_view_row(run, step->in[2 * k + 1].view, r);
+            if (k % TERMS == TERMS - 1 || k + 1 == terms)
+                mix_terms(run->model->kernels, k % TERMS + 1, step->out.width, h, w, k < TERMS,
+                          home_view_row(run, step->out, r));
         }
-    }
 }
 
 /* Mean and variance of columns [first, last) over the batch, in double and in the order of the rows:

@@ -30,6 +30,9 @@ static const struct {
     {&home_kernels_avx2, has_avx2},
     {&home_kernels_avx512, has_avx512},
 #endif
+#if defined(__aarch64__)
+    {&home_kernels_neon, always},
+#endif
 };
 
 const home_kernels *home_kernels_select(void) {

@@ -128,18 +128,60 @@ static void scale(size_t n, float w, const float *x, float *y) {
     put(y + i, left, factor * get(x + i, left));
 }
 
-/* Largest value subtracted first, so that no exponential overflows. */
-static void softmax(size_t n, const float *x, float *y) {
-    float largest = x[0];
+/* Softmax of one row in place. The largest value is subtracted first, so that no exponential overflows. */
+static void softmax_row(size_t n, float *y) {
+    float largest = y[0];
     for (size_t i = 1; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
+        largest = y[i] > largest ? y[i] : largest;
     const vec shift = vec_set(largest);
     FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_exp(get(x + i, left) - shift));
+    put(y + i, left, vec_exp(get(y + i, left) - shift));
     float sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += y[i];
     scale(n, 1 / sum, y, y);
+}
+
+enum { LANE_COLUMNS = 32 }; /* most columns of the rows that are taken a lane each */
+
+/* The same for VEC_WIDTH rows at once, one in each lane: the same operations in the same order, so the same bytes. */
+static void softmax_lanes(size_t n, float *y, size_t y_row) {
+    float lanes[LANE_COLUMNS][VEC_WIDTH];
+    for (size_t j = 0; j < n; j++)
+        for (size_t r = 0; r < VEC_WIDTH; r++)
+            lanes[j][r] = y[r * y_row + j];
+    vec largest = vec_load(lanes[0]);
+    for (size_t j = 1; j < n; j++)
+        largest = vec_max(vec_load(lanes[j]), largest);
+    vec sum = vec_set(0.0f);
+    for (size_t j = 0; j < n; j++) {
+        const vec e = vec_exp(vec_load(lanes[j]) - largest);
+        vec_store(lanes[j], e);
+        sum = sum + e;
+    }
+    const vec inverse = vec_set(1.0f) / sum;
+    for (size_t j = 0; j < n; j++)
+        vec_store(lanes[j], inverse * vec_load(lanes[j]));
+    for (size_t r = 0; r < VEC_WIDTH; r++)
+        for (size_t j = 0; j < n; j++)
+            y[r * y_row + j] = lanes[j][r];
+}
+
+static void softmax(size_t rows, size_t n, float *y, size_t y_row) {
+    size_t r = 0;
+    for (; n <= LANE_COLUMNS && r + VEC_WIDTH <= rows; r += VEC_WIDTH)
+        softmax_lanes(n, y + r * y_row, y_row);
+    for (; r < rows; r++)
+        softmax_row(n, y + r * y_row);
+}
+
+static void mix(size_t terms, size_t n, const float *const *x, const float *w, float *y) {
+    FOR_EACH_VECTOR(n) {
+        vec sum = vec_set(w[0]) * get(x[0] + i, left);
+        for (size_t t = 1; t < terms; t++)
+            sum = vec_fma(vec_set(w[t]), get(x[t] + i, left), sum);
+        put(y + i, left, sum);
+    }
 }
 
 static void scale_add(size_t n, float w, const float *x, float *y) {

@@ -59,7 +59,10 @@ typedef struct home_kernels {
     void (*activate_gradient)(home_activation act, float swish_beta, size_t n, const float *at,
                               const float *dy, float *dx, bool add);
 
-    void (*softmax)(size_t n, const float *x, float *y); /* in place allowed */
+    void (*softmax)(size_t rows, size_t n, float *y, size_t y_row); /* of each row, in place */
+
+    /* y = sum over terms of w[t] x[t], at least one */
+    void (*mix)(size_t terms, size_t n, const float *const *x, const float *w, float *y);
 
     void (*scale)(size_t n, float w, const float *x, float *y);               /* y = w x */
     void (*scale_add)(size_t n, float w, const float *x, float *y);           /* y += w x */

@@ -25,6 +25,7 @@ const home_kernels KERNELS = {
     .activate = activate,
     .activate_gradient = activate_gradient,
     .softmax = softmax,
+    .mix = mix,
     .scale = scale,
     .scale_add = scale_add,
     .multiply = multiply,

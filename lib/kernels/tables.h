@@ -14,5 +14,8 @@ extern const home_kernels home_kernels_portable;
 extern const home_kernels home_kernels_avx2;
 extern const home_kernels home_kernels_avx512;
 #endif
+#if defined(__aarch64__)
+extern const home_kernels home_kernels_neon;
+#endif
 
 #endif

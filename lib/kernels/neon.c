@@ -1,0 +1,13 @@
+/* NEON, for all AArch64 CPUs: part of the architecture, so there is nothing to ask at run time. */
+#include "tables.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#include <string.h>
+
+#include "vector_neon.h"
+
+#define KERNELS home_kernels_neon
+#define NAME    "neon"
+#include "kernels.tmpl.h"
+#endif
