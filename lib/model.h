@@ -76,10 +76,7 @@ typedef struct home_metadata {
     struct home_metadata *next;
 } home_metadata;
 
-enum {
-    HOME_POOL_SLOTS = 64, /* idle workspaces kept for predicting threads that bring none */
-    HOME_BLOCK_ROWS = 120 /* rows that serving takes through the whole plan at once */
-};
+enum { HOME_POOL_SLOTS = 64 }; /* idle workspaces kept for predicting threads that bring none */
 
 /* Workspaces at rest. A thread takes one by exchanging a slot with NULL: no lock. */
 typedef struct home_pool {

@@ -5,8 +5,18 @@
 
 struct home_workspace {
     size_t row_width;
-    float *activations; /* the buffers of a plan for HOME_BLOCK_ROWS rows */
+    float *activations; /* the buffers of a plan for block_rows() rows */
 };
+
+/* Rows that serving takes through the whole plan at once: as many as keep the activations in a second-level cache, but
+ * enough that reading the weights, from slower memory the more there are, is spread over them. */
+static size_t block_rows(const home_model *model) {
+    enum { UNIT = 24, MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
+    const size_t fit = CACHE / (model->plan.row_width * sizeof(float));
+    const size_t spread = model->plan.packed_size * sizeof(float) / WEIGHT_BYTES_PER_ROW;
+    const size_t rows = (fit > spread ? fit : spread) / UNIT * UNIT;
+    return rows < UNIT ? UNIT : rows > MOST ? MOST : rows;
+}
 
 static size_t round_up(size_t bytes) {
     return (bytes + HOME_ALIGNMENT - 1) / HOME_ALIGNMENT * HOME_ALIGNMENT;
@@ -16,7 +26,7 @@ static size_t round_up(size_t bytes) {
 size_t home_workspace_size(const home_model *model) {
     if (!model)
         return 0;
-    return round_up(sizeof(home_workspace)) + model->plan.row_width * HOME_BLOCK_ROWS * sizeof(float) +
+    return round_up(sizeof(home_workspace)) + model->plan.row_width * block_rows(model) * sizeof(float) +
            HOME_ALIGNMENT - 1;
 }
 
@@ -114,7 +124,7 @@ static void predict_block(const request *q, size_t first, const home_workspace *
         .model = q->model,
         .parallel = q->inner,
         .rows = left < q->block ? left : q->block,
-        .row_capacity = HOME_BLOCK_ROWS,
+        .row_capacity = block_rows(q->model),
         .activations = workspace->activations,
     };
     home_fill_input(&run, q->batch, first);
@@ -144,7 +154,7 @@ static home_status predict_rows(request *q) {
     enum { LEAST_ROWS = 24 }; /* that fill the tiles of a product */
     const home_parallel *parallel = home_model_parallel(q->model);
     const size_t rows = q->batch->rows;
-    size_t blocks = (rows - 1) / HOME_BLOCK_ROWS + 1;
+    size_t blocks = (rows - 1) / block_rows(q->model) + 1;
     const bool apart = parallel && rows >= parallel->threads * LEAST_ROWS;
     if (apart && blocks < parallel->threads)
         blocks = parallel->threads;
