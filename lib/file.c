@@ -87,6 +87,11 @@ static int open_temporary(home_file *file, size_t room) {
 
 home_status home_file_begin(const home_allocator *allocator, const char *path, home_file *file,
                             home_error *error) {
+    struct stat status_of_old;
+    if (stat(path, &status_of_old) == 0 &&
+        !S_ISREG(status_of_old.st_mode)) /* a rename would replace a device */
+        return home_fail(error, HOME_E_FILE, "cannot write \"%.120s\": expected a regular file, or none",
+                         path);
     const size_t room = strlen(path) + 64;
     *file = (home_file){.allocator = allocator, .path = path, .temporary = home_allocate(allocator, room, 1)};
     if (!file->temporary)

@@ -691,6 +691,24 @@ static void files_that_are_not_there(void) {
 
 /* ------------------------------------------------------------------------------------ failing saves */
 
+/* A save ends in a rename, which would put a file in a device's place. A FIFO stands for all of them. */
+static void what_is_no_file_stays(void) {
+    char path[PATH_SIZE];
+    setup s;
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    home_error error = new_error();
+    struct stat found;
+    REQUIRE(mkfifo(path_of("fifo", path), 0600) == 0);
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_E_FILE);
+    CHECK_CONTAINS(error.message, "regular file");
+    CHECK(stat(path, &found) == 0 && S_ISFIFO(found.st_mode));
+    CHECK_INTEGER(home_model_save(model, folder, 0, &error), HOME_E_FILE);
+    CHECK_INTEGER(files_in_folder(), 1);
+    unlink(path);
+    home_model_release(model);
+}
+
 static void check_old_file(const char *path, const unsigned char *old, size_t length) {
     size_t now_length;
     unsigned char *now = read_whole(path, &now_length);
@@ -962,6 +980,7 @@ int main(void) {
     RUN(every_byte);
     RUN(hostile_headers);
     RUN(files_that_are_not_there);
+    RUN(what_is_no_file_stays);
     RUN(full_disk);
     RUN(folders_that_refuse);
     failing_allocations();
