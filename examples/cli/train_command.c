@@ -16,6 +16,7 @@ typedef struct arguments {
     const char *train;
     const char *valid; /* NULL: none */
     const char *output;
+    uint64_t threads;
     training_plan plan; /* what is not UNSET replaces the recipe's */
 } arguments;
 
@@ -24,12 +25,18 @@ typedef struct arguments {
 static bool read_arguments(char *const *words, int count, arguments *given, failure *why) {
     static const char *const names[] = {"RECIPE"};
     const option options[] = {
-        {"train", &given->train, NULL, 0},      {"valid", &given->valid, NULL, 0},
-        {"output", &given->output, NULL, 0},    {"epochs", NULL, &given->plan.epochs, 1},
-        {"batch", NULL, &given->plan.batch, 2}, {"patience", NULL, &given->plan.patience, 0},
-        {"seed", NULL, &given->plan.seed, 0},   {NULL, NULL, NULL, 0},
+        {"train", &given->train, NULL, 0},
+        {"valid", &given->valid, NULL, 0},
+        {"output", &given->output, NULL, 0},
+        {"epochs", NULL, &given->plan.epochs, 1},
+        {"batch", NULL, &given->plan.batch, 2},
+        {"patience", NULL, &given->plan.patience, 0},
+        {"seed", NULL, &given->plan.seed, 0},
+        {"threads", NULL, &given->threads, 1},
+        {NULL, NULL, NULL, 0},
     };
-    *given = (arguments){.plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
+    *given = (arguments){.threads = 1,
+                         .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
     if (!options_read(words, count, options, names, &given->recipe, 1, why))
         return false;
     if (!given->train)
@@ -80,12 +87,15 @@ static bool check_validation(const dataset *rows, const char *path, failure *why
                 path);
 }
 
-static bool train_on(const dataset *rows, const dataset *validation, const recipe *by, const char *path,
+static bool train_on(const dataset *rows, const dataset *validation, const recipe *by, const arguments *given,
                      failure *why) {
     home_model *model;
+    home_error error = {.struct_size = sizeof error};
     if (!checkpoint_create(by, rows, &model, why))
         return false;
-    const bool trained = train_model(model, by, rows, validation, path, why);
+    const bool trained = home_model_set_threads(model, (size_t)given->threads, &error) == HOME_OK
+                             ? train_model(model, by, rows, validation, given->output, why)
+                             : fail_library(why, "--threads", &error);
     home_model_release(model);
     return trained;
 }
@@ -99,7 +109,7 @@ static bool load_and_train(recipe *by, const arguments *given, failure *why) {
     if (good && given->valid)
         good = load(&validation, by, given->valid, DATASET_EVALUATE, why) &&
                check_validation(&validation, given->valid, why);
-    good = good && train_on(&rows, given->valid ? &validation : NULL, by, given->output, why);
+    good = good && train_on(&rows, given->valid ? &validation : NULL, by, given, why);
     dataset_free(&rows);
     dataset_free(&validation);
     return good;
@@ -122,6 +132,7 @@ const command train_command = {
     "train",
     "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors\n"
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
+    "                  [--threads N]\n"
     "\n"
     "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the --output\n"
     "file after every epoch; with --valid, only after an epoch that is the best so far on those rows.\n"
@@ -130,6 +141,7 @@ const command train_command = {
     "  --epochs N     passes over the rows, at most       (these four replace what the recipe says)\n"
     "  --batch N      rows of a step\n"
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
-    "  --seed N       of the first weights, the order of the rows and the dropout of ids\n",
+    "  --seed N       of the first weights, the order of the rows and the dropout of ids\n"
+    "  --threads N    that compute at once; the result is the same for any number; default 1\n",
     run,
 };

@@ -175,6 +175,9 @@ check "a row's prediction does not depend on the others" cmp back.pred forth.pre
 check "gzip: predict" same valid.csv.gz
 check "gzip: train" home train recipe.json --train train.csv.gz --valid valid.csv.gz --output gz.safetensors
 check "gzip: the same bytes" cmp m.safetensors gz.safetensors
+check "threads: train" home train recipe.json --train train.csv --valid valid.csv --output threads.safetensors --threads 3
+check "threads: the same bytes" cmp m.safetensors threads.safetensors
+fails 1 'threads is 2000, expected 1 to 1024' home train recipe.json --train train.csv --output x.safetensors --threads 2000
 awk '{ gsub(/,/, "\",\""); printf "\"%s\"\r\n", $0 }' valid.csv > quoted.csv
 check "quotes and CRLF" same quoted.csv
 { printf '\357\273\277'; cat valid.csv; } > mark.csv
