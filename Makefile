@@ -66,6 +66,8 @@ demo: build/demo
 	$(Q)build/demo
 
 include tests/tests.mk
+include tests/bench/bench.mk
+include tests/cross/cross.mk
 include examples/kuairand/kuairand.mk
 
 clean:

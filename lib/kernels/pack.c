@@ -7,14 +7,29 @@ size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n) {
     return panels * kernels->panel * (k + 1);
 }
 
+/* Columns [first, last) of one panel, in blocks of p whose source and target lines stay in the first cache. */
+static void transpose_into_panel(size_t width, size_t k, size_t first, size_t last, const float *w, size_t ld,
+                                 const float *bias, float *panel) {
+    enum { BLOCK = 16 };
+    for (size_t c = first; c < last; c++)
+        panel[c] = bias ? bias[c - first] : 0;
+    for (size_t p = 0; p < k; p += BLOCK) {
+        const size_t end = k - p < BLOCK ? k : p + BLOCK;
+        for (size_t c = first; c < last; c++)
+            for (size_t q = p; q < end; q++)
+                panel[(q + 1) * width + c] = w[(c - first) * ld + q];
+    }
+}
+
 void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_t rows, const float *w,
                           size_t ld, const float *bias, float *panels) {
     const size_t width = kernels->panel;
-    for (size_t r = 0; r < rows; r++) {
-        float *column = panels + (j + r) / width * width * (k + 1) + (j + r) % width;
-        column[0] = bias ? bias[r] : 0;
-        for (size_t p = 0; p < k; p++)
-            column[(p + 1) * width] = w[r * ld + p];
+    for (size_t done = 0; done < rows;) {
+        const size_t first = (j + done) % width;
+        const size_t count = rows - done < width - first ? rows - done : width - first;
+        transpose_into_panel(width, k, first, first + count, w + done * ld, ld, bias ? bias + done : NULL,
+                             panels + (j + done - first) * (k + 1));
+        done += count;
     }
 }
 
