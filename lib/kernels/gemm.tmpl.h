@@ -5,7 +5,8 @@
 enum {
     PANEL = GEMM_VECTORS * VEC_WIDTH,
     BLOCK_K = 256, /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
-    BLOCK_M = 144  /* rows whose part of a stays in the second cache while the panels pass by */
+    BLOCK_M = 144, /* rows, and ... */
+    BLOCK_N = 1024 /* ... columns, whose parts of a, b and c stay in the second cache meanwhile */
 };
 
 /* A tile: its place in a and c, and the block of panels that it meets. */
@@ -118,59 +119,89 @@ static void compute_edge_tile(tile t, size_t rows, size_t columns) {
         memcpy(c + i * c_row, edge + i * PANEL, columns * sizeof *edge);
 }
 
-/* Columns [0, columns) of a tile's rows through the activation, while they are in the first cache. */
-static void finish_tile(const home_gemm *g, const tile *t, size_t rows, size_t columns) {
-    for (size_t r = 0; r < rows && g->activation != HOME_ACT_NONE; r++)
-        activate(g->activation, g->swish_beta, columns, t->c + r * t->c_row, t->c + r * t->c_row);
+/* A part of a product: rows [row, row_end), columns [column, column_end), sums over [p, p + k). */
+typedef struct part {
+    size_t row, row_end;
+    size_t column, column_end;
+    size_t p, k;
+} part;
+
+/* Computes one tile's columns [column, column + columns) from the rows of a at t->a, and the activation behind the last
+ * part of k, while the values are in the first cache. */
+static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i, size_t column,
+                          size_t panels) {
+    const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
+    const size_t left = at->column_end - column;
+    const size_t columns = left < panels * PANEL ? left : panels * PANEL;
+    const float *panel = g->panels + column * (g->k + 1);
+    t->b = panel + (at->p + 1) * PANEL;
+    t->bias = at->p == 0 && !g->accumulate ? panel : NULL;
+    t->c = g->c + i * g->c_row + column;
+    if (panels > 1)
+        few_rows[rows].compute(t);
+    else if (columns == PANEL)
+        tiles[rows](t);
+    else
+        compute_edge_tile(*t, rows, columns);
+    for (size_t r = 0; r < rows && at->p + at->k == g->k && g->activation != HOME_ACT_NONE; r++)
+        activate(g->activation, g->swish_beta, columns, t->c + r * g->c_row, t->c + r * g->c_row);
 }
 
-/* Rows [first, last) of c against the block of k from p on of some panels, which all are whole if they are several. */
-static void multiply_block(const home_gemm *g, size_t first, size_t last, size_t column, size_t panels,
-                           size_t p) {
-    const size_t columns = g->n - column < panels * PANEL ? g->n - column : panels * PANEL;
-    const float *panel = g->panels + column * (g->k + 1);
-    const size_t k = g->k - p < BLOCK_K ? g->k - p : BLOCK_K;
-    tile t = {.a_row = g->a_row,
-              .a_step = g->a_step,
-              .b = panel + (p + 1) * PANEL,
-              .b_panel = (g->k + 1) * PANEL,
-              .k = k,
-              .bias = p == 0 && !g->accumulate ? panel : NULL,
-              .c_row = g->c_row};
-    for (size_t i = first; i < last; i += GEMM_ROWS) {
-        const size_t rows = last - i < GEMM_ROWS ? last - i : GEMM_ROWS;
-        t.a = g->a + i * g->a_row + p * g->a_step;
-        t.c = g->c + i * g->c_row + column;
-        if (panels > 1)
-            few_rows[rows].compute(&t);
-        else if (columns == PANEL)
-            tiles[rows](&t);
-        else
-            compute_edge_tile(t, rows, columns);
-        if (p + k == g->k)
-            finish_tile(g, &t, rows, columns);
+/* packed[q * GEMM_ROWS + r] = a[i + r, p + q] */
+static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
+    const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
+    const float *a = g->a + i * g->a_row + at->p * g->a_step;
+    for (size_t q = 0; q < at->k; q++)
+        for (size_t r = 0; r < rows; r++)
+            packed[q * GEMM_ROWS + r] = a[q * g->a_step + r * g->a_row];
+}
+
+/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first cache meanwhile. */
+static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
+    const size_t few = g->m < 4 ? few_rows[g->m].panels : 1;
+    for (size_t column = at->column; column < at->column_end;) {
+        const size_t panels = at->column_end - column >= few * PANEL ? few : 1;
+        for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
+            t->a = g->a + i * g->a_row + at->p * g->a_step;
+            multiply_tile(g, t, at, i, column, panels);
+        }
+        column += panels * PANEL;
     }
 }
 
-/* The blocks of k one after the other: once for k = 0 too, where c = act(bias). */
-static void multiply_panels(const home_gemm *g, size_t first, size_t last, size_t column, size_t panels) {
-    size_t p = 0;
-    do {
-        multiply_block(g, first, last, column, panels, p);
-        p += BLOCK_K;
-    } while (p < g->k);
+/* Tiles one after the other, for a transposed a, whose rows would each be pages apart: a tile's part of it is packed. */
+static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
+    float packed[GEMM_ROWS * BLOCK_K];
+    t->a = packed;
+    t->a_row = 1;
+    t->a_step = GEMM_ROWS;
+    for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
+        pack_tile(g, at, i, packed);
+        for (size_t column = at->column; column < at->column_end; column += PANEL)
+            multiply_tile(g, t, at, i, column, 1);
+    }
 }
 
+static void multiply_part(const home_gemm *g, const part *at) {
+    tile t = {
+        .a_row = g->a_row, .a_step = g->a_step, .b_panel = (g->k + 1) * PANEL, .k = at->k, .c_row = g->c_row};
+    (g->a_step == 1 ? multiply_by_panels : multiply_by_tiles)(g, &t, at);
+}
+
+/* In parts: the rows of b that a part meets stay in the second cache while the tiles pass by. The loop over p runs once
+ * for k = 0 too, where c = act(bias). */
 static void gemm(const home_gemm *g) {
-    const size_t blocks = (g->m + BLOCK_M - 1) / BLOCK_M;
-    const size_t rows = blocks ? ((g->m + blocks - 1) / blocks + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS : 0;
-    const size_t together = g->m > 0 && g->m < 4 ? few_rows[g->m].panels : 1;
-    for (size_t first = 0; first < g->m; first += rows) {
-        const size_t last = g->m - first < rows ? g->m : first + rows;
-        for (size_t column = 0; column < g->n;) {
-            const size_t panels = g->n - column >= together * PANEL ? together : 1;
-            multiply_panels(g, first, last, column, panels);
-            column += panels * PANEL;
+    part at;
+    for (at.row = 0; at.row < g->m; at.row = at.row_end) {
+        at.row_end = g->m - at.row < BLOCK_M ? g->m : at.row + BLOCK_M;
+        for (at.column = 0; at.column < g->n; at.column = at.column_end) {
+            at.column_end = g->n - at.column < BLOCK_N ? g->n : at.column + BLOCK_N;
+            at.p = 0;
+            do {
+                at.k = g->k - at.p < BLOCK_K ? g->k - at.p : BLOCK_K;
+                multiply_part(g, &at);
+                at.p += at.k;
+            } while (at.p < g->k);
         }
     }
 }
