@@ -9,8 +9,11 @@
  * take. */
 enum { LOOKS = 2000 };
 
-/* A job is numbered by `generation`, which grows when a job starts. Its tasks are handed out by `next`. A job
- * ends when no worker is in it any more; only then may the next one begin. */
+enum { OPEN = 1, ENTERED = 2 };
+
+/* A job is numbered by `generation`, which grows when a job starts. Its tasks are handed out by `next`. Workers enter it
+ * while it is open; it ends when the caller has closed it and all who entered have left. So nobody waits for a worker
+ * that the system has not let run. */
 struct home_threads {
     const home_allocator *allocator;
     pthread_t *workers;
@@ -20,7 +23,7 @@ struct home_threads {
     pthread_cond_t wake;
     pthread_cond_t idle;
     atomic_size_t generation;
-    atomic_size_t inside; /* workers that have not finished the job */
+    atomic_size_t state; /* OPEN, and ENTERED for each worker in the job */
     atomic_size_t next;
     size_t count;
     void (*task)(void *context, size_t index);
@@ -51,9 +54,19 @@ static size_t await_job(home_threads *pool, size_t seen) {
     return atomic_load_explicit(&pool->generation, memory_order_acquire);
 }
 
-/* The last worker out of a job tells the thread that waits for its end. */
+/* False where the job is closed already. */
+static bool enter_job(home_threads *pool) {
+    size_t state = atomic_load_explicit(&pool->state, memory_order_relaxed);
+    while ((state & OPEN) != 0)
+        if (atomic_compare_exchange_weak_explicit(&pool->state, &state, state + ENTERED, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* The last worker out of a closed job tells the caller, who may wait for it. */
 static void leave_job(home_threads *pool) {
-    if (atomic_fetch_sub_explicit(&pool->inside, 1, memory_order_acq_rel) != 1)
+    if (atomic_fetch_sub_explicit(&pool->state, ENTERED, memory_order_acq_rel) != ENTERED)
         return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_signal(&pool->idle);
@@ -66,19 +79,23 @@ static void *worker(void *argument) {
         seen = await_job(pool, seen);
         if (pool->stop)
             return NULL;
-        work(pool);
-        leave_job(pool);
+        if (enter_job(pool)) {
+            work(pool);
+            leave_job(pool);
+        }
     }
 }
 
-static void await_workers(home_threads *pool) {
+/* Closes the job, and waits until all who entered have left. */
+static void end_job(home_threads *pool) {
+    atomic_fetch_sub_explicit(&pool->state, OPEN, memory_order_acq_rel);
     for (int i = 0; i < LOOKS; i++) {
-        if (atomic_load_explicit(&pool->inside, memory_order_acquire) == 0)
+        if (atomic_load_explicit(&pool->state, memory_order_acquire) == 0)
             return;
         HOME_PAUSE();
     }
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load_explicit(&pool->inside, memory_order_acquire) != 0)
+    while (atomic_load_explicit(&pool->state, memory_order_acquire) != 0)
         pthread_cond_wait(&pool->idle, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -102,10 +119,10 @@ void home_threads_run(void *threads, size_t count, void (*task)(void *context, s
     pool->task = task;
     pool->context = context;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->inside, pool->worker_count, memory_order_relaxed);
+    atomic_store_explicit(&pool->state, OPEN, memory_order_release);
     announce(pool);
     work(pool);
-    await_workers(pool);
+    end_job(pool);
     pthread_mutex_unlock(&pool->owner);
 }
 
