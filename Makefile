@@ -10,8 +10,11 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 VERSION_PART = $(shell sed -n 's/^.define HOME_VERSION_$(1) //p' include/home/home.h)
-SOMAJOR := $(call VERSION_PART,MAJOR)
-VERSION := $(SOMAJOR).$(call VERSION_PART,MINOR).$(call VERSION_PART,PATCH)
+MAJOR   := $(call VERSION_PART,MAJOR)
+MINOR   := $(call VERSION_PART,MINOR)
+VERSION := $(MAJOR).$(MINOR).$(call VERSION_PART,PATCH)
+# Before 1.0 the interface may change with the minor version.
+SOVERSION := $(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 # What the build needs, apart from what a user may set.
@@ -38,23 +41,23 @@ lib: build/libhome.a build/libhome.so
 
 build/static/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
 build/shared/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) -DHOME_SHARED $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
 build/libhome.a: $(STATIC_OBJECTS)
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcsD $@ $^
 
 build/libhome.so.$(VERSION): $(SHARED_OBJECTS) lib/home.map
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,libhome.so.$(SOMAJOR) \
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,libhome.so.$(SOVERSION) \
 	    -Wl,--version-script=lib/home.map -Wl,--no-undefined -o $@ $(SHARED_OBJECTS) $(LDLIBS)
 
 build/libhome.so: build/libhome.so.$(VERSION)
-	$(Q)ln -sf libhome.so.$(VERSION) build/libhome.so.$(SOMAJOR)
-	$(Q)ln -sf libhome.so.$(SOMAJOR) $@
+	$(Q)ln -sf libhome.so.$(VERSION) build/libhome.so.$(SOVERSION)
+	$(Q)ln -sf libhome.so.$(SOVERSION) $@
 
 build/home: $(CLI_OBJECTS) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)

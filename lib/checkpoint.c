@@ -16,7 +16,8 @@ typedef struct item {
     const char *dtype; /* "F32", "F64" or "I64" */
     size_t rank;
     size_t shape[2];
-    void *data;
+    void *data; /* NULL where the model has no memory yet */
+    bool never_negative;
 } item;
 
 /* All tensors of a checkpoint; in memory of its own. */
@@ -38,38 +39,50 @@ static size_t item_bytes(const item *i) {
 
 /* ------------------------------------------------------------------------------- what a checkpoint has */
 
-static void add_item(item_list *list, const char *name, const char *suffix, const char *dtype, size_t rank,
-                     const size_t shape[2], void *data) {
+/* Adds a tensor. One of the optimizer's has a suffix, and is named after the tensor it belongs to. */
+static void add_item(item_list *list, item made, const char *suffix) {
     static const char prefix[] = "optimizer.";
-    if (suffix) { /* a tensor of the optimizer's, named after the tensor it belongs to */
-        const size_t room = sizeof prefix + strlen(name) + strlen(suffix);
+    if (suffix) {
+        const size_t room = sizeof prefix + strlen(made.name) + strlen(suffix);
         char *text = home_arena_take(&list->arena, room, 1);
         if (!text)
             return;
-        snprintf(text, room, "%s%s%s", prefix, name, suffix);
-        name = text;
+        snprintf(text, room, "%s%s%s", prefix, made.name, suffix);
+        made.name = text;
+        made.never_negative = strcmp(suffix, ".exp_avg_sq") == 0 || strcmp(suffix, ".sum") == 0;
     }
-    list->items[list->count++] = (item){name, dtype, rank, {shape[0], shape[1]}, data};
+    list->items[list->count++] = made;
+}
+
+/* State of the optimizer that belongs to a tensor: [the tensor's shape], or [rows] where it is row-wise. */
+static void add_state_items(item_list *list, const home_model *model, const home_tensor_info *t) {
+    const home_optimizer_config *o = &model->settings.optimizer;
+    const bool table = t->kind == HOME_TENSOR_TABLE;
+    const home_optimizer_traits *traits = home_optimizer_traits_of(table ? o->embedding_kind : o->kind);
+    for (int slot = 0; slot < HOME_STATE_SLOTS && traits->state[slot] && t->kind != HOME_TENSOR_STATISTIC;
+         slot++) {
+        item made = {t->name, "F32", (size_t)t->rank, {t->rows, t->columns}, NULL, false};
+        if (traits->row_wise) {
+            made.rank = 1;
+            made.shape[1] = 1;
+        }
+        if (model->training)
+            made.data =
+                table ? model->tables[t->offset].state[slot] : model->training->state[slot] + t->offset;
+        add_item(list, made, traits->state[slot]);
+    }
 }
 
 static void add_optimizer_items(item_list *list, const home_model *model) {
-    const home_optimizer_traits *dense = home_optimizer_traits_of(model->settings.optimizer.kind);
-    const home_optimizer_traits *sparse = home_optimizer_traits_of(model->settings.optimizer.embedding_kind);
-    for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++) {
-        const home_tensor_info *t = &model->tensors.items[i];
-        const size_t shape[2] = {t->rows, t->columns};
-        for (int slot = 0; slot < HOME_STATE_SLOTS; slot++) {
-            if (t->kind == HOME_TENSOR_PARAMETER && dense->state[slot])
-                add_item(list, t->name, dense->state[slot], "F32", (size_t)t->rank, shape,
-                         model->training->state[slot] + t->offset);
-            if (t->kind == HOME_TENSOR_TABLE && sparse->state[slot])
-                add_item(list, t->name, sparse->state[slot], "F32", sparse->row_wise ? 1 : 2,
-                         (const size_t[]){t->rows, home_table_state_width(model, &model->tables[t->offset])},
-                         model->tables[t->offset].state[slot]);
-        }
+    for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++)
+        add_state_items(list, model, &model->tensors.items[i]);
+    add_item(list, (item){"step", "I64", 1, {1, 1}, &list->step, false}, "");
+    add_item(list, (item){"learning_rate", "F64", 1, {2, 1}, list->rates, false}, "");
+    if (model->training) {
+        list->step = (int64_t)model->training->step_count;
+        list->rates[0] = model->training->learning_rate;
+        list->rates[1] = model->training->embedding_learning_rate;
     }
-    add_item(list, "step", "", "I64", 1, (const size_t[]){1, 1}, &list->step);
-    add_item(list, "learning_rate", "", "F64", 1, (const size_t[]){2, 1}, list->rates);
 }
 
 /* Lists the tensors of a model, with those of its optimizer on request. */
@@ -80,19 +93,38 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
         return home_fail_memory(error);
     for (size_t i = 0; i < model->tensors.count; i++) {
         const home_tensor_info *t = &model->tensors.items[i];
-        add_item(list, t->name, NULL, "F32", (size_t)t->rank, (const size_t[]){t->rows, t->columns},
-                 home_tensor_data(model, t));
+        float *data = model->training ? home_tensor_data(model, t) : NULL;
+        add_item(list,
+                 (item){t->name, "F32", (size_t)t->rank, {t->rows, t->columns}, data, t->never_negative},
+                 NULL);
     }
-    if (optimizer) {
-        list->step = (int64_t)model->training->step_count;
-        list->rates[0] = model->training->learning_rate;
-        list->rates[1] = model->training->embedding_learning_rate;
+    if (optimizer)
         add_optimizer_items(list, model);
-    }
     if (!list->arena.failed)
         return HOME_OK;
     home_arena_free(&list->arena);
     return home_fail_memory(error);
+}
+
+/* Values that no training gives: what is not finite, and negative variances and sums of squares. */
+static home_status check_value(const item *i, size_t element, float value, home_error *error) {
+    if (isfinite(value) && !(i->never_negative && value < 0))
+        return HOME_OK;
+    return home_fail(error, HOME_E_VALUE, "tensor \"%.120s\": element %zu is %g, expected a finite number%s",
+                     i->name, element, (double)value, i->never_negative ? " >= 0" : "");
+}
+
+/* What would not be read shall not be written, least of all over a good checkpoint. */
+static home_status check_own_values(const item_list *list, home_error *error) {
+    home_status status = HOME_OK;
+    for (size_t i = 0; i < list->count; i++) {
+        const item *own = &list->items[i];
+        const float *values = own->data;
+        for (size_t e = 0;
+             strcmp(own->dtype, "F32") == 0 && e < own->shape[0] * own->shape[1] && status == HOME_OK; e++)
+            status = check_value(own, e, values[e], error);
+    }
+    return status;
 }
 
 /* ----------------------------------------------------------------------------------------- writing */
@@ -224,6 +256,11 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
     status = list_items(&d->list, model, (flags & HOME_SAVE_OPTIMIZER) != 0, error);
     if (status != HOME_OK)
         return status;
+    status = check_own_values(&d->list, error);
+    if (status != HOME_OK) {
+        home_arena_free(&d->list.arena);
+        return status;
+    }
     d->header = (home_text){.allocator = &model->allocator};
     size_t digits = 0;
     write_header(model, &d->list, &d->header, &digits);
@@ -322,24 +359,18 @@ static home_status check_item(const item *i, const home_archive *archive, home_e
     return HOME_OK;
 }
 
-/* Values that no training gives: what is not finite, and negative variances and sums of squares. */
-static home_status check_values(const item *i, const home_stored *stored, home_error *error) {
-    if (strcmp(i->dtype, "F32") != 0)
-        return HOME_OK;
-    const size_t length = strlen(i->name);
-    const bool variance = length > 12 && strcmp(i->name + length - 12, ".running_var") == 0;
-    for (size_t e = 0; e < i->shape[0] * i->shape[1]; e++) {
+static home_status check_stored_values(const item *i, const home_stored *stored, home_error *error) {
+    home_status status = HOME_OK;
+    for (size_t e = 0; strcmp(i->dtype, "F32") == 0 && e < i->shape[0] * i->shape[1] && status == HOME_OK;
+         e++) {
         const unsigned char *p = stored->data + 4 * e;
         const uint32_t bits =
             (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         float value;
         memcpy(&value, &bits, sizeof value);
-        if (!isfinite(value) || (variance && value < 0))
-            return home_fail(error, HOME_E_VALUE,
-                             "tensor \"%.120s\": element %zu is %g, expected a finite number%s", i->name, e,
-                             (double)value, variance ? " >= 0" : "");
+        status = check_value(i, e, value, error);
     }
-    return HOME_OK;
+    return status;
 }
 
 static bool is_optimizer_tensor(const char *name) {
@@ -353,7 +384,8 @@ static home_status check_items(const item_list *list, const home_archive *archiv
     for (size_t i = 0; i < list->count && status == HOME_OK; i++) {
         status = check_item(&list->items[i], archive, error);
         if (status == HOME_OK)
-            status = check_values(&list->items[i], home_archive_find(archive, list->items[i].name), error);
+            status =
+                check_stored_values(&list->items[i], home_archive_find(archive, list->items[i].name), error);
     }
     size_t expected = 0;
     for (size_t i = 0; i < archive->count; i++)
@@ -391,6 +423,8 @@ static home_status take_tensors(home_model *model, const home_archive *archive, 
         return status;
     status = check_items(&list, archive, optimizer, error);
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
+        status = check_stored_values(&list.items[i], home_archive_find(archive, list.items[i].name), error);
+    for (size_t i = 0; i < list.count && status == HOME_OK; i++)
         if (list.items[i].data == &list.step || list.items[i].data == list.rates)
             read_elements(&list.items[i], home_archive_find(archive, list.items[i].name));
     if (status == HOME_OK && optimizer)
@@ -406,14 +440,19 @@ static home_status take_tensors(home_model *model, const home_archive *archive, 
     return status;
 }
 
-/* The host's own texts. */
+/* The host's own texts. The parser has refused repeated keys, so each is new. */
 static home_status take_metadata(home_model *model, const home_archive *archive, home_error *error) {
+    home_metadata **end = &model->metadata;
     for (const home_json_value *m = archive->metadata->first; m; m = m->next) {
         if (strncmp(m->key, "home.", 5) == 0 || strcmp(m->key, "format") == 0 || *m->key == 0)
             continue;
-        const home_status status = home_model_set_metadata(model, m->key, m->text, error);
-        if (status != HOME_OK)
-            return status;
+        if (strlen(m->key) != m->key_length || strlen(m->text) != m->length)
+            return home_fail(error, HOME_E_FORMAT,
+                             "__metadata__ \"%.60s\": expected texts without zero bytes", m->key);
+        *end = home_metadata_create(&model->allocator, m->key, m->text);
+        if (!*end)
+            return home_fail_memory(error);
+        end = &(*end)->next;
     }
     return HOME_OK;
 }
@@ -436,6 +475,26 @@ static home_status check_schema(const home_archive *archive, home_error *error) 
     return HOME_OK;
 }
 
+static bool has_optimizer(const home_archive *archive) {
+    bool found = false;
+    for (size_t i = 0; i < archive->count; i++)
+        found = found || is_optimizer_tensor(archive->tensors[i].name);
+    return found;
+}
+
+/* Before a model gets its memory: the file must have its tensors, so no model is larger than its file. */
+static home_status check_fit(const home_model *model, const void *context, home_error *error) {
+    const home_archive *archive = context;
+    const bool optimizer = has_optimizer(archive);
+    item_list list;
+    home_status status = list_items(&list, model, optimizer, error);
+    if (status != HOME_OK)
+        return status;
+    status = check_items(&list, archive, optimizer, error);
+    home_arena_free(&list.arena);
+    return status;
+}
+
 static home_status load_archive(const home_archive *archive, const home_allocator *allocator,
                                 home_model **model, home_error *error) {
     home_status status = check_schema(archive, error);
@@ -443,13 +502,15 @@ static home_status load_archive(const home_archive *archive, const home_allocato
         return status;
     const char *config = home_archive_metadata(archive, "home.config");
     home_model *made = NULL;
-    const home_blueprint blueprint = {.json = config, .json_length = strlen(config), .allocator = allocator};
+    const home_blueprint blueprint = {.json = config,
+                                      .json_length = strlen(config),
+                                      .allocator = allocator,
+                                      .check = check_fit,
+                                      .context = archive};
     status = home_model_prepare(&blueprint, &made, error);
     if (status != HOME_OK)
         return status;
-    bool optimizer = false;
-    for (size_t i = 0; i < archive->count; i++)
-        optimizer = optimizer || is_optimizer_tensor(archive->tensors[i].name);
+    const bool optimizer = has_optimizer(archive);
     status = take_tensors(made, archive, optimizer, error);
     if (status == HOME_OK)
         status = take_metadata(made, archive, error);

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bounds that no sensible model meets, so that products of two of them cannot overflow 64 bits. */
-#define MOST_ITEMS  65536u
+/* Bounds that no sensible model meets. They keep what a small hostile file can ask for small. */
+#define MOST_ITEMS  4096u
+#define MOST_TASKS  1024u
 #define MOST_HIDDEN 16u
 #define MOST_LAYERS 64u
 #define MOST_WIDTH  (1u << 24)
@@ -251,7 +252,9 @@ static void read_fields(reader *in, home_settings *settings) {
         }
         settings->field_table[i] = table;
         settings->field_column[i] = column;
-        column += config->tables[table].dim; /* at most 65536 * 2^24 */
+        column += config->tables[table].dim;
+        if (column > MOST_WIDTH) /* before it could wrap */
+            break;
     }
     settings->input_width = column;
     if (ok(in) && (column == 0 || column > MOST_WIDTH))
@@ -312,7 +315,7 @@ static void read_task(reader *in, home_task_config *task, size_t i) {
         task->given = read_name(in, task->given, field);
 }
 
-/* Finds the task that another is given; following such links must come to an end. */
+/* Finds the task that another is given. */
 static void link_task(reader *in, home_settings *settings, size_t i) {
     const home_config *config = &settings->config;
     const home_task_config *task = &config->tasks[i];
@@ -326,24 +329,27 @@ static void link_task(reader *in, home_settings *settings, size_t i) {
     else if (task->loss != HOME_LOSS_BCE || config->tasks[other].loss != HOME_LOSS_BCE)
         expected = "a binary task, for a binary task";
     settings->task_given[i] = other;
-    size_t reached = i;
-    for (size_t links = 0; !expected && reached != SIZE_MAX; links++) {
-        const char *given = config->tasks[reached].given;
-        reached = given ? home_find_name(config->tasks, config->task_count, sizeof *task, given) : SIZE_MAX;
-        if (links > config->task_count || (reached == i && links < config->task_count))
-            expected = "a task that does not depend on this one";
-        else if (reached == config->task_count)
-            reached = SIZE_MAX; /* reported where that task is linked */
-    }
     if (expected)
         in->status = home_fail(in->error, HOME_E_CONFIG, "config.tasks[%zu].given is \"%.60s\", expected %s",
                                i, task->given, expected);
 }
 
+/* Following the links from a task must come to an end. */
+static void check_chain(reader *in, const home_settings *settings, size_t i) {
+    size_t links = 0;
+    for (size_t t = i; t != SIZE_MAX && links <= settings->config.task_count; t = settings->task_given[t])
+        links++;
+    if (links > settings->config.task_count)
+        in->status = home_fail(
+            in->error, HOME_E_CONFIG,
+            "config.tasks[%zu].given is \"%.60s\", expected a task that does not depend on this one", i,
+            settings->config.tasks[i].given);
+}
+
 static void read_tasks(reader *in, home_settings *settings) {
     home_config *config = &settings->config;
-    if (ok(in) && config->task_count == 0)
-        fail_integer(in, "config.task_count", 0, "at least 1");
+    if (ok(in) && (config->task_count == 0 || config->task_count > MOST_TASKS))
+        fail_integer(in, "config.task_count", config->task_count, "1 to 1024");
     home_task_config *tasks = read_array(in, config->tasks, config->task_count, sizeof *tasks, "task");
     config->tasks = tasks;
     settings->groups = home_arena_take(in->arena, config->task_count, sizeof *settings->groups);
@@ -365,6 +371,8 @@ static void read_tasks(reader *in, home_settings *settings) {
         if (ok(in))
             link_task(in, settings, i);
     }
+    for (size_t i = 0; i < config->task_count && ok(in); i++)
+        check_chain(in, settings, i);
 }
 
 /* ---------------------------------------------------------------------------------------- layers */
@@ -396,7 +404,7 @@ static void read_names(reader *in, const char *const **names, size_t count, cons
 /* A count of experts: where the preset has no such unit, it must not be set. */
 static void read_experts(reader *in, size_t *experts, bool there, const char *field) {
     if (there)
-        size_between(in, experts, 1, 1, 4096, field);
+        size_between(in, experts, 1, 1, 1024, field);
     else if (*experts != 0)
         fail_integer(in, field, *experts, "0: this layer of the preset has no such units");
 }
@@ -418,7 +426,7 @@ static void read_units(reader *in, home_layer_config *layer, size_t l) {
         if (units[u].input)
             units[u].input = read_name(in, units[u].input, field);
         snprintf(field, sizeof field, "config.layers[%zu].units[%zu].experts", l, u);
-        size_between(in, &units[u].experts, 1, 1, 4096, field);
+        size_between(in, &units[u].experts, 1, 1, 1024, field);
         snprintf(field, sizeof field, "config.layers[%zu].units[%zu].width", l, u);
         if (ok(in) && units[u].width != 0 && units[u].width != layer->width)
             in->status =

@@ -159,21 +159,7 @@ static void batch_statistics(const home_run *run, const home_step *step, size_t 
     for (size_t i = first; i < last; i++) {
         training->batch_mean[step->batch + i] = (float)mean[i];
         training->batch_scale[step->batch + i] = (float)(1 / sqrt(squares[i] / (double)run->rows + epsilon));
-    }
-}
-
-/* running = (1 - momentum) running + momentum value; the variance unbiased, as PyTorch has it. */
-static void move_running_values(const home_run *run, const home_step *step) {
-    const home_model *model = run->model;
-    const home_training *training = run->training;
-    const double momentum = model->settings.config.norm_momentum;
-    const double rows = (double)run->rows;
-    for (size_t i = 0; i < step->out.width; i++) {
-        const double variance = training->column_sums[step->out.width + i] / (rows - 1);
-        float *mean = &model->statistics[step->mean + i];
-        float *running = &model->statistics[step->variance + i];
-        *mean = (float)((1 - momentum) * (double)*mean + momentum * training->column_sums[i]);
-        *running = (float)((1 - momentum) * (double)*running + momentum * variance);
+        training->batch_variance[step->batch + i] = (float)(squares[i] / ((double)run->rows - 1));
     }
 }
 
@@ -209,10 +195,34 @@ static void apply_norm(const home_run *run, const home_step *step, size_t first,
 static void forward_norm(const home_run *run, const home_step *step) {
     if (run->training) {
         home_run_columns(run, step, batch_statistics);
-        move_running_values(run, step);
         norm_factors(run, step);
     }
     home_run_rows(run, step, apply_norm);
+}
+
+static float moved(double momentum, float running, float value) {
+    return (float)((1 - momentum) * (double)running + momentum * (double)value);
+}
+
+/* running = (1 - momentum) running + momentum value; the variance unbiased, as PyTorch has it. False, and nothing moved,
+ * where a mean or variance of the batch is not finite. */
+bool home_move_running_values(const home_run *run) {
+    const home_model *model = run->model;
+    const home_training *training = run->training;
+    const double momentum = model->settings.config.norm_momentum;
+    for (size_t i = 0; i < model->plan.batch_width; i++)
+        if (!isfinite(training->batch_mean[i]) || !isfinite(training->batch_variance[i]))
+            return false;
+    for (size_t s = 0; s < model->plan.step_count; s++) {
+        const home_step *step = &model->plan.steps[s];
+        for (size_t i = 0; i < step->out.width && step->kind == HOME_STEP_NORM; i++) {
+            float *mean = &model->statistics[step->mean + i];
+            float *variance = &model->statistics[step->variance + i];
+            *mean = moved(momentum, *mean, training->batch_mean[step->batch + i]);
+            *variance = moved(momentum, *variance, training->batch_variance[step->batch + i]);
+        }
+    }
+    return true;
 }
 
 void home_run_forward(const home_run *run) {

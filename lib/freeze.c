@@ -83,6 +83,15 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     home_model_pack(made);
     home_deallocate(&made->allocator, made->parameters); /* the panels hold them now */
     made->parameters = NULL;
+    home_metadata **end = &made->metadata;
+    for (const home_metadata *m = model->metadata; m; m = m->next) {
+        *end = home_metadata_create(&made->allocator, m->key, m->value);
+        if (!*end) {
+            home_model_release(made);
+            return home_fail_memory(error);
+        }
+        end = &(*end)->next;
+    }
     if (!model->threads) /* the host's own threads serve the copy too; a pool is the original's */
         made->parallel = model->parallel;
     *frozen = made;

@@ -42,6 +42,7 @@ static void free_training(const home_allocator *allocator, home_training *traini
     home_deallocate(allocator, training->panels);
     home_deallocate(allocator, training->batch_mean);
     home_deallocate(allocator, training->batch_scale);
+    home_deallocate(allocator, training->batch_variance);
     home_deallocate(allocator, training->column_sums);
     home_deallocate(allocator, training->row_scratch);
     home_deallocate(allocator, training);
@@ -105,13 +106,15 @@ static home_training *new_training(const home_model *model) {
     training->gradients = home_allocate(a, parameters, sizeof(float));
     training->batch_mean = home_allocate(a, model->plan.batch_width, sizeof(float));
     training->batch_scale = home_allocate(a, model->plan.batch_width, sizeof(float));
+    training->batch_variance = home_allocate(a, model->plan.batch_width, sizeof(float));
     training->column_sums = home_allocate(a, widest, 2 * sizeof(double));
-    training->row_scratch = home_allocate(a, widest, 4 * sizeof(float));
+    training->row_scratch = home_allocate(a, widest, 3 * sizeof(float));
     training->learning_rate = model->settings.optimizer.learning_rate;
     training->embedding_learning_rate = model->settings.optimizer.embedding_learning_rate;
     const home_optimizer_traits *traits = home_optimizer_traits_of(model->settings.optimizer.kind);
     if (allocate_state(a, traits, parameters, training->state) && training->gradients &&
-        training->batch_mean && training->batch_scale && training->column_sums && training->row_scratch)
+        training->batch_mean && training->batch_scale && training->batch_variance && training->column_sums &&
+        training->row_scratch)
         return training;
     free_training(a, training);
     return NULL;
@@ -179,6 +182,10 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
         return status;
     status = home_plan_build(&model->settings, &model->topology, options, &model->arena, &model->plan,
                              &model->tensors, error);
+    if (status != HOME_OK)
+        return status;
+    if (blueprint->check)
+        status = blueprint->check(model, blueprint->context, error);
     if (status != HOME_OK)
         return status;
     home_config_to_json(&model->settings, &model->config_json);
@@ -284,17 +291,22 @@ static void remove_metadata(home_model *model, const char *key) {
     free_metadata(&model->allocator, item);
 }
 
+home_metadata *home_metadata_create(const home_allocator *allocator, const char *key, const char *value) {
+    home_metadata *item = home_allocate(allocator, 1, sizeof *item);
+    if (!item)
+        return NULL;
+    item->key = home_copy_text(allocator, key, strlen(key));
+    item->value = home_copy_text(allocator, value, strlen(value));
+    if (item->key && item->value)
+        return item;
+    free_metadata(allocator, item);
+    return NULL;
+}
+
 static home_status add_metadata(home_model *model, const char *key, const char *value, home_error *error) {
-    const home_allocator *a = &model->allocator;
-    home_metadata *item = home_allocate(a, 1, sizeof *item);
+    home_metadata *item = home_metadata_create(&model->allocator, key, value);
     if (!item)
         return home_fail_memory(error);
-    item->key = home_copy_text(a, key, strlen(key));
-    item->value = home_copy_text(a, value, strlen(value));
-    if (!item->key || !item->value) {
-        free_metadata(a, item);
-        return home_fail_memory(error);
-    }
     remove_metadata(model, key);
     home_metadata **end = &model->metadata;
     while (*end)
@@ -442,8 +454,19 @@ home_status home_model_set_tensor(home_model *model, const char *name, const flo
     for (size_t i = 0; i < count; i++)
         if (!isfinite(data[i]))
             return home_fail(error, HOME_E_VALUE, "data[%zu] for \"%.120s\" is not finite", i, name);
+    if (info->never_negative)
+        for (size_t i = 0; i < count; i++)
+            if (data[i] < 0)
+                return home_fail(error, HOME_E_VALUE, "data[%zu] for \"%.120s\" is %g, expected at least 0",
+                                 i, name, (double)data[i]);
     memcpy(home_tensor_data(model, info), data, count * sizeof *data);
-    home_model_pack(model);
+    if (model->training->phase ==
+        HOME_PHASE_FORWARD) /* what forward kept does not belong to the new values */
+        model->training->phase = HOME_PHASE_IDLE;
+    if (info->kind == HOME_TENSOR_PARAMETER)
+        home_model_pack_range(model, info->offset, count);
+    if (info->kind != HOME_TENSOR_TABLE)
+        home_model_fold_norms(model);
     return HOME_OK;
 }
 

@@ -63,10 +63,11 @@ typedef struct home_training {
     float *activation_gradients; /* the same */
     float *panels;               /* packed operands of backward's products */
     size_t panels_capacity;
-    float *batch_mean;   /* [batch_width] of the last forward */
-    float *batch_scale;  /* [batch_width] 1 / sqrt(variance + epsilon) */
-    double *column_sums; /* [2, widest buffer] */
-    float *row_scratch;  /* [4, widest buffer] */
+    float *batch_mean;     /* [batch_width] of the last forward */
+    float *batch_scale;    /* [batch_width] 1 / sqrt(variance + epsilon) */
+    float *batch_variance; /* [batch_width] unbiased */
+    double *column_sums;   /* [2, widest buffer] */
+    float *row_scratch;    /* [3, widest buffer] */
 } home_training;
 
 /* A key and its text, stored in checkpoints. */
@@ -141,12 +142,18 @@ typedef struct home_blueprint {
     size_t json_length;
     const home_allocator *allocator;
     bool folded;
+    /* Called when settings, topology, plan and tensors are known, before memory is taken for them; may be NULL. */
+    home_status (*check)(const home_model *model, const void *context, home_error *error);
+    const void *context;
 } home_blueprint;
 home_status home_model_prepare(const home_blueprint *blueprint, home_model **model, home_error *error);
 
 /* HOME_E_ARGUMENT for NULL; HOME_E_STATE for a frozen model. */
 home_status home_check_trainable(const home_model *model, home_error *error);
 size_t home_stride_or(size_t stride, size_t width);
+
+/* A piece of metadata of its own, or NULL. */
+home_metadata *home_metadata_create(const home_allocator *allocator, const char *key, const char *value);
 
 /* The floats of a tensor. */
 float *home_tensor_data(const home_model *model, const home_tensor_info *tensor);
@@ -169,6 +176,8 @@ void home_model_initialize(home_model *model);
 /* panels.c: bring the panels up to date with the parameters, and the norms' factors with the running values
  * too. */
 void home_model_pack(home_model *model);
+void home_model_pack_range(home_model *model, size_t offset,
+                           size_t count); /* what depends on these parameters */
 void home_model_fold_norms(home_model *model);
 
 /* input.c: checks a batch; fills rows of v from it. Row `first + i` of the batch goes to row i of v. */
@@ -185,6 +194,7 @@ void home_table_reduce(home_table *table, const home_run *run);
 void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
                          float *factor);
 void home_run_forward(const home_run *run);
+bool home_move_running_values(const home_run *run);
 void home_run_backward(const home_run *run);
 
 /* train.c: the run that training's calls share. */

@@ -3,22 +3,27 @@
 
 #include <math.h>
 
-/* The gradients' sum of squares in blocks of floats summed in double. */
-static double sum_of_squares(const home_kernels *kernels, const float *x, size_t count) {
-    enum { BLOCK = 1024 };
-    double sum = 0;
-    for (size_t i = 0; i < count; i += BLOCK) {
-        const size_t n = count - i < BLOCK ? count - i : BLOCK;
-        sum += (double)kernels->dot(n, x + i, x + i);
-    }
-    return sum;
+/* In double, for squares of finite floats may not be floats; in lanes that compilers vectorize. */
+static double sum_of_squares(const float *x, size_t count) {
+    enum { LANES = 8 };
+    double sum[LANES] = {0};
+    const size_t whole = count / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            sum[l] += (double)x[i + l] * (double)x[i + l];
+    double total = 0;
+    for (size_t l = 0; l < LANES; l++)
+        total += sum[l];
+    for (size_t i = whole; i < count; i++)
+        total += (double)x[i] * (double)x[i];
+    return total;
 }
 
 double home_gradient_norm(const home_model *model) {
-    double sum = sum_of_squares(model->kernels, model->training->gradients, model->tensors.parameter_count);
+    double sum = sum_of_squares(model->training->gradients, model->tensors.parameter_count);
     for (size_t i = 0; i < model->settings.config.table_count; i++) {
         const home_table *table = &model->tables[i];
-        sum += sum_of_squares(model->kernels, table->gradient, table->touched_count * table->config->dim);
+        sum += sum_of_squares(table->gradient, table->touched_count * table->config->dim);
     }
     return sqrt(sum);
 }

@@ -48,6 +48,27 @@ static void pack_steps(void *context, size_t first, size_t last) {
     }
 }
 
+/* Whether a step reads parameters of [offset, offset + count). */
+static bool reads_parameters(const home_step *step, size_t offset, size_t count) {
+    const size_t end = offset + count;
+    if (step->kind == HOME_STEP_CONSTANT)
+        return step->weights != HOME_NONE && step->weights < end && offset < step->weights + step->out.width;
+    for (size_t s = 0; s < step->segment_count && step->kind == HOME_STEP_LINEAR; s++) {
+        const home_segment *segment = &step->segments[s];
+        if (segment->weight < end && offset < segment->weight + segment->rows * segment->ld)
+            return true;
+        if (segment->bias != HOME_NONE && segment->bias < end && offset < segment->bias + segment->rows)
+            return true;
+    }
+    return false;
+}
+
+void home_model_pack_range(home_model *model, size_t offset, size_t count) {
+    for (size_t s = 0; s < model->plan.step_count; s++)
+        if (reads_parameters(&model->plan.steps[s], offset, count))
+            pack_steps(model, s, s + 1);
+}
+
 void home_model_pack(home_model *model) {
     home_parallel_ranges(home_model_parallel(model), model->plan.step_count, 1, pack_steps, model);
     home_model_fold_norms(model);

@@ -335,10 +335,12 @@ static void expert_tensors(builder *b, const home_unit *unit, size_t i, size_t i
 static size_t norm_tensors(builder *b, const home_unit *unit, int32_t kind, size_t width, double start,
                            const char *name) {
     size_t first = 0;
+    home_tensor_info info = constant_info(kind, width, start);
+    info.never_negative = strcmp(name, "running_var") == 0;
     for (size_t k = 0; k < unit->experts; k++) {
         const size_t offset =
-            home_tensors_add(b->tensors, b->arena, constant_info(kind, width, start),
-                             "layers.%zu.units.%s.experts.%zu.norm.%s", b->layer, unit->name, k, name);
+            home_tensors_add(b->tensors, b->arena, info, "layers.%zu.units.%s.experts.%zu.norm.%s", b->layer,
+                             unit->name, k, name);
         if (k == 0)
             first = offset;
     }

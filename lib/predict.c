@@ -4,7 +4,8 @@
 #include <string.h>
 
 struct home_workspace {
-    size_t row_width;
+    size_t row_width;   /* of the plan it was made for, and */
+    size_t rows;        /* the rows of that model's blocks */
     float *activations; /* the buffers of a plan for block_rows() rows */
 };
 
@@ -41,6 +42,7 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
     char *start = (char *)memory + (past ? HOME_ALIGNMENT - past : 0);
     home_workspace *made = (home_workspace *)(void *)start;
     made->row_width = model->plan.row_width;
+    made->rows = block_rows(model);
     made->activations = (float *)(void *)(start + round_up(sizeof *made));
     *workspace = made;
     return HOME_OK;
@@ -105,17 +107,18 @@ void home_write_predictions(const home_run *run, float *predictions, size_t stri
     }
 }
 
-/* Rows to predict, in blocks. */
+/* Rows to predict, in blocks that threads take one after the other. */
 typedef struct request {
     const home_model *model;
     const home_batch *batch;
     float *predictions;
     size_t stride;
-    size_t block;               /* rows of a block */
+    size_t block; /* rows of a block */
+    size_t block_count;
+    atomic_size_t next;         /* block */
     const home_parallel *inner; /* to spread the work inside a block */
     home_workspace *workspace;  /* for the first thread that comes; others borrow theirs */
-    atomic_flag taken;          /* `workspace` is in use */
-    atomic_int status;
+    atomic_flag taken;
 } request;
 
 static void predict_block(const request *q, size_t first, const home_workspace *workspace) {
@@ -124,7 +127,7 @@ static void predict_block(const request *q, size_t first, const home_workspace *
         .model = q->model,
         .parallel = q->inner,
         .rows = left < q->block ? left : q->block,
-        .row_capacity = block_rows(q->model),
+        .row_capacity = workspace->rows,
         .activations = workspace->activations,
     };
     home_fill_input(&run, q->batch, first);
@@ -132,36 +135,43 @@ static void predict_block(const request *q, size_t first, const home_workspace *
     home_write_predictions(&run, q->predictions + first * q->stride, q->stride);
 }
 
+/* What each thread does. One that finds no workspace leaves the blocks to the others: the first always has one, and goes
+ * on until no block is left. */
 static void predict_blocks(void *context, size_t first, size_t last) {
     request *q = context;
+    (void)first;
+    (void)last;
+    if (atomic_load(&q->next) >= q->block_count)
+        return;
     const bool mine = !atomic_flag_test_and_set(&q->taken);
     home_workspace *workspace = mine ? q->workspace : borrow_workspace(q->model, NULL);
-    if (!workspace) {
-        atomic_store(&q->status, HOME_E_MEMORY);
+    if (!workspace)
         return;
-    }
-    for (size_t block = first; block < last; block++)
+    for (size_t block; (block = atomic_fetch_add(&q->next, 1)) < q->block_count;)
         predict_block(q, block * q->block, workspace);
-    if (mine)
-        atomic_flag_clear(&q->taken);
-    else
+    if (!mine)
         return_workspace(q->model, workspace);
+}
+
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
 }
 
 /* Blocks of equal size, as many as the workspace asks for. With threads, one or more for each of them where there are
  * rows enough; with few rows the threads share the work inside a block instead. */
-static home_status predict_rows(request *q) {
+static void predict_rows(request *q) {
     enum { LEAST_ROWS = 24 }; /* that fill the tiles of a product */
     const home_parallel *parallel = home_model_parallel(q->model);
     const size_t rows = q->batch->rows;
-    size_t blocks = (rows - 1) / block_rows(q->model) + 1;
+    size_t blocks = divide_up(rows, block_rows(q->model));
     const bool apart = parallel && rows >= parallel->threads * LEAST_ROWS;
     if (apart && blocks < parallel->threads)
         blocks = parallel->threads;
-    q->block = ((rows - 1) / blocks + LEAST_ROWS) / LEAST_ROWS * LEAST_ROWS;
+    q->block = divide_up(divide_up(rows, blocks), LEAST_ROWS) * LEAST_ROWS;
+    q->block_count = divide_up(rows, q->block);
     q->inner = apart ? NULL : parallel;
-    home_parallel_ranges(apart ? parallel : NULL, (rows - 1) / q->block + 1, 1, predict_blocks, q);
-    return atomic_load(&q->status);
+    const size_t workers = apart && parallel->threads < q->block_count ? parallel->threads : q->block_count;
+    home_parallel_ranges(apart ? parallel : NULL, workers, 1, predict_blocks, q);
 }
 
 static home_status check_predict(const home_model *model, const home_batch *given, const float *predictions,
@@ -176,7 +186,7 @@ static home_status check_predict(const home_model *model, const home_batch *give
     if (stride < tasks)
         return home_fail(error, HOME_E_ARGUMENT, "prediction_stride is %zu, expected 0 or at least %zu",
                          stride, tasks);
-    if (workspace && workspace->row_width != model->plan.row_width)
+    if (workspace && (workspace->row_width != model->plan.row_width || workspace->rows != block_rows(model)))
         return home_fail(error, HOME_E_ARGUMENT, "workspace was made for another model");
     return home_check_ids(model, batch, error);
 }
@@ -199,8 +209,8 @@ home_status home_model_predict(const home_model *model, const home_batch *given,
                  .stride = stride,
                  .workspace = used,
                  .taken = ATOMIC_FLAG_INIT};
-    const home_status done = predict_rows(&q);
+    predict_rows(&q);
     if (!workspace)
         return_workspace(model, used);
-    return done == HOME_OK ? HOME_OK : home_fail_memory(error);
+    return HOME_OK;
 }

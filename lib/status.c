@@ -39,11 +39,14 @@ const char *home_status_string(home_status status) {
 }
 
 home_status home_fail(home_error *error, home_status status, const char *format, ...) {
-    if (error && error->struct_size >= sizeof *error) {
+    const size_t before = offsetof(home_error, message);
+    if (error && error->struct_size > before) { /* an older caller's message may be shorter */
+        const size_t room = error->struct_size - before;
         error->status = status;
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(error->message, sizeof error->message, format, arguments);
+        vsnprintf(error->message, room < sizeof error->message ? room : sizeof error->message, format,
+                  arguments);
         va_end(arguments);
     }
     return status;

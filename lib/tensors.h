@@ -20,6 +20,7 @@ typedef struct home_tensor_info {
     size_t columns; /* 1 where rank is 1 */
     size_t offset;  /* of a parameter in the parameters, of a statistic in the statistics; the number of a
                        table */
+    bool never_negative; /* a variance */
     home_start start;
     double scale;
 } home_tensor_info;

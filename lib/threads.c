@@ -1,8 +1,13 @@
+#if !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
 #include "parallel.h"
 
 #include "portability.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 /* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
@@ -155,9 +160,14 @@ home_threads *home_threads_create(const home_allocator *allocator, size_t count)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->idle, NULL);
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the host's own threads */
     while (pool->worker_count + 1 < count &&
            pthread_create(&workers[pool->worker_count], NULL, worker, pool) == 0)
         pool->worker_count++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->worker_count + 1 == count)
         return pool;
     home_threads_destroy(pool);

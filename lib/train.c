@@ -112,6 +112,11 @@ home_status home_model_forward(home_model *model, const home_batch *given, float
     home_collect_entries(model, &batch);
     home_fill_input(&run, &batch, 0);
     home_run_forward(&run);
+    model->training->phase = HOME_PHASE_IDLE;
+    if (!home_move_running_values(&run))
+        return home_fail(
+            error, HOME_E_VALUE,
+            "batch.dense or the weights are so large that a batch norm's mean or variance is not finite");
     home_model_fold_norms(model);
     if (predictions)
         home_write_predictions(&run, predictions, stride);

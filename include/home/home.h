@@ -54,7 +54,7 @@
 #else
 #define HOME_API __declspec(dllimport)
 #endif
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && defined(HOME_SHARED)
 #define HOME_API __attribute__((visibility("default")))
 #else
 #define HOME_API
@@ -162,18 +162,18 @@ typedef struct home_allocator {
 
 /* Losses of a task. */
 #define HOME_LOSS_BCE 1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
-#define HOME_LOSS_SQUARED                                                                                    \
-    2 /* (prediction - label)^2, any finite label; the prediction is the logit itself                        \
+/* (prediction - label)^2, any finite label; the prediction is the logit itself                        \
        */
+#define HOME_LOSS_SQUARED 2
 
 /* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW.
  */
 #define HOME_OPTIMIZER_ADAM 1 /* (default for dense parameters) */
-#define HOME_OPTIMIZER_ROWWISE_ADAGRAD                                                                       \
-    2 /* tables only (default): G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + eps) */
-#define HOME_OPTIMIZER_SGD     3 /* dense only: b = momentum b + g, value -= lr b */
-#define HOME_OPTIMIZER_ADAMW   4 /* dense only: Adam, and value -= lr weight_decay value */
-#define HOME_OPTIMIZER_ADAGRAD 5 /* G += g^2, value -= lr g / (sqrt(G) + eps) */
+/* tables only (default): G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + eps) */
+#define HOME_OPTIMIZER_ROWWISE_ADAGRAD 2
+#define HOME_OPTIMIZER_SGD             3 /* dense only: b = momentum b + g, value -= lr b */
+#define HOME_OPTIMIZER_ADAMW           4 /* dense only: Adam, and value -= lr weight_decay value */
+#define HOME_OPTIMIZER_ADAGRAD         5 /* G += g^2, value -= lr g / (sqrt(G) + eps) */
 
 /* Kinds of a node's self term. */
 #define HOME_SELF_GATE   1 /* a gate over its own experts: sigmoid for one, softmax for more    (default) */
@@ -439,7 +439,8 @@ typedef struct home_targets {
  *
  * Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT for a batch that does not fit the
  * configuration, no rows, or one row where the model has batch norms (its variance is 0/0);
- * HOME_E_VALUE for a dense value that is NaN or infinite and for an id out of range;
+ * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, and for values so large
+ * that a batch norm's variance is not finite (a backward of an earlier forward is then not possible any more);
  * HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_error *error);
@@ -456,6 +457,12 @@ HOME_API home_status home_model_forward(home_model *model, const home_batch *bat
 HOME_API home_status home_model_backward(home_model *model, const home_targets *targets, float *task_losses,
                                          home_error *error);
 
+/* The gradients of a loss of the host's own, instead of home_model_backward(): dlogits [rows, tasks] is its derivative by
+ * each logit (the tower's output before the sigmoid). Errors: HOME_E_STATE before a forward, or twice for one;
+ * HOME_E_VALUE where one is not finite; HOME_E_ARGUMENT. One thread owns the model. Since 0.1. */
+HOME_API home_status home_model_backward_from(home_model *model, const float *dlogits, size_t stride,
+                                              home_error *error);
+
 /* The gradient of one task's term in the total alone, by the dense parameters, for methods that weigh or
  * project tasks' gradients (GradNorm, PCGrad): call it for each task after one forward, then
  * home_model_backward(), overwrite what home_model_gradients() gives, and step. gradients: [count], in the
@@ -464,11 +471,6 @@ HOME_API home_status home_model_backward(home_model *model, const home_targets *
  * home_model_backward(); HOME_E_NOT_FOUND past the last task. Since 0.1. */
 HOME_API home_status home_model_task_gradient(home_model *model, const home_targets *targets, size_t task,
                                               float *gradients, size_t count, float *loss, home_error *error);
-
-/* The same for a loss of the host's own: dlogits [rows, tasks] is the derivative of the total loss by each
- * logit (the tower's output before the sigmoid). HOME_E_VALUE where one is not finite. Since 0.1. */
-HOME_API home_status home_model_backward_from(home_model *model, const float *dlogits, size_t stride,
-                                              home_error *error);
 
 /* Moves the parameters along the gradients as the optimizer says: Adam as PyTorch defines it, for
  * tables G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + epsilon) on touched rows r only.
@@ -520,8 +522,8 @@ HOME_API home_status home_workspace_init(const home_model *model, void *memory, 
 
 /* Makes a read-only copy for serving: batch norms folded into the experts' last linear layers, weights packed
  * for speed, nothing kept of training. Its probabilities agree with the model's to 1e-5. It can neither be
- * trained nor saved; the original is untouched and shares nothing with it. *frozen holds one reference.
- * Errors: HOME_E_ARGUMENT, HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
+ * trained nor saved; the original is untouched and shares nothing with it. Metadata are copied. *frozen holds one
+ * reference. Errors: HOME_E_ARGUMENT, HOME_E_STATE for a frozen model, HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_freeze(const home_model *model, home_model **frozen, home_error *error);
 
 /* 1 for a frozen model, 0 otherwise. Since 0.1. */
@@ -561,8 +563,8 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
 /* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a
  * checksum in its metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is
  * synced and renamed over it, so a crash or a full disk leaves the old file whole. flags: 0 or
- * HOME_SAVE_OPTIMIZER. Errors: HOME_E_STATE for a frozen model, HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT.
- * Since 0.1. */
+ * HOME_SAVE_OPTIMIZER. Errors: HOME_E_STATE for a frozen model, HOME_E_VALUE (and the old file stays) where a tensor is not finite,
+ * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Since 0.1. */
 HOME_API home_status home_model_save(const home_model *model, const char *path, uint32_t flags,
                                      home_error *error);
 
@@ -575,7 +577,8 @@ HOME_API home_status home_model_serialize(const home_model *model, uint32_t flag
  * Optimizer state is taken up where the file has it. Every rule of the format is checked; a file from
  * elsewhere without a checksum loads, a wrong checksum does not. Errors: HOME_E_FILE, HOME_E_FORMAT,
  * HOME_E_CHECKSUM, HOME_E_MISMATCH, HOME_E_UNSUPPORTED, HOME_E_CONFIG, HOME_E_JSON, HOME_E_MEMORY,
- * HOME_E_TOO_LARGE, HOME_E_ARGUMENT. Since 0.1. */
+ * HOME_E_TOO_LARGE, HOME_E_VALUE (a tensor that is not finite, or negative where that cannot be),
+ * HOME_E_ARGUMENT. Since 0.1. */
 HOME_API home_status home_model_load(const char *path, const home_allocator *allocator, home_model **model,
                                      home_error *error);
 HOME_API home_status home_model_load_memory(const void *data, size_t size, const home_allocator *allocator,

@@ -1133,7 +1133,7 @@ static const bad_topology bad_topologies[] = {
     {CUSTOM("'units':[{'name':'u','width':4},{'name':'w'}]," GOOD_NODES),
      {"units[0].width is 4", "layer's width, 3"}},
     {CUSTOM("'units':[{'name':'u','experts':5000},{'name':'w'}]," GOOD_NODES),
-     {"units[0].experts is 5000", "1 to 4096"}},
+     {"units[0].experts is 5000", "1 to 1024"}},
     {CUSTOM("'shared_experts':2," UNITS "," GOOD_NODES), {"layers[0].shared_experts is 2", "no such units"}},
     {CUSTOM("'task_experts':2," UNITS "," GOOD_NODES), {"layers[0].task_experts is 2", "no such units"}},
     {CUSTOM("'group_experts':2," UNITS "," GOOD_NODES), {"layers[0].group_experts is 2", "no such units"}},
