@@ -11,6 +11,7 @@ typedef enum field_type {
     TYPE_SIZE,
     TYPE_UINT64,
     TYPE_NUMBER,
+    TYPE_POSITIVE, /* a number that is not 0: in a struct, 0 means the default, and here a key can be left out */
     TYPE_CHOICE,  /* one of `names` */
     TYPE_SWITCH,  /* true or false for HOME_ON and HOME_OFF */
     TYPE_WIDTHS,  /* an array of sizes: pointer and count */
@@ -75,7 +76,7 @@ static const field table_fields[] = {
     SCALAR(home_table_config, "rows", TYPE_UINT64, rows),
     SCALAR(home_table_config, "dim", TYPE_SIZE, dim),
     CHOICE(home_table_config, "index", index, HOME_INDEX_DIRECT, "direct", "hashed"),
-    SCALAR(home_table_config, "init_std", TYPE_NUMBER, init_std),
+    SCALAR(home_table_config, "init_std", TYPE_POSITIVE, init_std),
     END,
 };
 static const field field_fields[] = {
@@ -87,9 +88,9 @@ static const field field_fields[] = {
 static const field task_fields[] = {
     SCALAR(home_task_config, "name", TYPE_TEXT, name),
     SCALAR(home_task_config, "group", TYPE_TEXT, group),
-    SCALAR(home_task_config, "weight", TYPE_NUMBER, weight),
+    SCALAR(home_task_config, "weight", TYPE_POSITIVE, weight),
     CHOICE(home_task_config, "loss", loss, HOME_LOSS_BCE, "bce", "squared"),
-    SCALAR(home_task_config, "base_rate", TYPE_NUMBER, base_rate),
+    SCALAR(home_task_config, "base_rate", TYPE_POSITIVE, base_rate),
     SCALAR(home_task_config, "given", TYPE_TEXT, given),
     END,
 };
@@ -126,9 +127,9 @@ static const field expert_fields[] = {
     CHOICE(home_config, "activation", expert_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     CHOICE(home_config, "hidden_activation", expert_hidden_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     SCALAR(home_config, "bias_before_norm", TYPE_SWITCH, bias_before_norm),
-    SCALAR(home_config, "swish_beta", TYPE_NUMBER, swish_beta),
-    SCALAR(home_config, "norm_epsilon", TYPE_NUMBER, norm_epsilon),
-    SCALAR(home_config, "norm_momentum", TYPE_NUMBER, norm_momentum),
+    SCALAR(home_config, "swish_beta", TYPE_POSITIVE, swish_beta),
+    SCALAR(home_config, "norm_epsilon", TYPE_POSITIVE, norm_epsilon),
+    SCALAR(home_config, "norm_momentum", TYPE_POSITIVE, norm_momentum),
     END,
 };
 static const field feature_gate_fields[] = {
@@ -159,15 +160,15 @@ static const field optimizer_fields[] = {
            "adamw", "adagrad"),
     CHOICE(home_optimizer_config, "embedding_kind", embedding_kind, HOME_OPTIMIZER_ADAM, "adam",
            "rowwise_adagrad", "sgd", "adamw", "adagrad"),
-    SCALAR(home_optimizer_config, "learning_rate", TYPE_NUMBER, learning_rate),
-    SCALAR(home_optimizer_config, "beta1", TYPE_NUMBER, beta1),
-    SCALAR(home_optimizer_config, "beta2", TYPE_NUMBER, beta2),
-    SCALAR(home_optimizer_config, "epsilon", TYPE_NUMBER, epsilon),
+    SCALAR(home_optimizer_config, "learning_rate", TYPE_POSITIVE, learning_rate),
+    SCALAR(home_optimizer_config, "beta1", TYPE_POSITIVE, beta1),
+    SCALAR(home_optimizer_config, "beta2", TYPE_POSITIVE, beta2),
+    SCALAR(home_optimizer_config, "epsilon", TYPE_POSITIVE, epsilon),
     SCALAR(home_optimizer_config, "momentum", TYPE_NUMBER, momentum),
     SCALAR(home_optimizer_config, "weight_decay", TYPE_NUMBER, weight_decay),
     SCALAR(home_optimizer_config, "clip_norm", TYPE_NUMBER, clip_norm),
-    SCALAR(home_optimizer_config, "embedding_learning_rate", TYPE_NUMBER, embedding_learning_rate),
-    SCALAR(home_optimizer_config, "embedding_epsilon", TYPE_NUMBER, embedding_epsilon),
+    SCALAR(home_optimizer_config, "embedding_learning_rate", TYPE_POSITIVE, embedding_learning_rate),
+    SCALAR(home_optimizer_config, "embedding_epsilon", TYPE_POSITIVE, embedding_epsilon),
     END,
 };
 static const field model_fields[] = {
@@ -291,6 +292,10 @@ static home_status read_plain(const reader *in, const field *f, const home_json_
             return fail(in, f->key, value, "a whole number from 0 to 18446744073709551615");
         memcpy(target, &value->integer, sizeof value->integer);
         return HOME_OK;
+    case TYPE_POSITIVE:
+        if (value->type == HOME_JSON_NUMBER && value->number == 0)
+            return fail(in, f->key, value, "a number that is not 0 (leave the key out for the default)");
+        /* fall through */
     case TYPE_NUMBER:
         if (value->type != HOME_JSON_NUMBER)
             return fail(in, f->key, value, "a number");
@@ -426,6 +431,11 @@ static bool is_absent(const field *f, const char *object) {
         return size_at(object + f->count_offset) == 0;
     case TYPE_CHOICE:
         return number_at(object + f->offset) < f->first;
+    case TYPE_POSITIVE: {
+        double number;
+        memcpy(&number, object + f->offset, sizeof number);
+        return number == 0;
+    }
     default:
         return false;
     }
@@ -467,7 +477,8 @@ static void write_value(const field *f, const char *object, home_text *text) {
         home_text_add_integer(text, integer);
         break;
     }
-    case TYPE_NUMBER: {
+    case TYPE_NUMBER:
+    case TYPE_POSITIVE: {
         double number;
         memcpy(&number, source, sizeof number);
         home_text_add_number(text, number);

@@ -3,6 +3,7 @@
 #include "tables.h"
 
 #if defined(HOME_X86)
+#include <float.h>
 #include <immintrin.h>
 #include <string.h>
 

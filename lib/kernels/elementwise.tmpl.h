@@ -1,11 +1,11 @@
 /* Functions of single values and short vectors, from a vector header's types. */
 
-/* exp(x) for x clamped to [-87, 88]. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of
+/* exp(x) for x clamped to [-87, 87], where neither it nor its reciprocal is denormal. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of
  * degree 7, whose remainder is below 2^-26 of e^r; ln 2 is split so that n * (its first part) is exact. A NaN
  * stays. */
 static inline vec vec_exp(vec x) {
     const vec shift = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
-    x = vec_min(vec_set(88.0f), vec_max(vec_set(-87.0f), x));
+    x = vec_min(vec_set(87.0f), vec_max(vec_set(-87.0f), x));
     const vec shifted = vec_fma(x, vec_set(1.44269504f), shift);
     const vec n = shifted - shift;
     vec r = vec_fma(n, vec_set(-0.693359375f), x);
@@ -228,8 +228,8 @@ static void adam(size_t n, const home_update *s, const float *gradient, float *v
     FOR_EACH_VECTOR(n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
-        const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g);
-        const vec v1 = vec_fma(vec_set(s->beta2), get(v + i, left), vec_set(s->rest2) * g * g);
+        const vec m1 = vec_flush(vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g));
+        const vec v1 = vec_flush(vec_fma(vec_set(s->beta2), get(v + i, left), vec_set(s->rest2) * g * g));
         const vec root = vec_fma(vec_sqrt(v1), vec_set(s->root_factor), vec_set(s->epsilon));
         put(m + i, left, m1);
         put(v + i, left, v1);
@@ -251,7 +251,7 @@ static void sgd(size_t n, const home_update *s, const float *gradient, float *va
     FOR_EACH_VECTOR(n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
-        const vec velocity = vec_fma(vec_set(s->beta1), get(buffer + i, left), g);
+        const vec velocity = vec_flush(vec_fma(vec_set(s->beta1), get(buffer + i, left), g));
         put(buffer + i, left, velocity);
         put(value + i, left, x - vec_set(s->rate) * velocity);
     }
