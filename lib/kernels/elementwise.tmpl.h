@@ -1,8 +1,8 @@
 /* Functions of single values and short vectors, from a vector header's types. */
 
-/* exp(x) for x clamped to [-87, 87], where neither it nor its reciprocal is denormal. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of
- * degree 7, whose remainder is below 2^-26 of e^r; ln 2 is split so that n * (its first part) is exact. A NaN
- * stays. */
+/* exp(x) for x clamped to [-87, 87], where neither it nor its reciprocal is denormal; to about 1 ulp. x = n ln 2 + r with
+ * |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7, whose remainder is below 2^-26 of e^r; ln 2 is split so
+ * that n * (its first part) is exact. A NaN stays. */
 static inline vec vec_exp(vec x) {
     const vec shift = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
     x = vec_min(vec_set(87.0f), vec_max(vec_set(-87.0f), x));

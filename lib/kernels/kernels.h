@@ -81,7 +81,7 @@ typedef struct home_kernels {
 } home_kernels;
 
 /* The best table that this CPU and operating system support, and not above the one that the environment
- * variable HOME_ISA names ("portable", "avx2", "avx512"), if it names one. */
+ * variable HOME_ISA names ("portable", "avx2", "avx512", "neon"), if it names one. */
 const home_kernels *home_kernels_select(void);
 
 /* Floats of the panels of a [k, n] matrix. */

@@ -190,6 +190,16 @@ static void the_norm_of_large_and_small_gradients(void) {
     data_free(&rows);
 }
 
+/* In a struct 0 is the default; in JSON, where a key can be left out, it would be a trap. */
+static void a_zero_in_json_is_not_the_default(void) {
+    static const char json[] = "{\"dense\":2,\"layers\":[{\"width\":2},{\"width\":2}],"
+                               "\"tasks\":[{\"name\":\"a\",\"weight\":0}]}";
+    home_model *model = NULL;
+    home_error error = new_error();
+    CHECK_INTEGER(home_model_create_json(json, sizeof json - 1, NULL, &model, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, "config.tasks[0].weight is 0");
+}
+
 static void an_older_error_struct_gets_its_message(void) {
     struct {
         size_t struct_size;
@@ -250,6 +260,7 @@ int main(void) {
     RUN(setting_a_tensor_ends_a_forward);
     RUN(setting_tensors_reaches_serving);
     RUN(the_norm_of_large_and_small_gradients);
+    RUN(a_zero_in_json_is_not_the_default);
     RUN(an_older_error_struct_gets_its_message);
     RUN(a_frozen_model_keeps_metadata);
     RUN(signals_stay_with_the_host);

@@ -1,0 +1,52 @@
+# Tests on other CPUs, by qemu's user-mode emulation. Included by the Makefile.
+#
+# make test-neon        on AArch64:  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+# make test-big-endian  on s390x:    gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user
+# make test-old-cpus    the native programs on x86-64 CPUs without AVX-512, and without AVX:  qemu-user
+#
+# Each says what it misses, and passes, where a Debian package of its line is not installed.
+
+CROSS_PROGRAMS := unit/test_kernels unit/test_gradients unit/test_properties unit/test_training golden/test_golden
+CROSS_TOOLS    := cross/checkpoint cross/isa
+# qemu is slow at this machine's arithmetic: no more than the order of bytes could matter to.
+BIG_ENDIAN_PROGRAMS := unit/test_kernels golden/test_golden
+
+$(CROSS_TOOLS:%=build/tests/%): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Everything compiled anew: $(1) is the folder, $(2) the machine as compiler and qemu call it, $(3) the programs,
+# $(4) more flags. Static, so that qemu needs no libraries of that machine. The tests themselves at -O1: at -O3
+# gcc 12 for AArch64 stops with an internal error where they look for the largest of some values.
+define CROSS
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)$(2)-linux-gnu-gcc $$(TEST_CPPFLAGS) $$(ALL_CFLAGS) $(4) -MMD -MP -c $$< -o $$@
+
+build/$(1)/tests/%.o: tests/%.c
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)$(2)-linux-gnu-gcc $$(TEST_CPPFLAGS) $$(ALL_CFLAGS) $(4) -O1 -MMD -MP -c $$< -o $$@
+
+build/$(1)/libhome.a: $(LIB_SOURCES:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	$$(call say,AR,$$@)$$(AR) rcsD $$@ $$^
+
+$(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS)): %: %.o \
+    $(TEST_SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libhome.a
+	$$(call say,LD,$$@)$(2)-linux-gnu-gcc $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -static -o $$@ $$^ $$(LDLIBS)
+
+.PHONY: $(1)-programs
+$(1)-programs: $(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS))
+endef
+$(eval $(call CROSS,neon,aarch64,$(CROSS_PROGRAMS)))
+# In ISO C, s390x computes floats as doubles: not so here, so that results can be compared to the last bit.
+$(eval $(call CROSS,big-endian,s390x,$(BIG_ENDIAN_PROGRAMS),-fexcess-precision=fast))
+
+.PHONY: test-neon test-big-endian test-old-cpus
+test-neon: $(CROSS_TOOLS:%=build/tests/%)
+	$(Q)MAKE='$(MAKE)' sh tests/cross/machine.sh neon aarch64 neon $(CROSS_PROGRAMS)
+
+test-big-endian: $(CROSS_TOOLS:%=build/tests/%)
+	$(Q)MAKE='$(MAKE)' sh tests/cross/machine.sh big-endian s390x portable $(BIG_ENDIAN_PROGRAMS)
+
+test-old-cpus: $(CROSS_PROGRAMS:%=build/tests/%) $(CROSS_TOOLS:%=build/tests/%)
+	$(Q)sh tests/cross/old_cpus.sh $(CROSS_PROGRAMS:%=build/tests/%)
