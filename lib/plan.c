@@ -115,9 +115,8 @@ static void add_linear(builder *b, home_view in, home_view out, const home_segme
     b->plan->macs += (uint64_t)in.width * out.width;
 }
 
-/* The view that a linear layer should write so that `finish_activation` can complete it. Swish's derivative
- * needs the value before it, so in training that is kept in a buffer of its own; others activate in the
- * product. */
+/* Swish's derivative needs the value before it, so in training that is kept in a buffer of its own, and a step
+ * behind the product activates; other activations, and all in serving, are part of the product. */
 static bool activates_apart(const builder *b, home_activation activation) {
     return activation == HOME_ACT_SWISH && !b->options.folded;
 }
