@@ -66,8 +66,7 @@ static bool allocate_layer(const builder *b, home_layer *layer, size_t units, si
     return there;
 }
 
-/* The index of a name among the units or nodes of a layer, whose first member it is; HOME_NONE where it is
- * none. */
+/* The index of a unit or node by its name; HOME_NONE where the layer has none of it. */
 static size_t find_unit(const home_layer *layer, const char *name) {
     size_t u = 0;
     while (u < layer->unit_count && strcmp(layer->units[u].name, name) != 0)
