@@ -87,9 +87,9 @@ static int open_temporary(home_file *file, size_t room) {
 
 home_status home_file_begin(const home_allocator *allocator, const char *path, home_file *file,
                             home_error *error) {
-    struct stat status_of_old;
-    if (stat(path, &status_of_old) == 0 &&
-        !S_ISREG(status_of_old.st_mode)) /* a rename would replace a device */
+    struct stat old;
+    const bool exists = stat(path, &old) == 0;
+    if (exists && !S_ISREG(old.st_mode)) /* a rename would replace a device */
         return home_fail(error, HOME_E_FILE, "cannot write \"%.120s\": expected a regular file, or none",
                          path);
     const size_t room = strlen(path) + 64;
@@ -97,8 +97,12 @@ home_status home_file_begin(const home_allocator *allocator, const char *path, h
     if (!file->temporary)
         return home_fail_memory(error);
     file->descriptor = open_temporary(file, room);
-    if (file->descriptor >= 0)
+    if (file->descriptor >= 0) {
+        if (exists &&
+            fchmod(file->descriptor, old.st_mode & 0777) != 0) /* who may read the old file may read this */
+            file->failure = errno;
         return HOME_OK;
+    }
     const home_status status = fail_system(error, "create", file->temporary, errno);
     home_deallocate(allocator, file->temporary);
     return status;

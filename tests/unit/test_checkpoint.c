@@ -706,6 +706,11 @@ static void what_is_no_file_stays(void) {
     CHECK_INTEGER(home_model_save(model, folder, 0, &error), HOME_E_FILE);
     CHECK_INTEGER(files_in_folder(), 1);
     unlink(path);
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_OK);
+    CHECK(chmod(path, 0640) == 0); /* a file that is replaced keeps its mode */
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_OK);
+    CHECK(stat(path, &found) == 0 && (found.st_mode & 0777) == 0640);
+    unlink(path);
     home_model_release(model);
 }
 
