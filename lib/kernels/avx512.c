@@ -3,7 +3,6 @@
 #include "tables.h"
 
 #if defined(HOME_X86)
-#include <float.h>
 #include <immintrin.h>
 #include <string.h>
 

@@ -66,5 +66,6 @@ static inline vec vec_step(vec v) {
 
 /* 0 in place of a denormal number, with which CPUs are slow; a NaN stays. */
 static inline vec vec_flush(vec v) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(FLT_MIN), _CMP_NLT_UQ), v);
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(0x1p-126f), _CMP_NLT_UQ),
+                               v);
 }
