@@ -90,7 +90,7 @@ static const field task_fields[] = {
     SCALAR(home_task_config, "group", TYPE_TEXT, group),
     SCALAR(home_task_config, "weight", TYPE_POSITIVE, weight),
     CHOICE(home_task_config, "loss", loss, HOME_LOSS_BCE, "bce", "squared"),
-    SCALAR(home_task_config, "base_rate", TYPE_POSITIVE, base_rate),
+    SCALAR(home_task_config, "base_rate", TYPE_NUMBER, base_rate),
     SCALAR(home_task_config, "given", TYPE_TEXT, given),
     END,
 };
