@@ -158,7 +158,7 @@ static void backward_softmax(const home_run *run, const home_step *step, size_t 
 static void backward_feature_columns(const home_run *run, const home_step *step, size_t row, size_t column,
                                      size_t width) {
     const home_kernels *kernels = run->model->kernels;
-    const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
+    const size_t branches = home_feature_branches(step);
     const float *x = home_view_row(run, step->in[0].view, row) + column;
     const float *dy = home_gradient_row(run, step->out, row) + column;
     float *dx = home_gradient_row(run, step->in[0].view, row) + column;

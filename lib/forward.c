@@ -83,7 +83,7 @@ static void mix_terms(const home_kernels *kernels, size_t terms, size_t width, c
 void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
                          float *factor) {
     const home_kernels *kernels = run->model->kernels;
-    const size_t branches = step->in_count > 2 ? step->in_count - 2 : 1;
+    const size_t branches = home_feature_branches(step);
     const float *p = branches > 1 ? home_view_row(run, step->in[1 + branches].view, row) : NULL;
     const float most = step->mix_first ? 1 : 2;
     const float *x[TERMS];

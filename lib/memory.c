@@ -109,12 +109,8 @@ struct home_arena_block {
 
 enum { ARENA_BLOCK = 16384 };
 
-static size_t round_up(size_t bytes) {
-    return (bytes + HOME_ALIGNMENT - 1) / HOME_ALIGNMENT * HOME_ALIGNMENT;
-}
-
 static struct home_arena_block *add_block(home_arena *arena, size_t bytes) {
-    const size_t header = round_up(sizeof(struct home_arena_block));
+    const size_t header = home_align(sizeof(struct home_arena_block));
     const size_t capacity = bytes > ARENA_BLOCK ? bytes : ARENA_BLOCK;
     size_t total;
     if (!home_add_size(capacity, header, &total))
@@ -131,7 +127,7 @@ void *home_arena_take(home_arena *arena, size_t count, size_t size) {
     size_t bytes;
     struct home_arena_block *block = arena->blocks;
     if (!arena->failed && home_multiply_size(count, size, &bytes) && bytes <= SIZE_MAX - HOME_ALIGNMENT) {
-        bytes = round_up(bytes ? bytes : 1);
+        bytes = home_align(bytes ? bytes : 1);
         if (!block || bytes > block->capacity - block->used)
             block = add_block(arena, bytes);
         if (block) {

@@ -42,4 +42,14 @@ void home_arena_free(home_arena *arena);
 bool home_add_size(size_t a, size_t b, size_t *sum);
 bool home_multiply_size(size_t a, size_t b, size_t *product);
 
+/* a / b, rounded up. */
+static inline size_t home_divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Bytes rounded up to whole units of HOME_ALIGNMENT. */
+static inline size_t home_align(size_t bytes) {
+    return home_divide_up(bytes, HOME_ALIGNMENT) * HOME_ALIGNMENT;
+}
+
 #endif

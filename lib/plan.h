@@ -66,6 +66,11 @@ typedef struct home_step {
     size_t weights; /* offset of [width] in the parameters, or HOME_NONE: ones */
 } home_step;
 
+/* L of a feature gate: its inputs are x, the branches and, where there are several, their weights. */
+static inline size_t home_feature_branches(const home_step *step) {
+    return step->in_count > 2 ? step->in_count - 2 : 1;
+}
+
 typedef struct home_buffer {
     size_t width;
     size_t start; /* its place: columns of the buffers before it; for serving, buffers may share a place */

@@ -19,15 +19,11 @@ static size_t block_rows(const home_model *model) {
     return rows < UNIT ? UNIT : rows > MOST ? MOST : rows;
 }
 
-static size_t round_up(size_t bytes) {
-    return (bytes + HOME_ALIGNMENT - 1) / HOME_ALIGNMENT * HOME_ALIGNMENT;
-}
-
 /* The workspace itself, then the activations, each aligned; and slack for a start that is not. */
 size_t home_workspace_size(const home_model *model) {
     if (!model)
         return 0;
-    return round_up(sizeof(home_workspace)) + model->plan.row_width * block_rows(model) * sizeof(float) +
+    return home_align(sizeof(home_workspace)) + model->plan.row_width * block_rows(model) * sizeof(float) +
            HOME_ALIGNMENT - 1;
 }
 
@@ -43,7 +39,7 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
     home_workspace *made = (home_workspace *)(void *)start;
     made->row_width = model->plan.row_width;
     made->rows = block_rows(model);
-    made->activations = (float *)(void *)(start + round_up(sizeof *made));
+    made->activations = (float *)(void *)(start + home_align(sizeof *made));
     *workspace = made;
     return HOME_OK;
 }
@@ -153,22 +149,18 @@ static void predict_blocks(void *context, size_t first, size_t last) {
         return_workspace(q->model, workspace);
 }
 
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
 /* Blocks of equal size, as many as the workspace asks for. With threads, one or more for each of them where there are
  * rows enough; with few rows the threads share the work inside a block instead. */
 static void predict_rows(request *q) {
     enum { LEAST_ROWS = 24 }; /* that fill the tiles of a product */
     const home_parallel *parallel = home_model_parallel(q->model);
     const size_t rows = q->batch->rows;
-    size_t blocks = divide_up(rows, block_rows(q->model));
+    size_t blocks = home_divide_up(rows, block_rows(q->model));
     const bool apart = parallel && rows >= parallel->threads * LEAST_ROWS;
     if (apart && blocks < parallel->threads)
         blocks = parallel->threads;
-    q->block = divide_up(divide_up(rows, blocks), LEAST_ROWS) * LEAST_ROWS;
-    q->block_count = divide_up(rows, q->block);
+    q->block = home_divide_up(home_divide_up(rows, blocks), LEAST_ROWS) * LEAST_ROWS;
+    q->block_count = home_divide_up(rows, q->block);
     q->inner = apart ? NULL : parallel;
     const size_t workers = apart && parallel->threads < q->block_count ? parallel->threads : q->block_count;
     home_parallel_ranges(apart ? parallel : NULL, workers, 1, predict_blocks, q);

@@ -40,10 +40,6 @@ static void multiply_pieces(void *context, size_t first, size_t last) {
     }
 }
 
-static size_t divide_up(size_t a, size_t b) {
-    return (a + b - 1) / b;
-}
-
 /* Some pieces for every thread: by rows as long as these fill the tiles, then by panels. */
 void home_run_product(const home_run *run, const home_gemm *product) {
     const home_kernels *kernels = run->model->kernels;
@@ -53,14 +49,14 @@ void home_run_product(const home_run *run, const home_gemm *product) {
         return;
     }
     const size_t wanted = 4 * parallel->threads;
-    const size_t row_pieces = divide_up(product->m, ROW_UNIT);
+    const size_t row_pieces = home_divide_up(product->m, ROW_UNIT);
     const size_t down = row_pieces < wanted ? row_pieces : wanted;
-    const size_t panels = divide_up(product->n, kernels->panel);
-    const size_t sides = divide_up(wanted, down);
-    grid g = {product, kernels, divide_up(row_pieces, down) * ROW_UNIT, 0, 0};
-    g.columns = divide_up(panels, sides < panels ? sides : panels) * kernels->panel;
-    g.across = divide_up(product->n, g.columns);
-    home_parallel_ranges(parallel, g.across * divide_up(product->m, g.rows), 1, multiply_pieces, &g);
+    const size_t panels = home_divide_up(product->n, kernels->panel);
+    const size_t sides = home_divide_up(wanted, down);
+    grid g = {product, kernels, home_divide_up(row_pieces, down) * ROW_UNIT, 0, 0};
+    g.columns = home_divide_up(panels, sides < panels ? sides : panels) * kernels->panel;
+    g.across = home_divide_up(product->n, g.columns);
+    home_parallel_ranges(parallel, g.across * home_divide_up(product->m, g.rows), 1, multiply_pieces, &g);
 }
 
 /* ------------------------------------------------------------------------------------------- steps */
@@ -79,7 +75,7 @@ static void call_range(void *context, size_t first, size_t last) {
 
 void home_run_rows(const home_run *run, const home_step *step, home_range_function function) {
     call c = {run, step, function};
-    const size_t grain = divide_up(LEAST_VALUES, step->out.width);
+    const size_t grain = home_divide_up(LEAST_VALUES, step->out.width);
     home_parallel_ranges(run->parallel, run->rows, grain, call_range, &c);
 }
 

@@ -80,16 +80,16 @@ class Rows:
 
 class Library:
     def __init__(self, path):
-        self.library = ctypes.CDLL(path)
+        self.shared = ctypes.CDLL(path)
         for name, types in SIGNATURES.items():
-            getattr(self.library, "home_model_" + name).argtypes = types
+            getattr(self.shared, "home_model_" + name).argtypes = types
         for name, result in (("config_json", c_char_p), ("tensor_count", c_size_t), ("release", None)):
-            function = getattr(self.library, "home_model_" + name)
+            function = getattr(self.shared, "home_model_" + name)
             function.argtypes, function.restype = [c_void_p], result
 
     def call(self, name, *arguments):
         error = sized(Error)
-        if getattr(self.library, "home_model_" + name)(*arguments, byref(error)):
+        if getattr(self.shared, "home_model_" + name)(*arguments, byref(error)):
             raise RuntimeError(f"home_model_{name}: {error.message.decode()}")
 
     def create(self, config):
@@ -106,16 +106,16 @@ class Library:
 
 class Model:
     def __init__(self, library, handle):
-        self.library, self.handle = library, handle
+        self.shared, self.handle = library, handle
 
     def __del__(self):
-        self.library.library.home_model_release(self.handle)
+        self.shared.shared.home_model_release(self.handle)
 
     def _call(self, name, *arguments):
-        self.library.call(name, self.handle, *arguments)
+        self.shared.call(name, self.handle, *arguments)
 
     def config(self):
-        return self.library.library.home_model_config_json(self.handle).decode()
+        return self.shared.shared.home_model_config_json(self.handle).decode()
 
     def save(self, path, flags=0):
         self._call("save", path.encode(), flags)
@@ -142,7 +142,7 @@ class Model:
         self._call("step")
 
     def _tensors(self):
-        for index in range(self.library.library.home_model_tensor_count(self.handle)):
+        for index in range(self.shared.shared.home_model_tensor_count(self.handle)):
             tensor = sized(Tensor)
             self._call("tensor_at", index, byref(tensor))
             yield tensor.name.decode(), tensor, tuple(tensor.shape[:tensor.rank])
