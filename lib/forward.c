@@ -252,5 +252,7 @@ void home_run_forward(const home_run *run) {
             home_run_rows(run, step, forward_mix);
             break;
         }
+        if (run->observer)
+            run->observer->after(run->observer->context, run, s);
     }
 }

@@ -77,6 +77,14 @@ home_status home_check_ids(const home_model *model, const home_batch *batch, hom
     return HOME_OK;
 }
 
+home_status home_check_dense(const home_model *model, const home_batch *batch, home_error *error) {
+    for (size_t r = 0; r < batch->rows; r++)
+        for (size_t i = 0; i < model->settings.config.dense_width; i++)
+            if (!isfinite(batch->dense[r * batch->dense_stride + i]))
+                return home_fail(error, HOME_E_VALUE, "batch.dense[%zu, %zu] is not finite", r, i);
+    return HOME_OK;
+}
+
 /* --------------------------------------------------------------------------------------- pooling */
 
 static uint64_t table_row(const home_table_config *table, uint64_t id) {

@@ -109,16 +109,26 @@ struct home_model {
     home_text topology_json;
 };
 
+typedef struct home_run home_run;
+
+/* Somebody who looks at the values while a plan runs. Called after each step, on the thread that called the library. */
+typedef struct home_observer {
+    void (*after)(void *context, const home_run *run, size_t step);
+    void *context;
+    size_t rows; /* the most rows at a time */
+} home_observer;
+
 /* One execution of a plan over rows. */
-typedef struct home_run {
+struct home_run {
     const home_model *model;
     home_training *training;       /* NULL: serving */
     const home_parallel *parallel; /* NULL: this thread alone */
     size_t rows;
     size_t row_capacity;
     float *activations;
-    float *gradients; /* of the activations, in backward */
-} home_run;
+    float *gradients;              /* of the activations, in backward */
+    const home_observer *observer; /* NULL: nobody looks */
+};
 
 static inline size_t home_view_stride(const home_run *run, home_view view) {
     return run->model->plan.buffers[view.buffer].width;
@@ -184,6 +194,8 @@ void home_model_fold_norms(home_model *model);
 home_status home_check_batch(const home_model *model, const home_batch *given, home_batch *batch,
                              home_error *error);
 home_status home_check_ids(const home_model *model, const home_batch *batch, home_error *error);
+home_status home_check_dense(const home_model *model, const home_batch *batch,
+                             home_error *error); /* finite */
 void home_fill_input(const home_run *run, const home_batch *batch, size_t first);
 home_status home_reserve_entries(home_model *model, const home_batch *batch, home_error *error);
 void home_collect_entries(home_model *model,
@@ -216,5 +228,8 @@ void home_optimizer_step(home_model *model, double norm);
 /* predict.c */
 void home_pool_free(const home_model *model);
 void home_write_predictions(const home_run *run, float *predictions, size_t stride);
+/* Runs the model on a checked batch as predict does, for an observer. HOME_E_MEMORY. */
+home_status home_observe(const home_model *model, const home_batch *batch, const home_observer *observer,
+                         home_error *error);
 
 #endif

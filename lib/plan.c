@@ -139,6 +139,14 @@ static home_activation activation_of(int32_t configured) {
     return configured == HOME_ACTIVATION_SWISH ? HOME_ACT_SWISH : HOME_ACT_RELU;
 }
 
+static bool take_landmarks(builder *b, const home_layer *layer) {
+    home_landmarks *marks = &b->plan->layers[b->layer];
+    marks->experts = home_arena_take(b->arena, layer->unit_count, sizeof(home_landmark));
+    marks->gates = home_arena_take(b->arena, layer->node_count, sizeof(home_landmark));
+    marks->selves = home_arena_take(b->arena, layer->node_count, sizeof(home_landmark));
+    return !b->arena->failed;
+}
+
 /* --------------------------------------------------------------------------------------- tensors */
 
 static home_tensor_info weight_info(size_t rows, size_t columns) {
@@ -611,6 +619,8 @@ static void add_nodes(builder *b, const home_layer *layer, const layer_views *vi
         else if (node->self != HOME_SELF_TERM_NONE)
             self_weights = add_constant(b, layer, node, prefix);
         outputs[o] = add_mix(b, layer, node, views, weights, self_weights);
+        b->plan->layers[b->layer].gates[o].view = weights;
+        b->plan->layers[b->layer].selves[o].view = self_weights;
     }
     b->outputs = outputs;
 }
@@ -621,7 +631,7 @@ static void add_layer(builder *b, const home_layer *layer) {
         .gated = home_arena_take(b->arena, layer->unit_count, sizeof(home_view)),
         .experts = home_arena_take(b->arena, layer->unit_count, sizeof(home_view)),
     };
-    if (b->arena->failed)
+    if (!take_landmarks(b, layer))
         return;
     for (size_t u = 0; u < layer->unit_count; u++) {
         const size_t source = layer->units[u].source;
@@ -629,8 +639,10 @@ static void add_layer(builder *b, const home_layer *layer) {
     }
     if (layer->config->feature_gates == HOME_ON)
         add_feature_gates(b, layer, &views);
-    for (size_t u = 0; u < layer->unit_count && !b->arena->failed; u++)
+    for (size_t u = 0; u < layer->unit_count && !b->arena->failed; u++) {
         views.experts[u] = add_experts(b, layer, &layer->units[u], views.gated[u]);
+        b->plan->layers[b->layer].experts[u].view = views.experts[u];
+    }
     if (!b->arena->failed)
         add_nodes(b, layer, &views);
 }
@@ -679,6 +691,30 @@ static void add_tables(builder *b) {
                                        .start = HOME_START_NORMAL,
                                        .scale = table->init_std};
         home_tensors_add(b->tensors, b->arena, info, "embeddings.%s.weight", table->name);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- landmarks */
+
+/* The last step that writes into any of the view's columns. */
+static void find_writer(const home_plan *plan, home_landmark *mark) {
+    mark->step = HOME_NONE;
+    for (size_t s = 0; s < plan->step_count && mark->view.width > 0; s++) {
+        const home_view out = plan->steps[s].out;
+        if (out.buffer == mark->view.buffer && out.column < mark->view.column + mark->view.width &&
+            mark->view.column < out.column + out.width)
+            mark->step = s;
+    }
+}
+
+static void find_writers(const home_plan *plan, const home_topology *topology) {
+    for (size_t l = 0; l < topology->layer_count; l++) {
+        for (size_t u = 0; u < topology->layers[l].unit_count; u++)
+            find_writer(plan, &plan->layers[l].experts[u]);
+        for (size_t o = 0; o < topology->layers[l].node_count; o++) {
+            find_writer(plan, &plan->layers[l].gates[o]);
+            find_writer(plan, &plan->layers[l].selves[o]);
+        }
     }
 }
 
@@ -786,12 +822,15 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
                             home_tensors *tensors, home_error *error) {
     builder b = {settings, &settings->config, options, arena, plan, tensors, &plan->input, 0};
     plan->input = new_buffer(&b, settings->input_width);
+    plan->layers = home_arena_take(arena, topology->layer_count, sizeof *plan->layers);
     for (b.layer = 0; b.layer < topology->layer_count && !arena->failed; b.layer++)
         add_layer(&b, &topology->layers[b.layer]);
     if (!arena->failed)
         add_towers(&b, topology);
     add_uncertainty(&b);
     add_tables(&b);
+    if (!arena->failed)
+        find_writers(plan, topology);
     if (!arena->failed && options.folded)
         share_buffers(&b);
     else if (!arena->failed)

@@ -77,6 +77,20 @@ typedef struct home_buffer {
     bool zero_gradient; /* no step writes all of its gradient: it must be zero before a backward */
 } home_buffer;
 
+/* A value that somebody may want to see. It is there from the end of step `step`, its last writer, until its last
+ * reader has run; step is HOME_NONE where the model has no such value. */
+typedef struct home_landmark {
+    home_view view;
+    size_t step;
+} home_landmark;
+
+/* What the topology's units and nodes of one layer compute. */
+typedef struct home_landmarks {
+    home_landmark *experts; /* [units] outputs of the unit's experts, side by side */
+    home_landmark *gates;   /* [nodes] weights of the visible experts; none: the one expert's weight is 1 */
+    home_landmark *selves;  /* [nodes] weights of the own experts in the self term */
+} home_landmarks;
+
 typedef struct home_plan {
     home_step *steps;
     size_t step_count;
@@ -84,14 +98,15 @@ typedef struct home_plan {
     home_buffer *buffers;
     size_t buffer_count;
     size_t buffer_capacity;
-    home_view input;    /* v */
-    home_view logits;   /* [rows, tasks] */
-    home_view sigmoids; /* [rows, tasks] of the logits, scratch */
-    size_t uncertainty; /* offset of [tasks] in the parameters, or HOME_NONE */
-    size_t row_width;   /* floats of one row over all buffers */
-    size_t batch_width; /* columns of all batch norms together */
-    size_t packed_size; /* floats of all panels */
-    uint64_t macs;      /* multiply-adds of the matrix products for one row */
+    home_landmarks *layers; /* [layers] */
+    home_view input;        /* v */
+    home_view logits;       /* [rows, tasks] */
+    home_view sigmoids;     /* [rows, tasks] of the logits, scratch */
+    size_t uncertainty;     /* offset of [tasks] in the parameters, or HOME_NONE */
+    size_t row_width;       /* floats of one row over all buffers */
+    size_t batch_width;     /* columns of all batch norms together */
+    size_t packed_size;     /* floats of all panels */
+    uint64_t macs;          /* multiply-adds of the matrix products for one row */
 } home_plan;
 
 /* How a plan is to be built. */

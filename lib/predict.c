@@ -206,3 +206,26 @@ home_status home_model_predict(const home_model *model, const home_batch *given,
         return_workspace(model, used);
     return HOME_OK;
 }
+
+home_status home_observe(const home_model *model, const home_batch *batch, const home_observer *observer,
+                         home_error *error) {
+    home_workspace *workspace = borrow_workspace(model, error);
+    if (!workspace)
+        return HOME_E_MEMORY;
+    const size_t block = observer->rows < workspace->rows ? observer->rows : workspace->rows;
+    for (size_t first = 0; first < batch->rows; first += block) {
+        const size_t left = batch->rows - first;
+        const home_run run = {
+            .model = model,
+            .parallel = home_model_parallel(model),
+            .rows = left < block ? left : block,
+            .row_capacity = workspace->rows,
+            .activations = workspace->activations,
+            .observer = observer,
+        };
+        home_fill_input(&run, batch, first);
+        home_run_forward(&run);
+    }
+    return_workspace(model, workspace);
+    return HOME_OK;
+}

@@ -66,14 +66,6 @@ static home_status reserve_rows(home_model *model, size_t rows, home_error *erro
     return HOME_OK;
 }
 
-static home_status check_dense(const home_model *model, const home_batch *batch, home_error *error) {
-    for (size_t r = 0; r < batch->rows; r++)
-        for (size_t i = 0; i < model->settings.config.dense_width; i++)
-            if (!isfinite(batch->dense[r * batch->dense_stride + i]))
-                return home_fail(error, HOME_E_VALUE, "batch.dense[%zu, %zu] is not finite", r, i);
-    return HOME_OK;
-}
-
 static home_status check_training_batch(const home_model *model, const home_batch *given, home_batch *batch,
                                         home_error *error) {
     home_status status = home_check_batch(model, given, batch, error);
@@ -85,7 +77,7 @@ static home_status check_training_batch(const home_model *model, const home_batc
         return home_fail(
             error, HOME_E_ARGUMENT,
             "batch.rows is 1, expected at least 2: a batch norm cannot train on the variance of one row");
-    status = check_dense(model, batch, error);
+    status = home_check_dense(model, batch, error);
     return status == HOME_OK ? home_check_ids(model, batch, error) : status;
 }
 
