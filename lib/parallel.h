@@ -18,7 +18,8 @@ typedef struct home_threads home_threads;
 home_threads *home_threads_create(const home_allocator *allocator, size_t count);
 void home_threads_destroy(home_threads *threads); /* NULL is allowed */
 
-/* A home_parallel's `run` on a pool. Where the pool is at work for another thread, the caller does it all. */
+/* A home_parallel's `run` on a pool. The caller does it all where the pool is at work for another thread, and in a child
+ * made by fork(), which has none of the pool's threads. */
 void home_threads_run(void *threads, size_t count, void (*task)(void *context, size_t index), void *context);
 
 #endif

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 /* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
  * take. */
@@ -21,6 +22,7 @@ enum { OPEN = 1, ENTERED = 2 };
  * that the system has not let run. */
 struct home_threads {
     const home_allocator *allocator;
+    pid_t process; /* whose threads these are: a child made by fork() has none of them */
     pthread_t *workers;
     size_t worker_count;
     pthread_mutex_t owner; /* held by the thread whose job is being done */
@@ -113,9 +115,25 @@ static void announce(home_threads *pool) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
+/* False in a child, where nothing the workers held at the time of the fork() is ever given back. */
+static bool has_workers(const home_threads *pool) {
+    return pool->process == getpid();
+}
+
+static void join_workers(home_threads *pool) {
+    pool->stop = true;
+    announce(pool);
+    for (size_t i = 0; i < pool->worker_count; i++)
+        pthread_join(pool->workers[i], NULL);
+    pthread_cond_destroy(&pool->idle);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_mutex_destroy(&pool->owner);
+}
+
 void home_threads_run(void *threads, size_t count, void (*task)(void *context, size_t index), void *context) {
     home_threads *pool = threads;
-    if (pthread_mutex_trylock(&pool->owner) != 0) {
+    if (!has_workers(pool) || pthread_mutex_trylock(&pool->owner) != 0) {
         for (size_t i = 0; i < count; i++)
             task(context, i);
         return;
@@ -134,14 +152,8 @@ void home_threads_run(void *threads, size_t count, void (*task)(void *context, s
 void home_threads_destroy(home_threads *pool) {
     if (!pool)
         return;
-    pool->stop = true;
-    announce(pool);
-    for (size_t i = 0; i < pool->worker_count; i++)
-        pthread_join(pool->workers[i], NULL);
-    pthread_cond_destroy(&pool->idle);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->mutex);
-    pthread_mutex_destroy(&pool->owner);
+    if (has_workers(pool))
+        join_workers(pool);
     home_deallocate(pool->allocator, pool->workers);
     home_deallocate(pool->allocator, pool);
 }
@@ -155,6 +167,7 @@ home_threads *home_threads_create(const home_allocator *allocator, size_t count)
         return NULL;
     }
     pool->allocator = allocator;
+    pool->process = getpid();
     pool->workers = workers;
     pthread_mutex_init(&pool->owner, NULL);
     pthread_mutex_init(&pool->mutex, NULL);

@@ -549,10 +549,13 @@ HOME_API home_status home_model_set_parallel(home_model *model, const home_paral
                                              home_error *error);
 
 /* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone
- * with the model or with the next call of this or the function above. 1: none. After fork() the pool is in
- * the parent only: a child must not use such a model. A frozen copy starts without. HOME_E_ARGUMENT for 0 or
- * more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model. Since
- * 0.1. */
+ * with the model or with the next call of this or the function above. 1: none. They block all signals, and have
+ * the floating-point modes of the thread that makes this call. A frozen copy starts without. HOME_E_ARGUMENT
+ * for 0 or more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
+ *
+ * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it
+ * without const at that moment. The pool's threads are in the parent only: in the child the calling thread does
+ * all the work, with the same results, until the child asks for threads of its own. Since 0.1. */
 HOME_API home_status home_model_set_threads(home_model *model, size_t threads, home_error *error);
 
 /* ------------------------------------------------------------------------------------ checkpoints */
