@@ -71,6 +71,7 @@ demo: build/demo
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/cross/cross.mk
+include tests/robust/robust.mk
 include examples/kuairand/kuairand.mk
 
 clean:

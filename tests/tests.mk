@@ -33,27 +33,29 @@ test-valgrind: $(TEST_PROGRAMS)
 	$(Q)TEST_QUICK=1 TEST_WRAPPER='valgrind -q --leak-check=full --error-exitcode=99' \
 	    sh tests/run.sh $(TEST_PROGRAMS)
 
-# A sanitizer wants everything compiled anew: $(1) is the folder and target, $(2) the compiler's name for it.
-define SANITIZER
+# Everything compiled anew: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker,
+# $(3) the compiler where only one has them.
+define INSTRUMENTED
 build/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
-	$$(call say,CC,$$<)$$(CC) $$(TEST_CPPFLAGS) $$(ALL_CFLAGS) -O1 -g -fno-omit-frame-pointer \
-	    -fsanitize=$(2) -fno-sanitize-recover=all -MMD -MP -c $$< -o $$@
+	$$(call say,CC,$$<)$(or $(3),$$(CC)) $$(TEST_CPPFLAGS) $$(ALL_CFLAGS) -g $(2) -MMD -MP -c $$< -o $$@
 
 build/$(1)/libhome.a: $(LIB_SOURCES:%.c=build/$(1)/%.o)
 	@rm -f $$@
 	$$(call say,AR,$$@)$$(AR) rcsD $$@ $$^
 
 $(TEST_SOURCES:%.c=build/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libhome.a
-	$$(call say,LD,$$@)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -fsanitize=$(2) -o $$@ $$^ $$(LDLIBS)
+	$$(call say,LD,$$@)$(or $(3),$$(CC)) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $(2) -o $$@ $$^ $$(LDLIBS)
 
 .PHONY: test-$(1)
 test-$(1): $(TEST_SOURCES:%.c=build/$(1)/%)
 	$$(Q)TEST_QUICK=1 sh tests/run.sh $$^
 endef
-$(eval $(call SANITIZER,asan,address))
-$(eval $(call SANITIZER,ubsan,undefined))
-$(eval $(call SANITIZER,tsan,thread))
+SANITIZE := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+$(eval $(call INSTRUMENTED,asan,$(SANITIZE) -fsanitize=address))
+$(eval $(call INSTRUMENTED,ubsan,$(SANITIZE) -fsanitize=undefined))
+$(eval $(call INSTRUMENTED,tsan,$(SANITIZE) -fsanitize=thread))
+$(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,clang))
 
 LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \
                                   tests/*.h tests/*/*.h))

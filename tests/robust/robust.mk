@@ -1,0 +1,27 @@
+# What the library must withstand. Included by the Makefile; docs/reliability.md tells what each run proves.
+#
+# make coverage   lines and branches of lib/ that the test programs run, by file; names those they do not
+# make analyze    gcc's static analyzer over lib/ and examples/: gcc
+
+$(eval $(call INSTRUMENTED,coverage,-O0 --coverage -fprofile-update=atomic,gcc))
+
+# The kernels below the best one of this machine run too.
+.PHONY: coverage
+coverage: $(TEST_SOURCES:%.c=build/coverage/%)
+	$(Q)find build/coverage -name '*.gcda' -delete
+	$(Q)TEST_QUICK=1 sh tests/run.sh $^
+	$(Q)python3 tests/robust/coverage.py build/coverage
+
+ANALYZED := $(LIB_SOURCES) $(sort $(wildcard examples/*/*.c))
+
+build/analyze/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,ANALYZE,$<)gcc $(ALL_CPPFLAGS) $(ALL_CFLAGS) -O1 -fanalyzer -Werror $(ANALYZED_BUT) -MMD -MP -c $< -o $@
+
+# An array that read_array() gives is NULL only where its count is 0 or the status is not HOME_OK.
+build/analyze/lib/config.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
+# Every expert with a batch norm has the tensors that are looked up by name.
+build/analyze/lib/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
+
+.PHONY: analyze
+analyze: $(ANALYZED:%.c=build/analyze/%.o)
