@@ -13,6 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Makes a system call until no signal interrupts it. Not for close(): where that is interrupted, the descriptor is gone
+ * all the same. */
+#define UNINTERRUPTED(result, call)                                                                          \
+    do                                                                                                       \
+        (result) = (call);                                                                                   \
+    while ((result) < 0 && errno == EINTR)
+
 /* The system's text for an error number, without the static buffer of strerror(). */
 static home_status fail_system(home_error *error, const char *action, const char *path, int number) {
     char reason[80] = "";
@@ -25,9 +32,8 @@ static home_status fail_system(home_error *error, const char *action, const char
 static ssize_t read_all(int descriptor, unsigned char *data, size_t size) {
     size_t done = 0;
     while (done < size) {
-        const ssize_t got = read(descriptor, data + done, size - done);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got;
+        UNINTERRUPTED(got, read(descriptor, data + done, size - done));
         if (got < 0)
             return -1;
         if (got == 0)
@@ -62,7 +68,8 @@ static home_status read_open_file(int descriptor, const home_allocator *allocato
 
 home_status home_file_read(const home_allocator *allocator, const char *path, unsigned char **data,
                            size_t *size, home_error *error) {
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int descriptor;
+    UNINTERRUPTED(descriptor, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (descriptor < 0)
         return fail_system(error, "open", path, errno);
     const home_status status = read_open_file(descriptor, allocator, path, data, size, error);
@@ -78,7 +85,7 @@ static int open_temporary(home_file *file, size_t room) {
     int descriptor = -1;
     for (int i = 0; i < TRIES && descriptor < 0; i++) {
         snprintf(file->temporary, room, "%s.%ld.%d.tmp", file->path, (long)getpid(), i);
-        descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        UNINTERRUPTED(descriptor, open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         if (descriptor < 0 && errno != EEXIST)
             break;
     }
@@ -98,9 +105,10 @@ home_status home_file_begin(const home_allocator *allocator, const char *path, h
         return home_fail_memory(error);
     file->descriptor = open_temporary(file, room);
     if (file->descriptor >= 0) {
-        if (exists &&
-            fchmod(file->descriptor, old.st_mode & 0777) != 0) /* who may read the old file may read this */
-            file->failure = errno;
+        int changed = 0;
+        if (exists) /* who may read the old file may read this */
+            UNINTERRUPTED(changed, fchmod(file->descriptor, old.st_mode & 0777));
+        file->failure = changed == 0 ? 0 : errno;
         return HOME_OK;
     }
     const home_status status = fail_system(error, "create", file->temporary, errno);
@@ -111,11 +119,12 @@ home_status home_file_begin(const home_allocator *allocator, const char *path, h
 void home_file_write(home_file *file, const void *bytes, size_t size) {
     const char *p = bytes;
     while (size > 0 && file->failure == 0) {
-        const ssize_t written = write(file->descriptor, p, size);
+        ssize_t written;
+        UNINTERRUPTED(written, write(file->descriptor, p, size));
         if (written > 0) {
             p += written;
             size -= (size_t)written;
-        } else if (written == 0 || errno != EINTR) {
+        } else {
             file->failure = written == 0 ? EIO : errno;
         }
     }
@@ -128,7 +137,8 @@ static void sync_directory(const home_file *file) {
     const char *directory = slash == file->temporary ? "/" : slash ? file->temporary : ".";
     if (slash)
         *slash = 0;
-    const int descriptor = open(directory, O_RDONLY | O_CLOEXEC);
+    int descriptor;
+    UNINTERRUPTED(descriptor, open(directory, O_RDONLY | O_CLOEXEC));
     if (descriptor >= 0) {
         fsync(descriptor);
         close(descriptor);
@@ -136,9 +146,12 @@ static void sync_directory(const home_file *file) {
 }
 
 home_status home_file_commit(home_file *file, home_error *error) {
-    if (file->failure == 0 && fsync(file->descriptor) != 0)
+    int synced = 0;
+    if (file->failure == 0)
+        UNINTERRUPTED(synced, fsync(file->descriptor));
+    if (synced != 0)
         file->failure = errno;
-    if (close(file->descriptor) != 0 && file->failure == 0)
+    if (close(file->descriptor) != 0 && errno != EINTR && file->failure == 0)
         file->failure = errno;
     if (file->failure == 0 && rename(file->temporary, file->path) != 0)
         file->failure = errno;
