@@ -2,6 +2,7 @@
 #include "crc32.h"
 #include "file.h"
 #include "model.h"
+#include "number.h"
 #include "safetensors.h"
 
 #include <math.h>
@@ -110,8 +111,8 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
 static home_status check_value(const item *i, size_t element, float value, home_error *error) {
     if (isfinite(value) && !(i->never_negative && value < 0))
         return HOME_OK;
-    return home_fail(error, HOME_E_VALUE, "tensor \"%.120s\": element %zu is %g, expected a finite number%s",
-                     i->name, element, (double)value, i->never_negative ? " >= 0" : "");
+    return home_fail(error, HOME_E_VALUE, "tensor \"%.120s\": element %zu is %s, expected a finite number%s",
+                     i->name, element, HOME_BRIEF((double)value), i->never_negative ? " >= 0" : "");
 }
 
 /* What would not be read shall not be written, least of all over a good checkpoint. */
@@ -410,7 +411,8 @@ static home_status check_optimizer_values(const item_list *list, home_error *err
     for (int i = 0; i < 2; i++)
         if (!isfinite(list->rates[i]) || list->rates[i] < 0)
             return home_fail(error, HOME_E_VALUE,
-                             "optimizer.learning_rate is %g, expected a finite number >= 0", list->rates[i]);
+                             "optimizer.learning_rate is %s, expected a finite number >= 0",
+                             HOME_BRIEF(list->rates[i]));
     return HOME_OK;
 }
 

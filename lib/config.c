@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "abi.h"
+#include "number.h"
 #include "status.h"
 #include "utf8.h"
 
@@ -114,8 +115,8 @@ static void number_between(reader *in, double *value, double preset, double low,
     if (*value == 0)
         *value = preset;
     if (ok(in) && !(*value >= low && *value < high))
-        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %g, expected a number from %g to below %g",
-                               field, *value, low, high);
+        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to below %s",
+                               field, HOME_BRIEF(*value), HOME_BRIEF(low), HOME_BRIEF(high));
 }
 
 static void must_be_zero(reader *in, int32_t value, const char *field) {
@@ -305,8 +306,8 @@ static void read_task(reader *in, home_task_config *task, size_t i) {
     must_be_zero(in, task->reserved, field);
     if (ok(in) && task->loss == HOME_LOSS_SQUARED && task->base_rate != 0)
         in->status = home_fail(in->error, HOME_E_CONFIG,
-                               "config.tasks[%zu].base_rate is %g, expected 0 for a squared error", i,
-                               task->base_rate);
+                               "config.tasks[%zu].base_rate is %s, expected 0 for a squared error", i,
+                               HOME_BRIEF(task->base_rate));
     snprintf(field, sizeof field, "config.tasks[%zu].base_rate", i);
     if (task->loss == HOME_LOSS_BCE)
         number_between(in, &task->base_rate, 0.5, 1e-30, 1, field);

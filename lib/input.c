@@ -93,7 +93,7 @@ static uint64_t table_row(const home_table_config *table, uint64_t id) {
 
 /* What one id's row counts in the pooled vector. */
 static float pooling_factor(int32_t pooling, size_t ids) {
-    return pooling == HOME_POOL_MEAN ? 1 / (float)ids : 1;
+    return pooling == HOME_POOL_MEAN && ids > 0 ? 1 / (float)ids : 1;
 }
 
 /* out = sum or mean of the table's rows of the ids; no ids give zeros. */

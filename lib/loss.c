@@ -1,6 +1,7 @@
 /* Losses, and their derivatives by the logits. */
 #include "abi.h"
 #include "model.h"
+#include "number.h"
 
 #include <math.h>
 
@@ -8,8 +9,8 @@ static home_status check_weight(float weight, const char *name, size_t row, size
     if (isfinite(weight) && weight >= 0)
         return HOME_OK;
     return home_fail(error, HOME_E_VALUE,
-                     "targets.%s at row %zu, task %zu is %g, expected a finite number >= 0", name, row, task,
-                     (double)weight);
+                     "targets.%s at row %zu, task %zu is %s, expected a finite number >= 0", name, row, task,
+                     HOME_BRIEF((double)weight));
 }
 
 home_status home_check_targets(const home_run *run, const home_targets *given, home_targets *targets,
@@ -36,8 +37,8 @@ home_status home_check_targets(const home_run *run, const home_targets *given, h
             const bool binary = run->model->settings.config.tasks[t].loss == HOME_LOSS_BCE;
             if (!isnan(label) && !(binary ? label >= 0 && label <= 1 : isfinite(label)))
                 return home_fail(error, HOME_E_VALUE,
-                                 "targets.labels at row %zu, task \"%.60s\" is %g, expected %s, or NaN", r,
-                                 run->model->settings.config.tasks[t].name, (double)label,
+                                 "targets.labels at row %zu, task \"%.60s\" is %s, expected %s, or NaN", r,
+                                 run->model->settings.config.tasks[t].name, HOME_BRIEF((double)label),
                                  binary ? "0 to 1" : "a finite number");
             if (targets->weights)
                 status =

@@ -1,5 +1,6 @@
 #include "abi.h"
 #include "memory.h"
+#include "number.h"
 #include "status.h"
 
 #include <inttypes.h>
@@ -94,11 +95,11 @@ static home_status check_column(size_t task, size_t rows, const float *predictio
         if (isnan(label))
             continue;
         if (!is_share(label))
-            return home_fail(error, HOME_E_VALUE, "labels[%zu, %zu] is %g, expected [0, 1] or NaN", r, task,
-                             (double)label);
+            return home_fail(error, HOME_E_VALUE, "labels[%zu, %zu] is %s, expected [0, 1] or NaN", r, task,
+                             HOME_BRIEF((double)label));
         if (!is_share(prediction))
-            return home_fail(error, HOME_E_VALUE, "predictions[%zu, %zu] is %g, expected [0, 1]", r, task,
-                             (double)prediction);
+            return home_fail(error, HOME_E_VALUE, "predictions[%zu, %zu] is %s, expected [0, 1]", r, task,
+                             HOME_BRIEF((double)prediction));
         (*count)++;
     }
     return HOME_OK;

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "abi.h"
+#include "number.h"
 #include "utf8.h"
 
 #include <math.h>
@@ -457,8 +458,8 @@ home_status home_model_set_tensor(home_model *model, const char *name, const flo
     if (info->never_negative)
         for (size_t i = 0; i < count; i++)
             if (data[i] < 0)
-                return home_fail(error, HOME_E_VALUE, "data[%zu] for \"%.120s\" is %g, expected at least 0",
-                                 i, name, (double)data[i]);
+                return home_fail(error, HOME_E_VALUE, "data[%zu] for \"%.120s\" is %s, expected at least 0",
+                                 i, name, HOME_BRIEF((double)data[i]));
     memcpy(home_tensor_data(model, info), data, count * sizeof *data);
     if (model->training->phase ==
         HOME_PHASE_FORWARD) /* what forward kept does not belong to the new values */

@@ -210,26 +210,54 @@ bool home_number_read(const char *text, size_t length, double *value) {
 
 /* --------------------------------------------------------------------------------------- writing */
 
-/* `magnitude` to `digits` significant digits. Of what snprintf writes only digits and exponent are taken: the
- * character between them is the locale's. */
-static decimal round_to_digits(double magnitude, int digits) {
-    char text[64];
-    snprintf(text, sizeof text, "%.*e", digits - 1, magnitude);
+static void drop_last_zeros(decimal *number) {
+    while (number->count && number->digits[number->count - 1] == '0')
+        number->count--;
+}
+
+/* All digits of a double. Of what snprintf writes only digits and exponent are taken: the character between them is the
+ * locale's. And it has nothing to round, which it would do as the host's rounding mode says. */
+static decimal exact_decimal(double magnitude) {
+    char text[DIGITS_KEPT + 16];
+    snprintf(text, sizeof text, "%.*e", DIGITS_KEPT - 1, magnitude);
     decimal number = {.count = 0};
     size_t at = 0;
     for (; text[at] != 'e'; at++)
         if (is_digit(text[at]))
             number.digits[number.count++] = text[at];
     number.point = 1 + read_exponent(text + at + 1, strlen(text + at + 1));
-    while (number.count && number.digits[number.count - 1] == '0')
-        number.count--;
+    drop_last_zeros(&number);
     return number;
 }
 
+/* The nearest number of `digits` significant digits, ties to even. */
+static void round_to_digits(decimal *number, size_t digits) {
+    if (number->count <= digits)
+        return;
+    const char *rest = number->digits + digits;
+    const bool tie = rest[0] == '5' && number->count == digits + 1;
+    const bool up = tie ? (number->digits[digits - 1] - '0') % 2 == 1 : rest[0] >= '5';
+    number->count = digits;
+    while (up && number->count && number->digits[number->count - 1] == '9')
+        number->count--;
+    if (up && number->count) {
+        number->digits[number->count - 1]++;
+    } else if (up) {
+        number->digits[number->count++] = '1';
+        number->point++;
+    }
+    drop_last_zeros(number);
+}
+
 static decimal shortest_decimal(double magnitude) {
-    decimal number = round_to_digits(magnitude, 1);
-    for (int digits = 2; digits <= DBL_DECIMAL_DIG && nearest_double(&number) != magnitude; digits++)
-        number = round_to_digits(magnitude, digits);
+    const decimal exact = exact_decimal(magnitude);
+    decimal number = exact;
+    for (size_t digits = 1; digits <= DBL_DECIMAL_DIG; digits++) {
+        number = exact;
+        round_to_digits(&number, digits);
+        if (nearest_double(&number) == magnitude)
+            break;
+    }
     return number;
 }
 
@@ -263,4 +291,15 @@ size_t home_number_write(double value, char text[HOME_NUMBER_SIZE]) {
         length = snprintf(text, HOME_NUMBER_SIZE, "%s%c%s%.*se%d", sign, number.digits[0],
                           count > 1 ? "." : "", count - 1, number.digits + 1, point - 1);
     return (size_t)length;
+}
+
+const char *home_number_brief(double value, char text[HOME_NUMBER_SIZE]) {
+    snprintf(text, HOME_NUMBER_SIZE, "%g", value);
+    const size_t plain = strspn(text, "+-0123456789");
+    const size_t point = strcspn(text + plain, "+-0123456789aefin"); /* bytes of the locale's decimal point */
+    if (point > 0) {
+        text[plain] = '.';
+        memmove(text + plain + 1, text + plain + point, strlen(text + plain + point) + 1);
+    }
+    return text;
 }

@@ -16,4 +16,8 @@ bool home_number_read(const char *text, size_t length, double *value);
  * Returns the length. */
 size_t home_number_write(double value, char text[HOME_NUMBER_SIZE]);
 
+/* For messages: six digits, as printf's %g writes them where the decimal point is a point. Returns the text. */
+const char *home_number_brief(double value, char text[HOME_NUMBER_SIZE]);
+#define HOME_BRIEF(value) home_number_brief(value, (char[HOME_NUMBER_SIZE]){0})
+
 #endif

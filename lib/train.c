@@ -1,5 +1,6 @@
 /* The public calls of training: forward, backward, step. */
 #include "model.h"
+#include "number.h"
 
 #include <math.h>
 #include <string.h>
@@ -247,7 +248,8 @@ home_status home_model_step(home_model *model, home_error *error) {
 
 static home_status set_rate(double *rate, double value, home_error *error) {
     if (!isfinite(value) || value < 0)
-        return home_fail(error, HOME_E_ARGUMENT, "rate is %g, expected a finite number >= 0", value);
+        return home_fail(error, HOME_E_ARGUMENT, "rate is %s, expected a finite number >= 0",
+                         HOME_BRIEF(value));
     *rate = value;
     return HOME_OK;
 }

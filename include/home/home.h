@@ -33,6 +33,10 @@
  *    first element. Set the whole struct to zero first, then struct_size.
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
+ *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
+ *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters. With
+ *    finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
+ *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
  *
@@ -390,7 +394,9 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
 HOME_API home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
                                             home_model **model, home_error *error);
 
-/* Takes one more reference; returns the model. Thread-safe. Since 0.1. */
+/* Takes one more reference; returns the model. To replace a model that other threads use, read the pointer and
+ * retain under one lock of the host's: in between, the last reference could be given back. Thread-safe. Since
+ * 0.1. */
 HOME_API home_model *home_model_retain(const home_model *model);
 
 /* Gives a reference back; the last one frees the model and all it owns, the NULL-workspace pool
