@@ -132,7 +132,7 @@ static void *keep_predicting(void *argument) {
 
 static void forks_in_the_middle_of_a_job(void) {
     enum { CALLERS = 2, AT_ONCE = 4 };
-    const int rounds = getenv("TEST_QUICK") ? 10 : 60;
+    const int rounds = getenv("TEST_QUICK") ? 5 : 20;
     traffic t = {.over = false};
     pthread_t callers[CALLERS];
     scene_begin(&t.scene);
