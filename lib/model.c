@@ -20,6 +20,13 @@ home_status home_check_trainable(const home_model *model, home_error *error) {
     return HOME_OK;
 }
 
+home_status home_check_not_image(const home_model *model, home_error *error) {
+    if (model->in_image)
+        return home_fail(error, HOME_E_STATE,
+                         "the model was opened from an image: it can predict, and nothing else");
+    return HOME_OK;
+}
+
 /* ------------------------------------------------------------------------------------ construction */
 
 static void free_table(const home_allocator *allocator, home_table *table) {
@@ -60,6 +67,8 @@ static void free_metadata(const home_allocator *allocator, home_metadata *metada
 }
 
 static void free_model(home_model *model) {
+    if (model->in_image)
+        return; /* all its memory is the caller's */
     const home_allocator allocator = model->allocator;
     home_threads_destroy(model->threads);
     for (size_t i = 0; model->tables && i < model->settings.config.table_count; i++)
@@ -177,6 +186,8 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
     if (status != HOME_OK)
         return status;
     model->kernels = home_kernels_select();
+    if (!model->kernels)
+        return home_fail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine");
     const home_plan_options options = {blueprint->folded, model->kernels->panel};
     status = home_topology_build(&model->settings, &model->arena, &model->topology, error);
     if (status != HOME_OK)
@@ -320,6 +331,9 @@ home_status home_model_set_metadata(home_model *model, const char *key, const ch
                                     home_error *error) {
     if (!model || !key)
         return home_fail_null(error, model ? "key" : "model");
+    const home_status status = home_check_not_image(model, error);
+    if (status != HOME_OK)
+        return status;
     if (*key == 0 || strncmp(key, "home.", 5) == 0 || strcmp(key, "format") == 0)
         return home_fail(
             error, HOME_E_ARGUMENT,

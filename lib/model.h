@@ -107,6 +107,8 @@ struct home_model {
     home_metadata *metadata;
     home_text config_json;
     home_text topology_json;
+    bool in_image;     /* opened from an image: owns no memory, and can predict and nothing else */
+    size_t block_rows; /* as the image wants it; 0: chosen by predict.c */
 };
 
 typedef struct home_run home_run;
@@ -160,6 +162,8 @@ home_status home_model_prepare(const home_blueprint *blueprint, home_model **mod
 
 /* HOME_E_ARGUMENT for NULL; HOME_E_STATE for a frozen model. */
 home_status home_check_trainable(const home_model *model, home_error *error);
+/* HOME_E_STATE for a model that was opened from an image. */
+home_status home_check_not_image(const home_model *model, home_error *error);
 size_t home_stride_or(size_t stride, size_t width);
 
 /* A piece of metadata of its own, or NULL. */

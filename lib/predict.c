@@ -13,6 +13,8 @@ struct home_workspace {
  * enough that reading the weights, from slower memory the more there are, is spread over them. */
 static size_t block_rows(const home_model *model) {
     enum { UNIT = 24, MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
+    if (model->block_rows)
+        return model->block_rows;
     const size_t fit = CACHE / (model->plan.row_width * sizeof(float));
     const size_t spread = model->plan.packed_size * sizeof(float) / WEIGHT_BYTES_PER_ROW;
     const size_t rows = (fit > spread ? fit : spread) / UNIT * UNIT;
@@ -160,6 +162,8 @@ static void predict_rows(request *q) {
     if (apart && blocks < parallel->threads)
         blocks = parallel->threads;
     q->block = home_divide_up(home_divide_up(rows, blocks), LEAST_ROWS) * LEAST_ROWS;
+    if (q->block > block_rows(q->model)) /* an image may ask for fewer than LEAST_ROWS */
+        q->block = block_rows(q->model);
     q->block_count = home_divide_up(rows, q->block);
     q->inner = apart ? NULL : parallel;
     const size_t workers = apart && parallel->threads < q->block_count ? parallel->threads : q->block_count;
@@ -178,6 +182,9 @@ static home_status check_predict(const home_model *model, const home_batch *give
     if (stride < tasks)
         return home_fail(error, HOME_E_ARGUMENT, "prediction_stride is %zu, expected 0 or at least %zu",
                          stride, tasks);
+    if (!workspace && model->in_image)
+        return home_fail(error, HOME_E_ARGUMENT,
+                         "workspace is NULL, expected one: a model opened from an image has none to lend");
     if (workspace && (workspace->row_width != model->plan.row_width || workspace->rows != block_rows(model)))
         return home_fail(error, HOME_E_ARGUMENT, "workspace was made for another model");
     return home_check_ids(model, batch, error);

@@ -104,10 +104,12 @@ static void use(home_model *model, const home_parallel *parallel, home_threads *
 home_status home_model_set_parallel(home_model *model, const home_parallel *parallel, home_error *error) {
     if (!model)
         return home_fail_null(error, "model");
+    home_status status = home_check_not_image(model, error);
+    if (status != HOME_OK)
+        return status;
     home_parallel read = {0};
     if (parallel) {
-        const home_status status =
-            home_read_struct(parallel, &read, sizeof read, "parallel", HOME_E_ARGUMENT, error);
+        status = home_read_struct(parallel, &read, sizeof read, "parallel", HOME_E_ARGUMENT, error);
         if (status != HOME_OK)
             return status;
         if (!read.run)
@@ -125,6 +127,9 @@ home_status home_model_set_threads(home_model *model, size_t threads, home_error
         return home_fail_null(error, "model");
     if (threads == 0 || threads > 1024)
         return home_fail(error, HOME_E_ARGUMENT, "threads is %zu, expected 1 to 1024", threads);
+    const home_status status = home_check_not_image(model, error);
+    if (status != HOME_OK)
+        return status;
     home_parallel parallel = {0};
     home_threads *pool = NULL;
     if (threads > 1) {

@@ -535,6 +535,59 @@ HOME_API home_status home_model_freeze(const home_model *model, home_model **fro
 /* 1 for a frozen model, 0 otherwise. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);
 
+/* --------------------------------------------------------------------------------- serving images */
+
+/* A serving image is a frozen model as one block of bytes that is used where it lies: in flash, in a mapped
+ * file, or compiled into a program. A host writes it from a checkpoint; a device opens it without a copy of
+ * the weights, without an allocator and without files (docs/embedding.md, which tells of HOME_SERVE_ONLY too).
+ *
+ * It is not a format to keep models in, as a checkpoint is: it belongs to one version of the format (a
+ * library that has another one refuses it), to a byte order and to the width of panels in which an
+ * instruction set reads weights. Its CRC-32 finds damage, not forgery. */
+
+/* How an image is written. Zeros: for a machine like this one. */
+typedef struct home_image_options {
+    size_t struct_size;
+    /* Columns of a panel of weights, 1 to 256: 8 for the portable kernels (compiled by anything that has GNU C's
+     * vectors), 16 for AVX2 and NEON, 32 for AVX-512; 0: those of the model. */
+    size_t panel;
+    /* The most rows that home_model_predict() takes through the model at once, 1 to 4096; more rows in a call
+     * are taken block by block. The workspace grows with it: 1 where rows come alone, a multiple of 24 for
+     * speed; 0: chosen for speed. */
+    size_t block_rows;
+} home_image_options;
+
+/* Writes a frozen model's image. *length gets the bytes needed; with buffer NULL nothing else happens;
+ * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. The buffer may have any alignment. The
+ * image has the embedding tables, the metadata, the names and both JSON texts too; the same model and options
+ * give the same bytes. `options` may be NULL. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model that is not
+ * frozen; HOME_E_VALUE where a weight is not finite (what is in the buffer is then undefined);
+ * HOME_E_TOO_LARGE. Thread-safe like predict. Not in a serve-only build. Since 0.1. */
+HOME_API home_status home_image_write(const home_model *model, const home_image_options *options,
+                                      void *buffer, size_t capacity, size_t *length, home_error *error);
+
+/* The exact bytes home_image_open() wants for the model, weights not included, in *bytes. Reads the header
+ * alone. image: [size] bytes, which may be more than the image's own, aligned to 64. Errors: HOME_E_ARGUMENT,
+ * also where the alignment is another; HOME_E_FORMAT; HOME_E_UNSUPPORTED for another version or byte order.
+ * Thread-safe. Since 0.1. */
+HOME_API home_status home_image_model_size(const void *image, size_t size, size_t *bytes, home_error *error);
+
+/* Makes a model that lies in `memory` (any alignment) and reads its weights, names and texts from the image,
+ * which is never written to. Both must outlive the model, and stay where they are; home_model_release() frees
+ * nothing. The whole image is read once and checked: nothing that it may contain can make this or a later call
+ * leave its memory. Needs about 9 KiB of stack.
+ *
+ * The model is a frozen one. It predicts the same bytes as the model that was written does on the same
+ * instruction set. It needs a workspace of the caller's (a NULL one is HOME_E_ARGUMENT), and it works on
+ * the thread that calls: home_model_set_parallel(), home_model_set_threads() and home_model_set_metadata()
+ * give HOME_E_STATE.
+ *
+ * Errors: those of home_image_model_size(); HOME_E_ARGUMENT where memory_size is too small; HOME_E_CHECKSUM;
+ * HOME_E_UNSUPPORTED where this machine and build have no kernels for the image's panels. Then the contents of
+ * `memory` are undefined. Thread-safe. Since 0.1. */
+HOME_API home_status home_image_open(const void *image, size_t size, void *memory, size_t memory_size,
+                                     home_model **model, home_error *error);
+
 /* ---------------------------------------------------------------------------------------- threads */
 
 /* How a model may use more than the calling thread. */

@@ -35,13 +35,23 @@ static const struct {
 #endif
 };
 
-const home_kernels *home_kernels_select(void) {
+/* The best of `panel` columns, or of any number where that is 0. */
+static const home_kernels *select_kernels(size_t panel) {
     const char *cap = getenv("HOME_ISA");
-    const home_kernels *best = candidates[0].kernels;
+    const home_kernels *best = NULL;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0] && candidates[i].supported(); i++) {
-        best = candidates[i].kernels;
-        if (cap && strcmp(cap, best->name) == 0)
+        if (panel == 0 || candidates[i].kernels->panel == panel)
+            best = candidates[i].kernels;
+        if (cap && strcmp(cap, candidates[i].kernels->name) == 0)
             break;
     }
     return best;
+}
+
+const home_kernels *home_kernels_select(void) {
+    return select_kernels(0);
+}
+
+const home_kernels *home_kernels_select_panel(size_t panel) {
+    return panel ? select_kernels(panel) : NULL;
 }

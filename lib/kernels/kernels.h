@@ -84,6 +84,9 @@ typedef struct home_kernels {
  * variable HOME_ISA names ("portable", "avx2", "avx512", "neon"), if it names one. */
 const home_kernels *home_kernels_select(void);
 
+/* The best of those with panels of so many columns; NULL where none has them. */
+const home_kernels *home_kernels_select_panel(size_t panel);
+
 /* Floats of the panels of a [k, n] matrix. */
 size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n);
 

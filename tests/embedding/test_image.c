@@ -1,0 +1,646 @@
+/* Serving images: they predict what the frozen model predicts, take exactly the memory they ask for, and nothing
+ * that stands in one leads out of that memory. */
+#include "crc32.h"
+#include "test.h"
+#include "unit/fixture.h"
+
+#include <stddef.h>
+
+enum {
+    ALIGNMENT = 64,
+    RED_ZONE = 256,
+    RED = 0xA5,
+    HEADER = 96,
+    ORDER_AT = 8, /* fields of the header */
+    VERSION_AT = 12,
+    SIZE_AT = 16,
+    CRC_AT = 24,
+    COVERED_AT = 32, /* what the checksum covers */
+    PANEL_AT = 32,
+    MOST_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
+};
+
+/* ------------------------------------------------------------------------------------------ memory */
+
+/* `size` bytes, `past` bytes past a multiple of 64, between red zones. */
+typedef struct guarded {
+    unsigned char *raw;
+    unsigned char *memory;
+    size_t size;
+    size_t raw_size;
+} guarded;
+
+static guarded guarded_create(size_t size, size_t past) {
+    guarded g = {.size = size, .raw_size = size + 2 * RED_ZONE + 2 * ALIGNMENT};
+    g.raw = malloc(g.raw_size);
+    REQUIRE(g.raw);
+    memset(g.raw, RED, g.raw_size);
+    const size_t to_next = (ALIGNMENT - (size_t)((uintptr_t)g.raw % ALIGNMENT)) % ALIGNMENT;
+    g.memory = g.raw + RED_ZONE + to_next + past;
+    return g;
+}
+
+static void guarded_free(guarded *g) {
+    bool intact = true;
+    for (unsigned char *p = g->raw; p < g->raw + g->raw_size; p++)
+        if (p < g->memory || p >= g->memory + g->size)
+            intact = intact && *p == RED;
+    CHECK(intact);
+    free(g->raw);
+}
+
+/* The image of a frozen model, aligned. */
+static guarded image_of(const home_model *frozen, const home_image_options *options) {
+    home_error error = new_error();
+    size_t length = 0;
+    REQUIRE(home_image_write(frozen, options, NULL, 0, &length, &error) == HOME_OK);
+    guarded image = guarded_create(length, 0);
+    size_t written = 0;
+    if (home_image_write(frozen, options, image.memory, length, &written, &error) != HOME_OK) {
+        printf("%s\n", error.message);
+        exit(1);
+    }
+    CHECK_INTEGER(written, length);
+    return image;
+}
+
+static size_t model_size(const guarded *image) {
+    home_error error = new_error();
+    size_t size = 0;
+    CHECK_INTEGER(home_image_model_size(image->memory, image->size, &size, &error), HOME_OK);
+    return size;
+}
+
+/* ------------------------------------------------------------------------------------------ models */
+
+static home_model *freeze(const home_model *model) {
+    home_error error = new_error();
+    home_model *frozen = NULL;
+    REQUIRE(home_model_freeze(model, &frozen, &error) == HOME_OK);
+    return frozen;
+}
+
+/* Predictions of a model in an image, with everything in memory of ours; malloc'd. */
+static float *predict_from_image(const guarded *image, const home_batch *batch, size_t past) {
+    home_error error = new_error();
+    guarded memory = guarded_create(model_size(image), past);
+    home_model *model = NULL;
+    if (home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error) != HOME_OK) {
+        test_fail(__FILE__, __LINE__, "cannot open: %s", error.message);
+        exit(1);
+    }
+    guarded scratch = guarded_create(home_workspace_size(model), past);
+    home_workspace *workspace = NULL;
+    REQUIRE(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error) == HOME_OK);
+    const size_t tasks = home_model_task_count(model);
+    float *predictions = calloc(batch->rows * tasks, sizeof *predictions);
+    REQUIRE(predictions);
+    CHECK_INTEGER(home_model_predict(model, batch, predictions, 0, workspace, &error), HOME_OK);
+    home_model_release(model);
+    guarded_free(&scratch);
+    guarded_free(&memory);
+    return predictions;
+}
+
+/* One image of a configuration, with random weights, against the frozen model, which kept `isa` to itself. */
+static void compare(const setup *s, home_image_options options, const char *isa, size_t past) {
+    data rows;
+    data_create(&rows, &s->config, 61, 5);
+    home_model *model = make_model(s);
+    randomize(model, 6);
+    home_model *frozen = freeze(model);
+    options.struct_size = sizeof options;
+    guarded image = image_of(frozen, &options);
+    if (isa) {
+        setenv("HOME_ISA", isa, 1);
+        home_model_release(frozen);
+        frozen = freeze(model);
+    }
+    float *expected = predict_all(frozen, &rows.batch);
+    float *actual = predict_from_image(&image, &rows.batch, past);
+    CHECK_BYTES(actual, expected, rows.batch.rows * s->config.task_count * sizeof *actual);
+    free(actual);
+    free(expected);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+    data_free(&rows);
+}
+
+/* Every kind of step, and every kind of field and task. */
+static void images_predict_the_same_bytes(void) {
+    static const int32_t presets[] = {HOME_PRESET_HOME, HOME_PRESET_PLE, HOME_PRESET_ADATT_SP,
+                                      HOME_PRESET_ADATT};
+    setup s;
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
+        setup_small(&s);
+        s.config.preset = presets[i];
+        s.layers[0].group_experts = presets[i] == HOME_PRESET_HOME ? 2 : 0;
+        s.layers[0].shared_experts = presets[i] == HOME_PRESET_ADATT_SP ? 0 : 2;
+        s.layers[1].shared_experts = s.layers[0].shared_experts;
+        compare(&s, (home_image_options){0}, NULL, i);
+    }
+    setup_small(&s);
+    s.gate_hidden[0] = 5;
+    s.config.gate_hidden_count = 1;
+    s.config.self_gate_hidden_count = 1;
+    s.self_gate_hidden[0] = 3;
+    s.config.feature_order = HOME_FEATURE_MIX_FIRST;
+    s.config.swish_beta = 0.7;
+    s.layers[1].feature_branches = 1;
+    s.tasks[1].given = "like";
+    s.tasks[2].loss = HOME_LOSS_SQUARED;
+    compare(&s, (home_image_options){0}, NULL, 0);
+    setup_dense(&s, 70);
+    s.layers[0].width = 75;
+    compare(&s, (home_image_options){0}, NULL, 0);
+}
+
+static void blocks_of_any_number_of_rows_predict_the_same_bytes(void) {
+    static const size_t rows[] = {1, 7, 24, 60, 61, 4096};
+    setup s;
+    setup_small(&s);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        compare(&s, (home_image_options){.block_rows = rows[i]}, NULL, 9 * i);
+}
+
+/* An image written for other kernels gives what the whole library gives with these. */
+static void panels_for_other_kernels_predict_the_same_bytes(void) {
+    static const struct {
+        const char *isa;
+        size_t panel;
+    } sets[] = {
+#if defined(__x86_64__)
+        {"avx512", 32},
+        {"avx2", 16},
+#endif
+#if defined(__aarch64__)
+        {"neon", 16},
+#endif
+        {"portable", 8},
+    };
+    const char *before = getenv("HOME_ISA");
+    char kept[32] = "";
+    if (before)
+        snprintf(kept, sizeof kept, "%s", before);
+    int compared = 0;
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        home_error error = new_error();
+        setup s;
+        setup_small(&s);
+        s.layers[0].width = 19;
+        home_model *model = make_model(&s);
+        home_model *frozen = freeze(model);
+        guarded image = image_of(frozen, &(home_image_options){sizeof(home_image_options), sets[i].panel, 0});
+        guarded memory = guarded_create(model_size(&image), 0);
+        home_model *opened = NULL;
+        const home_status status =
+            home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error);
+        guarded_free(&memory);
+        guarded_free(&image);
+        home_model_release(frozen);
+        home_model_release(model);
+        if (status == HOME_OK) {
+            compare(&s, (home_image_options){.panel = sets[i].panel}, sets[i].isa, 0);
+            compared++;
+        } else {
+            CHECK_INTEGER(status, HOME_E_UNSUPPORTED); /* a CPU without it, or HOME_ISA caps it */
+        }
+        if (before)
+            setenv("HOME_ISA", kept, 1);
+        else
+            unsetenv("HOME_ISA");
+    }
+    CHECK(compared > 0);
+}
+
+/* An image's image is the same image, also by way of other panels. */
+static void an_image_can_be_written_again(void) {
+    setup s;
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, NULL);
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_model *opened = NULL;
+    home_error error = new_error();
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error) ==
+            HOME_OK);
+    guarded again = image_of(opened, NULL);
+    if (CHECK_INTEGER(again.size, image.size))
+        CHECK_BYTES(again.memory, image.memory, image.size);
+    guarded_free(&again);
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+}
+
+/* ----------------------------------------------------------------------------------------- answers */
+
+static void a_model_in_an_image_knows_itself(void) {
+    setup s;
+    setup_small(&s);
+    home_error error = new_error();
+    home_model *model = make_model(&s);
+    REQUIRE(home_model_set_metadata(model, "recipe", "x / 3", &error) == HOME_OK);
+    REQUIRE(home_model_set_metadata(model, "trained", "", &error) == HOME_OK);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, NULL);
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_model *opened = NULL;
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error) ==
+            HOME_OK);
+    CHECK_INTEGER(home_model_is_frozen(opened), 1);
+    CHECK_INTEGER(home_model_dense_width(opened), 5);
+    CHECK_INTEGER(home_model_task_count(opened), 3);
+    CHECK_INTEGER(home_model_field_count(opened), 3);
+    CHECK_INTEGER(home_model_tensor_count(opened), 0);
+    CHECK(strcmp(home_model_task_name(opened, 2), "view") == 0);
+    CHECK(strcmp(home_model_field_name(opened, 1), "tags") == 0);
+    CHECK(strcmp(home_model_metadata(opened, "recipe"), "x / 3") == 0);
+    CHECK(strcmp(home_model_metadata(opened, "trained"), "") == 0);
+    CHECK(home_model_metadata(opened, "home") == NULL);
+    CHECK(strcmp(home_model_config_json(opened), home_model_config_json(frozen)) == 0);
+    CHECK(strcmp(home_model_topology_json(opened), home_model_topology_json(frozen)) == 0);
+    CHECK(home_model_parameter_count(opened) == home_model_parameter_count(frozen));
+    CHECK(home_model_macs_per_row(opened) == home_model_macs_per_row(frozen));
+    CHECK_INTEGER(home_workspace_size(opened), home_workspace_size(frozen));
+
+    /* What needs memory of the model's own is refused. */
+    float out[3];
+    const uint64_t ids[] = {0};
+    const home_ids fields[] = {{ids, NULL}, {ids, NULL}, {ids, NULL}};
+    const float dense[5] = {0};
+    const home_batch batch = {sizeof batch, 1, dense, 0, fields, 3};
+    const home_parallel parallel = {.struct_size = sizeof parallel};
+    CHECK_INTEGER(home_model_predict(opened, &batch, out, 0, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "workspace is NULL");
+    CHECK_INTEGER(home_model_set_parallel(opened, &parallel, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_parallel(opened, NULL, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_threads(opened, 2, &error), HOME_E_STATE);
+    CHECK_CONTAINS(error.message, "opened from an image");
+    CHECK_INTEGER(home_model_set_metadata(opened, "a", "b", &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_metadata(opened, "recipe", NULL, &error), HOME_E_STATE);
+    home_model *copy = NULL;
+    CHECK_INTEGER(home_model_freeze(opened, &copy, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_forward(opened, &batch, out, 0, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_save(opened, "/nowhere/model", 0, &error), HOME_E_STATE);
+
+    CHECK(home_model_retain(opened) == opened);
+    home_model_release(opened);
+    CHECK_INTEGER(home_model_task_count(opened), 3);
+    home_model_release(opened);
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+}
+
+/* ------------------------------------------------------------------------------------------ refusals */
+
+/* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in it. */
+static guarded small_image(bool tables) {
+    setup s;
+    if (tables) {
+        setup_small(&s);
+        s.tables[0].rows = 3;
+        s.tables[1].rows = 2;
+        s.tasks[1].given = "like";
+        s.tasks[2].given = "follow";
+    } else {
+        setup_dense(&s, 1);
+        s.config.preset = HOME_PRESET_SHARED_BOTTOM;
+        s.config.task_count = 1;
+        s.config.layer_count = 1;
+        s.config.tower_hidden_count = 0;
+        s.layers[0].width = 1;
+        s.layers[0].hidden_count = 0;
+        s.layers[0].shared_experts = 0;
+        s.layers[0].group_experts = 0;
+    }
+    home_error error = new_error();
+    home_model *model = make_model(&s);
+    randomize(model, 8);
+    REQUIRE(home_model_set_metadata(model, "key", "text", &error) == HOME_OK);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, &(home_image_options){sizeof(home_image_options), 8, 2});
+    home_model_release(frozen);
+    home_model_release(model);
+    return image;
+}
+
+static home_status open_with(const guarded *image, size_t size, void *memory, size_t memory_size,
+                             home_error *error) {
+    home_model *model = NULL;
+    const home_status status = home_image_open(image->memory, size, memory, memory_size, &model, error);
+    CHECK((status == HOME_OK) == (model != NULL));
+    home_model_release(model);
+    return status;
+}
+
+static void wrong_arguments_are_refused(void) {
+    home_error error = new_error();
+    setup s;
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    home_model *frozen = freeze(model);
+    size_t length = 0;
+    home_model *opened = NULL;
+    CHECK_INTEGER(home_image_write(NULL, NULL, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(frozen, NULL, NULL, 0, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(model, NULL, NULL, 0, &length, &error), HOME_E_STATE);
+    CHECK_CONTAINS(error.message, "not frozen");
+    home_image_options options = {.struct_size = sizeof options, .panel = 257};
+    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "options.panel is 257, expected 0 to 256");
+    options = (home_image_options){.struct_size = sizeof options, .block_rows = 4097};
+    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "options.block_rows is 4097, expected 0 to 4096");
+    options = (home_image_options){.struct_size = 1};
+    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(length, 0);
+
+    guarded image = image_of(frozen, NULL);
+    length = 0;
+    CHECK_INTEGER(home_image_write(frozen, NULL, image.memory, image.size - 1, &length, &error),
+                  HOME_E_ARGUMENT);
+    CHECK_INTEGER(length, image.size);
+
+    const size_t size = model_size(&image);
+    guarded memory = guarded_create(size, 0);
+    CHECK_INTEGER(home_image_model_size(NULL, image.size, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_model_size(image.memory, image.size, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(NULL, image.size, memory.memory, size, &opened, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(image.memory, image.size, NULL, size, &opened, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(image.memory, image.size, memory.memory, size, NULL, &error),
+                  HOME_E_ARGUMENT);
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, size - 1, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "memory_size is ");
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, size, &error), HOME_OK);
+
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, size, &opened, &error) == HOME_OK);
+    guarded scratch = guarded_create(home_workspace_size(opened), 0);
+    home_workspace *workspace = NULL;
+    CHECK_INTEGER(home_workspace_init(opened, scratch.memory, scratch.size - 1, &workspace, &error),
+                  HOME_E_ARGUMENT);
+    guarded_free(&scratch);
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+}
+
+static void a_misaligned_image_is_refused(void) {
+    guarded image = small_image(true);
+    guarded memory = guarded_create(model_size(&image), 0);
+    for (size_t past = 1; past < ALIGNMENT; past++) {
+        guarded shifted = guarded_create(image.size, past);
+        memcpy(shifted.memory, image.memory, image.size);
+        home_error error = new_error();
+        size_t bytes = 0;
+        char expected[64];
+        snprintf(expected, sizeof expected, "image is %zu bytes past a multiple of 64", past);
+        CHECK_INTEGER(open_with(&shifted, shifted.size, memory.memory, memory.size, &error), HOME_E_ARGUMENT);
+        CHECK_CONTAINS(error.message, expected);
+        CHECK_INTEGER(home_image_model_size(shifted.memory, shifted.size, &bytes, &error), HOME_E_ARGUMENT);
+        guarded_free(&shifted);
+    }
+    guarded_free(&memory);
+    guarded_free(&image);
+}
+
+/* More bytes than the image's are fine: a device has it in a partition. */
+static void every_truncation_is_refused(void) {
+    guarded image = small_image(true);
+    guarded memory = guarded_create(model_size(&image), 0);
+    for (size_t size = 0; size < image.size; size++) {
+        guarded part = guarded_create(size, 0); /* so that a sanitizer sees who reads beyond */
+        memcpy(part.memory, image.memory, size);
+        home_error error = new_error();
+        CHECK_INTEGER(open_with(&part, size, memory.memory, memory.size, &error), HOME_E_FORMAT);
+        guarded_free(&part);
+    }
+    guarded longer = guarded_create(image.size + 100, 0);
+    memcpy(longer.memory, image.memory, image.size);
+    home_error error = new_error();
+    CHECK_INTEGER(open_with(&longer, longer.size, memory.memory, memory.size, &error), HOME_OK);
+    guarded_free(&longer);
+    guarded_free(&memory);
+    guarded_free(&image);
+}
+
+static void every_flipped_bit_is_refused(void) {
+    guarded image = small_image(false);
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_error error = new_error();
+    for (size_t i = 0; i < image.size; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            image.memory[i] ^= (unsigned char)(1u << bit);
+            const home_status status = open_with(&image, image.size, memory.memory, memory.size, &error);
+            if (status != HOME_E_FORMAT && status != HOME_E_CHECKSUM && status != HOME_E_UNSUPPORTED &&
+                status != HOME_E_ARGUMENT) /* the header asks for more memory */
+                test_fail(__FILE__, __LINE__, "byte %zu, bit %u: status %d", i, bit, (int)status);
+            image.memory[i] ^= (unsigned char)(1u << bit);
+        }
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error), HOME_OK);
+    guarded_free(&memory);
+    guarded_free(&image);
+}
+
+static void put_32(unsigned char *at, uint32_t value) {
+    memcpy(at, &value, sizeof value);
+}
+
+static void put_64(unsigned char *at, uint64_t value) {
+    memcpy(at, &value, sizeof value);
+}
+
+/* What a forger does. */
+static void mend_checksum(guarded *image) {
+    home_crc32 crc;
+    home_crc32_start(&crc);
+    home_crc32_add(&crc, image->memory + COVERED_AT, image->size - COVERED_AT);
+    put_32(image->memory + CRC_AT, home_crc32_value(&crc));
+}
+
+static void headers_are_told_apart(void) {
+    static const struct {
+        size_t at;
+        bool wide;
+        uint64_t value;
+        home_status status;
+        const char *message;
+    } cases[] = {
+        {0, false, 0x1234, HOME_E_FORMAT, "not a serving image"},
+        {ORDER_AT, false, 0x04030201, HOME_E_UNSUPPORTED, "another byte order"},
+        {VERSION_AT, false, 2, HOME_E_UNSUPPORTED, "version 2, expected 1"},
+        {SIZE_AT, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615"},
+        {SIZE_AT, true, 0, HOME_E_FORMAT, "tells of 0"},
+        {CRC_AT, false, 0, HOME_E_CHECKSUM, "checksum"},
+        {CRC_AT + 4, false, 1, HOME_E_FORMAT, "reserved"},
+        {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
+        {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
+        {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
+        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT, "more than memory can hold"},
+        {PANEL_AT + 8, true, 0, HOME_E_FORMAT, "not valid"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        guarded image = small_image(true);
+        guarded memory = guarded_create(model_size(&image), 0);
+        home_error error = new_error();
+        if (cases[i].wide)
+            put_64(image.memory + cases[i].at, cases[i].value);
+        else
+            put_32(image.memory + cases[i].at, (uint32_t)cases[i].value);
+        if (cases[i].at >= COVERED_AT)
+            mend_checksum(&image);
+        CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error), cases[i].status);
+        CHECK_CONTAINS(error.message, cases[i].message);
+        guarded_free(&memory);
+        guarded_free(&image);
+    }
+}
+
+/* Opens an image that may say anything and, where it opens, predicts with it. */
+static bool survives(const guarded *image) {
+    home_error error = new_error();
+    size_t size = 0;
+    if (home_image_model_size(image->memory, image->size, &size, &error) != HOME_OK || size > MOST_WORKSPACE)
+        return false;
+    guarded memory = guarded_create(size, 0);
+    home_model *model = NULL;
+    const home_status status =
+        home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error);
+    if (status == HOME_OK && home_workspace_size(model) <= MOST_WORKSPACE) {
+        guarded scratch = guarded_create(home_workspace_size(model), 0);
+        memset(scratch.memory, 0, scratch.size);
+        home_workspace *workspace = NULL;
+        CHECK_INTEGER(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error), HOME_OK);
+        enum { ROWS = 3 };
+        static const float dense[ROWS * 5] = {1, -2, 3};
+        static const uint64_t ids[ROWS + 2] = {2, 0, 1, 7, 1};
+        static const size_t offsets[ROWS + 1] = {0, 2, 2, 5};
+        const home_ids fields[] = {{ids, NULL}, {ids, offsets}, {ids, offsets}};
+        const home_batch batch = {sizeof batch, ROWS, dense, 0, fields, home_model_field_count(model)};
+        float *out = calloc(ROWS * home_model_task_count(model), sizeof *out);
+        REQUIRE(out);
+        if (home_model_dense_width(model) <= 5 && home_model_field_count(model) <= 3)
+            home_model_predict(model, &batch, out, 0, workspace, &error);
+        free(out);
+        guarded_free(&scratch);
+    }
+    guarded_free(&memory);
+    return status == HOME_OK;
+}
+
+/* Every word is replaced by what may hurt. */
+static void wrong_records_are_harmless(void) {
+    for (int kind = 0; kind < 2; kind++) {
+        guarded image = small_image(kind == 1);
+        size_t opened = 0;
+        size_t refused = 0;
+        for (size_t at = PANEL_AT; at + 8 <= image.size; at += 8) {
+            uint64_t before;
+            memcpy(&before, image.memory + at, sizeof before);
+            const uint64_t values[] = {0,          1,     before + 1,        before - 1,        before + 8,
+                                       before * 2, 65536, UINT64_C(1) << 32, UINT64_C(1) << 61, INT64_MAX,
+                                       UINT64_MAX};
+            for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+                put_64(image.memory + at, values[v]);
+                mend_checksum(&image);
+                if (survives(&image))
+                    opened++;
+                else
+                    refused++;
+            }
+            put_64(image.memory + at, before);
+        }
+        CHECK(refused > 400);
+        CHECK(opened > 400); /* wrong weights are for nobody to see */
+        guarded_free(&image);
+    }
+}
+
+/* Several words at once, by words that stand elsewhere in the same image. */
+static void shuffled_records_are_harmless(void) {
+    const int rounds = getenv("TEST_QUICK") ? 500 : 5000;
+    guarded image = small_image(true);
+    guarded broken = guarded_create(image.size, 0);
+    uint64_t random = 1;
+    for (int round = 0; round < rounds; round++) {
+        memcpy(broken.memory, image.memory, image.size);
+        const size_t words = (image.size - PANEL_AT) / 8;
+        for (uint64_t count = 1 + random_bits(&random) % 4; count > 0; count--) {
+            const size_t to = PANEL_AT + 8 * (size_t)(random_bits(&random) % words);
+            const size_t from = PANEL_AT + 8 * (size_t)(random_bits(&random) % words);
+            memcpy(broken.memory + to, image.memory + from, 8);
+        }
+        mend_checksum(&broken);
+        survives(&broken);
+    }
+    guarded_free(&broken);
+    guarded_free(&image);
+}
+
+/* A task's probability must not be a factor of itself. */
+static void tasks_given_each_other_are_refused(void) {
+    guarded image = small_image(true);
+    size_t at = 0;
+    for (size_t i = HEADER; i + 32 <= image.size && !at; i += 8) /* loss, given, length, name */
+        if (memcmp(image.memory + i + 16, "\6\0\0\0\0\0\0\0follow\0\0", 16) == 0)
+            at = i + 8;
+    uint64_t given = 9;
+    if (at)
+        memcpy(&given, image.memory + at, sizeof given);
+    if (CHECK_INTEGER(given, 0)) {
+        put_64(image.memory + at, 2);
+        mend_checksum(&image);
+        CHECK(!survives(&image));
+    }
+    guarded_free(&image);
+}
+
+static void a_weight_that_is_not_finite_is_not_written(void) {
+    setup s;
+    setup_dense(&s, 3);
+    s.config.bias_before_norm = HOME_ON;
+    home_model *model = make_model(&s);
+    home_error error = new_error();
+    const char *name = "layers.0.units.shared.experts.0.norm.weight";
+    const char *bias = "layers.0.units.shared.experts.0.linear.1.bias";
+    float *huge = malloc(tensor_size(&(home_tensor){.shape = {4, 1}}) * sizeof *huge);
+    REQUIRE(huge);
+    for (size_t i = 0; i < 4; i++)
+        huge[i] = 3e38f;
+    REQUIRE(home_model_set_tensor(model, name, huge, 4, &error) == HOME_OK);
+    REQUIRE(home_model_set_tensor(model, bias, huge, 4, &error) == HOME_OK);
+    home_model *frozen = freeze(model); /* their product is the folded bias */
+    size_t length = 0;
+    REQUIRE(home_image_write(frozen, NULL, NULL, 0, &length, &error) == HOME_OK);
+    void *buffer = malloc(length);
+    REQUIRE(buffer);
+    CHECK_INTEGER(home_image_write(frozen, NULL, buffer, length, &length, &error), HOME_E_VALUE);
+    free(buffer);
+    free(huge);
+    home_model_release(frozen);
+    home_model_release(model);
+}
+
+int main(void) {
+    RUN(images_predict_the_same_bytes);
+    RUN(blocks_of_any_number_of_rows_predict_the_same_bytes);
+    RUN(panels_for_other_kernels_predict_the_same_bytes);
+    RUN(an_image_can_be_written_again);
+    RUN(a_model_in_an_image_knows_itself);
+    RUN(wrong_arguments_are_refused);
+    RUN(a_misaligned_image_is_refused);
+    RUN(every_truncation_is_refused);
+    RUN(every_flipped_bit_is_refused);
+    RUN(headers_are_told_apart);
+    RUN(wrong_records_are_harmless);
+    RUN(shuffled_records_are_harmless);
+    RUN(tasks_given_each_other_are_refused);
+    RUN(a_weight_that_is_not_finite_is_not_written);
+    return test_summary();
+}
