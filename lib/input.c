@@ -49,10 +49,6 @@ static home_status check_row_ids(const home_model *model, const home_ids *ids, s
     size_t begin;
     size_t end;
     id_range(ids, row, &begin, &end);
-    if (end < begin)
-        return home_fail(error, HOME_E_VALUE,
-                         "field \"%.60s\": offsets[%zu] is %zu, below offsets[%zu] = %zu", name, row + 1, end,
-                         row, begin);
     for (size_t i = begin; i < end && table->index == HOME_INDEX_DIRECT; i++)
         if (ids->ids[i] >= table->rows)
             return home_fail(error, HOME_E_VALUE,
@@ -61,18 +57,30 @@ static home_status check_row_ids(const home_model *model, const home_ids *ids, s
     return HOME_OK;
 }
 
+/* Offsets that rise bound each other: no id is read before they have been seen to. */
+static home_status check_offsets(const home_ids *ids, const char *name, size_t rows, home_error *error) {
+    for (size_t r = 0; r < rows && ids->offsets; r++)
+        if (ids->offsets[r + 1] < ids->offsets[r])
+            return home_fail(error, HOME_E_VALUE,
+                             "field \"%.60s\": offsets[%zu] is %zu, below offsets[%zu] = %zu", name, r + 1,
+                             ids->offsets[r + 1], r, ids->offsets[r]);
+    return HOME_OK;
+}
+
 home_status home_check_ids(const home_model *model, const home_batch *batch, home_error *error) {
     for (size_t f = 0; f < batch->field_count && batch->rows > 0; f++) {
         const home_ids *ids = &batch->fields[f];
         const char *name = model->settings.config.fields[f].name;
+        home_status status = check_offsets(ids, name, batch->rows, error);
+        if (status != HOME_OK)
+            return status;
         const bool empty = ids->offsets && ids->offsets[batch->rows] == ids->offsets[0];
         if (!ids->ids && !empty)
             return home_fail(error, HOME_E_ARGUMENT, "field \"%.60s\": ids is NULL", name);
-        for (size_t r = 0; r < batch->rows; r++) {
-            const home_status status = check_row_ids(model, ids, f, r, error);
-            if (status != HOME_OK)
-                return status;
-        }
+        for (size_t r = 0; r < batch->rows && status == HOME_OK; r++)
+            status = check_row_ids(model, ids, f, r, error);
+        if (status != HOME_OK)
+            return status;
     }
     return HOME_OK;
 }

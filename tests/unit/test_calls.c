@@ -221,6 +221,13 @@ static void batches(void) {
     const size_t descending[ROWS + 1] = {0, 1, 2, 1, 2, 2, 2};
     fields[1].offsets = descending;
     check_bad_batch(&s, &b, HOME_E_VALUE, "offsets");
+    /* No id may be read by a range whose end is seen to be wrong only later. */
+    const size_t wild[ROWS + 1] = {0, SIZE_MAX, 1, 2, 2, 2, 2};
+    fields[1].offsets = wild;
+    check_bad_batch(&s, &b, HOME_E_VALUE, "offsets[2]");
+    fields[0].offsets = wild; /* its table is direct: ids are looked at */
+    check_bad_batch(&s, &b, HOME_E_VALUE, "offsets[2]");
+    fields[0] = s.d.fields[0];
     fields[1] = s.d.fields[1];
     const uint64_t too_high[ROWS] = {0, 1, 2, 10, 11, 3};
     fields[0].ids = too_high;
