@@ -22,7 +22,7 @@ build/tests/%.o: tests/%.c
 	$(call say,CC,$<)$(CC) $(TEST_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(TEST_PROGRAMS): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 .PHONY: test
 test: all $(TEST_PROGRAMS)
@@ -32,6 +32,8 @@ test: all $(TEST_PROGRAMS)
 test-valgrind: $(TEST_PROGRAMS)
 	$(Q)TEST_QUICK=1 TEST_WRAPPER='valgrind -q --leak-check=full --error-exitcode=99' \
 	    sh tests/run.sh $(TEST_PROGRAMS)
+
+include tests/fuzz/fuzz.mk
 
 # Everything compiled anew: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker,
 # $(3) the compiler where only one has them.
@@ -45,7 +47,9 @@ build/$(1)/libhome.a: $(LIB_SOURCES:%.c=build/$(1)/%.o)
 	$$(call say,AR,$$@)$$(AR) rcsD $$@ $$^
 
 $(TEST_SOURCES:%.c=build/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libhome.a
-	$$(call say,LD,$$@)$(or $(3),$$(CC)) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $(2) -o $$@ $$^ $$(LDLIBS)
+	$$(call say,LD,$$@)$(or $(3),$$(CC)) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $(2) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) \
+	    $$(LDLIBS)
+$(call FUZZ_LINKS,build/$(1),replay)
 
 .PHONY: test-$(1)
 test-$(1): $(TEST_SOURCES:%.c=build/$(1)/%)

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-#define FIRST_CAPACITY ((size_t)1 << 20)
+#ifndef CSV_CAPACITY /* a test wants small steps */
+#define CSV_CAPACITY ((size_t)1 << 20)
+#endif
 #define LONGEST_RECORD ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
 
 /* ------------------------------------------------------------------------------------- the buffer */
@@ -22,7 +24,7 @@ static bool refill(csv_reader *csv, size_t *got, failure *why) {
         if (csv->end > LONGEST_RECORD)
             return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote not closed?",
                         csv->from.path, csv->line, LONGEST_RECORD >> 20);
-        char *grown = heap_grow(csv->buffer, &csv->capacity, csv->capacity + FIRST_CAPACITY, 1);
+        char *grown = heap_grow(csv->buffer, &csv->capacity, csv->capacity + CSV_CAPACITY, 1);
         if (!grown)
             return fail_memory(why);
         csv->buffer = grown;
@@ -226,7 +228,7 @@ bool csv_open(csv_reader *csv, const char *path, failure *why) {
     csv->line = 1;
     if (!source_open(&csv->from, path, why))
         return false;
-    csv->buffer = heap_grow(NULL, &csv->capacity, FIRST_CAPACITY, 1);
+    csv->buffer = heap_grow(NULL, &csv->capacity, CSV_CAPACITY, 1);
     if (csv->buffer ? read_header(csv, why) : fail_memory(why))
         return true;
     csv_close(csv);

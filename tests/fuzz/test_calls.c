@@ -1,0 +1,347 @@
+/* Fuzzes the order of calls: the input is a program of calls on a few models, with allocations that fail in between. A call
+ * that fails leaves the bytes of its model as they were. */
+#include "fuzz/fuzz.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUDGET = 8 << 20, SLOTS = 3, MOST_ROWS = 6, MOST_CALLS = 30, TASKS = 2, DENSE = 2, FIELDS = 2 };
+
+/* All have the same inputs and tasks, so that one batch fits all. */
+#define INPUTS                                                                                               \
+    "\"dense\":2,\"tables\":[{\"name\":\"t\",\"rows\":9,\"dim\":2},{\"name\":\"h\",\"rows\":5,\"dim\":1,"    \
+    "\"index\":\"hashed\"}],"                                                                                \
+    "\"fields\":[{\"name\":\"t\"},{\"name\":\"h\",\"pooling\":\"mean\"}],"
+static const char *const configs[] = {
+    "{" INPUTS
+    "\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},{\"name\":\"b\",\"given\":\"a\"}],\"layers\":[{\"width\":3,"
+    "\"hidden\":[2],\"feature_branches\":1},{\"width\":1,\"feature_gates\":false}],\"self_gate\":{\"on\":"
+    "false},"
+    "\"uncertainty\":true,\"optimizer\":{\"clip_norm\":1}}",
+    "{\"preset\":\"mmoe\"," INPUTS
+    "\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\",\"loss\":\"squared\"}],\"layers\":[{\"width\":2,"
+    "\"shared_experts\":2}],\"optimizer\":{\"kind\":\"sgd\",\"momentum\":0.5,\"embedding_kind\":\"adam\"}}",
+    "{\"preset\":\"adatt-sp\"," INPUTS
+    "\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"layers\":[{\"width\":2}],"
+    "\"optimizer\":{\"kind\":\"adagrad\",\"embedding_kind\":\"adagrad\",\"learning_rate\":1000}}",
+};
+
+typedef struct scene {
+    fuzz_input in;
+    fuzz_memory memory;
+    home_allocator allocator;
+    const char *path; /* of what was saved last */
+    home_model *models[SLOTS];
+    float dense[MOST_ROWS * DENSE];
+    uint64_t ids[FIELDS][MOST_ROWS];
+    home_ids fields[FIELDS];
+    home_batch batch;
+    float labels[MOST_ROWS * TASKS];
+    home_targets targets;
+    float out[MOST_ROWS * TASKS];
+    home_error error;
+    home_metrics *metrics;
+} scene;
+
+static void draw_batch(scene *s) {
+    const size_t count = fuzz_below(&s->in, MOST_ROWS + 1);
+    for (size_t i = 0; i < count * DENSE; i++)
+        s->dense[i] = fuzz_float(&s->in);
+    for (size_t f = 0; f < FIELDS; f++) {
+        for (size_t i = 0; i < count; i++)
+            s->ids[f][i] = fuzz_below(&s->in, 10); /* 9 is one too many for the direct table */
+        s->fields[f] = (home_ids){s->ids[f], NULL};
+    }
+    s->batch = (home_batch){sizeof s->batch, count, s->dense, 0, s->fields, FIELDS};
+}
+
+static void draw_targets(scene *s) {
+    static const float labels[] = {0, 1, 0.5f, NAN, 1, 0, 2, INFINITY};
+    const bool bad = fuzz_byte(&s->in) > 240;
+    for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+        s->labels[i] = labels[fuzz_below(&s->in, bad ? 8 : 6)];
+    s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
+}
+
+/* ------------------------------------------------------------------------------------- calls of a model */
+
+static home_status call_forward(scene *s, home_model *model) {
+    draw_batch(s);
+    return home_model_forward(model, &s->batch, fuzz_byte(&s->in) & 1 ? s->out : NULL, 0, &s->error);
+}
+
+static home_status call_backward(scene *s, home_model *model) {
+    draw_targets(s);
+    return home_model_backward(model, &s->targets, fuzz_byte(&s->in) & 1 ? s->out : NULL, &s->error);
+}
+
+static home_status call_backward_from(scene *s, home_model *model) {
+    float dlogits[MOST_ROWS * TASKS];
+    for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+        dlogits[i] = fuzz_float(&s->in);
+    return home_model_backward_from(model, dlogits, 0, &s->error);
+}
+
+static home_status call_task_gradient(scene *s, home_model *model) {
+    size_t count;
+    home_model_gradients(model, &count);
+    float *gradients = malloc((count + 1) * sizeof *gradients);
+    FUZZ_CHECK(gradients);
+    draw_targets(s);
+    const home_status status = home_model_task_gradient(model, &s->targets, fuzz_below(&s->in, TASKS + 1),
+                                                        gradients, count, NULL, &s->error);
+    free(gradients);
+    return status;
+}
+
+static home_status call_step(scene *s, home_model *model) {
+    size_t count;
+    float *gradients = home_model_gradients(model, &count);
+    if (fuzz_byte(&s->in) > 200 && count) /* a host that changes a gradient, perhaps badly */
+        gradients[fuzz_below(&s->in, 256) % count] = fuzz_float(&s->in);
+    return home_model_step(model, &s->error);
+}
+
+static home_status call_predict(scene *s, home_model *model) {
+    draw_batch(s);
+    return home_model_predict(model, &s->batch, s->out, 0, NULL, &s->error);
+}
+
+static home_status call_workspace(scene *s, home_model *model) {
+    const size_t size = home_workspace_size(model) - (fuzz_byte(&s->in) > 240);
+    void *memory = malloc(size);
+    home_workspace *workspace = NULL;
+    FUZZ_CHECK(memory);
+    draw_batch(s);
+    home_status status = home_workspace_init(model, memory, size, &workspace, &s->error);
+    if (status == HOME_OK)
+        status = home_model_predict(model, &s->batch, s->out, 0, workspace, &s->error);
+    free(memory);
+    return status;
+}
+
+static home_status call_rates(scene *s, home_model *model) {
+    const double rate = (double)fuzz_float(&s->in);
+    return fuzz_byte(&s->in) & 1 ? home_model_set_learning_rate(model, rate, &s->error)
+                                 : home_model_set_embedding_learning_rate(model, rate, &s->error);
+}
+
+static home_status call_set_tensor(scene *s, home_model *model) {
+    const size_t which = fuzz_below(&s->in, 256) % (home_model_tensor_count(model) + 1);
+    home_tensor t = {.struct_size = sizeof t};
+    home_status status = home_model_tensor_at(model, which, &t, &s->error);
+    if (status != HOME_OK)
+        return status;
+    float values[64];
+    size_t count = (size_t)(t.shape[0] * t.shape[1]);
+    FUZZ_CHECK(count <= 64);
+    for (size_t i = 0; i < count; i++)
+        values[i] = fuzz_float(&s->in);
+    count -= fuzz_byte(&s->in) > 250;
+    status = home_model_set_tensor(model, t.name, values, count, &s->error);
+    return status;
+}
+
+static home_status call_metadata(scene *s, home_model *model) {
+    static const char *const keys[] = {"a", "b", "", "home.x", "format", "\xff", "c.d", "e"};
+    static const char *const values[] = {"", "value", NULL, "\x80", "\"\\\n", "longer than the others"};
+    const char *key = keys[fuzz_below(&s->in, 8)];
+    const char *value = values[fuzz_below(&s->in, 6)];
+    const home_status status = home_model_set_metadata(model, key, value, &s->error);
+    const char *now = home_model_metadata(model, key);
+    if (status == HOME_OK)
+        FUZZ_CHECK(value ? now && strcmp(now, value) == 0 : !now);
+    return status;
+}
+
+static home_status call_look(scene *s, home_model *model) {
+    const float *gradient;
+    size_t stride;
+    home_table_gradient table = {.struct_size = sizeof table};
+    home_status status = home_model_input_gradient(model, &gradient, &stride, &s->error);
+    if (status == HOME_OK)
+        status = home_model_table_gradient(model, fuzz_byte(&s->in) & 1 ? "t" : "h", &table, &s->error);
+    FUZZ_CHECK(status != HOME_OK || (table.count <= MOST_ROWS && (table.count == 0 || table.rows[0] < 9)));
+    FUZZ_CHECK(home_model_gradient_norm(model) >= 0 || isnan(home_model_gradient_norm(model)));
+    return status;
+}
+
+static home_status call_save(scene *s, home_model *model) {
+    return home_model_save(model, s->path, fuzz_byte(&s->in) & 1 ? HOME_SAVE_OPTIMIZER : 0, &s->error);
+}
+
+static home_status call_load_weights(scene *s, home_model *model) {
+    return home_model_load_weights(model, s->path, &s->error);
+}
+
+/* Two threads need more than the caller's; creating and joining them is slow, so it is rare. */
+static home_status call_threads(scene *s, home_model *model) {
+    return home_model_set_threads(model, fuzz_byte(&s->in) > 250 ? 2 : fuzz_below(&s->in, 2), &s->error);
+}
+
+typedef home_status model_call(scene *s, home_model *model);
+
+static model_call *const model_calls[] = {
+    call_forward, call_backward,  call_backward_from, call_task_gradient, call_step,
+    call_predict, call_workspace, call_rates,         call_metadata,      call_set_tensor,
+    call_look,    call_save,      call_load_weights,  call_threads,
+};
+enum { MODEL_CALLS = sizeof model_calls / sizeof model_calls[0], MAKING_CALLS = 6 };
+
+/* A number made of all that a model shows: cheap, but blind to the optimizer's state. */
+static uint64_t fingerprint(const home_model *model) {
+    uint64_t hash = home_model_step_count(model) + 1;
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        home_tensor t = {.struct_size = sizeof t};
+        FUZZ_CHECK(home_model_tensor_at(model, i, &t, NULL) == HOME_OK);
+        for (size_t e = 0; e < t.shape[0] * t.shape[1]; e++) {
+            uint32_t bits;
+            memcpy(&bits, &t.data[e], sizeof bits);
+            hash = (hash ^ bits) * UINT64_C(0x100000001b3);
+        }
+    }
+    return hash;
+}
+
+/* A call on one model, which stays the same when the call fails. All bytes are compared where the input wants it. */
+static void call_model(scene *s, size_t which, home_model *model) {
+    const size_t fail_at = s->memory.fail_at;
+    fuzz_memory_heal(&s->memory);
+    size_t size = 0;
+    size_t after_size = 0;
+    const uint64_t before = fingerprint(model);
+    const bool thorough = fuzz_byte(&s->in) > 220 &&
+                          home_model_serialize(model, HOME_SAVE_OPTIMIZER, NULL, 0, &size, NULL) == HOME_OK;
+    unsigned char *bytes = thorough ? fuzz_serialize(model, &size) : NULL;
+    s->memory.fail_at = fail_at ? s->memory.allocations + fail_at : 0;
+    s->memory.refused = 0;
+    const home_status status = model_calls[which](s, model);
+    fuzz_check_outcome(status, &s->error, &s->memory);
+    fuzz_memory_heal(&s->memory);
+    if (status != HOME_OK)
+        FUZZ_CHECK(fingerprint(model) == before);
+    if (thorough && status != HOME_OK) {
+        unsigned char *after = fuzz_serialize(model, &after_size);
+        FUZZ_CHECK(after_size == size && memcmp(bytes, after, size) == 0);
+        free(after);
+    }
+    free(bytes);
+}
+
+/* ----------------------------------------------------------------------------- calls that make and unmake */
+
+static void put(scene *s, home_model *model, home_status status) {
+    FUZZ_CHECK((status == HOME_OK) == (model != NULL));
+    fuzz_check_outcome(status, &s->error, &s->memory);
+    if (!model)
+        return;
+    const size_t slot = fuzz_below(&s->in, SLOTS);
+    home_model_release(s->models[slot]);
+    s->models[slot] = model;
+}
+
+static void check_copy(scene *s, const home_model *model) {
+    size_t size;
+    size_t copy_size;
+    home_model *copy = NULL;
+    home_status status = home_model_serialize(model, HOME_SAVE_OPTIMIZER, NULL, 0, &size, NULL);
+    if (status != HOME_OK)
+        return;
+    unsigned char *bytes = fuzz_serialize(model, &size);
+    status = home_model_load_memory(bytes, size, &s->allocator, &copy, &s->error);
+    FUZZ_CHECK(status == HOME_OK || s->memory.refused > 0);
+    if (copy) {
+        unsigned char *again = fuzz_serialize(copy, &copy_size);
+        FUZZ_CHECK(copy_size == size && memcmp(again, bytes, size) == 0);
+        free(again);
+    }
+    put(s, copy, status);
+    free(bytes);
+}
+
+static void call_metrics(scene *s) {
+    home_metric_result result = {.struct_size = sizeof result};
+    home_status status = HOME_OK;
+    if (!s->metrics) {
+        status = home_metrics_create(TASKS, &s->allocator, &s->metrics, &s->error);
+    } else if (fuzz_byte(&s->in) & 1) {
+        draw_targets(s);
+        for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+            s->out[i] = (float)fuzz_byte(&s->in) / 254;
+        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MOST_ROWS), s->out, 0, s->labels, 0,
+                                  fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
+    } else {
+        status = home_metrics_result(s->metrics, fuzz_below(&s->in, TASKS + 1), &result, &s->error);
+        FUZZ_CHECK(status != HOME_OK || isnan(result.auc) || (result.auc >= 0 && result.auc <= 1));
+    }
+    fuzz_check_outcome(status, &s->error, &s->memory);
+}
+
+static void call_maker(scene *s, size_t which, size_t slot) {
+    home_model *made = NULL;
+    const char *config = configs[fuzz_below(&s->in, sizeof configs / sizeof *configs)];
+    home_status status = HOME_OK;
+    switch (which) {
+    case 0:
+        status = home_model_create_json(config, strlen(config), &s->allocator, &made, &s->error);
+        put(s, made, status);
+        break;
+    case 1:
+        status = home_model_load(s->path, &s->allocator, &made, &s->error);
+        put(s, made, status);
+        break;
+    case 2:
+        if (s->models[slot]) {
+            status = home_model_freeze(s->models[slot], &made, &s->error);
+            put(s, made, status);
+        }
+        break;
+    case 3:
+        if (s->models[slot])
+            put(s, home_model_retain(s->models[slot]), HOME_OK);
+        break;
+    case 4:
+        if (s->models[slot])
+            check_copy(s, s->models[slot]);
+        break;
+    default:
+        call_metrics(s);
+        break;
+    }
+}
+
+static void call_any(scene *s) {
+    const size_t which = fuzz_below(&s->in, MODEL_CALLS + MAKING_CALLS);
+    const size_t slot = fuzz_below(&s->in, SLOTS);
+    const fuzz_memory plan = fuzz_memory_start(&s->in, BUDGET);
+    s->memory.refused = s->memory.allocations = 0;
+    s->memory.fail_at = plan.fail_at;
+    s->memory.fail_on = plan.fail_on;
+    s->error = (home_error){.struct_size = sizeof s->error};
+    if (which >= MODEL_CALLS)
+        call_maker(s, which - MODEL_CALLS, slot);
+    else if (s->models[slot])
+        call_model(s, which, s->models[slot]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static char path[64];
+    if (!*path)
+        snprintf(path, sizeof path, "/tmp/home-fuzz-%ld", (long)getpid());
+    scene s = {.in = {data, size}, .memory = {.budget = BUDGET}, .path = path};
+    s.allocator = fuzz_allocator(&s.memory);
+    const size_t first = fuzz_below(&s.in, sizeof configs / sizeof *configs);
+    FUZZ_CHECK(home_model_create_json(configs[first], strlen(configs[first]), &s.allocator, &s.models[0],
+                                      NULL) == HOME_OK);
+    draw_batch(&s);
+    draw_targets(&s);
+    for (int i = 0; i < MOST_CALLS && s.in.size > 0; i++)
+        call_any(&s);
+    for (size_t i = 0; i < SLOTS; i++)
+        home_model_release(s.models[i]);
+    home_metrics_destroy(s.metrics);
+    FUZZ_CHECK(s.memory.live == 0);
+    unlink(path);
+    return 0;
+}
