@@ -788,6 +788,121 @@ HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *
 HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t task, home_metric_result *result,
                                          home_error *error);
 
+/* ------------------------------------------------------------------------------------------- health */
+
+/* Statistics of what experts and gates compute on rows that are shown to it: collapse, degradation and underfitting
+ * of a mixture in figures (docs/health.md). Threads or machines may each fill one and merge them. A program that
+ * makes none pays nothing.
+ *
+ * Experts are numbered through all layers, units and experts of a unit, nodes through all layers and nodes, in the
+ * order of home_model_topology_json(). A figure that is not defined is NaN; before the first row all are. */
+typedef struct home_health home_health;
+
+/* An expert's output: a matrix [rows, width]. */
+typedef struct home_expert_health {
+    size_t struct_size;
+    size_t layer;     /* from 0 */
+    const char *unit; /* valid until home_health_destroy() */
+    size_t expert;    /* from 0 in its unit */
+    size_t width;     /* values of an output */
+    double mean;      /* of all rows x width values */
+    double deviation; /* their standard deviation, sqrt(mean((x - mean)^2)) */
+    double least;
+    double most;
+    double near_zero; /* share of the values with |x| < 1e-6 */
+    size_t dead;      /* of the width, how many vary by less than 1e-6 over all rows: zero, or constant */
+    /* The expert of the same layer and another number whose output is the nearest, and home_health_distance() to
+     * it; SIZE_MAX and NaN where it is alone. */
+    size_t nearest;
+    double nearest_distance;
+    /* Gate mass: the sum of the mean weights that nodes give it, self terms not counted. */
+    size_t seen_by; /* nodes whose gates see it */
+    double mass;
+    size_t top_node;  /* the number of the node that gives it most; SIZE_MAX where seen_by or mass is 0 */
+    double top_share; /* that node's part of its mass: 1 / seen_by is ideal for a shared expert, 1 degraded */
+} home_expert_health;
+
+/* A node's gate: a matrix of weights [rows, visible experts], each row of sum 1. */
+typedef struct home_node_health {
+    size_t struct_size;
+    size_t layer;     /* from 0 */
+    const char *node; /* valid until home_health_destroy() */
+    size_t experts;   /* that it sees */
+    double entropy;   /* mean over the rows of -sum w log w / log(experts): 1 even, 0 all on one expert */
+    double entropy_spread; /* the same of the mean weights: near 0, every row chooses the same expert */
+    size_t top_expert;     /* the number of the expert with the largest mean weight */
+    double top_weight;     /* that weight */
+    double
+        deviation_ratio; /* largest / smallest standard deviation of the experts it sees; infinite above 0 */
+    /* Its own experts: those of its self term's unit or, without one, of the unit of its own name. */
+    size_t own_experts; /* that it sees; 0: none */
+    double own_mass;    /* sum of their mean weights; own_experts / experts is an even share */
+    double self_weight; /* sum of the mean weights in its self term */
+} home_node_health;
+
+/* Makes an empty accumulator for models like this one: same layers, units, nodes and masks, frozen or not. It keeps
+ * no reference to the model. `allocator` may be NULL. Errors: HOME_E_ARGUMENT, HOME_E_STATE for a model opened from an
+ * image, HOME_E_MEMORY. The model may be in use by other threads as for home_model_predict(). Since 0.1. */
+HOME_API home_status home_health_create(const home_model *model, const home_allocator *allocator,
+                                        home_health **health, home_error *error);
+
+/* Frees it; NULL is allowed. Since 0.1. */
+HOME_API void home_health_destroy(home_health *health);
+
+/* Runs the model on rows as home_model_predict() does (running values in the batch norms, no state changed) and adds
+ * what its experts and gates gave. Costs about twice a prediction. Errors: HOME_E_ARGUMENT, for a model of another
+ * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, a dense value that is not
+ * finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it held before. Threads: many
+ * may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
+HOME_API home_status home_health_add(home_health *health, const home_model *model, const home_batch *batch,
+                                     home_error *error);
+
+/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double.
+ * HOME_E_ARGUMENT where they were made for models of different shapes. Since 0.1. */
+HOME_API home_status home_health_merge(home_health *into, const home_health *from, home_error *error);
+
+/* What it holds. Since 0.1. */
+HOME_API uint64_t home_health_rows(const home_health *health);
+HOME_API size_t home_health_expert_count(const home_health *health);
+HOME_API size_t home_health_node_count(const home_health *health);
+
+/* The figures of one expert or node. HOME_E_NOT_FOUND past the last one; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_health_expert(const home_health *health, size_t expert, home_expert_health *result,
+                                        home_error *error);
+HOME_API home_status home_health_node(const home_health *health, size_t node, home_node_health *result,
+                                      home_error *error);
+
+/* The node x expert matrix: the mean weight that the node's gate gives the expert, and the mean weight in its self
+ * term (which does not sum to 1). NaN where it does not see the expert, where the expert is not in the self term, and
+ * past the last number. Since 0.1. */
+HOME_API double home_health_gate_weight(const home_health *health, size_t node, size_t expert);
+HOME_API double home_health_self_weight(const home_health *health, size_t node, size_t expert);
+
+/* How far apart the outputs a and b of two experts of a layer are, over rows and width:
+ * sqrt(mean((a - b)^2) / (var(a) + var(b))), where var is the variance over the rows, averaged over the width. 0: the
+ * same; about 1: they have nothing to do with each other; infinite between different constants. NaN for experts of
+ * different layers, one and the same, or past the last number. Since 0.1. */
+HOME_API double home_health_distance(const home_health *health, size_t a, size_t b);
+
+/* A histogram of an expert's values. Bin i holds those from home_health_bin_edge(i - 1) to below
+ * home_health_bin_edge(i), without a limit at both ends. */
+#define HOME_HEALTH_BINS 63
+
+/* sinh(0.3 (i - 30.5)) / 20: fine around 0, coarse far away. Since 0.1. */
+HOME_API double home_health_bin_edge(size_t i);
+
+/* counts: [HOME_HEALTH_BINS]. HOME_E_NOT_FOUND past the last expert; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_health_histogram(const home_health *health, size_t expert, uint64_t *counts,
+                                           home_error *error);
+
+/* The Euclidean norm of a gradient by the parameters of a unit's experts. gradients: [count], in the layout of
+ * home_model_gradients(), as home_model_task_gradient() fills it for one task; NULL: the model's own, of the last
+ * backward. Errors: HOME_E_STATE for a frozen model or, with NULL, before a backward; HOME_E_NOT_FOUND for a layer or
+ * a unit that is not there; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, const char *unit,
+                                                   const float *gradients, size_t count, double *norm,
+                                                   home_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,6 +27,8 @@ struct reference {
     tensor *tensors;
     size_t tensor_count;
     block *blocks;
+    reference_look *look;
+    void *look_context;
 };
 
 /* One vector for each row of the batch. */
@@ -142,6 +144,16 @@ static matrix new_matrix(reference *r, size_t rows, size_t columns) {
 
 double reference_sigmoid(double x) {
     return 1.0 / (1.0 + exp(-x));
+}
+
+void reference_watch(reference *r, reference_look *look, void *context) {
+    r->look = look;
+    r->look_context = context;
+}
+
+static void show(const reference *r, const char *name, matrix m) {
+    if (r->look)
+        r->look(r->look_context, name, m.rows, m.columns, m.data);
 }
 
 static double activate(const reference *r, int32_t activation, double a) {
@@ -262,6 +274,7 @@ static matrix expert(reference *r, const char *prefix, matrix x, const home_laye
         batch_norm(r, name, h, training);
     }
     activate_all(r, output ? output : HOME_ACTIVATION_SWISH, h);
+    show(r, prefix, h);
     return h;
 }
 
@@ -350,6 +363,7 @@ static matrix run_node(reference *r, size_t layer_index, const char *name, matri
     const mlp_shape gate = {c->gate_hidden, c->gate_hidden_count, c->gate_activation, experts, true};
     matrix w = mlp(r, prefix, gate_input, gate);
     softmax(w);
+    show(r, prefix, w);
     matrix z = new_matrix(r, gate_input.rows, c->layers[layer_index].width);
     size_t column = 0;
     for (size_t u = 0; u < visible_count; u++)
@@ -367,6 +381,7 @@ static matrix run_node(reference *r, size_t layer_index, const char *name, matri
     else
         for (size_t row = 0; row < s.rows; row++)
             AT(s, row, 0) = reference_sigmoid(AT(s, row, 0));
+    show(r, prefix, s);
     for (size_t k = 0; k < own->experts; k++)
         add_weighted(z, s, k, own->outputs[k]);
     return z;

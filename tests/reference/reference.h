@@ -31,6 +31,12 @@ typedef struct reference_rows {
  * values. */
 void reference_forward(reference *r, const reference_rows *rows, bool training, double *logits);
 
+/* Shows what each expert, gate and self gate computes to `look`, in the next forward passes: `name` is the prefix of
+ * its tensors, "layers.0.units.shared.experts.1" or "layers.1.nodes.like.gate". NULL ends that. */
+typedef void reference_look(void *context, const char *name, size_t rows, size_t columns,
+                            const double *values);
+void reference_watch(reference *r, reference_look *look, void *context);
+
 /* The total loss of these logits. task_losses: [tasks], may be NULL. */
 double reference_loss(const reference *r, size_t rows, const double *logits, const home_targets *targets,
                       double *task_losses);
