@@ -232,14 +232,21 @@ home_status home_model_input_gradient(const home_model *model, const float **gra
 
 /* -------------------------------------------------------------------------------------------- step */
 
+/* Of larger gradients the optimizer's sums of squares, which are floats, would soon be infinite. */
+static const double LARGEST_NORM = 1e15;
+
 home_status home_model_step(home_model *model, home_error *error) {
     const home_status status = check_phase(model, HOME_PHASE_BACKWARD, "home_model_backward()", error);
     if (status != HOME_OK)
         return status;
     const double norm = home_gradient_norm(model);
-    if (!isfinite(norm))
-        return home_fail(error, HOME_E_VALUE,
-                         "the norm of the gradients is not finite; the parameters were left as they are");
+    const double clip = model->settings.optimizer.clip_norm;
+    if (!isfinite(norm) || (clip > 0 && clip < norm ? clip : norm) > LARGEST_NORM)
+        return home_fail(
+            error, HOME_E_VALUE,
+            "the norm of the gradients is %s, expected a finite number up to %s; the parameters were "
+            "left as they are",
+            HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
     home_optimizer_step(model, norm);
     home_model_pack(model);
     model->training->phase = HOME_PHASE_IDLE;

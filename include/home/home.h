@@ -480,8 +480,8 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
 
 /* Moves the parameters along the gradients as the optimizer says: Adam as PyTorch defines it, for
  * tables G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + epsilon) on touched rows r only.
- * Errors: HOME_E_STATE without a new backward; HOME_E_VALUE, and nothing moves, when the gradients' norm is
- * not finite. One thread owns the model. Since 0.1. */
+ * Errors: HOME_E_STATE without a new backward; HOME_E_VALUE, and nothing moves, when the gradients' norm, after
+ * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
 /* Change the learning rates from the next step on; finite and >= 0. Since 0.1. */
