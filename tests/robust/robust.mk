@@ -2,6 +2,7 @@
 #
 # make coverage   lines and branches of lib/ that the test programs run, by file; names those they do not
 # make analyze    gcc's static analyzer over lib/ and examples/: gcc
+# make soak       10 million predictions from two threads under a model that is replaced every 100 ms
 
 $(eval $(call INSTRUMENTED,coverage,-O0 --coverage -fprofile-update=atomic,gcc))
 
@@ -25,3 +26,8 @@ build/analyze/lib/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 
 .PHONY: analyze
 analyze: $(ANALYZED:%.c=build/analyze/%.o)
+
+SOAK_CALLS ?= 10000000
+.PHONY: soak
+soak: build/tests/robust/test_soak
+	$(Q)SOAK_CALLS=$(SOAK_CALLS) $<
