@@ -35,7 +35,7 @@ struct home_threads {
     size_t count;
     void (*task)(void *context, size_t index);
     void *context;
-    bool stop;
+    atomic_bool stop; /* read by workers that come late to a job, too */
 };
 
 static void work(home_threads *pool) {
@@ -84,7 +84,7 @@ static void *worker(void *argument) {
     home_threads *pool = argument;
     for (size_t seen = 0;;) {
         seen = await_job(pool, seen);
-        if (pool->stop)
+        if (atomic_load_explicit(&pool->stop, memory_order_relaxed))
             return NULL;
         if (enter_job(pool)) {
             work(pool);
@@ -121,7 +121,7 @@ static bool has_workers(const home_threads *pool) {
 }
 
 static void join_workers(home_threads *pool) {
-    pool->stop = true;
+    atomic_store_explicit(&pool->stop, true, memory_order_relaxed);
     announce(pool);
     for (size_t i = 0; i < pool->worker_count; i++)
         pthread_join(pool->workers[i], NULL);
