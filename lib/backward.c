@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 enum { FEATURE_COLUMNS = 256 }; /* of a feature gate that backward takes at once */
 
 /* db = sum over rows of dy, in the order of the rows, for columns [first, last) of the output. The biases of the
@@ -340,3 +341,5 @@ void home_run_backward(const home_run *run) {
         }
     }
 }
+
+#endif

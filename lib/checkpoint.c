@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 #define SCHEMA "1"
 
 /* A tensor to write, or to read into. */
@@ -601,3 +602,5 @@ home_status home_model_load_weights(home_model *model, const char *path, home_er
     home_deallocate(&model->allocator, data);
     return status;
 }
+
+#endif

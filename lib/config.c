@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 /* Bounds that no sensible model meets. They keep what a small hostile file can ask for small. */
 #define MOST_ITEMS  4096u
 #define MOST_TASKS  1024u
@@ -627,3 +628,5 @@ home_status home_settings_resolve(const home_config *given, home_arena *arena, h
     config->allocator = NULL;
     return in.status;
 }
+
+#endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 typedef enum field_type {
     TYPE_TEXT,
     TYPE_SIZE,
@@ -519,3 +520,5 @@ static void write_object(const field *fields, const char *object, home_text *tex
 void home_config_to_json(const home_settings *settings, home_text *text) {
     write_object(model_fields, (const char *)&settings->config, text);
 }
+
+#endif

@@ -3,6 +3,7 @@
 
 #include "json.h"
 
+#ifndef HOME_SERVE_ONLY
 static void add_member(home_text *text, const char *separator, const char *key) {
     home_text_add(text, separator);
     home_text_add_string(text, key);
@@ -90,3 +91,5 @@ void home_describe_topology(const home_settings *settings, const home_topology *
         describe_layer(text, topology, l);
     home_text_add(text, "]}");
 }
+
+#endif

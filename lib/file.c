@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef HOME_SERVE_ONLY
 /* Makes a system call until no signal interrupts it. Not for close(): where that is interrupted, the descriptor is gone
  * all the same. */
 #define UNINTERRUPTED(result, call)                                                                          \
@@ -162,3 +163,5 @@ home_status home_file_commit(home_file *file, home_error *error) {
     home_deallocate(file->allocator, file->temporary);
     return file->failure == 0 ? HOME_OK : fail_system(error, "write", file->path, file->failure);
 }
+
+#endif

@@ -132,6 +132,7 @@ static void forward_mix(const home_run *run, const home_step *step, size_t first
         }
 }
 
+#ifndef HOME_SERVE_ONLY
 /* Mean and variance of columns [first, last) over the batch, in double and in the order of the rows:
  * mean = sum x / B,  variance = sum (x - mean)² / B */
 static void batch_statistics(const home_run *run, const home_step *step, size_t first, size_t last) {
@@ -224,6 +225,13 @@ bool home_move_running_values(const home_run *run) {
     }
     return true;
 }
+
+#else
+static void forward_norm(const home_run *run, const home_step *step) {
+    (void)run; /* an image has no such step */
+    (void)step;
+}
+#endif
 
 void home_run_forward(const home_run *run) {
     const home_plan *plan = &run->model->plan;

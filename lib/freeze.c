@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 /* Tensors of the same name are the same. Tables are copied too: the trainer goes on changing its own. */
 static void copy_shared_tensors(const home_model *from, home_model *to) {
     for (size_t i = 0; i < to->tensors.count; i++) {
@@ -97,3 +98,5 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     *frozen = made;
     return HOME_OK;
 }
+
+#endif

@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#ifndef HOME_SERVE_ONLY
 static void fill(const home_tensor_info *tensor, uint64_t seed, float *data) {
     uint64_t state = home_random_seed(seed, tensor->name);
     const size_t size = home_tensor_size(tensor);
@@ -25,3 +26,5 @@ void home_model_initialize(home_model *model) {
         fill(tensor, model->settings.config.seed, home_tensor_data(model, tensor));
     }
 }
+
+#endif

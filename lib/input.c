@@ -130,6 +130,7 @@ void home_fill_input(const home_run *run, const home_batch *batch, size_t first)
     }
 }
 
+#ifndef HOME_SERVE_ONLY
 /* ----------------------------------------------------------------------------- gradients of tables */
 
 /* Ids of a field in the whole batch. */
@@ -225,3 +226,5 @@ void home_table_reduce(home_table *table, const home_run *run) {
         }
     }
 }
+
+#endif

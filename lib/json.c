@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 /* A value with what only the parser needs. */
 typedef struct node {
     home_json_value value;   /* first, so that a pointer to one is a pointer to the other */
@@ -555,3 +556,5 @@ void home_text_add_number(home_text *text, double value) {
     char digits[HOME_NUMBER_SIZE];
     home_text_add_bytes(text, digits, home_number_write(value, digits));
 }
+
+#endif

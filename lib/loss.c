@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#ifndef HOME_SERVE_ONLY
 static home_status check_weight(float weight, const char *name, size_t row, size_t task, home_error *error) {
     if (isfinite(weight) && weight >= 0)
         return HOME_OK;
@@ -158,3 +159,5 @@ double home_task_loss(const home_run *run, const home_targets *targets, size_t t
     uncertainty_gradient(run, task, loss, total > 0);
     return loss;
 }
+
+#endif

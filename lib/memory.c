@@ -6,6 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool home_add_size(size_t a, size_t b, size_t *sum) {
+    if (b > SIZE_MAX - a)
+        return false;
+    *sum = a + b;
+    return true;
+}
+
+bool home_multiply_size(size_t a, size_t b, size_t *product) {
+    if (a != 0 && b > SIZE_MAX / a)
+        return false;
+    *product = a * b;
+    return true;
+}
+
+#ifndef HOME_SERVE_ONLY
 static void *allocate_libc(void *user, size_t bytes) {
     (void)user;
     return malloc(bytes);
@@ -30,20 +45,6 @@ home_status home_allocator_resolve(const home_allocator *given, home_allocator *
         return home_fail(error, HOME_E_ARGUMENT,
                          "allocator has one of allocate and release, expected both or none");
     return HOME_OK;
-}
-
-bool home_add_size(size_t a, size_t b, size_t *sum) {
-    if (b > SIZE_MAX - a)
-        return false;
-    *sum = a + b;
-    return true;
-}
-
-bool home_multiply_size(size_t a, size_t b, size_t *product) {
-    if (a != 0 && b > SIZE_MAX / a)
-        return false;
-    *product = a * b;
-    return true;
 }
 
 /* The host's allocator aligns as malloc does, so each block carries slack, and the address to give back lies
@@ -154,3 +155,17 @@ void home_arena_free(home_arena *arena) {
         arena->blocks = next;
     }
 }
+
+#else
+void *home_allocate(const home_allocator *allocator, size_t count, size_t size) {
+    (void)allocator;
+    (void)count;
+    (void)size;
+    return NULL;
+}
+
+void home_deallocate(const home_allocator *allocator, void *memory) {
+    (void)allocator;
+    (void)memory;
+}
+#endif

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 /* One label that was there. */
 typedef struct record {
     uint64_t user;
@@ -340,3 +341,5 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task, home_m
     home_deallocate(&metrics->allocator, spare);
     return home_write_struct(&figures, result, sizeof figures, "result", error);
 }
+
+#endif

@@ -12,6 +12,7 @@ size_t home_stride_or(size_t stride, size_t width) {
     return stride ? stride : width;
 }
 
+#ifndef HOME_SERVE_ONLY
 home_status home_check_trainable(const home_model *model, home_error *error) {
     if (!model)
         return home_fail_null(error, "model");
@@ -259,6 +260,12 @@ home_status home_model_create_json(const char *json, size_t length, const home_a
                   error);
 }
 
+#else
+static void free_model(const home_model *model) {
+    (void)model; /* all its memory is the caller's */
+}
+#endif
+
 /* ---------------------------------------------------------------------------------------- lifetime */
 
 home_model *home_model_retain(const home_model *model) {
@@ -291,6 +298,12 @@ static home_metadata *find_metadata(const home_model *model, const char *key) {
     return item;
 }
 
+const char *home_model_metadata(const home_model *model, const char *key) {
+    const home_metadata *item = model && key ? find_metadata(model, key) : NULL;
+    return item ? item->value : NULL;
+}
+
+#ifndef HOME_SERVE_ONLY
 static void remove_metadata(home_model *model, const char *key) {
     home_metadata **link = &model->metadata;
     while (*link && strcmp((*link)->key, key) != 0)
@@ -347,10 +360,7 @@ home_status home_model_set_metadata(home_model *model, const char *key, const ch
     return HOME_OK;
 }
 
-const char *home_model_metadata(const home_model *model, const char *key) {
-    const home_metadata *item = model && key ? find_metadata(model, key) : NULL;
-    return item ? item->value : NULL;
-}
+#endif
 
 /* ------------------------------------------------------------------------------------------- facts */
 
@@ -392,6 +402,7 @@ uint64_t home_model_macs_per_row(const home_model *model) {
 
 /* ----------------------------------------------------------------------------------------- tensors */
 
+#ifndef HOME_SERVE_ONLY
 float *home_tensor_data(const home_model *model, const home_tensor_info *tensor) {
     switch (tensor->kind) {
     case HOME_TENSOR_PARAMETER:
@@ -515,3 +526,5 @@ home_status home_model_table_gradient(home_model *model, const char *table, home
     }
     return home_fail(error, HOME_E_NOT_FOUND, "there is no table \"%.150s\"", table);
 }
+
+#endif

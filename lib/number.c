@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 /* ---------------------------------------------------------------------------------- big integers */
 
 /* A double, or the middle between two neighbours, has at most 767 significant digits. So of a longer number
@@ -303,3 +304,5 @@ const char *home_number_brief(double value, char text[HOME_NUMBER_SIZE]) {
     }
     return text;
 }
+
+#endif

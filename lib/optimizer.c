@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#ifndef HOME_SERVE_ONLY
 /* In double, for squares of finite floats may not be floats; in lanes that compilers vectorize. */
 static double sum_of_squares(const float *x, size_t count) {
     enum { LANES = 8 };
@@ -145,3 +146,5 @@ void home_optimizer_step(home_model *model, double norm) {
     for (size_t i = 0; i < model->settings.config.table_count; i++)
         step_table(model, &model->tables[i], factor);
 }
+
+#endif

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#ifndef HOME_SERVE_ONLY
 static void pack_linear(home_model *model, const home_step *step) {
     const size_t in = step->in[0].view.width;
     size_t column = 0;
@@ -73,3 +74,5 @@ void home_model_pack(home_model *model) {
     home_parallel_ranges(home_model_parallel(model), model->plan.step_count, 1, pack_steps, model);
     home_model_fold_norms(model);
 }
+
+#endif

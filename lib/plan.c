@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 typedef struct builder {
     const home_settings *settings;
     const home_config *config;
@@ -841,3 +842,5 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
                          plan->step_count, tensors->parameter_count);
     return HOME_OK;
 }
+
+#endif

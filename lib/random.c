@@ -12,6 +12,7 @@ uint64_t home_mix64(uint64_t x) {
     return x ^ (x >> 31);
 }
 
+#ifndef HOME_SERVE_ONLY
 /* The name goes in by FNV-1a. */
 uint64_t home_random_seed(uint64_t seed, const char *name) {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -31,6 +32,8 @@ double home_random_normal(uint64_t *state) {
     const double radius = sqrt(-2 * log(1 - home_random_uniform(state)));
     return radius * cos(6.283185307179586 * home_random_uniform(state));
 }
+
+#endif
 
 /* The high half of a 64 x 64 bit product, in 32-bit parts. */
 static uint64_t multiply_high(uint64_t a, uint64_t b) {

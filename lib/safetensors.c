@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 enum {
     LENGTH_BYTES = 8,
     MOST_HEADER = 100 * 1000 * 1000 /* the format's own limit */
@@ -246,3 +247,5 @@ const char *home_archive_metadata(const home_archive *archive, const char *key) 
     const home_json_value *value = metadata_value(archive, key);
     return value ? value->text : NULL;
 }
+
+#endif

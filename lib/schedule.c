@@ -79,6 +79,7 @@ void home_run_rows(const home_run *run, const home_step *step, home_range_functi
     home_parallel_ranges(run->parallel, run->rows, grain, call_range, &c);
 }
 
+#ifndef HOME_SERVE_ONLY
 void home_run_columns(const home_run *run, const home_step *step, home_range_function function) {
     call c = {run, step, function};
     const size_t whole = step->out.width;
@@ -141,3 +142,5 @@ home_status home_model_set_threads(home_model *model, size_t threads, home_error
     use(model, &parallel, pool);
     return HOME_OK;
 }
+
+#endif

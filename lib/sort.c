@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 static void swap(const void **a, const void **b) {
     const void *const moved = *a;
     *a = *b;
@@ -47,3 +48,5 @@ const void *home_search(const void *const *items, size_t count, const char *name
     }
     return NULL;
 }
+
+#endif

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *home_status_string(home_status status) {
     switch (status) {
@@ -38,6 +39,71 @@ const char *home_status_string(home_status status) {
     }
 }
 
+#ifdef HOME_SERVE_ONLY
+/* A text that grows as far as there is room. */
+typedef struct line {
+    char *text;
+    size_t room; /* the final zero included */
+    size_t length;
+} line;
+
+static void add_text(line *out, const char *text, size_t most) {
+    for (; *text && most > 0 && out->length + 1 < out->room; text++, most--)
+        out->text[out->length++] = *text;
+}
+
+static void add_number(line *out, uint64_t value) {
+    char digits[21];
+    char *first = &digits[20];
+    *first = 0;
+    do {
+        *--first = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    add_text(out, first, SIZE_MAX);
+}
+
+/* What stands behind a %; returns what follows it. */
+static const char *add_value(line *out, const char *format, va_list *values) {
+    size_t most = SIZE_MAX;
+    if (*format == '.')
+        for (most = 0, format++; *format >= '0' && *format <= '9'; format++)
+            most = 10 * most + (size_t)(*format - '0');
+    if (*format == 's') {
+        add_text(out, va_arg(*values, const char *), most);
+        return format + 1;
+    }
+    if (strncmp(format, "zu", 2) == 0) {
+        add_number(out, va_arg(*values, size_t));
+        return format + 2;
+    }
+    if (strncmp(format, "llu", 3) == 0) {
+        add_number(out, va_arg(*values, unsigned long long));
+        return format + 3;
+    }
+    add_number(out, va_arg(*values, unsigned)); /* %u */
+    return format + 1;
+}
+
+/* vsnprintf for a build without stdio: %s, %.Ns, %u, %zu and %llu, all that its messages have. */
+static void format_message(char *text, size_t room, const char *format, va_list values) {
+    line out = {text, room, 0};
+    va_list left;
+    va_copy(left, values);
+    while (*format)
+        if (*format == '%')
+            format = add_value(&out, format + 1, &left);
+        else
+            add_text(&out, format++, 1);
+    va_end(left);
+    text[out.length] = 0;
+}
+#else
+static void format_message(char *text, size_t room, const char *format, va_list values) {
+    vsnprintf(text, room, format, values);
+}
+#endif
+
 home_status home_fail(home_error *error, home_status status, const char *format, ...) {
     const size_t before = offsetof(home_error, message);
     if (error && error->struct_size > before) { /* an older caller's message may be shorter */
@@ -45,8 +111,8 @@ home_status home_fail(home_error *error, home_status status, const char *format,
         error->status = status;
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(error->message, room < sizeof error->message ? room : sizeof error->message, format,
-                  arguments);
+        format_message(error->message, room < sizeof error->message ? room : sizeof error->message, format,
+                       arguments);
         va_end(arguments);
     }
     return status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 enum { MOST_NAME = 512 }; /* longer than any name that checked settings can give */
 
 size_t home_tensor_size(const home_tensor_info *tensor) {
@@ -79,3 +80,5 @@ bool home_tensors_index(home_tensors *tensors, home_arena *arena) {
 const home_tensor_info *home_tensors_find(const home_tensors *tensors, const char *name) {
     return home_search(tensors->by_name, tensors->count, name, name_of);
 }
+
+#endif

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#ifndef HOME_SERVE_ONLY
 /* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
  * take. */
 enum { LOOKS = 2000 };
@@ -186,3 +187,5 @@ home_threads *home_threads_create(const home_allocator *allocator, size_t count)
     home_threads_destroy(pool);
     return NULL;
 }
+
+#endif

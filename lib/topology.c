@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 static const char *const SHARED = "shared";
 
 typedef struct builder {
@@ -363,3 +364,5 @@ home_status home_topology_build(const home_settings *settings, home_arena *arena
     }
     return status;
 }
+
+#endif

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 home_run home_training_run(const home_model *model) {
     home_training *training = model->training;
     return (home_run){
@@ -279,3 +280,5 @@ double home_model_gradient_norm(const home_model *model) {
     const bool there = model && model->training && model->training->phase == HOME_PHASE_BACKWARD;
     return there ? home_gradient_norm(model) : 0;
 }
+
+#endif

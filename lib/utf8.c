@@ -1,5 +1,6 @@
 #include "utf8.h"
 
+#ifndef HOME_SERVE_ONLY
 size_t home_utf8_length(const char *text, size_t left) {
     const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
@@ -26,3 +27,5 @@ bool home_utf8_is_text(const char *text, size_t length) {
     }
     return true;
 }
+
+#endif

@@ -2,7 +2,7 @@
  * file. */
 #include "tables.h"
 
-#if defined(HOME_X86)
+#if defined(HOME_HAS_AVX512)
 #include <immintrin.h>
 #include <string.h>
 

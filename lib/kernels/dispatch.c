@@ -6,17 +6,17 @@
 /* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time library
  * looks at both. */
 #if defined(HOME_X86)
-static bool has_avx2(void) {
+static inline bool has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static bool has_avx512(void) {
+static inline bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f");
 }
 #endif
 
-static bool always(void) {
+static inline bool always(void) {
     return true;
 }
 
@@ -25,19 +25,32 @@ static const struct {
     const home_kernels *kernels;
     bool (*supported)(void);
 } candidates[] = {
+#if defined(HOME_HAS_PORTABLE)
     {&home_kernels_portable, always},
-#if defined(HOME_X86)
+#endif
+#if defined(HOME_HAS_AVX2)
     {&home_kernels_avx2, has_avx2},
+#endif
+#if defined(HOME_HAS_AVX512)
     {&home_kernels_avx512, has_avx512},
 #endif
-#if defined(__aarch64__)
+#if defined(HOME_HAS_NEON)
     {&home_kernels_neon, always},
 #endif
 };
 
+/* The name of the best table that may be used, or NULL: any. */
+static const char *read_cap(void) {
+#ifdef HOME_SERVE_ONLY
+    return NULL; /* a device may have no environment */
+#else
+    return getenv("HOME_ISA");
+#endif
+}
+
 /* The best of `panel` columns, or of any number where that is 0. */
 static const home_kernels *select_kernels(size_t panel) {
-    const char *cap = getenv("HOME_ISA");
+    const char *cap = read_cap();
     const home_kernels *best = NULL;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0] && candidates[i].supported(); i++) {
         if (panel == 0 || candidates[i].kernels->panel == panel)

@@ -93,6 +93,7 @@ static void activate(home_activation act, float swish_beta, size_t n, const floa
     }
 }
 
+#ifndef HOME_SERVE_ONLY
 static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t n, const float *at,
                                    const float *dy, float *dx, bool add) {
     const vec beta = vec_set(swish_beta);
@@ -121,6 +122,8 @@ static void activate_gradient(home_activation act, float swish_beta, size_t n, c
         break;
     }
 }
+
+#endif
 
 static void scale(size_t n, float w, const float *x, float *y) {
     const vec factor = vec_set(w);
@@ -195,6 +198,7 @@ static void multiply(size_t n, const float *a, const float *b, float *y) {
     put(y + i, left, get(a + i, left) * get(b + i, left));
 }
 
+#ifndef HOME_SERVE_ONLY
 static void multiply_add(size_t n, const float *a, const float *b, float *y) {
     FOR_EACH_VECTOR(n)
     put(y + i, left, vec_fma(get(a + i, left), get(b + i, left), get(y + i, left)));
@@ -256,3 +260,5 @@ static void sgd(size_t n, const home_update *s, const float *gradient, float *va
         put(value + i, left, x - vec_set(s->rate) * velocity);
     }
 }
+
+#endif

@@ -23,16 +23,18 @@ const home_kernels KERNELS = {
     .panel = PANEL,
     .gemm = gemm,
     .activate = activate,
-    .activate_gradient = activate_gradient,
     .softmax = softmax,
     .mix = mix,
     .scale = scale,
     .scale_add = scale_add,
     .multiply = multiply,
+#ifndef HOME_SERVE_ONLY
+    .activate_gradient = activate_gradient,
     .multiply_add = multiply_add,
     .affine = affine,
     .dot = dot,
     .adam = adam,
     .adagrad = adagrad,
     .sgd = sgd,
+#endif
 };

@@ -1,7 +1,7 @@
 /* NEON, for all AArch64 CPUs: part of the architecture, so there is nothing to ask at run time. */
 #include "tables.h"
 
-#if defined(__aarch64__)
+#if defined(HOME_HAS_NEON)
 #include <arm_neon.h>
 #include <string.h>
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n) {
     const size_t panels = (n + kernels->panel - 1) / kernels->panel;
     return panels * kernels->panel * (k + 1);
@@ -47,3 +48,5 @@ void home_pack_rows(const home_kernels *kernels, size_t k, size_t n, size_t p, s
         }
     }
 }
+
+#endif

@@ -9,12 +9,27 @@
 #define HOME_X86
 #endif
 
+/* Which tables there are: all that can be compiled; or one alone, for a build that shall be small, where one of
+ * HOME_ONLY_PORTABLE, HOME_ONLY_AVX2, HOME_ONLY_AVX512 and HOME_ONLY_NEON is defined. Models are then made on CPUs
+ * that have it, and refused on others. */
+#if defined(HOME_ONLY_PORTABLE) || defined(HOME_ONLY_AVX2) || defined(HOME_ONLY_AVX512) ||                   \
+    defined(HOME_ONLY_NEON)
+#define HOME_ONLY_ONE
+#endif
+#if !defined(HOME_ONLY_ONE) || defined(HOME_ONLY_PORTABLE)
+#define HOME_HAS_PORTABLE
 extern const home_kernels home_kernels_portable;
-#if defined(HOME_X86)
+#endif
+#if defined(HOME_X86) && (!defined(HOME_ONLY_ONE) || defined(HOME_ONLY_AVX2))
+#define HOME_HAS_AVX2
 extern const home_kernels home_kernels_avx2;
+#endif
+#if defined(HOME_X86) && (!defined(HOME_ONLY_ONE) || defined(HOME_ONLY_AVX512))
+#define HOME_HAS_AVX512
 extern const home_kernels home_kernels_avx512;
 #endif
-#if defined(__aarch64__)
+#if defined(__aarch64__) && (!defined(HOME_ONLY_ONE) || defined(HOME_ONLY_NEON))
+#define HOME_HAS_NEON
 extern const home_kernels home_kernels_neon;
 #endif
 
