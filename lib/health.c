@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef HOME_SERVE_ONLY
 enum { BLOCK_ROWS = 64 }; /* observed at a time */
 
 static const double NEAR_ZERO = 1e-6;
@@ -779,3 +780,5 @@ home_status home_model_unit_gradient_norm(const home_model *model, size_t layer,
     *norm = sqrt(squares);
     return HOME_OK;
 }
+
+#endif

@@ -5,28 +5,26 @@
 
 /* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time library
  * looks at both. */
-#if defined(HOME_X86)
-static inline bool has_avx2(void) {
+#if defined(HOME_HAS_AVX2) || defined(HOME_HAS_AVX512)
+static bool has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+#endif
 
-static inline bool has_avx512(void) {
+#if defined(HOME_HAS_AVX512)
+static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f");
 }
 #endif
 
-static inline bool always(void) {
-    return true;
-}
-
 /* From the plainest up; each is used only where all before it would be. */
 static const struct {
     const home_kernels *kernels;
-    bool (*supported)(void);
+    bool (*supported)(void); /* NULL: everywhere */
 } candidates[] = {
 #if defined(HOME_HAS_PORTABLE)
-    {&home_kernels_portable, always},
+    {&home_kernels_portable, NULL},
 #endif
 #if defined(HOME_HAS_AVX2)
     {&home_kernels_avx2, has_avx2},
@@ -35,7 +33,7 @@ static const struct {
     {&home_kernels_avx512, has_avx512},
 #endif
 #if defined(HOME_HAS_NEON)
-    {&home_kernels_neon, always},
+    {&home_kernels_neon, NULL},
 #endif
 };
 
@@ -52,7 +50,9 @@ static const char *read_cap(void) {
 static const home_kernels *select_kernels(size_t panel) {
     const char *cap = read_cap();
     const home_kernels *best = NULL;
-    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0] && candidates[i].supported(); i++) {
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        if (candidates[i].supported && !candidates[i].supported())
+            break;
         if (panel == 0 || candidates[i].kernels->panel == panel)
             best = candidates[i].kernels;
         if (cap && strcmp(cap, candidates[i].kernels->name) == 0)
