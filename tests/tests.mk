@@ -61,9 +61,9 @@ $(eval $(call INSTRUMENTED,ubsan,$(SANITIZE) -fsanitize=undefined))
 $(eval $(call INSTRUMENTED,tsan,$(SANITIZE) -fsanitize=thread))
 $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,clang))
 
-LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \
+LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h examples/ffi/c/*.h \
                                   tests/*.h tests/*/*.h))
-LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c tests/*/*.c))
+LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c examples/ffi/c/*.c tests/*/*.c))
 
 format:
 	$(Q)clang-format -i $(LINT_HEADERS) $(LINT_SOURCES)

@@ -1,0 +1,28 @@
+/* The made-up rows that the examples of all languages use: a few integer operations, and numbers that a float
+ * holds exactly, so they are the same everywhere. For row r, dense column c, field f, task t:
+ *
+ *     dense[r][c] = (37 r + 11 c + r c) mod 64 / 32 - 1
+ *     ids         = one in field 0, (r + f) mod 3 in the others; number k is
+ *                   (131 (r mod 16) + 17 f + k + 1) * 0x9E3779B97F4A7C15 mod 2^64
+ *     label[r][t] = dense[r][t mod dense width] > 0, missing where (r + t) mod 7 = 0 */
+#ifndef ROWS_H
+#define ROWS_H
+
+#include <home/home.h>
+
+enum { ROWS = 64, MOST_COLUMNS = 16, MOST_FIELDS = 4, MOST_TASKS = 8 };
+
+typedef struct rows {
+    float dense[ROWS * MOST_COLUMNS];
+    uint64_t ids[MOST_FIELDS][ROWS * 2];
+    size_t offsets[MOST_FIELDS][ROWS + 1];
+    home_ids fields[MOST_FIELDS];
+    float labels[ROWS * MOST_TASKS];
+    home_batch batch;     /* points into the above: not to be copied */
+    home_targets targets; /* as well */
+} rows;
+
+/* Fills the rows for what a model takes and gives, which must not be more than the constants above. */
+void make_rows(rows *out, const home_model *model);
+
+#endif

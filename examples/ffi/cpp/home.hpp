@@ -1,0 +1,271 @@
+// libhome for C++17: one header over home/home.h. What fails throws home::error.
+//
+//     home::predictor model = home::model::load("model.safetensors").freeze();
+//     std::vector<float> probabilities = model.predict({rows, {dense}});
+//
+// Two classes make the library's rule for threads a matter of types:
+//
+//   model      has one owner: it moves, and is not copied. Its const functions may run in any number of threads
+//              at once, the others only while no other thread uses it, as with a standard container.
+//   predictor  a frozen model, which copies share; the last one frees it. All its functions are const, so any
+//              number of threads may use one object, or a copy each.
+//
+// What was moved from can only be destroyed or assigned to. get() gives the C handle, for all that has no wrapper.
+#ifndef HOME_HPP
+#define HOME_HPP
+
+#include <home/home.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace home {
+
+class error : public std::runtime_error {
+  public:
+    explicit error(const home_error &failure) : std::runtime_error(failure.message), status_(failure.status) {
+    }
+    home_status status() const noexcept {
+        return status_;
+    }
+
+  private:
+    home_status status_;
+};
+
+// A piece of somebody else's memory, as std::span in C++20.
+template <typename T> struct view {
+    const T *data = nullptr;
+    std::size_t size = 0;
+
+    view() = default;
+    view(const T *begin, std::size_t count) noexcept : data(begin), size(count) {
+    }
+    view(const std::vector<T> &values) noexcept : data(values.data()), size(values.size()) {
+    }
+};
+
+// Rows of floats. `stride` leads from one row to the next, in elements; 0: they touch.
+struct matrix {
+    view<float> values = {};
+    std::size_t stride = 0;
+};
+
+// The ids of a field: one a row; or, with offsets, row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1].
+struct field {
+    view<std::uint64_t> ids = {};
+    view<std::size_t> offsets = {};
+};
+
+// What a model reads; `fields` in the order of the configuration.
+struct batch {
+    std::size_t rows = 0;
+    matrix dense = {};
+    std::vector<field> fields = {};
+};
+
+// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are any.
+struct targets {
+    matrix labels = {};
+    view<float> row_weights = {};
+    matrix weights = {};
+};
+
+namespace detail {
+
+// Calls a function of the C interface that ends in a home_error *.
+template <typename Function, typename... Arguments> void call(Function function, Arguments... arguments) {
+    home_error failure{};
+    failure.struct_size = sizeof failure;
+    if (function(arguments..., &failure) != HOME_OK)
+        throw error(failure);
+}
+
+// C trusts the lengths behind its pointers; they are checked here.
+inline void require(bool fits, const std::string &message) {
+    if (!fits)
+        throw std::invalid_argument(message);
+}
+
+inline const float *checked(const char *name, const matrix &m, std::size_t rows, std::size_t width) {
+    const std::size_t stride = m.stride ? m.stride : width;
+    if (rows > 0 && width > 0)
+        require(stride >= width && m.values.size >= width && (m.values.size - width) / stride >= rows - 1,
+                std::string(name) + ": " + std::to_string(m.values.size) + " values and stride " +
+                    std::to_string(stride) + " do not make " + std::to_string(rows) + " rows of " +
+                    std::to_string(width));
+    return m.values.data;
+}
+
+inline home_ids checked(const field &f, std::size_t rows) {
+    if (f.offsets.data) {
+        require(f.offsets.size == rows + 1 && f.offsets.data[rows] <= f.ids.size,
+                "a field's " + std::to_string(f.offsets.size) + " offsets do not fit " +
+                    std::to_string(rows) + " rows and " + std::to_string(f.ids.size) + " ids");
+    } else {
+        require(f.ids.size == rows,
+                "a field has " + std::to_string(f.ids.size) + " ids for " + std::to_string(rows) + " rows");
+    }
+    return {f.ids.data, f.offsets.data};
+}
+
+struct c_batch {
+    std::vector<home_ids> ids;
+    home_batch value{};
+
+    c_batch(const home_model *model, const batch &b) {
+        for (const field &f : b.fields)
+            ids.push_back(checked(f, b.rows));
+        value.struct_size = sizeof value;
+        value.rows = b.rows;
+        value.dense = checked("dense", b.dense, b.rows, home_model_dense_width(model));
+        value.dense_stride = b.dense.stride;
+        value.fields = ids.data();
+        value.field_count = ids.size();
+    }
+    c_batch(const c_batch &) = delete; // points into itself
+};
+
+// What the library lets any number of threads do with one handle.
+class reader {
+  public:
+    const home_model *get() const noexcept {
+        return handle_.get();
+    }
+    std::size_t dense_width() const noexcept {
+        return home_model_dense_width(get());
+    }
+    std::size_t task_count() const noexcept {
+        return home_model_task_count(get());
+    }
+    std::vector<std::string> tasks() const {
+        return names(task_count(), home_model_task_name);
+    }
+    std::vector<std::string> fields() const {
+        return names(home_model_field_count(get()), home_model_field_name);
+    }
+    std::string config_json() const {
+        return home_model_config_json(get());
+    }
+
+    // Probabilities [rows, tasks].
+    std::vector<float> predict(const batch &rows) const {
+        std::vector<float> predictions(rows.rows * task_count());
+        const c_batch b(get(), rows);
+        call(home_model_predict, get(), &b.value, predictions.data(), std::size_t{0}, nullptr);
+        return predictions;
+    }
+
+  protected:
+    struct release {
+        void operator()(home_model *model) const noexcept {
+            home_model_release(model);
+        }
+    };
+    std::unique_ptr<home_model, release> handle_;
+
+    explicit reader(home_model *made) noexcept : handle_(made) {
+    }
+
+  private:
+    template <typename Name> std::vector<std::string> names(std::size_t count, Name name) const {
+        std::vector<std::string> all;
+        for (std::size_t i = 0; i < count; i++)
+            all.emplace_back(name(get(), i));
+        return all;
+    }
+};
+
+} // namespace detail
+
+class predictor : public detail::reader {
+  public:
+    predictor(const predictor &other) noexcept : reader(home_model_retain(other.get())) {
+    }
+    predictor(predictor &&) noexcept = default;
+    predictor &operator=(predictor other) noexcept {
+        handle_ = std::move(other.handle_);
+        return *this;
+    }
+
+  private:
+    friend class model;
+    using reader::reader;
+};
+
+class model : public detail::reader {
+  public:
+    static model create(std::string_view config_json) {
+        return made_by(home_model_create_json, config_json.data(), config_json.size(), nullptr);
+    }
+    static model load(const std::string &path) {
+        return made_by(home_model_load, path.c_str(), nullptr);
+    }
+    static model load(const void *data, std::size_t size) {
+        return made_by(home_model_load_memory, data, size, nullptr);
+    }
+
+    using reader::get;
+    home_model *get() noexcept {
+        return handle_.get();
+    }
+
+    // A copy for serving, which shares nothing with this model. Each of its calls uses `threads` threads.
+    predictor freeze(std::size_t threads = 1) const {
+        home_model *made = nullptr;
+        detail::call(home_model_freeze, get(), &made);
+        predictor frozen(made);
+        detail::call(home_model_set_threads, made, threads);
+        return frozen;
+    }
+
+    void save(const std::string &path, bool optimizer = false) const {
+        detail::call(home_model_save, get(), path.c_str(), optimizer ? HOME_SAVE_OPTIMIZER : 0u);
+    }
+
+    // One step of the optimizer; returns each task's loss before it.
+    std::vector<float> train_step(const batch &rows, const targets &seen) {
+        const detail::c_batch b(get(), rows);
+        home_targets t{};
+        t.struct_size = sizeof t;
+        t.labels = detail::checked("labels", seen.labels, rows.rows, task_count());
+        t.label_stride = seen.labels.stride;
+        if (seen.row_weights.data)
+            t.row_weights = detail::checked("row_weights", {seen.row_weights}, rows.rows, 1);
+        if (seen.weights.values.data)
+            t.weights = detail::checked("weights", seen.weights, rows.rows, task_count());
+        t.weight_stride = seen.weights.stride;
+        std::vector<float> losses(task_count());
+        detail::call(home_model_forward, get(), &b.value, nullptr, std::size_t{0});
+        detail::call(home_model_backward, get(), &t, losses.data());
+        detail::call(home_model_step, get());
+        return losses;
+    }
+
+    void set_learning_rate(double rate) {
+        detail::call(home_model_set_learning_rate, get(), rate);
+    }
+    void set_threads(std::size_t threads) {
+        detail::call(home_model_set_threads, get(), threads);
+    }
+
+  private:
+    using reader::reader;
+
+    template <typename Function, typename... Arguments>
+    static model made_by(Function function, Arguments... arguments) {
+        home_model *made = nullptr;
+        detail::call(function, arguments..., &made);
+        return model(made);
+    }
+};
+
+} // namespace home
+
+#endif

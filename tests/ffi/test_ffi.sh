@@ -1,0 +1,139 @@
+#!/bin/sh
+# The examples of other languages: for each that is installed, every command of its section in
+# examples/ffi/README.md runs; its program prints the same bytes as the one in C for a model with dense values and
+# one with ids, and fails with the same message for files that are missing or damaged; where it trains, losses and
+# checkpoint are those of C. Run from the top of the tree, after make.
+set -u
+CC=${CC:-cc}
+CXX=${CXX:-g++}
+export CC CXX PYTHONDONTWRITEBYTECODE=1
+passed=0
+failed=0
+skipped=0
+folder=build/ffi
+mkdir -p "$folder"
+
+check() { # check NAME COMMAND...
+    name=$1
+    shift
+    if "$@" >"$folder/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$0: $name failed:"
+        cat "$folder/log"
+        return 1
+    fi
+}
+
+# The commands of a section of the README: its indented lines.
+commands() {
+    sed -n "/^## $1\$/,/^## /s/^    //p" examples/ffi/README.md
+}
+
+run_readme() {
+    commands "$1" >"$folder/commands.sh"
+    [ -s "$folder/commands.sh" ] && sh -eu "$folder/commands.sh" </dev/null
+}
+
+same_bytes() { # same_bytes MODEL COMMAND...
+    model=$1
+    shift
+    "$@" "$folder/$model.safetensors" >"$folder/output" && diff "$folder/$model.expected" "$folder/output"
+}
+
+same_error() { # same_error FILE COMMAND...
+    file=$1
+    shift
+    "$@" "$folder/$file" >"$folder/output" 2>"$folder/message"
+    [ $? -eq 1 ] && [ ! -s "$folder/output" ] && diff "$folder/$file.expected" "$folder/message"
+}
+
+same_training() { # same_training MODEL COMMAND...
+    model=$1
+    shift
+    rm -f "$folder/trained"
+    "$@" "examples/ffi/$model.json" "$folder/trained" >"$folder/output" &&
+        diff "$folder/$model.losses" "$folder/output" && cmp "$folder/$model.safetensors" "$folder/trained"
+}
+
+bad_files='missing cut.safetensors damaged.safetensors text.safetensors'
+
+make_expectations() {
+    run_readme C || return 1
+    for model in dense ids; do
+        "$folder/train" "examples/ffi/$model.json" "$folder/$model.safetensors" >"$folder/$model.losses" &&
+            "$folder/predict" "$folder/$model.safetensors" >"$folder/$model.expected" || return 1
+        [ "$(grep -c '^[0-9a-f]\{8\} [0-9a-f]\{8\} [0-9a-f]\{8\}$' "$folder/$model.expected")" -eq 128 ] || return 1
+    done
+    rm -f "$folder/missing"
+    head -c 5000 "$folder/ids.safetensors" >"$folder/cut.safetensors"
+    echo 'not a checkpoint' >"$folder/text.safetensors"
+    # One bit of the last float is another.
+    head -c -1 "$folder/ids.safetensors" >"$folder/damaged.safetensors"
+    tail -c 1 "$folder/ids.safetensors" | tr '\000-\377' '\001-\377\000' >>"$folder/damaged.safetensors"
+    for file in $bad_files; do
+        "$folder/predict" "$folder/$file" 2>"$folder/$file.expected" && return 1
+        grep '^error [0-9]*: .' "$folder/$file.expected" || return 1
+    done
+}
+
+learns() { # the losses of the last line are below those of the first
+    awk 'NR == 1 { for (i = 4; i <= NF; i += 2) first[i] = $i }
+         END { for (i = 4; i <= NF; i += 2) if ($i >= first[i]) exit 1; exit NR < 2 }' "$1"
+}
+
+# language NAME 'TOOLS IT NEEDS' COMMAND...: the name of its section, and what runs its program with a model.
+language() {
+    language=$1
+    tools=$2
+    shift 2
+    for tool in $tools; do
+        if ! command -v "$tool" >/dev/null; then
+            echo "skipped: $language: $tool is not installed"
+            skipped=$((skipped + 1))
+            return 1
+        fi
+    done
+    check "$language: the README's commands" run_readme "$language" || return 1
+    for model in dense ids; do
+        check "$language: predictions of the model $model" same_bytes $model "$@"
+    done
+    for file in $bad_files; do
+        check "$language: error for $file" same_error "$file" "$@"
+    done
+}
+
+trains() { # trains COMMAND...
+    for model in dense ids; do
+        check "$language: training of the model $model" same_training $model "$@"
+    done
+}
+
+# The python3 of the README may be one without NumPy.
+with_numpy() {
+    for python in ${PYTHON-} python3 /usr/bin/python3; do
+        if "$python" -c 'import numpy' 2>/dev/null; then
+            check 'Python with NumPy' env PYTHONPATH=examples/ffi/python "$python" -m unittest test_home
+            return
+        fi
+    done
+    echo 'skipped: no python3 with the module numpy found'
+    skipped=$((skipped + 1))
+}
+
+if check 'C: models, predictions and errors' make_expectations; then
+    check 'training learns dense values' learns "$folder/dense.losses"
+    check 'training learns ids' learns "$folder/ids.losses"
+
+    language Python python3 python3 examples/ffi/python/predict.py &&
+        trains python3 examples/ffi/python/train.py && with_numpy
+    language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"
+fi
+
+if [ "$skipped" -ne 0 ]; then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]
