@@ -4,6 +4,7 @@
 #include "model.h"
 #include "number.h"
 #include "safetensors.h"
+#include "sort.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -348,6 +349,12 @@ static bool same_shape(const item *i, const home_stored *stored) {
     return true;
 }
 
+/* Of its text in the header, as much of it as a message shows. */
+static int shape_length(const home_stored *stored) {
+    const size_t length = stored->shape->end - stored->shape->begin;
+    return (int)(length < 40 ? length : 40);
+}
+
 static home_status check_item(const item *i, const home_archive *archive, home_error *error) {
     const home_stored *stored = home_archive_find(archive, i->name);
     if (!stored)
@@ -356,8 +363,9 @@ static home_status check_item(const item *i, const home_archive *archive, home_e
         return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": dtype is %.10s, expected %s", i->name,
                          stored->dtype, i->dtype);
     if (!same_shape(i, stored))
-        return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": expected shape [%zu%s%.0zu]", i->name,
-                         i->shape[0], i->rank == 2 ? ", " : "", i->rank == 2 ? i->shape[1] : 0);
+        return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": shape is %.*s, expected [%zu%s%.0zu]",
+                         i->name, shape_length(stored), archive->text + stored->shape->begin, i->shape[0],
+                         i->rank == 2 ? "," : "", i->rank == 2 ? i->shape[1] : 0);
     return HOME_OK;
 }
 
@@ -379,8 +387,34 @@ static bool is_optimizer_tensor(const char *name) {
     return strncmp(name, "optimizer.", 10) == 0;
 }
 
+static const char *name_of(const void *listed) {
+    return ((const item *)listed)->name;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(name_of(a), name_of(b));
+}
+
+/* Names a tensor of the archive that is none of the items. */
+static home_status fail_stranger(item_list *list, const home_archive *archive, bool optimizer,
+                                 home_error *error) {
+    const void **sorted = home_arena_take(&list->arena, list->count, sizeof *sorted);
+    if (!sorted)
+        return home_fail_memory(error);
+    for (size_t i = 0; i < list->count; i++)
+        sorted[i] = &list->items[i];
+    home_sort(sorted, list->count, compare_names);
+    const char *stranger = "";
+    for (size_t i = 0; i < archive->count && !*stranger; i++) {
+        const char *name = archive->tensors[i].name;
+        if ((optimizer || !is_optimizer_tensor(name)) && !home_search(sorted, list->count, name, name_of))
+            stranger = name;
+    }
+    return home_fail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is none of the model's", stranger);
+}
+
 /* The archive must have the items and, `optimizer.` tensors apart that are not asked for, nothing else. */
-static home_status check_items(const item_list *list, const home_archive *archive, bool optimizer,
+static home_status check_items(item_list *list, const home_archive *archive, bool optimizer,
                                home_error *error) {
     home_status status = HOME_OK;
     for (size_t i = 0; i < list->count && status == HOME_OK; i++) {
@@ -394,15 +428,7 @@ static home_status check_items(const item_list *list, const home_archive *archiv
         expected += optimizer || !is_optimizer_tensor(archive->tensors[i].name);
     if (status != HOME_OK || expected == list->count)
         return status;
-    for (size_t i = 0; i < archive->count; i++) { /* more than the items: name one that is none of them */
-        const char *name = archive->tensors[i].name;
-        bool known = !optimizer && is_optimizer_tensor(name);
-        for (size_t j = 0; j < list->count && !known; j++)
-            known = strcmp(list->items[j].name, name) == 0;
-        if (!known)
-            return home_fail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is none of the model's", name);
-    }
-    return HOME_OK;
+    return fail_stranger(list, archive, optimizer, error);
 }
 
 static home_status check_optimizer_values(const item_list *list, home_error *error) {
@@ -426,8 +452,6 @@ static home_status take_tensors(home_model *model, const home_archive *archive, 
         return status;
     status = check_items(&list, archive, optimizer, error);
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
-        status = check_stored_values(&list.items[i], home_archive_find(archive, list.items[i].name), error);
-    for (size_t i = 0; i < list.count && status == HOME_OK; i++)
         if (list.items[i].data == &list.step || list.items[i].data == list.rates)
             read_elements(&list.items[i], home_archive_find(archive, list.items[i].name));
     if (status == HOME_OK && optimizer)
@@ -449,9 +473,6 @@ static home_status take_metadata(home_model *model, const home_archive *archive,
     for (const home_json_value *m = archive->metadata->first; m; m = m->next) {
         if (strncmp(m->key, "home.", 5) == 0 || strcmp(m->key, "format") == 0 || *m->key == 0)
             continue;
-        if (strlen(m->key) != m->key_length || strlen(m->text) != m->length)
-            return home_fail(error, HOME_E_FORMAT,
-                             "__metadata__ \"%.60s\": expected texts without zero bytes", m->key);
         *end = home_metadata_create(&model->allocator, m->key, m->text);
         if (!*end)
             return home_fail_memory(error);
@@ -460,18 +481,25 @@ static home_status take_metadata(home_model *model, const home_archive *archive,
     return HOME_OK;
 }
 
-static home_status check_schema(const home_archive *archive, home_error *error) {
-    const char *schema = home_archive_metadata(archive, "home.schema");
-    if (!schema || !home_archive_metadata(archive, "home.config"))
-        return home_fail(error, HOME_E_FORMAT,
-                         "__metadata__ has no home.schema and home.config: the file was not written by "
-                         "libhome, home_model_load_weights() can take its tensors");
-    for (const home_json_value *m = archive->metadata->first; m; m = m->next)
-        if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, "home.schema") != 0 &&
-            strcmp(m->key, "home.config") != 0 && strcmp(m->key, HOME_CHECKSUM_KEY) != 0)
+static home_status check_metadata(const home_archive *archive, home_error *error) {
+    static const char *const own[] = {"home.schema", "home.config", HOME_CHECKSUM_KEY};
+    for (size_t i = 0; i < 2; i++)
+        if (!home_archive_metadata(archive, own[i]))
+            return home_fail(error, HOME_E_FORMAT,
+                             "__metadata__ has no %s: the file was not written by libhome, "
+                             "home_model_load_weights() can take its tensors",
+                             own[i]);
+    for (const home_json_value *m = archive->metadata->first; m; m = m->next) {
+        if (strlen(m->key) != m->key_length || strlen(m->text) != m->length)
+            return home_fail(error, HOME_E_FORMAT,
+                             "__metadata__ \"%.60s\": expected texts without zero bytes", m->key);
+        if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, own[0]) != 0 && strcmp(m->key, own[1]) != 0 &&
+            strcmp(m->key, own[2]) != 0)
             return home_fail(error, HOME_E_FORMAT,
                              "__metadata__ has \"%.60s\", expected no other keys that begin with home.",
                              m->key);
+    }
+    const char *schema = home_archive_metadata(archive, "home.schema");
     if (strcmp(schema, SCHEMA) != 0)
         return home_fail(error, HOME_E_UNSUPPORTED, "home.schema is \"%.20s\", expected \"" SCHEMA "\"",
                          schema);
@@ -500,7 +528,7 @@ static home_status check_fit(const home_model *model, const void *context, home_
 
 static home_status load_archive(const home_archive *archive, const home_allocator *allocator,
                                 home_model **model, home_error *error) {
-    home_status status = check_schema(archive, error);
+    home_status status = check_metadata(archive, error);
     if (status != HOME_OK)
         return status;
     const char *config = home_archive_metadata(archive, "home.config");
@@ -511,6 +539,8 @@ static home_status load_archive(const home_archive *archive, const home_allocato
                                       .check = check_fit,
                                       .context = archive};
     status = home_model_prepare(&blueprint, &made, error);
+    if (status == HOME_E_JSON || status == HOME_E_CONFIG)
+        home_fail_within(error, "home.config");
     if (status != HOME_OK)
         return status;
     const bool optimizer = has_optimizer(archive);

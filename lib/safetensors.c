@@ -4,6 +4,7 @@
 #include "sort.h"
 #include "status.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #ifndef HOME_SERVE_ONLY
@@ -45,23 +46,62 @@ static home_status header_length(const unsigned char *data, size_t size, size_t 
     return HOME_OK;
 }
 
+/* Names something in the header, its text or the beginning of it, and what was expected. */
+static home_status fail_value(const home_archive *archive, const char *what, const home_json_value *value,
+                              const char *expected, home_error *error) {
+    const size_t length = value->end - value->begin;
+    return home_fail(error, HOME_E_FORMAT, "%s is %.*s%s, expected %s", what,
+                     (int)(length < 40 ? length : 40), archive->text + value->begin, length < 40 ? "" : "...",
+                     expected);
+}
+
+/* The same for a member of a tensor's entry. */
+static home_status fail_member(const home_archive *archive, const home_json_value *entry, const char *key,
+                               const char *expected, home_error *error) {
+    char what[150];
+    snprintf(what, sizeof what, "tensor \"%.100s\": %s", entry->key, key);
+    return fail_value(archive, what, home_json_member(entry, key), expected, error);
+}
+
+/* An entry is {"dtype": text, "shape": [..], "data_offsets": [begin, end]}, and nothing more. */
+static home_status check_entry(const home_archive *archive, const home_json_value *entry, home_error *error) {
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+    if (strlen(entry->key) != entry->key_length)
+        return home_fail(error, HOME_E_FORMAT, "tensor \"%.100s...\": the name contains a zero byte",
+                         entry->key);
+    if (entry->type != HOME_JSON_OBJECT)
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\": expected an object of dtype, shape and data_offsets",
+                         entry->key);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!home_json_member(entry, keys[i]))
+            return home_fail(error, HOME_E_FORMAT,
+                             "tensor \"%.100s\" has no %s, expected dtype, shape and data_offsets",
+                             entry->key, keys[i]);
+    if (entry->count != sizeof keys / sizeof keys[0])
+        return home_fail(error, HOME_E_FORMAT,
+                         "tensor \"%.100s\" has %zu members, expected dtype, shape and data_offsets alone",
+                         entry->key, entry->count);
+    if (home_json_member(entry, "dtype")->type != HOME_JSON_STRING)
+        return fail_member(archive, entry, "dtype", "a text", error);
+    const home_json_value *shape = home_json_member(entry, "shape");
+    bool whole = shape->type == HOME_JSON_ARRAY;
+    for (const home_json_value *d = shape->first; d && whole; d = d->next)
+        whole = d->is_integer && d->integer <= SIZE_MAX;
+    return whole ? HOME_OK : fail_member(archive, entry, "shape", "an array of whole numbers from 0", error);
+}
+
 /* shape x dtype must be the bytes between the offsets. */
-static home_status check_size(const home_stored *tensor, home_error *error) {
+static home_status check_size(const home_archive *archive, const home_json_value *entry,
+                              const home_stored *tensor, home_error *error) {
     size_t bytes = dtype_size(tensor->dtype);
     if (bytes == 0)
-        return home_fail(error, HOME_E_FORMAT,
-                         "tensor \"%.100s\": dtype is \"%.20s\", expected one that safetensors has",
-                         tensor->name, tensor->dtype);
+        return fail_member(archive, entry, "dtype", "one that safetensors has", error);
     bool empty = false;
     for (const home_json_value *d = tensor->shape->first; d; d = d->next) {
-        if (!d->is_integer || d->integer > SIZE_MAX)
-            return home_fail(error, HOME_E_FORMAT,
-                             "tensor \"%.100s\": shape has an entry that is no whole number from 0",
-                             tensor->name);
         empty = empty || d->integer == 0;
         if (!empty && !home_multiply_size(bytes, (size_t)d->integer, &bytes))
-            return home_fail(error, HOME_E_FORMAT,
-                             "tensor \"%.100s\": the shape's product does not fit memory", tensor->name);
+            return fail_member(archive, entry, "shape", "a product that fits memory", error);
     }
     bytes = empty ? 0 : bytes;
     if (bytes != tensor->size)
@@ -71,42 +111,39 @@ static home_status check_size(const home_stored *tensor, home_error *error) {
     return HOME_OK;
 }
 
-/* One entry of the header: {"dtype": text, "shape": [..], "data_offsets": [begin, end]}. */
-static home_status read_tensor(const home_json_value *entry, const unsigned char *body, size_t body_size,
-                               home_stored *tensor, home_error *error) {
-    const home_json_value *dtype = home_json_member(entry, "dtype");
-    const home_json_value *shape = home_json_member(entry, "shape");
+static home_status read_tensor(const home_archive *archive, const home_json_value *entry,
+                               const unsigned char *body, size_t body_size, home_stored *tensor,
+                               home_error *error) {
+    const home_status status = check_entry(archive, entry, error);
+    if (status != HOME_OK)
+        return status;
     const home_json_value *offsets = home_json_member(entry, "data_offsets");
-    if (strlen(entry->key) != entry->key_length)
-        return home_fail(error, HOME_E_FORMAT, "tensor \"%.100s...\": the name contains a zero byte",
-                         entry->key);
-    if (entry->type != HOME_JSON_OBJECT || entry->count != 3 || !dtype || !shape || !offsets)
-        return home_fail(error, HOME_E_FORMAT,
-                         "tensor \"%.100s\": expected an object of dtype, shape and data_offsets",
-                         entry->key);
-    if (dtype->type != HOME_JSON_STRING || shape->type != HOME_JSON_ARRAY ||
-        offsets->type != HOME_JSON_ARRAY || offsets->count != 2 || !offsets->first->is_integer ||
+    if (offsets->type != HOME_JSON_ARRAY || offsets->count != 2 || !offsets->first->is_integer ||
         !offsets->first->next->is_integer)
-        return home_fail(error, HOME_E_FORMAT,
-                         "tensor \"%.100s\": expected a text as dtype, an array as shape, two whole numbers "
-                         "as data_offsets",
-                         entry->key);
+        return fail_member(archive, entry, "data_offsets", "two whole numbers from 0", error);
     const uint64_t begin = offsets->first->integer;
     const uint64_t end = offsets->first->next->integer;
-    if (begin > end || end > body_size)
-        return home_fail(error, HOME_E_FORMAT,
-                         "tensor \"%.100s\": data_offsets are [%llu, %llu], expected them within %zu bytes",
-                         entry->key, (unsigned long long)begin, (unsigned long long)end, body_size);
-    *tensor = (home_stored){entry->key, dtype->text, shape, body + begin, (size_t)(end - begin)};
-    return check_size(tensor, error);
+    if (begin > end)
+        return fail_member(archive, entry, "data_offsets", "the first not above the second", error);
+    if (end > body_size)
+        return home_fail(
+            error, HOME_E_FORMAT,
+            "tensor \"%.100s\": data_offsets end at %llu, expected at most %zu, where the file ends",
+            entry->key, (unsigned long long)end, body_size);
+    *tensor = (home_stored){entry->key, home_json_member(entry, "dtype")->text,
+                            home_json_member(entry, "shape"), body + begin, (size_t)(end - begin)};
+    return check_size(archive, entry, tensor, error);
 }
 
 static home_status read_metadata(const home_json_value *entry, home_archive *archive, home_error *error) {
     if (entry->type != HOME_JSON_OBJECT)
-        return home_fail(error, HOME_E_FORMAT, "__metadata__: expected an object");
+        return fail_value(archive, "__metadata__", entry, "an object", error);
     for (const home_json_value *item = entry->first; item; item = item->next)
-        if (item->type != HOME_JSON_STRING)
-            return home_fail(error, HOME_E_FORMAT, "__metadata__ \"%.100s\": expected a text", item->key);
+        if (item->type != HOME_JSON_STRING) {
+            char what[150];
+            snprintf(what, sizeof what, "__metadata__ \"%.100s\"", item->key);
+            return fail_value(archive, what, item, "a text", error);
+        }
     archive->metadata = entry;
     return HOME_OK;
 }
@@ -151,7 +188,7 @@ static home_status read_header(home_archive *archive, const unsigned char *body,
                                home_error *error) {
     const home_json_value *root = home_json_root(archive->header);
     if (root->type != HOME_JSON_OBJECT)
-        return home_fail(error, HOME_E_FORMAT, "the header: expected an object");
+        return fail_value(archive, "the header", root, "an object", error);
     archive->tensors = home_allocate(archive->allocator, root->count, sizeof *archive->tensors);
     archive->by_name = home_allocate(archive->allocator, root->count, sizeof *archive->by_name);
     if (!archive->tensors || !archive->by_name)
@@ -160,7 +197,7 @@ static home_status read_header(home_archive *archive, const unsigned char *body,
         home_stored *tensor = &archive->tensors[archive->count];
         const bool is_metadata = strcmp(entry->key, "__metadata__") == 0;
         const home_status status = is_metadata ? read_metadata(entry, archive, error)
-                                               : read_tensor(entry, body, body_size, tensor, error);
+                                               : read_tensor(archive, entry, body, body_size, tensor, error);
         if (status != HOME_OK)
             return status;
         if (!is_metadata)
@@ -229,7 +266,10 @@ home_status home_archive_open(const home_allocator *allocator, const void *data,
     if (status != HOME_OK)
         return status;
     const unsigned char *header = (const unsigned char *)data + LENGTH_BYTES;
-    status = home_json_parse(allocator, (const char *)header, length, &archive->header, error);
+    archive->text = (const char *)header;
+    status = home_json_parse(allocator, archive->text, length, &archive->header, error);
+    if (status == HOME_E_JSON)
+        home_fail_within(error, "the header");
     if (status == HOME_OK)
         status = read_header(archive, header + length, size - LENGTH_BYTES - length, error);
     if (status == HOME_OK)

@@ -21,6 +21,7 @@ typedef struct home_stored {
 
 typedef struct home_archive {
     const home_allocator *allocator;
+    const char *text; /* of the header */
     home_json *header;
     const home_json_value *metadata; /* an object of strings, or NULL */
     home_stored *tensors;

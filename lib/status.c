@@ -104,19 +104,35 @@ static void format_message(char *text, size_t room, const char *format, va_list 
 }
 #endif
 
-home_status home_fail(home_error *error, home_status status, const char *format, ...) {
+/* Bytes of the caller's message: an older caller's may be shorter. */
+static size_t message_room(const home_error *error) {
     const size_t before = offsetof(home_error, message);
-    if (error && error->struct_size > before) { /* an older caller's message may be shorter */
-        const size_t room = error->struct_size - before;
+    const size_t given = error && error->struct_size > before ? error->struct_size - before : 0;
+    return given < sizeof error->message ? given : sizeof error->message;
+}
+
+home_status home_fail(home_error *error, home_status status, const char *format, ...) {
+    const size_t room = message_room(error);
+    if (room > 0) {
         error->status = status;
         va_list arguments;
         va_start(arguments, format);
-        format_message(error->message, room < sizeof error->message ? room : sizeof error->message, format,
-                       arguments);
+        format_message(error->message, room, format, arguments);
         va_end(arguments);
     }
     return status;
 }
+
+#ifndef HOME_SERVE_ONLY
+void home_fail_within(home_error *error, const char *where) {
+    const size_t room = message_room(error);
+    if (room == 0)
+        return;
+    char message[sizeof error->message];
+    memcpy(message, error->message, room);
+    home_fail(error, error->status, "%s: %s", where, message);
+}
+#endif
 
 home_status home_fail_memory(home_error *error) {
     return home_fail(error, HOME_E_MEMORY, "out of memory");

@@ -15,4 +15,7 @@ home_status home_fail(home_error *error, home_status status, const char *format,
 home_status home_fail_memory(home_error *error);
 home_status home_fail_null(home_error *error, const char *argument);
 
+/* Puts "WHERE: " before the message of a failure. */
+void home_fail_within(home_error *error, const char *where);
+
 #endif

@@ -645,37 +645,6 @@ static void every_byte(void) {
     free(bytes);
 }
 
-/* Headers that lie about their length, or nest without end. */
-static void hostile_headers(void) {
-    static const unsigned char lengths[][8] = {
-        {0, 0, 0, 0, 0, 0, 0, 0},
-        {1, 0, 0, 0, 0, 0, 0, 0},
-        {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-        {0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-        {0xf7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-        {0, 0, 0, 0, 1, 0, 0, 0},
-    };
-    unsigned char bytes[4096];
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        memset(bytes, '{', sizeof bytes);
-        memcpy(bytes, lengths[i], 8);
-        home_model *model = NULL;
-        CHECK(is_damage(load_bytes(bytes, sizeof bytes, &model)));
-        CHECK(is_damage(load_bytes(bytes, 8, &model)));
-        CHECK(model == NULL);
-    }
-    static const char fills[] = "{[ \"";
-    for (size_t i = 0; fills[i]; i++) {
-        memset(bytes, fills[i], sizeof bytes);
-        const unsigned char honest[8] = {
-            (sizeof bytes - 8) & 0xff, (sizeof bytes - 8) >> 8, 0, 0, 0, 0, 0, 0};
-        memcpy(bytes, honest, 8);
-        home_model *model = NULL;
-        CHECK(is_damage(load_bytes(bytes, sizeof bytes, &model)));
-        CHECK(model == NULL);
-    }
-}
-
 static void files_that_are_not_there(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
@@ -983,7 +952,6 @@ int main(void) {
     RUN(checksums);
     RUN(every_length);
     RUN(every_byte);
-    RUN(hostile_headers);
     RUN(files_that_are_not_there);
     RUN(what_is_no_file_stays);
     RUN(full_disk);

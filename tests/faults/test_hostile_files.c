@@ -1,0 +1,628 @@
+/* Hostile checkpoints, made by hand: each rule of docs/checkpoint.md broken in turn. Every file has its own status and its
+ * own message, which says what is wrong where; nothing stays allocated and no model appears. */
+#include "crc32.h"
+#include "test.h"
+#include "unit/fixture.h"
+
+#include <unistd.h>
+
+/* A checkpoint small enough to know by heart: the tensors' bytes lie at
+ *
+ *     0 ..weight [1,2]   8 ..norm.weight [1]   12 .norm.bias [1]   16 .running_mean [1]   20 .running_var [1]
+ *    24 towers.a.linear.0.weight [1,1]   28 towers.a.linear.0.bias [1]   32 embeddings.t.weight [2,1]
+ *    40 to 96 the optimizer's   96 optimizer.step I64 [1]   104 optimizer.learning_rate F64 [2]   120 end */
+static const char config[] =
+    "{\"preset\":\"shared-bottom\",\"dense\":1,\"tables\":[{\"name\":\"t\",\"rows\":2,\"dim\":1}],"
+    "\"fields\":[{\"name\":\"t\"}],\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":1}],"
+    "\"experts\":{\"norm\":\"batch\"}}";
+enum { BODY = 120 };
+#define CHECKSUM "\"home.crc32\":\"00000000\""
+#define FIRST    "layers.0.units.shared.experts.0.linear.0.weight"
+
+static char header[8192]; /* of the good checkpoint, its checksum zeros */
+static unsigned char body[BODY];
+
+static home_model *small_model(void) {
+    home_model *model = NULL;
+    REQUIRE(home_model_create_json(config, sizeof config - 1, NULL, &model, NULL) == HOME_OK);
+    return model;
+}
+
+static void make_good_checkpoint(void) {
+    home_model *model = small_model();
+    size_t size;
+    unsigned char *bytes = model_bytes(model, HOME_SAVE_OPTIMIZER, &size);
+    const size_t length = size - 8 - BODY;
+    REQUIRE(length < sizeof header);
+    memcpy(header, bytes + 8, length);
+    memcpy(body, bytes + 8 + length, BODY);
+    char *checksum = strstr(header, "\"home.crc32\":\"");
+    REQUIRE(checksum);
+    memcpy(checksum, CHECKSUM, sizeof CHECKSUM - 1);
+    free(bytes);
+    home_model_release(model);
+}
+
+/* ------------------------------------------------------------------------------------------- files */
+
+typedef struct file_bytes {
+    unsigned char *bytes; /* malloc'd, with not a byte to spare */
+    size_t size;
+} file_bytes;
+
+static void set_length(unsigned char *bytes, uint64_t length) {
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(length >> (8 * i) & 255);
+}
+
+/* The checksum is filled in where the header has CHECKSUM. */
+static file_bytes make_file(const char *text, const void *contents, size_t size) {
+    const size_t length = strlen(text);
+    file_bytes file = {malloc(8 + length + size), 8 + length + size};
+    REQUIRE(file.bytes);
+    set_length(file.bytes, length);
+    memcpy(file.bytes + 8, text, length);
+    memcpy(file.bytes + 8 + length, contents, size);
+    const char *checksum = strstr(text, CHECKSUM);
+    if (checksum) {
+        home_crc32 crc;
+        home_crc32_start(&crc);
+        home_crc32_add(&crc, file.bytes, file.size);
+        char digits[9];
+        snprintf(digits, sizeof digits, "%08lx", (unsigned long)home_crc32_value(&crc));
+        memcpy(file.bytes + 8 + (checksum - text) + strlen("\"home.crc32\":\""), digits, 8);
+    }
+    return file;
+}
+
+/* text with the first `from` replaced by `to`; malloc'd. */
+static char *replace(const char *text, const char *from, const char *to) {
+    const char *at = strstr(text, from);
+    if (!at)
+        printf("there is no %s\n", from);
+    REQUIRE(at);
+    char *out = malloc(strlen(text) + strlen(to) + 1);
+    REQUIRE(out);
+    sprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return out;
+}
+
+/* ------------------------------------------------------------------------------------------ checks */
+
+/* The messages so far: no two files may give the same. */
+enum { MOST_FILES = 400 };
+static struct {
+    char name[100];
+    char message[sizeof((home_error *)0)->message];
+} seen[MOST_FILES];
+static size_t seen_count;
+
+static void check_own_message(const char *message) {
+    for (size_t i = 0; i < seen_count; i++)
+        if (strcmp(seen[i].message, message) == 0)
+            test_fail(__FILE__, __LINE__, "the same message as %s: %s", seen[i].name, message);
+    REQUIRE(seen_count < MOST_FILES);
+    snprintf(seen[seen_count].name, sizeof seen->name, "%.99s", test_state.name);
+    snprintf(seen[seen_count].message, sizeof seen->message, "%s", message);
+    seen_count++;
+}
+
+/* A model that is offered the file's weights takes all or nothing. */
+static void check_weights(const file_bytes *file) {
+    char path[] = "/tmp/home-test-XXXXXX";
+    const int descriptor = mkstemp(path);
+    REQUIRE(descriptor >= 0 && write(descriptor, file->bytes, file->size) == (ssize_t)file->size);
+    close(descriptor);
+    home_model *model = small_model();
+    home_model *untouched = small_model();
+    if (home_model_load_weights(model, path, NULL) != HOME_OK)
+        CHECK(same_model(model, untouched));
+    home_model_release(model);
+    home_model_release(untouched);
+    unlink(path);
+}
+
+static void check_refused(const file_bytes *file, home_status expected, const char *message) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    home_error error = new_error();
+    home_model *const untouched = (home_model *)&error;
+    home_model *model = untouched;
+    const home_status status = home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
+    CHECK_INTEGER(status, expected);
+    CHECK_INTEGER(error.status, expected);
+    CHECK_CONTAINS(error.message, message);
+    CHECK(model == untouched);
+    CHECK_INTEGER(m.live, 0);
+    check_own_message(error.message);
+}
+
+/* ------------------------------------------------------------------------------- a header with one edit */
+
+typedef struct edit {
+    const char *from; /* replaced once in the good header */
+    const char *to;
+    home_status status;
+    const char *message; /* a part of it */
+} edit;
+
+#define TOWER "\"towers.a.linear.0.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[28,32]}"
+#define TOWER_OF(dtype, shape)                                                                               \
+    "\"towers.a.linear.0.bias\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[28,32]}"
+#define OFFSETS         "\"data_offsets\":[0,8]"
+#define SHAPE           "\"shape\":[1,2],\"data_offsets\":[0,8]"
+#define SHAPE_OF(shape) "\"shape\":" shape ",\"data_offsets\":[0,8]"
+#define SCHEMA          "\"home.schema\":\"1\""
+#define NESTS_20        "[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"
+
+static const edit edits[] = {
+    /* JSON */
+    {"{\"__meta", "{,\"__meta", HOME_E_JSON,
+     "the header: line 1, column 2: expected a key in quotes, found ','"},
+    {"[104,120]}}", "[104,120]}", HOME_E_JSON, "expected ',' or '}', found the end of the text"},
+    {"[104,120]}}", "[104,120]}}}", HOME_E_JSON, "expected nothing behind the value, found '}'"},
+    {"[104,120]}}", "[104,120]}}\n0", HOME_E_JSON, "expected nothing behind the value, found '0'"},
+    {"[0,8]", "[00,8]", HOME_E_JSON, "expected ',' or ']', found '0'"},
+    {"[0,8]", "[0,8,]", HOME_E_JSON, "expected a value, found ']'"},
+    {"[0,8]", "[0 8]", HOME_E_JSON, "expected ',' or ']', found '8'"},
+    {"[0,8]", "[NaN,8]", HOME_E_JSON, "expected a value, found 'N'"},
+    {"[0,8]", "[0,1e999]", HOME_E_JSON, "expected a number that fits a double, found 1e999"},
+    {"[0,8]", NESTS_20, HOME_E_JSON, "the header: line 1, column"},
+    {"\"F32\"", "'F32'", HOME_E_JSON, "expected a value, found '''"},
+    {"\"F32\"", "\"F\x80\"", HOME_E_JSON, "expected valid UTF-8, found byte 0x80"},
+    {"\"F32\"", "\"F\x01\"", HOME_E_JSON, "control characters may not stand in a string, found byte 0x01"},
+    {"\"F32\"", "\"\\uD800\"", HOME_E_JSON, "a low surrogate"},
+    {"\"towers.a", "\"towers.\xff", HOME_E_JSON, "expected valid UTF-8, found byte 0xFF"},
+    {"{\"__meta", "\xef\xbb\xbf{\"__meta", HOME_E_JSON, "column 1: expected a value, found byte 0xEF"},
+    {"{\"__meta", "{/**/\"__meta", HOME_E_JSON, "expected a key in quotes, found '/'"},
+    {"\"towers.a.linear.0.bias\"", "\"towers.a.linear.0.weight\"", HOME_E_JSON,
+     "expected distinct keys, found \"towers.a.linear.0.weight\" again"},
+    {"\"embeddings.t.weight\"", "\"towers.\\u0061.linear.0.bias\"", HOME_E_JSON,
+     "expected distinct keys, found \"towers.a.linear.0.bias\" again"},
+    {"\"dtype\":", "\"dtype\":\"F32\",\"dtype\":", HOME_E_JSON,
+     "expected distinct keys, found \"dtype\" again"},
+    {SCHEMA, SCHEMA "," SCHEMA, HOME_E_JSON, "expected distinct keys, found \"home.schema\" again"},
+    {"\"towers.a.linear.0.bias\"", "\"__metadata__\"", HOME_E_JSON,
+     "expected distinct keys, found \"__metadata__\" again"},
+
+    /* entries of tensors */
+    {"{\"dtype\":\"F32\"," SHAPE "}", "5", HOME_E_FORMAT,
+     "tensor \"" FIRST "\": expected an object of dtype, shape and data_offsets"},
+    {"\"dtype\":\"F32\",", "", HOME_E_FORMAT,
+     "tensor \"" FIRST "\" has no dtype, expected dtype, shape and data"},
+    {"\"shape\":[1,2],", "", HOME_E_FORMAT, "tensor \"" FIRST "\" has no shape, expected"},
+    {"," OFFSETS, "", HOME_E_FORMAT, "tensor \"" FIRST "\" has no data_offsets, expected"},
+    {OFFSETS, OFFSETS ",\"x\":1", HOME_E_FORMAT,
+     "tensor \"" FIRST "\" has 4 members, expected dtype, shape and data"},
+    {"\"towers.a.linear.0.bias\"", "\"towers.a\\u0000b\"", HOME_E_FORMAT, "the name contains a zero byte"},
+    {"\"F32\"", "5", HOME_E_FORMAT, "dtype is 5, expected a text"},
+    {"\"F32\"", "null", HOME_E_FORMAT, "dtype is null, expected a text"},
+    {"\"F32\"", "\"F33\"", HOME_E_FORMAT, "dtype is \"F33\", expected one that safetensors has"},
+    {"\"F32\"", "\"f32\"", HOME_E_FORMAT, "dtype is \"f32\", expected one that safetensors has"},
+    {"\"F32\"", "\"\"", HOME_E_FORMAT, "dtype is \"\", expected one that safetensors has"},
+    {"\"F32\"", "\"F64\"", HOME_E_FORMAT, "data_offsets span 8 bytes, expected 16 (shape x dtype)"},
+    {SHAPE, SHAPE_OF("2"), HOME_E_FORMAT, "shape is 2, expected an array of whole numbers from 0"},
+    {SHAPE, SHAPE_OF("null"), HOME_E_FORMAT, "shape is null, expected an array"},
+    {SHAPE, SHAPE_OF("{\"0\":2}"), HOME_E_FORMAT, "shape is {\"0\":2}, expected an array"},
+    {SHAPE, SHAPE_OF("[\"1\",2]"), HOME_E_FORMAT, "shape is [\"1\",2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[-1,2]"), HOME_E_FORMAT, "shape is [-1,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[1.5,2]"), HOME_E_FORMAT, "shape is [1.5,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[1e0,2]"), HOME_E_FORMAT, "shape is [1e0,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[18446744073709551616]"), HOME_E_FORMAT,
+     "shape is [18446744073709551616], expected an array"},
+    {SHAPE, SHAPE_OF("[18446744073709551615]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[9223372036854775808,2]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[9223372036854775807]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[4611686018427387906]"), HOME_E_FORMAT, /* times 4 that is 2^64 + 8 */
+     "shape is [4611686018427387906], expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[4294967296,4294967296]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[4294967296,4294967296,0]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[0,2]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 0"},
+    {SHAPE, SHAPE_OF("[1,1]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 4"},
+    {SHAPE, SHAPE_OF("[1,3]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 12"},
+    {"[0,8]", "8", HOME_E_FORMAT, "data_offsets is 8, expected two whole numbers from 0"},
+    {"[0,8]", "[]", HOME_E_FORMAT, "data_offsets is [], expected two whole numbers"},
+    {"[0,8]", "[8]", HOME_E_FORMAT, "data_offsets is [8], expected two whole numbers"},
+    {"[0,8]", "[0,8,8]", HOME_E_FORMAT, "data_offsets is [0,8,8], expected two whole numbers"},
+    {"[0,8]", "[-8,0]", HOME_E_FORMAT, "data_offsets is [-8,0], expected two whole numbers"},
+    {"[0,8]", "[0.0,8]", HOME_E_FORMAT, "data_offsets is [0.0,8], expected two whole numbers"},
+    {"[0,8]", "[0,\"8\"]", HOME_E_FORMAT, "data_offsets is [0,\"8\"], expected two whole numbers"},
+    {"[0,8]", "[0,18446744073709551616]", HOME_E_FORMAT,
+     "[0,18446744073709551616], expected two whole numbers"},
+    {"[0,8]", "[8,0]", HOME_E_FORMAT, "data_offsets is [8,0], expected the first not above the second"},
+    {"[0,8]", "[18446744073709551615,7]", HOME_E_FORMAT, "expected the first not above the second"},
+    {"[0,8]", "[0,18446744073709551615]", HOME_E_FORMAT, "end at 18446744073709551615, expected at most 120"},
+    {"[0,8]", "[0,9223372036854775808]", HOME_E_FORMAT, "end at 9223372036854775808, expected at most 120"},
+    {"[0,8]", "[9223372036854775799,9223372036854775807]", HOME_E_FORMAT,
+     "end at 9223372036854775807, expected"},
+    {"[0,8]", "[18446744073709551606,18446744073709551614]", HOME_E_FORMAT,
+     "end at 18446744073709551614, expected"},
+    {"[104,120]", "[105,121]", HOME_E_FORMAT,
+     "data_offsets end at 121, expected at most 120, where the file ends"},
+    {TOWER ",", "", HOME_E_FORMAT,
+     "\"embeddings.t.weight\": its bytes begin at 32, expected 28 (no hole, no overlap)"},
+    {"[28,32]", "[24,28]", HOME_E_FORMAT, "its bytes begin at 24, expected 28"},
+    {"[8,12]", "[6,10]", HOME_E_FORMAT, "norm.weight\": its bytes begin at 6, expected 8"},
+    {"[0,8]", "[1,9]", HOME_E_FORMAT, "begin at 1, expected 0"},
+    {",\"optimizer.learning_rate\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[104,120]}", "",
+     HOME_E_FORMAT, "16 bytes behind the last tensor belong to none"},
+
+    /* metadata */
+    {"\"__metadata__\":{", "\"__metadata__\":[],\"x\":{", HOME_E_FORMAT,
+     "__metadata__ is [], expected an object"},
+    {SCHEMA, "\"home.schema\":1", HOME_E_FORMAT, "__metadata__ \"home.schema\" is 1, expected a text"},
+    {SCHEMA, SCHEMA ",\"note\":{}", HOME_E_FORMAT, "__metadata__ \"note\" is {}, expected a text"},
+    {SCHEMA, SCHEMA ",\"nothing\":null", HOME_E_FORMAT, "__metadata__ \"nothing\" is null, expected a text"},
+    {SCHEMA ",", "", HOME_E_FORMAT, "__metadata__ has no home.schema: the file was not written by libhome"},
+    {"\"home.config\"", "\"config\"", HOME_E_FORMAT, "__metadata__ has no home.config: the file was not"},
+    {SCHEMA, "\"home.schema\":\"2\"", HOME_E_UNSUPPORTED, "home.schema is \"2\", expected \"1\""},
+    {SCHEMA, "\"home.schema\":\"\"", HOME_E_UNSUPPORTED, "home.schema is \"\", expected \"1\""},
+    {SCHEMA, "\"home.schema\":\"1 \"", HOME_E_UNSUPPORTED, "home.schema is \"1 \", expected \"1\""},
+    {SCHEMA, "\"home.schema\":\"1\\u0000\"", HOME_E_FORMAT,
+     "__metadata__ \"home.schema\": expected texts without zero"},
+    {"\"home.config\":\"", "\"home.config\":\"\\u0000", HOME_E_FORMAT,
+     "__metadata__ \"home.config\": expected texts"},
+    {SCHEMA, SCHEMA ",\"note\":\"a\\u0000b\"", HOME_E_FORMAT,
+     "__metadata__ \"note\": expected texts without zero bytes"},
+    {SCHEMA, SCHEMA ",\"key\\u0000\":\"\"", HOME_E_FORMAT,
+     "__metadata__ \"key\": expected texts without zero bytes"},
+    {SCHEMA, SCHEMA ",\"home.other\":\"\"", HOME_E_FORMAT,
+     "has \"home.other\", expected no other keys that begin with"},
+
+    /* the checksum; without CHECKSUM in the header nothing is repaired */
+    {CHECKSUM, "\"home.crc32\":\"12345678\"", HOME_E_CHECKSUM, "home.crc32 is 12345678, but the data's is "},
+    {CHECKSUM, "\"home.crc32\":\"1234567\"", HOME_E_CHECKSUM,
+     "home.crc32 is \"1234567\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"123456789\"", HOME_E_CHECKSUM,
+     "\"123456789\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"\"", HOME_E_CHECKSUM, "home.crc32 is \"\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"ABCDEF01\"", HOME_E_CHECKSUM, "\"ABCDEF01\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"0x123456\"", HOME_E_CHECKSUM, "\"0x123456\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"\\u0030000000\"", HOME_E_CHECKSUM, "expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":12345678", HOME_E_FORMAT,
+     "__metadata__ \"home.crc32\" is 12345678, expected a text"},
+
+    /* the configuration in it */
+    {"\"home.config\":\"{", "\"home.config\":\"[", HOME_E_JSON, "home.config: line 1, column "},
+    {"\"home.config\":\"{", "\"home.config\":\"", HOME_E_JSON,
+     "home.config: line 1, column 9: expected nothing"},
+    {"\"home.config\":\"{", "\"home.config\":\"{\\\"dense\\\":2,", HOME_E_JSON, "found \"dense\" again"},
+    {"\\\"hidden\\\":[]", "\\\"hidden\\\":" NESTS_20, HOME_E_JSON, "home.config: line 1, column "},
+    {"\\\"seed\\\":0", "\\\"sead\\\":0", HOME_E_CONFIG,
+     "home.config: config.sead: there is no key of this name"},
+    {"\\\"rows\\\":2", "\\\"rows\\\":0", HOME_E_CONFIG,
+     "home.config: config.tables[0].rows is 0, expected at least 1"},
+    {"\\\"rows\\\":2", "\\\"rows\\\":9223372036854775808", HOME_E_CONFIG,
+     "rows is 9223372036854775808, expected"},
+    {"\\\"rows\\\":2", "\\\"rows\\\":18446744073709551615", HOME_E_CONFIG,
+     "rows is 18446744073709551615, expected"},
+    {"\\\"rows\\\":2", "\\\"rows\\\":-1", HOME_E_CONFIG,
+     "config.tables[0].rows is -1, expected a whole number"},
+    {"\\\"rows\\\":2", "\\\"rows\\\":1099511627776", HOME_E_MISMATCH,
+     "tensor \"embeddings.t.weight\": shape is [2,1], expected [1099511627776,1]"},
+    {"\\\"width\\\":1", "\\\"width\\\":16777216", HOME_E_MISMATCH, "shape is [1,2], expected [16777216,2]"},
+    {"\\\"width\\\":1", "\\\"width\\\":16777217", HOME_E_CONFIG,
+     "layers[0].width is 16777217, expected 1 to 16777216"},
+    {"\\\"name\\\":\\\"a\\\"", "\\\"name\\\":\\\"b\\\"", HOME_E_MISMATCH,
+     "tensor \"towers.b.linear.0.weight\" is missing"},
+    {"\\\"shared-bottom\\\"", "\\\"mmoe\\\"", HOME_E_MISMATCH, "gate.linear.0.weight\" is missing"},
+    {"\\\"shared-bottom\\\"", "\\\"home\\\"", HOME_E_CONFIG, "config.layer_count is 1, expected 2 to 2"},
+    {"\\\"norm\\\":\\\"batch\\\"", "\\\"norm\\\":\\\"none\\\"", HOME_E_MISMATCH,
+     "tensor \"layers.0.units.shared.experts.0.linear.0.bias\" is missing"},
+
+    /* the set of tensors */
+    {"\"towers.a.linear.0.bias\"", "\"towers.a.linear.0.bia\"", HOME_E_MISMATCH,
+     "tensor \"towers.a.linear.0.bias\" is missing"},
+    {"\"" FIRST "\"", "\"model." FIRST "\"", HOME_E_MISMATCH, "tensor \"" FIRST "\" is missing"},
+    {"\"__metadata__\":", "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
+     HOME_E_MISMATCH, "tensor \"x\" is none of the model's"},
+    {"\"__metadata__\":",
+     "\"\":{\"dtype\":\"I8\",\"shape\":[3,0],\"data_offsets\":[120,120]},\"__metadata__\":", HOME_E_MISMATCH,
+     "tensor \"\" is none of the model's"},
+    {"\"__metadata__\":",
+     "\"optimizer.x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
+     HOME_E_MISMATCH, "tensor \"optimizer.x\" is none of the model's"},
+    {TOWER, TOWER_OF("F16", "[2]"), HOME_E_MISMATCH, "bias\": dtype is F16, expected F32"},
+    {TOWER, TOWER_OF("BF16", "[2]"), HOME_E_MISMATCH, "bias\": dtype is BF16, expected F32"},
+    {TOWER, TOWER_OF("I32", "[1]"), HOME_E_MISMATCH, "bias\": dtype is I32, expected F32"},
+    {TOWER, TOWER_OF("BOOL", "[4]"), HOME_E_MISMATCH, "bias\": dtype is BOOL, expected F32"},
+    {TOWER, TOWER_OF("F32", "[]"), HOME_E_MISMATCH, "bias\": shape is [], expected [1]"},
+    {TOWER, TOWER_OF("F32", "[1,1]"), HOME_E_MISMATCH, "bias\": shape is [1,1], expected [1]"},
+    {SHAPE, SHAPE_OF("[2,1]"), HOME_E_MISMATCH, "shape is [2,1], expected [1,2]"},
+    {SHAPE, SHAPE_OF("[2]"), HOME_E_MISMATCH, "shape is [2], expected [1,2]"},
+    {SHAPE, SHAPE_OF("[1,2,1]"), HOME_E_MISMATCH, "shape is [1,2,1], expected [1,2]"},
+    {"\"optimizer.step\"", "\"optimizer.stop\"", HOME_E_MISMATCH, "tensor \"optimizer.step\" is missing"},
+    {"\"optimizer.learning_rate\"", "\"learning_rate\"", HOME_E_MISMATCH,
+     "\"optimizer.learning_rate\" is missing"},
+    {"\"optimizer.embeddings.t.weight.sum\"", "\"optimizer.embeddings.t.weight.exp_avg\"", HOME_E_MISMATCH,
+     "tensor \"optimizer.embeddings.t.weight.sum\" is missing"},
+    {"\"I64\"", "\"F64\"", HOME_E_MISMATCH, "tensor \"optimizer.step\": dtype is F64, expected I64"},
+    {"\"I64\"", "\"U64\"", HOME_E_MISMATCH, "tensor \"optimizer.step\": dtype is U64, expected I64"},
+    {"\"F64\",\"shape\":[2]", "\"F32\",\"shape\":[4]", HOME_E_MISMATCH,
+     "learning_rate\": dtype is F32, expected F64"},
+    {"\"F64\",\"shape\":[2]", "\"F64\",\"shape\":[1,2]", HOME_E_MISMATCH,
+     "rate\": shape is [1,2], expected [2]"},
+};
+
+static void edited_headers(void) {
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        test_begin("header %zu: %s for %s", i, edits[i].to, edits[i].from);
+        char *text = replace(header, edits[i].from, edits[i].to);
+        file_bytes file = make_file(text, body, BODY);
+        check_refused(&file, edits[i].status, edits[i].message);
+        check_weights(&file);
+        free(file.bytes);
+        free(text);
+        test_end();
+    }
+}
+
+/* ----------------------------------------------------------------------------------- values that cannot be */
+
+static const struct {
+    size_t at;   /* in the body */
+    size_t size; /* bytes of the element */
+    uint64_t bits;
+    const char *message;
+} values[] = {
+    {0, 4, 0x7fc00000, "tensor \"" FIRST "\": element 0 is nan, expected a finite number"},
+    {4, 4, 0x7f800000, "tensor \"" FIRST "\": element 1 is inf, expected a finite number"},
+    {28, 4, 0xff800000, "tensor \"towers.a.linear.0.bias\": element 0 is -inf, expected a finite number"},
+    {16, 4, 0x7f800001, "norm.running_mean\": element 0 is nan, expected a finite number"}, /* signalling */
+    {20, 4, 0xbf800000, "norm.running_var\": element 0 is -1, expected a finite number >= 0"},
+    {20, 4, 0x80000001, "norm.running_var\": element 0 is -1.4013e-45, expected a finite number >= 0"},
+    {20, 4, 0x7f800000, "norm.running_var\": element 0 is inf, expected a finite number >= 0"},
+    {36, 4, 0x7f800000, "tensor \"embeddings.t.weight\": element 1 is inf, expected a finite number"},
+    {40, 4, 0xff800000, ".exp_avg\": element 0 is -inf, expected a finite number"},
+    {52, 4, 0xc0000000, ".exp_avg_sq\": element 1 is -2, expected a finite number >= 0"},
+    {92, 4, 0xc0000000,
+     "tensor \"optimizer.embeddings.t.weight.sum\": element 1 is -2, expected a finite number >= 0"},
+    {96, 8, UINT64_MAX, "optimizer.step is -1, expected at least 0"},
+    {96, 8, UINT64_C(1) << 63, "optimizer.step is -9223372036854775808, expected at least 0"},
+    {104, 8, UINT64_C(0x7ff8) << 48, "optimizer.learning_rate is nan, expected a finite number >= 0"},
+    {112, 8, UINT64_C(0x7ff0) << 48, "optimizer.learning_rate is inf, expected a finite number >= 0"},
+    {112, 8, UINT64_C(0xbff0) << 48, "optimizer.learning_rate is -1, expected a finite number >= 0"},
+};
+
+static void put(unsigned char *bytes, size_t size, uint64_t bits) {
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(bits >> (8 * i) & 255);
+}
+
+static void impossible_values(void) {
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        test_begin("value %zu at byte %zu", i, values[i].at);
+        unsigned char contents[BODY];
+        memcpy(contents, body, BODY);
+        put(contents + values[i].at, values[i].size, values[i].bits);
+        file_bytes file = make_file(header, contents, BODY);
+        check_refused(&file, HOME_E_VALUE, values[i].message);
+        check_weights(&file);
+        free(file.bytes);
+        test_end();
+    }
+}
+
+/* Values at the edge of what can be: none of them is refused. */
+static void possible_values(void) {
+    unsigned char contents[BODY];
+    memcpy(contents, body, BODY);
+    put(contents, 4, 0x7f7fffff);                   /* the largest float */
+    put(contents + 4, 4, 0x80000001);               /* a denormal */
+    put(contents + 20, 4, 0x80000000);              /* a variance of -0 */
+    put(contents + 96, 8, (UINT64_C(1) << 63) - 1); /* steps */
+    put(contents + 104, 8, 0);                      /* a learning rate */
+    file_bytes file = make_file(header, contents, BODY);
+    home_error error = new_error();
+    home_model *model = NULL;
+    if (!CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &model, &error), HOME_OK))
+        printf("    %s\n", error.message);
+    CHECK(home_model_step_count(model) == (UINT64_C(1) << 63) - 1);
+    home_model_release(model);
+    free(file.bytes);
+}
+
+/* ------------------------------------------------------------------------------------- length and end */
+
+/* The good file with another length in front. */
+static void header_lengths(void) {
+    const uint64_t length = strlen(header);
+    const struct {
+        uint64_t length;
+        home_status status;
+        const char *message;
+    } lengths[] = {
+        {0, HOME_E_JSON, "the header: line 1, column 1: expected a value, found the end of the text"},
+        {1, HOME_E_JSON, "the header: line 1, column 2: expected a key in quotes, found the end of the text"},
+        {length - 9, HOME_E_JSON, "found the end of the text"},
+        {length + 1, HOME_E_JSON, "expected nothing behind the value"},
+        {length + BODY + 1, HOME_E_FORMAT, "expected at most"},
+        {100 * 1000 * 1000, HOME_E_FORMAT, "the header's length is 100000000, expected at most"},
+        {(UINT64_C(1) << 32) + length, HOME_E_FORMAT, "expected at most"},
+        {(UINT64_C(1) << 63) - 9, HOME_E_FORMAT, "length is 9223372036854775799, expected at most"},
+        {(UINT64_C(1) << 63) - 1, HOME_E_FORMAT, "length is 9223372036854775807, expected at most"},
+        {UINT64_C(1) << 63, HOME_E_FORMAT, "length is 9223372036854775808, expected at most"},
+        {UINT64_MAX - 8, HOME_E_FORMAT, "length is 18446744073709551607, expected at most"},
+        {UINT64_MAX - 7, HOME_E_FORMAT, "length is 18446744073709551608, expected at most"},
+        {UINT64_MAX, HOME_E_FORMAT, "length is 18446744073709551615, expected at most"},
+    };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        test_begin("header length %llu", (unsigned long long)lengths[i].length);
+        file_bytes file = make_file(header, body, BODY);
+        set_length(file.bytes, lengths[i].length);
+        check_refused(&file, lengths[i].status, lengths[i].message);
+        check_weights(&file);
+        free(file.bytes);
+        test_end();
+    }
+}
+
+/* A header above the format's own limit, in a file that is as large. */
+static void header_above_the_limit(void) {
+    const size_t length = 100 * 1000 * 1000 + 1;
+    file_bytes file = {calloc(1, length + 8), length + 8};
+    REQUIRE(file.bytes);
+    set_length(file.bytes, length);
+    check_refused(&file, HOME_E_FORMAT, "the header's length is 100000001, expected at most 100000000");
+    free(file.bytes);
+}
+
+/* The file ends before, at and behind each place where something begins. */
+static void truncated(void) {
+    static const size_t places[] = {0, 8, 12, 16, 20, 24, 28, 32, 40, 96, 104, 112, 119};
+    for (size_t i = 0; i <= 8; i += i == 0 ? 1 : i == 1 ? 6 : 1) {
+        test_begin("only %zu bytes", i);
+        file_bytes file = make_file(header, body, BODY);
+        file.bytes = realloc(file.bytes, i + (i == 0));
+        REQUIRE(file.bytes);
+        file.size = i;
+        check_refused(&file, HOME_E_FORMAT,
+                      i < 8 ? "expected at least 8 for the header's length" : "expected at most 0");
+        free(file.bytes);
+        test_end();
+    }
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        test_begin("%zu bytes of tensors", places[i]);
+        file_bytes file = make_file(header, body, places[i]);
+        check_refused(&file, HOME_E_FORMAT, "where the file ends");
+        free(file.bytes);
+        test_end();
+    }
+}
+
+static void trailing_bytes(void) {
+    static const size_t extra[] = {1, 8, 1000};
+    for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
+        test_begin("%zu bytes too many", extra[i]);
+        unsigned char contents[BODY + 1000] = {0};
+        memcpy(contents, body, BODY);
+        file_bytes file = make_file(header, contents, BODY + extra[i]);
+        check_refused(&file, HOME_E_FORMAT, "behind the last tensor belong to none");
+        check_weights(&file);
+        free(file.bytes);
+        test_end();
+    }
+}
+
+/* ------------------------------------------------------------------------------------- other headers */
+
+#define ALIEN(dtype, end)                                                                                    \
+    "{\"weight\":{\"dtype\":\"" dtype "\",\"shape\":[2,2],\"data_offsets\":[0," end "]}}"
+
+static const struct {
+    const char *header;
+    size_t size; /* of the body */
+    home_status status;
+    const char *message;
+} others[] = {
+    {"[]", 0, HOME_E_FORMAT, "the header is [], expected an object"},
+    {"null", 0, HOME_E_FORMAT, "the header is null, expected an object"},
+    {"\"{}\"", 0, HOME_E_FORMAT, "the header is \"{}\", expected an object"},
+    {"[{\"__metadata__\":{}}]", 0, HOME_E_FORMAT,
+     "the header is [{\"__metadata__\":{}}], expected an object"},
+    {"{}", 4, HOME_E_FORMAT, "4 bytes behind the last tensor belong to none"},
+    {"{\"__metadata__\":{\"format\":\"pt\"}}", 2, HOME_E_FORMAT,
+     "2 bytes behind the last tensor belong to none"},
+    {"{\"__metadata__\":5}", 0, HOME_E_FORMAT, "__metadata__ is 5, expected an object"},
+    {"        ", 0, HOME_E_JSON, "line 1, column 9: expected a value, found the end of the text"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
+     "\"data_offsets\":[2,6]}}",
+     6, HOME_E_FORMAT, "tensor \"b\": its bytes begin at 2, expected 4"},
+};
+
+static void other_headers(void) {
+    static const unsigned char zeros[64];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        test_begin("header %s", others[i].header);
+        file_bytes file = make_file(others[i].header, zeros, others[i].size);
+        check_refused(&file, others[i].status, others[i].message);
+        check_weights(&file);
+        free(file.bytes);
+        test_end();
+    }
+}
+
+/* Sound safetensors of somebody else's: no checkpoints, and their tensors are not the model's. */
+static void alien_files(void) {
+    static const struct {
+        const char *header;
+        size_t size;
+    } aliens[] = {
+        {"{}", 0},
+        {"{\"__metadata__\":{\"format\":\"pt\"}}", 0},
+        {ALIEN("F32", "16"), 16},
+        {ALIEN("F16", "8"), 8},
+        {ALIEN("BF16", "8"), 8},
+        {ALIEN("F64", "32"), 32},
+        {ALIEN("I64", "32"), 32},
+        {ALIEN("U8", "4"), 4},
+        {ALIEN("BOOL", "4"), 4},
+        {"{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}", 0},
+        {"{\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4},
+    };
+    static const unsigned char zeros[64];
+    home_model *model = small_model();
+    for (size_t i = 0; i < sizeof aliens / sizeof *aliens; i++) {
+        file_bytes file = make_file(aliens[i].header, zeros, aliens[i].size);
+        home_error error = new_error();
+        home_model *made = NULL;
+        CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &made, &error), HOME_E_FORMAT);
+        CHECK_CONTAINS(error.message, "home_model_load_weights() can take its tensors");
+        char path[] = "/tmp/home-test-XXXXXX";
+        const int descriptor = mkstemp(path);
+        REQUIRE(descriptor >= 0 && write(descriptor, file.bytes, file.size) == (ssize_t)file.size);
+        close(descriptor);
+        CHECK_INTEGER(home_model_load_weights(model, path, &error), HOME_E_MISMATCH);
+        CHECK_CONTAINS(error.message, "tensor \"" FIRST "\" is missing");
+        unlink(path);
+        free(file.bytes);
+    }
+    home_model_release(model);
+}
+
+/* Very many tensors that are none of the model's take no time that grows with their square. */
+static void many_strangers(void) {
+    enum { COUNT = 200000 };
+    char *text = malloc(sizeof header + (size_t)COUNT * 80);
+    REQUIRE(text);
+    size_t at = (size_t)sprintf(text, "%s", header);
+    while (at > 0 && text[at - 1] != '}')
+        at--;
+    at--;
+    for (int i = 0; i < COUNT; i++)
+        at += (size_t)sprintf(
+            text + at, ",\"optimizer.%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[120,120]}", i);
+    sprintf(text + at, "}");
+    file_bytes file = make_file(text, body, BODY);
+    check_refused(&file, HOME_E_MISMATCH, "tensor \"optimizer.0\" is none of the model's");
+    free(file.bytes);
+    free(text);
+}
+
+/* The files above are refused for their faults, not for how they were made. */
+static void good_file(void) {
+    file_bytes file = make_file(header, body, BODY);
+    home_model *model = NULL;
+    home_model *same = small_model();
+    CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &model, NULL), HOME_OK);
+    CHECK(model && same_model(model, same));
+    home_model_release(model);
+    home_model_release(same);
+    free(file.bytes);
+}
+
+int main(void) {
+    make_good_checkpoint();
+    RUN(good_file);
+    edited_headers();
+    impossible_values();
+    RUN(possible_values);
+    header_lengths();
+    RUN(header_above_the_limit);
+    truncated();
+    trailing_bytes();
+    other_headers();
+    RUN(alien_files);
+    RUN(many_strangers);
+    return test_summary();
+}
