@@ -104,7 +104,7 @@ HOME_API const char *home_status_string(home_status status);
 typedef struct home_error {
     size_t struct_size;
     home_status status;
-    char message[240]; /* always ends in a zero byte; cut where it is too long */
+    char message[244]; /* always ends in a zero byte; cut where it is too long */
 } home_error;
 
 /* ------------------------------------------------------------------------------------ allocator */
