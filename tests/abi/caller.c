@@ -1,0 +1,315 @@
+/* A host's program that calls every function of version 0.1 and prints what came of it. It is built on the header
+ * of that version and runs with every library that has its SONAME, with the same output. As an argument it takes
+ * the name of a file that it may write. */
+#include <home/home.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 16, DENSE = 3, TASKS = 2, STEPS = 5 };
+
+static home_error error = {.struct_size = sizeof error};
+
+static void expect(home_status status, const char *what) {
+    if (status == HOME_OK)
+        return;
+    printf("%s: %s (%s)\n", what, error.message, home_status_string(status));
+    exit(1);
+}
+
+/* FNV-1a. */
+static void print_hash(const char *what, const void *bytes, size_t size) {
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
+    printf("%s: %zu bytes, %016llx\n", what, size, (unsigned long long)hash);
+}
+
+static void *take(void *user, size_t bytes) {
+    ++*(size_t *)user;
+    return malloc(bytes);
+}
+
+static void give(void *user, void *memory) {
+    --*(size_t *)user;
+    free(memory);
+}
+
+static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index), void *context) {
+    (void)user;
+    for (size_t i = 0; i < count; i++)
+        task(context, i);
+}
+
+typedef struct rows {
+    float dense[ROWS * DENSE];
+    uint64_t users[ROWS];
+    uint64_t tags[2 * ROWS];
+    size_t offsets[ROWS + 1];
+    home_ids fields[2];
+    float labels[ROWS * TASKS];
+    float row_weights[ROWS];
+    float weights[ROWS * TASKS];
+    home_batch batch;
+    home_targets targets;
+} rows;
+
+static void make_rows(rows *r) {
+    memset(r, 0, sizeof *r);
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t j = 0; j < DENSE; j++)
+            r->dense[i * DENSE + j] = (float)((i * 7 + j * 5) % 11) / 11;
+        r->users[i] = i % 5;
+        r->offsets[i + 1] = r->offsets[i] + i % 3;
+        for (size_t j = r->offsets[i]; j < r->offsets[i + 1]; j++)
+            r->tags[j] = 1000000007u * j;
+        for (size_t t = 0; t < TASKS; t++) {
+            r->labels[i * TASKS + t] = (float)((i + t) % 2);
+            r->weights[i * TASKS + t] = 1;
+        }
+        r->row_weights[i] = (float)(1 + i % 2);
+    }
+    r->fields[0].ids = r->users;
+    r->fields[1].ids = r->tags;
+    r->fields[1].offsets = r->offsets;
+    r->batch.struct_size = sizeof r->batch;
+    r->batch.rows = ROWS;
+    r->batch.dense = r->dense;
+    r->batch.fields = r->fields;
+    r->batch.field_count = 2;
+    r->targets.struct_size = sizeof r->targets;
+    r->targets.labels = r->labels;
+    r->targets.row_weights = r->row_weights;
+    r->targets.weights = r->weights;
+}
+
+static home_model *make_model(const home_allocator *allocator) {
+    static const size_t hidden[] = {6};
+    const home_optimizer_config optimizer = {
+        .struct_size = sizeof optimizer, .kind = HOME_OPTIMIZER_ADAM, .learning_rate = 0.01};
+    const home_table_config tables[] = {
+        {.struct_size = sizeof *tables, .name = "user", .rows = 5, .dim = 2},
+        {.struct_size = sizeof *tables, .name = "tag", .rows = 7, .dim = 2, .index = HOME_INDEX_HASHED}};
+    const home_field_config fields[] = {
+        {.struct_size = sizeof *fields, .name = "user"},
+        {.struct_size = sizeof *fields, .name = "tags", .table = "tag", .pooling = HOME_POOL_MEAN}};
+    const home_task_config tasks[] = {
+        {.struct_size = sizeof *tasks, .name = "like", .group = "act", .weight = 2},
+        {.struct_size = sizeof *tasks, .name = "finish", .group = "watch", .base_rate = 0.25}};
+    const home_layer_config layers[] = {
+        {.struct_size = sizeof *layers, .width = 6, .hidden = hidden, .hidden_count = 1},
+        {.struct_size = sizeof *layers, .width = 4, .task_experts = 2}};
+    const home_config config = {.struct_size = sizeof config,
+                                .seed = 3,
+                                .dense_width = DENSE,
+                                .tables = tables,
+                                .table_count = 2,
+                                .fields = fields,
+                                .field_count = 2,
+                                .tasks = tasks,
+                                .task_count = TASKS,
+                                .layers = layers,
+                                .layer_count = 2,
+                                .tower_hidden = hidden,
+                                .tower_hidden_count = 1,
+                                .optimizer = &optimizer,
+                                .allocator = allocator};
+    home_model *model = NULL;
+    expect(home_model_create(&config, &model, &error), "create");
+    return model;
+}
+
+/* A custom layout, for the two structs that only it has. */
+static void make_custom(void) {
+    static const char *const seen[] = {"one", "two"};
+    const home_task_config tasks[] = {{.struct_size = sizeof *tasks, .name = "like"}};
+    const home_unit_config units[] = {{.struct_size = sizeof *units, .name = "one", .experts = 2},
+                                      {.struct_size = sizeof *units, .name = "two"}};
+    const home_node_config nodes[] = {
+        {.struct_size = sizeof *nodes, .name = "like", .sees = seen, .sees_count = 2, .self = "two"}};
+    const home_layer_config layers[] = {{.struct_size = sizeof *layers,
+                                         .width = 4,
+                                         .units = units,
+                                         .unit_count = 2,
+                                         .nodes = nodes,
+                                         .node_count = 1}};
+    const home_config config = {.struct_size = sizeof config,
+                                .preset = HOME_PRESET_CUSTOM,
+                                .dense_width = DENSE,
+                                .tasks = tasks,
+                                .task_count = 1,
+                                .layers = layers,
+                                .layer_count = 1};
+    home_model *model = NULL;
+    expect(home_model_create(&config, &model, &error), "create custom");
+    printf("custom: %zu tensors\n", home_model_tensor_count(model));
+    home_model_destroy(model);
+}
+
+static void train(home_model *model, const rows *r) {
+    float losses[TASKS];
+    float dlogits[ROWS * TASKS];
+    for (size_t i = 0; i < ROWS * TASKS; i++)
+        dlogits[i] = 0.01f * (float)i;
+    const home_parallel parallel = {.struct_size = sizeof parallel, .threads = 2, .run = run_inline};
+    expect(home_model_set_parallel(model, &parallel, &error), "parallel");
+    expect(home_model_set_learning_rate(model, 0.02, &error), "learning rate");
+    expect(home_model_set_embedding_learning_rate(model, 0.03, &error), "embedding learning rate");
+    for (int step = 0; step < STEPS; step++) {
+        expect(home_model_forward(model, &r->batch, NULL, 0, &error), "forward");
+        if (step + 1 < STEPS)
+            expect(home_model_backward(model, &r->targets, losses, &error), "backward");
+        else
+            expect(home_model_backward_from(model, dlogits, 0, &error), "backward from");
+        expect(home_model_step(model, &error), "step");
+    }
+    printf("steps: %llu\n", (unsigned long long)home_model_step_count(model));
+    print_hash("losses", losses, sizeof losses);
+    expect(home_model_set_threads(model, 2, &error), "threads");
+    expect(home_model_set_parallel(model, NULL, &error), "no threads");
+}
+
+static void print_gradients(home_model *model, const rows *r) {
+    expect(home_model_forward(model, &r->batch, NULL, 0, &error), "forward");
+    size_t count;
+    float loss;
+    float *all = home_model_gradients(model, &count);
+    float *own = malloc(count * sizeof *own);
+    if (!own)
+        exit(1);
+    expect(home_model_task_gradient(model, &r->targets, 1, own, count, &loss, &error), "task gradient");
+    print_hash("task gradient", own, count * sizeof *own);
+    free(own);
+    expect(home_model_backward(model, &r->targets, NULL, &error), "backward");
+    print_hash("gradients", all, count * sizeof *all);
+    printf("norm: %.9g\n", home_model_gradient_norm(model));
+    const float *input;
+    size_t stride;
+    expect(home_model_input_gradient(model, &input, &stride, &error), "input gradient");
+    printf("input gradient: %.9g, stride %zu\n", (double)input[0], stride);
+    home_table_gradient rows_of = {.struct_size = sizeof rows_of};
+    expect(home_model_table_gradient(model, "tag", &rows_of, &error), "table gradient");
+    print_hash("table rows", rows_of.rows, rows_of.count * sizeof *rows_of.rows);
+    print_hash("table gradient", rows_of.gradient, rows_of.count * rows_of.dim * sizeof *rows_of.gradient);
+}
+
+static void print_tensors(home_model *model) {
+    home_tensor tensor = {.struct_size = sizeof tensor};
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        expect(home_model_tensor_at(model, i, &tensor, &error), "tensor");
+        printf("%s %d %d %zu: ", tensor.name, (int)tensor.kind, (int)tensor.rank, tensor.gradient_offset);
+        print_hash("values", tensor.data, (size_t)(tensor.shape[0] * tensor.shape[1]) * sizeof *tensor.data);
+    }
+    char name[200];
+    snprintf(name, sizeof name, "%s", tensor.name);
+    const size_t size = (size_t)(tensor.shape[0] * tensor.shape[1]);
+    float *zeros = calloc(size, sizeof *zeros);
+    if (!zeros)
+        exit(1);
+    expect(home_model_set_tensor(model, name, zeros, size, &error), "set tensor");
+    free(zeros);
+    expect(home_model_tensor(model, name, &tensor, &error), "tensor by name");
+    printf("%s is now %g\n", tensor.name, (double)tensor.data[0]);
+}
+
+static void print_model(const home_model *model) {
+    printf("%s\n%s\n", home_model_config_json(model), home_model_topology_json(model));
+    printf("%zu dense; fields", home_model_dense_width(model));
+    for (size_t i = 0; i < home_model_field_count(model); i++)
+        printf(" %s", home_model_field_name(model, i));
+    printf("; tasks");
+    for (size_t i = 0; i < home_model_task_count(model); i++)
+        printf(" %s", home_model_task_name(model, i));
+    printf("; %llu parameters, %llu multiply-adds\n", (unsigned long long)home_model_parameter_count(model),
+           (unsigned long long)home_model_macs_per_row(model));
+}
+
+static void print_predictions(const home_model *model, const home_batch *batch, float *predictions) {
+    const size_t size = home_workspace_size(model);
+    void *memory = malloc(size);
+    home_workspace *workspace = NULL;
+    if (!memory)
+        exit(1);
+    expect(home_workspace_init(model, memory, size, &workspace, &error), "workspace");
+    expect(home_model_predict(model, batch, predictions, 0, workspace, &error), "predict");
+    print_hash(home_model_is_frozen(model) ? "frozen" : "predictions", predictions,
+               ROWS * TASKS * sizeof *predictions);
+    free(memory);
+}
+
+static void check_file(home_model *model, const home_batch *batch, const char *path) {
+    float predictions[ROWS * TASKS];
+    home_model *loaded = NULL;
+    expect(home_model_set_metadata(model, "origin", "caller", &error), "metadata");
+    expect(home_model_save(model, path, HOME_SAVE_OPTIMIZER, &error), "save");
+    expect(home_model_load(path, NULL, &loaded, &error), "load");
+    expect(home_model_load_weights(loaded, path, &error), "load weights");
+    printf("origin: %s\n", home_model_metadata(loaded, "origin"));
+    print_predictions(loaded, batch, predictions);
+    home_model_release(loaded);
+
+    size_t length;
+    expect(home_model_serialize(model, 0, NULL, 0, &length, &error), "size");
+    void *bytes = malloc(length);
+    if (!bytes)
+        exit(1);
+    expect(home_model_serialize(model, 0, bytes, length, &length, &error), "serialize");
+    expect(home_model_load_memory(bytes, length, NULL, &loaded, &error), "load from memory");
+    free(bytes);
+    print_predictions(loaded, batch, predictions);
+    home_model_release(loaded);
+}
+
+static void print_metrics(const rows *r, const float *predictions) {
+    home_metrics *first = NULL;
+    home_metrics *second = NULL;
+    home_metric_result result = {.struct_size = sizeof result};
+    expect(home_metrics_create(TASKS, NULL, &first, &error), "metrics");
+    expect(home_metrics_create(TASKS, NULL, &second, &error), "metrics");
+    expect(home_metrics_add(first, ROWS, predictions, 0, r->labels, 0, r->users, &error), "add");
+    expect(home_metrics_merge(second, first, &error), "merge");
+    expect(home_metrics_result(second, 0, &result, &error), "result");
+    printf("metrics: %llu rows, %llu positives, auc %.9g, gauc %.9g over %llu users and %llu rows, log loss "
+           "%.9g, "
+           "calibration %.9g\n",
+           (unsigned long long)result.rows, (unsigned long long)result.positives, result.auc, result.gauc,
+           (unsigned long long)result.gauc_users, (unsigned long long)result.gauc_rows, result.log_loss,
+           result.calibration);
+    home_metrics_destroy(first);
+    home_metrics_destroy(second);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2)
+        return 2;
+    size_t live = 0;
+    const home_allocator allocator = {
+        .struct_size = sizeof allocator, .user = &live, .allocate = take, .release = give};
+    static rows r;
+    make_rows(&r);
+    if (home_version() < 1000 || home_version_string()[0] == 0)
+        return 1;
+    printf("row of 12345: %llu\n", (unsigned long long)home_hash_id(12345, 1000));
+    if (home_model_create_json("{", 1, NULL, &(home_model *){NULL}, &error) != HOME_E_JSON)
+        return 1;
+    printf("%d: %s\n", (int)error.status, error.message);
+
+    home_model *model = make_model(&allocator);
+    print_model(model);
+    train(model, &r);
+    print_gradients(model, &r);
+    print_tensors(model);
+    check_file(model, &r.batch, argv[1]);
+    home_model *frozen = NULL;
+    float predictions[ROWS * TASKS];
+    expect(home_model_freeze(model, &frozen, &error), "freeze");
+    print_predictions(frozen, &r.batch, predictions);
+    print_metrics(&r, predictions);
+    home_model_release(home_model_retain(frozen));
+    home_model_release(frozen);
+    home_model_release(model);
+    make_custom();
+    printf("%zu blocks left\n", live);
+    return live != 0;
+}

@@ -1,0 +1,102 @@
+#!/bin/sh
+# The header compiles alone, as C and as C++, and what makes bindings from it reads all of it as it is.
+# Run from the top of the tree, after make. Debian: apt-get install g++ clang python3-cffi python3-pycparser.
+. tests/test.sh
+header=include/home/home.h
+strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror'
+strict_cxx='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast -Werror'
+
+# ---------------------------------------------------------------------------------------- compilers
+
+cat >"$scratch/use.c" <<'END'
+#include <home/home.h>
+#include <home/home.h>
+#include <string.h>
+int main(void) {
+    home_model *model = 0;
+    home_error error;
+    home_config config;
+    memset(&error, 0, sizeof error);
+    memset(&config, 0, sizeof config);
+    error.struct_size = sizeof error;
+    config.struct_size = sizeof config;
+    return home_model_create(&config, &model, &error) == HOME_E_CONFIG ? 0 : 1;
+}
+END
+cp "$scratch/use.c" "$scratch/use.cpp"
+
+# shellcheck disable=SC2086 # words on purpose
+compile() { # compiler, standards
+    compiler=$1
+    case $compiler in
+    *++*) language=c++ program="$scratch/use.cpp" flags=$strict_cxx ;;
+    *) language=c program="$scratch/use.c" flags=$strict ;;
+    esac
+    if ! have ${compiler%% *}; then
+        skip "$compiler is not installed"
+        return
+    fi
+    shift
+    for standard in "$@"; do
+        check "$compiler -std=$standard: the header alone" \
+            $compiler -std=$standard $flags -fsyntax-only -x $language $header
+        check "$compiler -std=$standard: twice in a program" \
+            $compiler -std=$standard $flags -Iinclude -fsyntax-only "$program"
+    done
+}
+compile "$CC" c11 gnu17
+compile "$CXX" c++11 c++17
+for other in gcc clang; do
+    [ "$CC" = $other ] || compile $other c11
+done
+for other in g++ clang++; do
+    [ "$CXX" = $other ] || compile $other c++17
+done
+
+link() { # compiler, program, libraries
+    compiler=$1
+    program=$2
+    shift 2
+    $compiler -Iinclude -o "$scratch/use" "$program" "$@" && LD_LIBRARY_PATH=build "$scratch/use"
+}
+check 'C runs with the static library' link "$CC" "$scratch/use.c" build/libhome.a -lm -pthread
+check 'C runs with the shared library' link "$CC" "$scratch/use.c" -Lbuild -lhome
+if have ${CXX%% *}; then
+    check 'C++ runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a -lm -pthread
+    check 'C++ runs with the shared library' link "$CXX" "$scratch/use.cpp" -Lbuild -lhome
+fi
+
+# All bytes of a struct belong to a field: a later field cannot come to lie where an older caller has garbage.
+if [ "$(getconf LONG_BIT)" = 64 ]; then
+    check 'no hidden padding in a struct' $CC -std=c11 -Wpadded -Werror -fsyntax-only -x c $header
+else
+    skip 'hidden padding: looked for on machines with 64 bits'
+fi
+
+# ------------------------------------------------------------------------------ makers of bindings
+
+# The header as it stands, without the system's headers, whose types these tools know themselves.
+mkdir "$scratch/empty"
+touch "$scratch/empty/stddef.h" "$scratch/empty/stdint.h"
+check 'preprocess' $CC -E -P -nostdinc -I"$scratch/empty" $header -o "$scratch/declarations.h"
+$CC -E -dM -nostdinc -I"$scratch/empty" $header | grep '^#define HOME_[A-Z]' | sort >"$scratch/constants.h"
+
+with_modules() { # module, arguments of bindings.py
+    for python in ${PYTHON-} python3 /usr/bin/python3; do
+        if "$python" -c "import $1" 2>/dev/null; then
+            check "$1" "$python" -B tests/abi/bindings.py "$@"
+            return
+        fi
+    done
+    skip "no python3 with the module $1"
+}
+with_modules pycparser "$scratch/declarations.h"
+with_modules cffi "$scratch/declarations.h" "$scratch/constants.h" build/libhome.so
+if have clang; then
+    check 'syntax tree' sh -c "clang -std=c11 -fsyntax-only -Xclang -ast-dump=json -x c $header >'$scratch/tree.json'"
+    with_modules json "$scratch/tree.json"
+else
+    skip 'the syntax tree: clang is not installed'
+fi
+
+summary
