@@ -1,6 +1,7 @@
 # make            the library and the program, in build/
 # make demo       simulate a feed, train, save, reload, serve
 # make test       all tests; ends with "N passed, N failed"
+# make install    into PREFIX; also make uninstall
 # make kuairand DATA=folder    train and evaluate on the KuaiRand log
 # make V=1        shows the commands
 
@@ -15,11 +16,17 @@ MINOR   := $(call VERSION_PART,MINOR)
 VERSION := $(MAJOR).$(MINOR).$(call VERSION_PART,PATCH)
 # Before 1.0 the interface may change with the minor version.
 SOVERSION := $(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
+# The symbols of a release are a node of the version script; the last node is that of this version.
+NODE := $(lastword $(shell sed -n 's/^\(HOME_[0-9.]*\) {$$/\1/p' lib/home.map))
+ifneq ($(NODE),HOME_$(MAJOR).$(MINOR))
+$(error the last node of lib/home.map is $(NODE), but include/home/home.h has version $(VERSION))
+endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 # What the build needs, apart from what a user may set.
 ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
-ALL_CFLAGS   = -std=c11 -fvisibility=hidden -ffp-contract=off -pthread $(WARNINGS) $(CFLAGS)
+ALL_CFLAGS   = -std=c11 -fvisibility=hidden -ffp-contract=off -pthread -ffile-prefix-map=$(CURDIR)=. \
+               $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(LDFLAGS)
 LDLIBS       = -lm
 
@@ -73,8 +80,16 @@ include tests/bench/bench.mk
 include tests/cross/cross.mk
 include tests/robust/robust.mk
 include examples/kuairand/kuairand.mk
+include pkgconfig/install.mk
 
 clean:
 	$(Q)rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# Another compiler, or other flags: all that is compiled already is compiled anew.
+FLAGS := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+ifneq ($(file <build/flags),$(FLAGS))
+$(shell mkdir -p build)$(file >build/flags,$(FLAGS))
+endif
+COMPILED := $(shell find build -name '*.[do]')
+$(filter %.o,$(COMPILED)): build/flags
+-include $(filter %.d,$(COMPILED))
