@@ -55,7 +55,7 @@ class _Sized(Structure):
 
 
 class _Error(_Sized):
-    _fields_ = [("struct_size", c_size_t), ("status", c_int32), ("message", c_char * 240)]
+    _fields_ = [("struct_size", c_size_t), ("status", c_int32), ("message", c_char * 244)]
 
 
 class _Ids(Structure):
