@@ -3,6 +3,7 @@
 # make test       all tests; ends with "N passed, N failed"
 # make install    into PREFIX; also make uninstall
 # make kuairand DATA=folder    train and evaluate on the KuaiRand log
+# make amalgamation   the library as build/amalgamation/home.c and home.h (needs Python 3)
 # make V=1        shows the commands
 
 CC       ?= cc
@@ -42,7 +43,7 @@ SHARED_OBJECTS := $(LIB_SOURCES:%.c=build/shared/%.o)
 CLI_OBJECTS    := $(CLI_SOURCES:%.c=build/static/%.o)
 DEMO_OBJECTS   := $(DEMO_SOURCES:%.c=build/static/%.o)
 
-.PHONY: all lib test demo kuairand format lint clean
+.PHONY: all lib test demo kuairand amalgamation format lint clean
 all: lib build/home
 lib: build/libhome.a build/libhome.so
 
@@ -74,6 +75,11 @@ build/demo: $(DEMO_OBJECTS) build/libhome.a
 
 demo: build/demo
 	$(Q)build/demo
+
+amalgamation: build/amalgamation/home.c
+
+build/amalgamation/home.c: lib/amalgamate.py $(LIB_SOURCES) $(wildcard include/home/*.h lib/*.h lib/kernels/*.h)
+	$(call say,GEN,$@)python3 lib/amalgamate.py $(@D)
 
 include tests/tests.mk
 include tests/bench/bench.mk

@@ -3,9 +3,9 @@
  * them. */
 #include "model.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 enum { FEATURE_COLUMNS = 256 }; /* of a feature gate that backward takes at once */
 
 /* db = sum over rows of dy, in the order of the rows, for columns [first, last) of the output. The biases of the

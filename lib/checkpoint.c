@@ -6,11 +6,11 @@
 #include "safetensors.h"
 #include "sort.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 #define SCHEMA "1"
 
 /* A tensor to write, or to read into. */

@@ -6,11 +6,11 @@
 #include "status.h"
 #include "utf8.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 /* Bounds that no sensible model meets. They keep what a small hostile file can ask for small. */
 #define MOST_ITEMS  4096u
 #define MOST_TASKS  1024u

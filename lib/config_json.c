@@ -3,10 +3,10 @@
 
 #include "status.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 typedef enum field_type {
     TYPE_TEXT,
     TYPE_SIZE,

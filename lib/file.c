@@ -6,6 +6,7 @@
 
 #include "status.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef HOME_SERVE_ONLY
 /* Makes a system call until no signal interrupts it. Not for close(): where that is interrupted, the descriptor is gone
  * all the same. */
 #define UNINTERRUPTED(result, call)                                                                          \

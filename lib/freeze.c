@@ -1,11 +1,11 @@
 /* A copy for serving: batch norms folded into the linear layers before them. */
 #include "model.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 /* Tensors of the same name are the same. Tables are copied too: the trainer goes on changing its own. */
 static void copy_shared_tensors(const home_model *from, home_model *to) {
     for (size_t i = 0; i < to->tensors.count; i++) {

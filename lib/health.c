@@ -3,11 +3,11 @@
 #include "abi.h"
 #include "model.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 enum { BLOCK_ROWS = 64 }; /* observed at a time */
 
 static const double NEAR_ZERO = 1e-6;

@@ -176,7 +176,7 @@ static const char *read_text(reader *in) {
 
 /* The next `count` floats, which stay where they are: a frozen model's weights are only read. */
 static float *read_floats(reader *in, size_t count) {
-    size_t bytes;
+    size_t bytes = 0;
     require(in, home_multiply_size(count, sizeof(float), &bytes));
     return (float *)(uintptr_t)skip(in, in->failed ? 0 : bytes);
 }
@@ -368,7 +368,7 @@ static void read_weights(reader *in, home_model *model) {
     model->panels = read_floats(in, model->plan.packed_size);
     for (size_t i = 0; i < model->settings.config.table_count && !in->failed; i++) {
         home_table *table = &model->tables[i];
-        size_t count;
+        size_t count = 0;
         require(in, home_multiply_size((size_t)table->config->rows, table->config->dim, &count));
         skip_gap(in);
         table->weights = read_floats(in, in->failed ? 0 : count);

@@ -4,9 +4,9 @@
 
 #include "random.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-#ifndef HOME_SERVE_ONLY
 static void fill(const home_tensor_info *tensor, uint64_t seed, float *data) {
     uint64_t state = home_random_seed(seed, tensor->name);
     const size_t size = home_tensor_size(tensor);

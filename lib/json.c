@@ -6,11 +6,11 @@
 #include "status.h"
 #include "utf8.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 /* A value with what only the parser needs. */
 typedef struct node {
     home_json_value value;   /* first, so that a pointer to one is a pointer to the other */

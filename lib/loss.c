@@ -3,9 +3,9 @@
 #include "model.h"
 #include "number.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-#ifndef HOME_SERVE_ONLY
 static home_status check_weight(float weight, const char *name, size_t row, size_t task, home_error *error) {
     if (isfinite(weight) && weight >= 0)
         return HOME_OK;

@@ -3,12 +3,12 @@
 #include "number.h"
 #include "status.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 /* One label that was there. */
 typedef struct record {
     uint64_t user;

@@ -1,12 +1,12 @@
 #include "number.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 /* ---------------------------------------------------------------------------------- big integers */
 
 /* A double, or the middle between two neighbours, has at most 767 significant digits. So of a longer number

@@ -1,9 +1,9 @@
 /* One step along the gradients. */
 #include "model.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-#ifndef HOME_SERVE_ONLY
 /* In double, for squares of finite floats may not be floats; in lanes that compilers vectorize. */
 static double sum_of_squares(const float *x, size_t count) {
     enum { LANES = 8 };

@@ -1,9 +1,9 @@
 /* The forms of the parameters that products and serving read. */
 #include "model.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-#ifndef HOME_SERVE_ONLY
 static void pack_linear(home_model *model, const home_step *step) {
     const size_t in = step->in[0].view.width;
     size_t column = 0;

@@ -2,11 +2,11 @@
  * input lie below each other, and their products run as one. */
 #include "plan.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 typedef struct builder {
     const home_settings *settings;
     const home_config *config;

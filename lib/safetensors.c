@@ -4,10 +4,10 @@
 #include "sort.h"
 #include "status.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 enum {
     LENGTH_BYTES = 8,
     MOST_HEADER = 100 * 1000 * 1000 /* the format's own limit */

@@ -1,8 +1,8 @@
 #include "sort.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 static void swap(const void **a, const void **b) {
     const void *const moved = *a;
     *a = *b;

@@ -1,8 +1,11 @@
 #include "status.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#ifndef HOME_SERVE_ONLY
+#include <stdio.h>
+#endif
 
 const char *home_status_string(home_status status) {
     switch (status) {

@@ -2,11 +2,11 @@
 
 #include "sort.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 enum { MOST_NAME = 512 }; /* longer than any name that checked settings can give */
 
 size_t home_tensor_size(const home_tensor_info *tensor) {

@@ -6,12 +6,12 @@
 
 #include "portability.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#ifndef HOME_SERVE_ONLY
 /* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
  * take. */
 enum { LOOKS = 2000 };

@@ -2,9 +2,9 @@
 
 #include "status.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 static const char *const SHARED = "shared";
 
 typedef struct builder {

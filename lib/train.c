@@ -2,10 +2,10 @@
 #include "model.h"
 #include "number.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <math.h>
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 home_run home_training_run(const home_model *model) {
     home_training *training = model->training;
     return (home_run){

@@ -1,7 +1,10 @@
 #include "tables.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#ifndef HOME_SERVE_ONLY
+#include <stdlib.h>
+#endif
 
 /* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time library
  * looks at both. */

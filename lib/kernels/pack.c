@@ -1,8 +1,8 @@
 #include "kernels.h"
 
+#ifndef HOME_SERVE_ONLY
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
 size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n) {
     const size_t panels = (n + kernels->panel - 1) / kernels->panel;
     return panels * kernels->panel * (k + 1);

@@ -1,0 +1,66 @@
+/* The host's side, for test_embedding.sh:
+ *
+ *     host train FOLDER      trains, saves FOLDER/model, writes its images FOLDER/image.PANEL, prints predictions
+ *     host predict FOLDER    prints what a frozen copy of FOLDER/model predicts */
+#include "rows.h"
+
+#include <stdlib.h>
+
+static home_error error = {.struct_size = sizeof error};
+
+static void must(home_status status, const char *what) {
+    if (status == HOME_OK)
+        return;
+    fprintf(stderr, "%s: %s\n", what, error.message);
+    exit(1);
+}
+
+static void train(const char *path, const row_data *rows) {
+    home_model *model = NULL;
+    const home_targets targets = {.struct_size = sizeof targets, .labels = rows->labels[0]};
+    must(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), "create");
+    for (int step = 0; step < 30; step++) {
+        must(home_model_forward(model, &rows->batch, NULL, 0, &error), "forward");
+        must(home_model_backward(model, &targets, NULL, &error), "backward");
+        must(home_model_step(model, &error), "step");
+    }
+    must(home_model_save(model, path, 0, &error), "save");
+    home_model_release(model);
+}
+
+static void write_image(const home_model *frozen, const char *folder, size_t panel) {
+    const home_image_options options = {sizeof options, panel, 24};
+    size_t length = 0;
+    must(home_image_write(frozen, &options, NULL, 0, &length, &error), "size of the image");
+    void *image = malloc(length);
+    must(home_image_write(frozen, &options, image, length, &length, &error), "image");
+    char path[300];
+    snprintf(path, sizeof path, "%s/image.%zu", folder, panel);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(image, 1, length, file) != length || fclose(file) != 0)
+        exit(1);
+    free(image);
+}
+
+int main(int argc, char **argv) {
+    static row_data rows;
+    static float predictions[ROWS * TASKS];
+    if (argc != 3)
+        return 2;
+    fill_rows(&rows);
+    char path[300];
+    snprintf(path, sizeof path, "%s/model", argv[2]);
+    if (strcmp(argv[1], "train") == 0)
+        train(path, &rows);
+    home_model *model = NULL;
+    home_model *frozen = NULL;
+    must(home_model_load(path, NULL, &model, &error), "load");
+    must(home_model_freeze(model, &frozen, &error), "freeze");
+    for (size_t panel = 8; panel <= 32 && strcmp(argv[1], "train") == 0; panel *= 2)
+        write_image(frozen, argv[2], panel);
+    must(home_model_predict(frozen, &rows.batch, predictions, 0, NULL, &error), "predict");
+    print_predictions(predictions);
+    home_model_release(frozen);
+    home_model_release(model);
+    return 0;
+}
