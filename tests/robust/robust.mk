@@ -4,9 +4,8 @@
 # make analyze    gcc's static analyzer over lib/ and examples/: gcc
 # make soak       10 million predictions from two threads under a model that is replaced every 100 ms
 
-$(eval $(call INSTRUMENTED,coverage,-O0 --coverage -fprofile-update=atomic,gcc))
+$(eval $(call INSTRUMENTED,coverage,-O0 --coverage,gcc))
 
-# The kernels below the best one of this machine run too.
 .PHONY: coverage
 coverage: $(TEST_SOURCES:%.c=build/coverage/%)
 	$(Q)find build/coverage -name '*.gcda' -delete

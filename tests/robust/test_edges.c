@@ -1,0 +1,322 @@
+/* What lies just inside and just outside of the documented limits: names, counts, NULL handles, more threads than idle
+ * workspaces are kept for. */
+#include "family/family.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* -------------------------------------------------------------------------------------------- names */
+
+static const struct {
+    const char *name;
+    const char *expected; /* of the message; NULL: the name is good */
+} names[] = {
+    {"\xc3\xbc", NULL},
+    {"\xe2\x82\xac \xf0\x9f\x98\x80", NULL},
+    {"\xf4\x8f\xbf\xbf", NULL}, /* the last character of all */
+    {"a\xff", "expected UTF-8"},
+    {"\x80", "expected UTF-8"},
+    {"\xc0\x80", "expected UTF-8"},         /* zero in two bytes */
+    {"\xe0\x9f\xbf", "expected UTF-8"},     /* three bytes for what fits two */
+    {"\xed\xa0\x80", "expected UTF-8"},     /* a surrogate */
+    {"\xf4\x90\x80\x80", "expected UTF-8"}, /* past the last character */
+    {"\xe2\x82", "expected UTF-8"},         /* cut off */
+    {"\xf0\x9f\x98!", "expected UTF-8"},
+    {"a\nb", "without control characters"},
+    {"a\x7f", "without control characters"},
+};
+
+static void names_of_tasks(void) {
+    setup s;
+    home_error error = new_error();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        home_model *model = NULL;
+        setup_small(&s);
+        s.tasks[1].name = names[i].name;
+        const home_status status = home_model_create(&s.config, &model, &error);
+        CHECK_INTEGER(status, names[i].expected ? HOME_E_CONFIG : HOME_OK);
+        if (names[i].expected) {
+            CHECK_CONTAINS(error.message, "config.tasks[1].name");
+            CHECK_CONTAINS(error.message, names[i].expected);
+        } else {
+            CHECK(model && strcmp(home_model_task_name(model, 1), names[i].name) == 0);
+        }
+        home_model_release(model);
+    }
+}
+
+static void lengths_of_names(void) {
+    setup s;
+    char name[122];
+    home_model *model = NULL;
+    home_error error = new_error();
+    setup_small(&s);
+    memset(name, 'n', sizeof name);
+    name[120] = 0;
+    s.tasks[1].name = name;
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_OK);
+    size_t length;
+    unsigned char *bytes = model_bytes(model, 0, &length);
+    home_model_release(model);
+    CHECK_INTEGER(home_model_load_memory(bytes, length, NULL, &model, &error), HOME_OK);
+    CHECK(strcmp(home_model_task_name(model, 1), name) == 0);
+    home_model_release(model);
+    free(bytes);
+    name[120] = 'n';
+    name[121] = 0;
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, "at most 120 bytes");
+}
+
+/* -------------------------------------------------------------------------------------------- counts */
+
+static void check_refused(const home_config *config, const char *field, const char *expected) {
+    home_model *model = NULL;
+    home_error error = new_error();
+    CHECK_INTEGER(home_model_create(config, &model, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, field);
+    CHECK_CONTAINS(error.message, expected);
+    CHECK(model == NULL);
+}
+
+static void counts_of_lists(void) {
+    setup s;
+    static const char *const seen[] = {"shared"};
+    static const size_t widths[17] = {1};
+    home_node_config node = {.struct_size = sizeof node, .name = "like", .sees = seen, .sees_count = 4097};
+    setup_small(&s);
+    s.config.tables = NULL;
+    check_refused(&s.config, "config.tables is NULL", "2 elements");
+    setup_small(&s);
+    s.config.table_count = 4097;
+    check_refused(&s.config, "config.table_count is 4097", "at most 4096");
+    setup_small(&s);
+    s.layers[0].hidden = widths;
+    s.layers[0].hidden_count = 17;
+    check_refused(&s.config, "hidden", "at most 16");
+    s.layers[0].hidden = NULL;
+    check_refused(&s.config, "hidden is NULL", "17 widths");
+    setup_small(&s);
+    s.layers[1].nodes = &node;
+    s.layers[1].node_count = 1;
+    check_refused(&s.config, "sees has 4097 names", "at most 4096");
+    node.sees = NULL;
+    node.sees_count = 1;
+    check_refused(&s.config, "sees has 1 names", "expected an array");
+}
+
+/* Two fields whose vectors are wider together than any input may be. */
+static void the_width_of_the_input(void) {
+    setup s;
+    setup_small(&s);
+    s.tables[0].dim = (size_t)1 << 24;
+    s.tables[0].rows = 1;
+    check_refused(&s.config, "an input of width", "expected 1 to 16777216");
+}
+
+static const struct {
+    const char *json;
+    const char *field;
+    const char *expected;
+} kinds[] = {
+    {"{'dense':2,'tasks':[{'name':'a','weight':'x'}],'layers':[{'width':2},{'width':2}]}", "tasks[0].weight",
+     "expected a number"},
+    {"{'dense':2,'tasks':5,'layers':[{'width':2},{'width':2}]}", "tasks", "expected an array of objects"},
+    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','sees':5}]}]}",
+     "sees", "expected an array of strings"},
+    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','sees':[5]}]}]"
+     "}",
+     "sees", "expected an array of strings"},
+};
+
+static void wrong_kinds_of_json(void) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        home_model *model = NULL;
+        home_error error = new_error();
+        CHECK_INTEGER(create_from(kinds[i].json, &model, &error), HOME_E_CONFIG);
+        CHECK_CONTAINS(error.message, kinds[i].field);
+        CHECK_CONTAINS(error.message, kinds[i].expected);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- metadata */
+
+static void metadata_is_text(void) {
+    static const char *const bad_keys[] = {"", "home.x", "format", "\xff", "a\xe2\x82"};
+    setup s;
+    home_error error = new_error();
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    for (size_t i = 0; i < sizeof bad_keys / sizeof *bad_keys; i++)
+        CHECK_INTEGER(home_model_set_metadata(model, bad_keys[i], "v", &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_set_metadata(model, "k", "\xc3", &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "not UTF-8");
+    CHECK(home_model_metadata(model, "k") == NULL);
+    CHECK_INTEGER(home_model_set_metadata(model, "k", NULL, &error), HOME_OK); /* removes nothing */
+    CHECK_INTEGER(home_model_set_metadata(model, "k", "v", &error), HOME_OK);
+    CHECK_INTEGER(home_model_set_metadata(model, "l", "w", &error), HOME_OK);
+    CHECK_INTEGER(home_model_set_metadata(model, "k", NULL, &error), HOME_OK);
+    CHECK(home_model_metadata(model, "k") == NULL);
+    CHECK(strcmp(home_model_metadata(model, "l"), "w") == 0);
+    CHECK(home_model_metadata(model, NULL) == NULL);
+    CHECK(home_model_metadata(NULL, "l") == NULL);
+    home_model_release(model);
+}
+
+/* ----------------------------------------------------------------------------------------------- NULL */
+
+static void questions_about_nothing(void) {
+    size_t count = 7;
+    CHECK(home_model_retain(NULL) == NULL);
+    CHECK(home_model_config_json(NULL) == NULL);
+    CHECK(home_model_topology_json(NULL) == NULL);
+    CHECK(home_model_field_name(NULL, 0) == NULL);
+    CHECK(home_model_task_name(NULL, 0) == NULL);
+    CHECK(home_model_gradients(NULL, &count) == NULL);
+    CHECK_INTEGER(count, 0);
+    CHECK(home_model_gradients(NULL, NULL) == NULL);
+    CHECK_INTEGER(home_workspace_size(NULL), 0);
+    CHECK_INTEGER(home_model_dense_width(NULL), 0);
+    CHECK_INTEGER(home_model_field_count(NULL), 0);
+    CHECK_INTEGER(home_model_task_count(NULL), 0);
+    CHECK_INTEGER(home_model_tensor_count(NULL), 0);
+    CHECK_INTEGER(home_model_parameter_count(NULL), 0);
+    CHECK_INTEGER(home_model_macs_per_row(NULL), 0);
+    CHECK_INTEGER(home_model_step_count(NULL), 0);
+    CHECK_INTEGER(home_model_is_frozen(NULL), 0);
+    CHECK(home_model_gradient_norm(NULL) == 0);
+}
+
+/* ------------------------------------------------------------------------------------------ allocators */
+
+static void half_an_allocator(void) {
+    setup s;
+    meter m;
+    home_model *model = NULL;
+    home_error error = new_error();
+    home_allocator allocator = meter_allocator(&m);
+    setup_small(&s);
+    s.config.allocator = &allocator;
+    allocator.release = NULL;
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "expected both or none");
+    allocator = meter_allocator(&m);
+    allocator.allocate = NULL;
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_E_ARGUMENT);
+    allocator.release = NULL; /* none: malloc and free */
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_OK);
+    home_model_release(model);
+    CHECK_INTEGER(m.allocations, 0);
+    allocator.struct_size = 3;
+    CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "allocator.struct_size is 3");
+}
+
+/* ----------------------------------------------------------------------------------- many callers at once */
+
+enum { CALLERS = 70, IDLE_KEPT = 64, ROWS = 100 };
+
+/* Threads of the host's that wait until all callers are inside predict, each with a workspace. */
+typedef struct crowd {
+    pthread_barrier_t inside;
+    const home_model *model;
+    const data *rows;
+    const float *expected;
+    size_t bytes;
+    atomic_int wrong;
+} crowd;
+
+typedef struct visitor {
+    pthread_t thread;
+    crowd *crowd;
+} visitor;
+
+static void run_when_all_are_inside(void *user, size_t count, void (*task)(void *context, size_t index),
+                                    void *context) {
+    static _Thread_local bool waited;
+    crowd *c = user;
+    if (!waited) {
+        waited = true;
+        pthread_barrier_wait(&c->inside);
+    }
+    for (size_t i = 0; i < count; i++)
+        task(context, i);
+}
+
+static void *visit(void *argument) {
+    const visitor *v = argument;
+    float *out = predict_all(v->crowd->model, &v->crowd->rows->batch);
+    atomic_fetch_add(&v->crowd->wrong, memcmp(out, v->crowd->expected, v->crowd->bytes) != 0);
+    free(out);
+    return NULL;
+}
+
+static void more_callers_than_idle_workspaces(void) {
+    static visitor visitors[CALLERS];
+    setup s;
+    data rows;
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    setup_dense(&s, 40);
+    s.layers[0].width = 60;
+    s.config.allocator = &allocator;
+    data_create(&rows, &s.config, ROWS, 1);
+    home_model *model = make_model(&s);
+    const long before = m.live;
+    float *expected = predict_all(model, &rows.batch);
+    crowd c = {.model = model, .rows = &rows, .expected = expected};
+    c.bytes = ROWS * s.config.task_count * sizeof *expected;
+    pthread_barrier_init(&c.inside, NULL, CALLERS);
+    /* so many threads that rows are not shared out among them: the caller's thread is inside with its workspace */
+    const home_parallel parallel = {sizeof parallel, &c, 8, run_when_all_are_inside};
+    REQUIRE(home_model_set_parallel(model, &parallel, NULL) == HOME_OK);
+    for (size_t i = 0; i < CALLERS; i++) {
+        visitors[i].crowd = &c;
+        REQUIRE(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]) == 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++)
+        pthread_join(visitors[i].thread, NULL);
+    CHECK_INTEGER(c.wrong, 0);
+    CHECK_INTEGER(m.live, before + IDLE_KEPT);
+    pthread_barrier_destroy(&c.inside);
+    free(expected);
+    home_model_release(model);
+    CHECK_INTEGER(m.live, 0);
+    data_free(&rows);
+}
+
+/* ------------------------------------------------------------------------------------ instruction sets */
+
+static void an_unknown_instruction_set_is_no_cap(void) {
+    setup s;
+    data rows;
+    setup_small(&s);
+    data_create(&rows, &s.config, ROWS, 2);
+    unsetenv("HOME_ISA");
+    home_model *best = make_model(&s);
+    setenv("HOME_ISA", "abacus", 1);
+    home_model *model = make_model(&s);
+    unsetenv("HOME_ISA");
+    float *expected = predict_all(best, &rows.batch);
+    float *out = predict_all(model, &rows.batch);
+    CHECK_BYTES(out, expected, ROWS * s.config.task_count * sizeof *out);
+    free(out);
+    free(expected);
+    home_model_release(best);
+    home_model_release(model);
+    data_free(&rows);
+}
+
+int main(void) {
+    RUN(names_of_tasks);
+    RUN(lengths_of_names);
+    RUN(counts_of_lists);
+    RUN(the_width_of_the_input);
+    RUN(wrong_kinds_of_json);
+    RUN(metadata_is_text);
+    RUN(questions_about_nothing);
+    RUN(half_an_allocator);
+    RUN(more_callers_than_idle_workspaces);
+    RUN(an_unknown_instruction_set_is_no_cap);
+    return test_summary();
+}
