@@ -96,7 +96,7 @@ static void unactivate(const home_run *run, const home_step *step, size_t first,
     for (size_t r = first; r < last; r++) {
         float *dy = home_gradient_row(run, step->out, r);
         model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
-                                          step->out.width, home_view_row(run, step->out, r), dy, dy, false);
+                                          step->out.width, home_view_row(run, step->out, r), dy, dy);
     }
 }
 
@@ -130,7 +130,7 @@ static void backward_activate(const home_run *run, const home_step *step, size_t
             at = home_view_row(run, step->in[0].view, r);
         float *dy = home_gradient_row(run, step->out, r);
         kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
-                                   step->out.width, at, dy, dy, false);
+                                   step->out.width, at, dy, dy);
         spread(run, step, r, dy);
     }
 }
@@ -142,7 +142,7 @@ static void backward_softmax(const home_run *run, const home_step *step, size_t 
         const float *p = home_view_row(run, step->out, r);
         float *dp = home_gradient_row(run, step->out, r);
         if (step->sigmoid) {
-            kernels->activate_gradient(HOME_ACT_SIGMOID, 1, step->out.width, p, dp, dp, false);
+            kernels->activate_gradient(HOME_ACT_SIGMOID, 1, step->out.width, p, dp, dp);
         } else {
             const float mean = kernels->dot(step->out.width, p, dp);
             for (size_t i = 0; i < step->out.width; i++)
@@ -250,7 +250,7 @@ static void norm_parameter_gradients(const home_run *run, const home_step *step,
             at[i] = gamma[i] * normed[i] + beta[i];
         }
         model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
-                                          last - first, at + first, da + first, da + first, false);
+                                          last - first, at + first, da + first, da + first);
         for (size_t i = first; i < last; i++) {
             dbeta[i] += (double)da[i];
             dgamma[i] += (double)da[i] * (double)normed[i];
@@ -306,7 +306,7 @@ static void zero_gradients(const home_run *run) {
     for (size_t b = 0; b < plan->buffer_count; b++) {
         const home_buffer *buffer = &plan->buffers[b];
         float *gradient = run->gradients + buffer->start * run->row_capacity;
-        for (size_t i = 0; i < buffer->width * run->rows && buffer->zero_gradient; i++)
+        for (size_t i = 0; i < buffer->stride * run->rows && buffer->zero_gradient; i++)
             gradient[i] = 0;
     }
 }

@@ -133,13 +133,13 @@ struct home_run {
 };
 
 static inline size_t home_view_stride(const home_run *run, home_view view) {
-    return run->model->plan.buffers[view.buffer].width;
+    return run->model->plan.buffers[view.buffer].stride;
 }
 
 /* Row `row` of a view in the activations, or in their gradients. */
 static inline float *home_view_row(const home_run *run, home_view view, size_t row) {
     const home_buffer *buffer = &run->model->plan.buffers[view.buffer];
-    return run->activations + buffer->start * run->row_capacity + row * buffer->width + view.column;
+    return run->activations + buffer->start * run->row_capacity + row * buffer->stride + view.column;
 }
 
 static inline float *home_gradient_row(const home_run *run, home_view view, size_t row) {

@@ -40,6 +40,14 @@ static void *grow_in_arena(home_arena *arena, void *items, size_t count, size_t 
     return copy;
 }
 
+/* Rows start at cache lines, and not whole KiB apart: the rows of a product's tile would share a few sets of the first
+ * cache and drive each other out. */
+static size_t stride_of(size_t width) {
+    enum { LINE = HOME_ALIGNMENT / sizeof(float), KIB = 1024 / HOME_ALIGNMENT };
+    const size_t lines = home_divide_up(width, LINE);
+    return (lines % KIB == 0 ? lines + 1 : lines) * LINE;
+}
+
 static home_view new_buffer(builder *b, size_t width) {
     home_plan *plan = b->plan;
     home_buffer *buffers =
@@ -49,8 +57,9 @@ static home_view new_buffer(builder *b, size_t width) {
         return (home_view){0, 0, width};
     }
     plan->buffers = buffers;
-    plan->buffers[plan->buffer_count] = (home_buffer){width, plan->row_width, false};
-    plan->row_width += width;
+    const size_t stride = stride_of(width);
+    plan->buffers[plan->buffer_count] = (home_buffer){width, stride, plan->row_width, false};
+    plan->row_width += stride;
     return (home_view){plan->buffer_count++, 0, width};
 }
 
@@ -796,9 +805,9 @@ static size_t find_place(const home_plan *plan, const lifetime *lives, size_t i)
         for (size_t j = 0; j < i; j++) {
             const home_buffer *other = &plan->buffers[j];
             const bool together = lives[j].first <= lives[i].last && lives[i].first <= lives[j].last;
-            if (together && start < other->start + other->width &&
-                other->start < start + plan->buffers[i].width) {
-                start = other->start + other->width;
+            if (together && start < other->start + other->stride &&
+                other->start < start + plan->buffers[i].stride) {
+                start = other->start + other->stride;
                 moved = true;
             }
         }
@@ -813,7 +822,7 @@ static void share_buffers(const builder *b) {
     plan->row_width = 0;
     for (size_t i = 0; lives && i < plan->buffer_count; i++) {
         plan->buffers[i].start = find_place(plan, lives, i);
-        const size_t end = plan->buffers[i].start + plan->buffers[i].width;
+        const size_t end = plan->buffers[i].start + plan->buffers[i].stride;
         plan->row_width = end > plan->row_width ? end : plan->row_width;
     }
 }

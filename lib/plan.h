@@ -6,7 +6,7 @@
 #include "tensors.h"
 #include "topology.h"
 
-/* Columns of a buffer: a matrix [rows, width] with the buffer's width as its stride. */
+/* Columns of a buffer. */
 typedef struct home_view {
     size_t buffer;
     size_t column;
@@ -73,7 +73,8 @@ static inline size_t home_feature_branches(const home_step *step) {
 
 typedef struct home_buffer {
     size_t width;
-    size_t start; /* its place: columns of the buffers before it; for serving, buffers may share a place */
+    size_t stride; /* floats from row to row */
+    size_t start;  /* its place: columns of the buffers before it; for serving, buffers may share a place */
     bool zero_gradient; /* no step writes all of its gradient: it must be zero before a backward */
 } home_buffer;
 

@@ -1,56 +1,86 @@
 /* Functions of single values and short vectors, from a vector header's types. */
 
-/* exp(x) for x clamped to [-87, 87], where neither it nor its reciprocal is denormal; to about 1 ulp. x = n ln 2 + r with
- * |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7, whose remainder is below 2^-26 of e^r; ln 2 is split so
- * that n * (its first part) is exact. A NaN stays. */
-static inline vec vec_exp(vec x) {
-    const vec shift = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
-    x = vec_min(vec_set(87.0f), vec_max(vec_set(-87.0f), x));
-    const vec shifted = vec_fma(x, vec_set(1.44269504f), shift);
-    const vec n = shifted - shift;
-    vec r = vec_fma(n, vec_set(-0.693359375f), x);
-    r = vec_fma(n, vec_set(2.12194440e-4f), r);
-    vec e = vec_set(1.0f / 5040);
-    e = vec_fma(e, r, vec_set(1.0f / 720));
-    e = vec_fma(e, r, vec_set(1.0f / 120));
-    e = vec_fma(e, r, vec_set(1.0f / 24));
-    e = vec_fma(e, r, vec_set(1.0f / 6));
-    e = vec_fma(e, r, vec_set(0.5f));
-    e = vec_fma(e, r * r, r);
-    return (e + vec_set(1.0f)) * vec_power_of_two(shifted);
+/* Some functions take a few vectors at once, step by step for all of them: the steps of one must wait for each other,
+ * and a CPU does not look far enough ahead to find work in the next one by itself. */
+enum { GROUP = 4 };
+#define EACH UNROLL for (size_t u = 0; u < count; u++)
+
+/* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is denormal; to about 1 ulp.
+ * x = n ln 2 + r with n a multiple of 1 / EXP_PARTS and |r| <= ln 2 / 2 / EXP_PARTS; ln 2 is split so that n * (its
+ * first part) is exact; e^r - 1 by its Taylor polynomial, whose remainder is below 2^-26. A NaN stays. */
+static ALWAYS_INLINE void vec_exp(const size_t count, vec *x) {
+    const vec shift = vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23: adding it rounds to a multiple */
+    vec shifted[GROUP], n[GROUP], r[GROUP], e[GROUP];
+    EACH x[u] = vec_max(vec_set(-87.0f), x[u]);
+    EACH x[u] = vec_min(vec_set(87.0f), x[u]);
+    EACH shifted[u] = vec_fma(x[u], vec_set(1.44269504f), shift);
+    EACH n[u] = shifted[u] - shift;
+    EACH r[u] = vec_fma(n[u], vec_set(-0.693359375f), x[u]);
+    EACH r[u] = vec_fma(n[u], vec_set(2.12194440e-4f), r[u]);
+    if (EXP_PARTS == 1) {
+        EACH e[u] = vec_fma(vec_set(1.0f / 5040), r[u], vec_set(1.0f / 720));
+        EACH e[u] = vec_fma(e[u], r[u], vec_set(1.0f / 120));
+        EACH e[u] = vec_fma(e[u], r[u], vec_set(1.0f / 24));
+        EACH e[u] = vec_fma(e[u], r[u], vec_set(1.0f / 6));
+    } else {
+        EACH e[u] = vec_set(1.0f / 6);
+    }
+    EACH e[u] = vec_fma(e[u], r[u], vec_set(0.5f));
+    EACH e[u] = vec_fma(e[u], r[u] * r[u], r[u]);
+    EACH x[u] = vec_exp_scale(e[u], n[u], shifted[u]);
 }
 
-static inline vec vec_sigmoid(vec x) {
-    return vec_reciprocal(vec_set(1.0f) + vec_exp(vec_set(0.0f) - x));
+/* x = sigmoid(factor x) = 1 / (1 + e^(-factor x)) */
+static ALWAYS_INLINE void vec_sigmoid(const size_t count, vec factor, vec *x) {
+    const vec minus = vec_set(0.0f) - factor;
+    EACH x[u] = minus * x[u];
+    vec_exp(count, x);
+    EACH x[u] = vec_reciprocal(vec_set(1.0f) + x[u]);
 }
 
-static ALWAYS_INLINE vec vec_activate(home_activation act, vec swish_beta, vec x) {
+/* Where Swish and its slope are 0 to rounding, and the product with the clamped exponential would not be. */
+static inline vec vec_swish_input(vec x) {
+    return vec_max(vec_set(-1e30f), x);
+}
+
+static ALWAYS_INLINE void vec_activate(const size_t count, home_activation act, vec swish_beta, vec *x) {
+    vec s[GROUP];
     switch (act) {
     case HOME_ACT_RELU:
-        return vec_max(vec_set(0.0f), x);
+        EACH x[u] = vec_max(vec_set(0.0f), x[u]);
+        break;
     case HOME_ACT_SIGMOID:
-        return vec_sigmoid(x);
+        vec_sigmoid(count, vec_set(1.0f), x);
+        break;
     case HOME_ACT_SWISH:
-        return x * vec_sigmoid(swish_beta * x);
+        EACH s[u] = x[u];
+        vec_sigmoid(count, swish_beta, s);
+        EACH x[u] = vec_swish_input(x[u]) * s[u];
+        break;
     default:
-        return x;
+        break;
     }
 }
 
 /* The derivative, from the activation's input (swish) or output (the others). */
-static ALWAYS_INLINE vec vec_slope(home_activation act, vec swish_beta, vec at) {
+static ALWAYS_INLINE void vec_slope(const size_t count, home_activation act, vec swish_beta, vec *at) {
     const vec one = vec_set(1.0f);
+    vec s[GROUP];
     switch (act) {
     case HOME_ACT_RELU:
-        return vec_step(at);
+        EACH at[u] = vec_step(at[u]);
+        break;
     case HOME_ACT_SIGMOID:
-        return at * (one - at);
-    case HOME_ACT_SWISH: {
-        const vec s = vec_sigmoid(swish_beta * at);
-        return s + swish_beta * at * s * (one - s);
-    }
+        EACH at[u] = at[u] * (one - at[u]);
+        break;
+    case HOME_ACT_SWISH:
+        EACH s[u] = at[u];
+        vec_sigmoid(count, swish_beta, s);
+        EACH at[u] = vec_fma(swish_beta * vec_swish_input(at[u]) * s[u], one - s[u], s[u]);
+        break;
     default:
-        return one;
+        EACH at[u] = one;
+        break;
     }
 }
 
@@ -69,56 +99,100 @@ static inline void put(float *p, size_t left, vec v) {
         vec_store_part(p, left, v);
 }
 
-static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, size_t n, const float *x,
-                                      float *y) {
+/* y = act(x) of `down` rows of `across` whole vectors. */
+static ALWAYS_INLINE void activate_group(home_activation act, vec beta, const size_t down,
+                                         const size_t across, const float *x, float *y, size_t row) {
+    const size_t count = down * across;
+    vec v[GROUP];
+    EACH v[u] = vec_load(x + u / across * row + u % across * VEC_WIDTH);
+    vec_activate(count, act, beta, v);
+    EACH vec_store(y + u / across * row + u % across * VEC_WIDTH, v[u]);
+}
+
+/* Rows are taken in pairs where there are several: those of a product's tile have two vectors only. */
+static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, size_t rows, size_t n,
+                                      const float *x, float *y, size_t row) {
     const vec beta = vec_set(swish_beta);
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_activate(act, beta, get(x + i, left)));
+    for (size_t pair; rows > 0; rows -= pair, x += pair * row, y += pair * row) {
+        pair = rows > 1 ? 2 : 1;
+        const size_t across = GROUP / pair * VEC_WIDTH;
+        size_t done = 0;
+        for (; done + across <= n; done += across)
+            if (pair == 2)
+                activate_group(act, beta, 2, 2, x + done, y + done, row);
+            else
+                activate_group(act, beta, 1, 4, x + done, y + done, row);
+        for (size_t r = 0; r < pair; r++) {
+            const float *from = x + r * row + done;
+            float *to = y + r * row + done;
+            FOR_EACH_VECTOR(n - done) {
+                vec v = get(from + i, left);
+                vec_activate(1, act, beta, &v);
+                put(to + i, left, v);
+            }
+        }
+    }
+}
+
+/* y = act(x) of `rows` rows of n values, `row` apart in both. */
+static void activate_rows(home_activation act, float swish_beta, size_t rows, size_t n, const float *x,
+                          float *y, size_t row) {
+    switch (act) {
+    case HOME_ACT_RELU:
+        activate_as(HOME_ACT_RELU, swish_beta, rows, n, x, y, row);
+        break;
+    case HOME_ACT_SIGMOID:
+        activate_as(HOME_ACT_SIGMOID, swish_beta, rows, n, x, y, row);
+        break;
+    case HOME_ACT_SWISH:
+        activate_as(HOME_ACT_SWISH, swish_beta, rows, n, x, y, row);
+        break;
+    default:
+        activate_as(HOME_ACT_NONE, swish_beta, rows, n, x, y, row);
+        break;
+    }
 }
 
 static void activate(home_activation act, float swish_beta, size_t n, const float *x, float *y) {
-    switch (act) {
-    case HOME_ACT_RELU:
-        activate_as(HOME_ACT_RELU, swish_beta, n, x, y);
-        break;
-    case HOME_ACT_SIGMOID:
-        activate_as(HOME_ACT_SIGMOID, swish_beta, n, x, y);
-        break;
-    case HOME_ACT_SWISH:
-        activate_as(HOME_ACT_SWISH, swish_beta, n, x, y);
-        break;
-    default:
-        activate_as(HOME_ACT_NONE, swish_beta, n, x, y);
-        break;
-    }
+    activate_rows(act, swish_beta, 1, n, x, y, 0);
 }
 
 #ifndef HOME_SERVE_ONLY
 static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t n, const float *at,
-                                   const float *dy, float *dx, bool add) {
+                                   const float *dy, float *dx) {
     const vec beta = vec_set(swish_beta);
-    FOR_EACH_VECTOR(n) {
-        vec d = get(dy + i, left) * vec_slope(act, beta, get(at + i, left));
-        if (add)
-            d = d + get(dx + i, left);
-        put(dx + i, left, d);
+    const size_t count = GROUP;
+    size_t done = 0;
+    for (; done + GROUP * VEC_WIDTH <= n; done += GROUP * VEC_WIDTH) {
+        vec slope[GROUP];
+        EACH slope[u] = vec_load(at + done + u * VEC_WIDTH);
+        vec_slope(GROUP, act, beta, slope);
+        EACH vec_store(dx + done + u * VEC_WIDTH, vec_load(dy + done + u * VEC_WIDTH) * slope[u]);
+    }
+    at += done;
+    dy += done;
+    dx += done;
+    FOR_EACH_VECTOR(n - done) {
+        vec slope = get(at + i, left);
+        vec_slope(1, act, beta, &slope);
+        put(dx + i, left, get(dy + i, left) * slope);
     }
 }
 
 static void activate_gradient(home_activation act, float swish_beta, size_t n, const float *at,
-                              const float *dy, float *dx, bool add) {
+                              const float *dy, float *dx) {
     switch (act) {
     case HOME_ACT_RELU:
-        slope_as(HOME_ACT_RELU, swish_beta, n, at, dy, dx, add);
+        slope_as(HOME_ACT_RELU, swish_beta, n, at, dy, dx);
         break;
     case HOME_ACT_SIGMOID:
-        slope_as(HOME_ACT_SIGMOID, swish_beta, n, at, dy, dx, add);
+        slope_as(HOME_ACT_SIGMOID, swish_beta, n, at, dy, dx);
         break;
     case HOME_ACT_SWISH:
-        slope_as(HOME_ACT_SWISH, swish_beta, n, at, dy, dx, add);
+        slope_as(HOME_ACT_SWISH, swish_beta, n, at, dy, dx);
         break;
     default:
-        slope_as(HOME_ACT_NONE, swish_beta, n, at, dy, dx, add);
+        slope_as(HOME_ACT_NONE, swish_beta, n, at, dy, dx);
         break;
     }
 }
@@ -137,8 +211,11 @@ static void softmax_row(size_t n, float *y) {
     for (size_t i = 1; i < n; i++)
         largest = y[i] > largest ? y[i] : largest;
     const vec shift = vec_set(largest);
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_exp(get(y + i, left) - shift));
+    FOR_EACH_VECTOR(n) {
+        vec e = get(y + i, left) - shift;
+        vec_exp(1, &e);
+        put(y + i, left, e);
+    }
     float sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += y[i];
@@ -158,7 +235,8 @@ static void softmax_lanes(size_t n, float *y, size_t y_row) {
         largest = vec_max(vec_load(lanes[j]), largest);
     vec sum = vec_set(0.0f);
     for (size_t j = 0; j < n; j++) {
-        const vec e = vec_exp(vec_load(lanes[j]) - largest);
+        vec e = vec_load(lanes[j]) - largest;
+        vec_exp(1, &e);
         vec_store(lanes[j], e);
         sum = sum + e;
     }

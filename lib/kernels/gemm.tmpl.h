@@ -4,9 +4,11 @@
 
 enum {
     PANEL = GEMM_VECTORS * VEC_WIDTH,
-    BLOCK_K = 256, /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
-    BLOCK_M = 144, /* rows, and ... */
-    BLOCK_N = 1024 /* ... columns, whose parts of a, b and c stay in the second cache meanwhile */
+    BLOCK_K = 256,  /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
+    BLOCK_M = 144,  /* rows, and ... */
+    BLOCK_N = 1024, /* ... columns, whose parts of a and c stay in the second cache meanwhile */
+    LINE = 16,      /* floats that come from memory at once */
+    AHEAD = 4       /* tiles that share in fetching the panel behind the present one */
 };
 
 /* A tile: its place in a and c, and the block of panels that it meets. */
@@ -18,6 +20,9 @@ typedef struct tile {
     size_t k;
     const float
         *bias; /* [PANEL] to start from, the next panel's at bias + b_panel; NULL: start from what c holds */
+    const float *
+        ahead; /* what to bring into the second cache meanwhile: ahead_step floats for each p, at most PANEL */
+    size_t ahead_step;
     float *c;
     size_t c_row;
 } tile;
@@ -31,9 +36,17 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
     for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
         sum[i][v] = vec_load(t->bias ? t->bias + v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH
                                      : t->c + i * t->c_row + v * VEC_WIDTH);
+    UNROLL
+    for (size_t i = 0; i < rows; i++) /* c is written at the end: by then it is here */
+        for (size_t j = 0; j < panels * PANEL; j += LINE)
+            PREFETCH(t->c + i * t->c_row + j);
     const float *b = t->b;
     const float *a = t->a;
-    for (size_t p = 0; p < t->k; p++, b += PANEL, a += t->a_step) {
+    const float *ahead = t->ahead;
+    for (size_t p = 0; p < t->k; p++, b += PANEL, a += t->a_step, ahead += t->ahead_step) {
+        PREFETCH(ahead);
+        if (t->ahead_step > LINE)
+            PREFETCH(ahead + LINE);
         vec line[4 * GEMM_VECTORS];
         UNROLL
         for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
@@ -143,33 +156,53 @@ static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i,
         tiles[rows](t);
     else
         compute_edge_tile(*t, rows, columns);
-    for (size_t r = 0; r < rows && at->p + at->k == g->k && g->activation != HOME_ACT_NONE; r++)
-        activate(g->activation, g->swish_beta, columns, t->c + r * g->c_row, t->c + r * g->c_row);
+    if (g->activation != HOME_ACT_NONE && at->p + at->k == g->k)
+        activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
 
-/* packed[q * GEMM_ROWS + r] = a[i + r, p + q] */
+/* packed[q * GEMM_ROWS + r] = a[i + r, p + q], for a transposed a, whose a_row is 1 */
 static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
     const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
-    const float *a = g->a + i * g->a_row + at->p * g->a_step;
-    for (size_t q = 0; q < at->k; q++)
-        for (size_t r = 0; r < rows; r++)
-            packed[q * GEMM_ROWS + r] = a[q * g->a_step + r * g->a_row];
+    const float *a = g->a + i + at->p * g->a_step;
+    for (size_t q = 0; q < at->k; q++, a += g->a_step)
+        if (rows == GEMM_ROWS)
+            memcpy(packed + q * GEMM_ROWS, a, GEMM_ROWS * sizeof *a);
+        else
+            memcpy(packed + q * GEMM_ROWS, a, rows * sizeof *a);
 }
 
-/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first cache meanwhile. */
+/* What the columns behind `column` will be multiplied with: in this part of a product, else in the next part. */
+static const float *next_panel(const home_gemm *g, const part *at, size_t column) {
+    if (column < at->column_end)
+        return g->panels + column * (g->k + 1) + (at->p + 1) * PANEL;
+    if (at->p + at->k < g->k)
+        return g->panels + at->column * (g->k + 1) + (at->p + at->k + 1) * PANEL;
+    return g->panels + (column < g->n ? column * (g->k + 1) : 0);
+}
+
+/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first cache meanwhile, and
+ * the first tiles fetch the next one, which comes from as far as memory. */
 static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
     const size_t few = g->m < 4 ? few_rows[g->m].panels : 1;
+    const size_t tile_count = (at->row_end - at->row + GEMM_ROWS - 1) / GEMM_ROWS;
+    const size_t fetchers = tile_count < AHEAD ? tile_count : AHEAD;
     for (size_t column = at->column; column < at->column_end;) {
         const size_t panels = at->column_end - column >= few * PANEL ? few : 1;
+        t->ahead = next_panel(g, at, column + panels * PANEL);
+        t->ahead_step = panels > 1 ? 0 : PANEL / fetchers;
         for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
             t->a = g->a + i * g->a_row + at->p * g->a_step;
             multiply_tile(g, t, at, i, column, panels);
+            t->ahead += t->ahead_step * at->k;
+            if (i + GEMM_ROWS == at->row + fetchers * GEMM_ROWS)
+                t->ahead_step = 0;
         }
         column += panels * PANEL;
     }
 }
 
-/* Tiles one after the other, for a transposed a, whose rows would each be pages apart: a tile's part of it is packed. */
+/* Tiles one after the other, for a transposed a, whose lines lie far apart: a tile's part of it is packed, while the part
+ * of the next one is fetched. */
 static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
     float packed[GEMM_ROWS * BLOCK_K];
     t->a = packed;
@@ -177,8 +210,13 @@ static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
     t->a_step = GEMM_ROWS;
     for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
         pack_tile(g, at, i, packed);
-        for (size_t column = at->column; column < at->column_end; column += PANEL)
+        const size_t next = i + GEMM_ROWS < g->m ? i + GEMM_ROWS : i;
+        t->ahead = g->a + next + at->p * g->a_step;
+        t->ahead_step = g->a_step;
+        for (size_t column = at->column; column < at->column_end; column += PANEL) {
             multiply_tile(g, t, at, i, column, 1);
+            t->ahead_step = 0;
+        }
     }
 }
 

@@ -12,7 +12,8 @@
  *     c[i, j] = act( sum_p a[i, p] b[p, j] + bias[j] )       or, to accumulate,   c[i, j] += sum_p a[i, p]
  * b[p, j]
  *
- * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step] and c[i, j] at c[i * c_row + j].
+ * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step], where a_row or a_step is 1, and c[i, j] at
+ * c[i * c_row + j].
  *
  * b comes in panels of `panel` columns, the last one filled up with zeros:
  *
@@ -54,10 +55,10 @@ typedef struct home_kernels {
     /* y = act(x); in place allowed */
     void (*activate)(home_activation act, float swish_beta, size_t n, const float *x, float *y);
 
-    /* dx = dy act'(x), or dx += with `add`. `at` is the activation's input x for swish, its output for the
-     * others. In place (dx = dy) allowed without `add`. */
+    /* dx = dy act'(x). `at` is the activation's input x for swish, its output for the others. In place (dx = dy)
+     * allowed. */
     void (*activate_gradient)(home_activation act, float swish_beta, size_t n, const float *at,
-                              const float *dy, float *dx, bool add);
+                              const float *dy, float *dx);
 
     void (*softmax)(size_t rows, size_t n, float *y, size_t y_row); /* of each row, in place */
 

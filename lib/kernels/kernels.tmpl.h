@@ -2,8 +2,10 @@
  * included a vector header. Everything else is static. */
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define PREFETCH(p)   __builtin_prefetch(p, 0, 2)
 #else
 #define ALWAYS_INLINE inline
+#define PREFETCH(p)   ((void)(p))
 #endif
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

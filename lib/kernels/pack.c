@@ -3,23 +3,69 @@
 #ifndef HOME_SERVE_ONLY
 #include <string.h>
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n) {
     const size_t panels = (n + kernels->panel - 1) / kernels->panel;
     return panels * kernels->panel * (k + 1);
 }
 
-/* Columns [first, last) of one panel, in blocks of p whose source and target lines stay in the first cache. */
+enum { SQUARE = 4 };
+
+/* y[j, i] = x[i, j] of a 4 x 4 square: with vectors that every CPU of the kind has, else one by one. */
+static inline void transpose_square(const float *x, size_t x_row, float *y, size_t y_row) {
+#if defined(__SSE__)
+    __m128 a = _mm_loadu_ps(x);
+    __m128 b = _mm_loadu_ps(x + x_row);
+    __m128 c = _mm_loadu_ps(x + 2 * x_row);
+    __m128 d = _mm_loadu_ps(x + 3 * x_row);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(y, a);
+    _mm_storeu_ps(y + y_row, b);
+    _mm_storeu_ps(y + 2 * y_row, c);
+    _mm_storeu_ps(y + 3 * y_row, d);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    float32x4x4_t rows;
+    rows.val[0] = vld1q_f32(x);
+    rows.val[1] = vld1q_f32(x + x_row);
+    rows.val[2] = vld1q_f32(x + 2 * x_row);
+    rows.val[3] = vld1q_f32(x + 3 * x_row);
+    float square[SQUARE * SQUARE];
+    vst4q_f32(square, rows); /* interleaves */
+    for (size_t j = 0; j < SQUARE; j++)
+        vst1q_f32(y + j * y_row, vld1q_f32(square + j * SQUARE));
+#else
+    for (size_t i = 0; i < SQUARE; i++)
+        for (size_t j = 0; j < SQUARE; j++)
+            y[j * y_row + i] = x[i * x_row + j];
+#endif
+}
+
+/* y[j, i] = x[i, j] for i < rows, j < columns */
+static void transpose(size_t rows, size_t columns, const float *x, size_t x_row, float *y, size_t y_row) {
+    const size_t whole = rows / SQUARE * SQUARE;
+    const size_t wide = columns / SQUARE * SQUARE;
+    for (size_t i = 0; i < whole; i += SQUARE)
+        for (size_t j = 0; j < wide; j += SQUARE)
+            transpose_square(x + i * x_row + j, x_row, y + j * y_row + i, y_row);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = i < whole ? wide : 0; j < columns; j++)
+            y[j * y_row + i] = x[i * x_row + j];
+}
+
+/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. */
 static void transpose_into_panel(size_t width, size_t k, size_t first, size_t last, const float *w, size_t ld,
                                  const float *bias, float *panel) {
     enum { BLOCK = 16 };
     for (size_t c = first; c < last; c++)
         panel[c] = bias ? bias[c - first] : 0;
-    for (size_t p = 0; p < k; p += BLOCK) {
-        const size_t end = k - p < BLOCK ? k : p + BLOCK;
-        for (size_t c = first; c < last; c++)
-            for (size_t q = p; q < end; q++)
-                panel[(q + 1) * width + c] = w[(c - first) * ld + q];
-    }
+    for (size_t p = 0; p < k; p += BLOCK)
+        transpose(last - first, k - p < BLOCK ? k - p : BLOCK, w + p, ld, panel + (p + 1) * width + first,
+                  width);
 }
 
 void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_t rows, const float *w,
@@ -34,17 +80,26 @@ void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_
     }
 }
 
+/* Whole panels of some rows, then the last panel, filled up with zeros. In blocks of rows: what they write to a panel
+ * is contiguous, and their lines are read one after the other. */
 void home_pack_rows(const home_kernels *kernels, size_t k, size_t n, size_t p, size_t rows, const float *b,
                     size_t ld, float *panels) {
+    enum { BLOCK = 16 };
     const size_t width = kernels->panel;
-    for (size_t j = 0; j < n; j += width) {
-        const size_t columns = n - j < width ? n - j : width;
-        float *panel = panels + j * (k + 1);
-        memset(panel, 0, width * sizeof *panel);
-        for (size_t r = 0; r < rows; r++) {
-            float *row = panel + (p + r + 1) * width;
-            memcpy(row, b + r * ld + j, columns * sizeof *row);
-            memset(row + columns, 0, (width - columns) * sizeof *row);
+    const size_t whole = n / width * width;
+    for (size_t j = 0; j < n; j += width)
+        memset(panels + j * (k + 1), 0, width * sizeof *panels);
+    for (size_t first = 0; first < rows; first += BLOCK) {
+        const size_t last = rows - first < BLOCK ? rows : first + BLOCK;
+        for (size_t j = 0; j < n; j += width) {
+            float *row = panels + j * (k + 1) + (p + first + 1) * width;
+            for (size_t r = first; r < last; r++, row += width)
+                if (j < whole) {
+                    memcpy(row, b + r * ld + j, width * sizeof *row);
+                } else {
+                    memcpy(row, b + r * ld + j, (n - j) * sizeof *row);
+                    memset(row + (n - j), 0, (width - (n - j)) * sizeof *row);
+                }
         }
     }
 }

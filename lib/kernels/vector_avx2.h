@@ -43,10 +43,13 @@ static inline vec vec_min(vec a, vec b) {
     return _mm256_min_ps(a, b);
 }
 
-/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
-static inline vec vec_power_of_two(vec shifted) {
-    const __m256i n = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+/* (1 + e) 2^n; the low bits of shifted = n + 1.5 * 2^23 hold the whole number n. */
+#define EXP_PARTS 1
+static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
+    const __m256i exponent =
+        _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000));
+    (void)n;
+    return (e + vec_set(1.0f)) * _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
 }
 
 static inline vec vec_sqrt(vec v) {

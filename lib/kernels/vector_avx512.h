@@ -42,10 +42,14 @@ static inline vec vec_min(vec a, vec b) {
     return _mm512_min_ps(a, b);
 }
 
-/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
-static inline vec vec_power_of_two(vec shifted) {
-    const __m512i n = _mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(127 - 0x4B400000));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
+/* (1 + e) 2^n, n in sixteenths: 2^(n - floor n) from a table, by the low bits of shifted = n + 1.5 * 2^19. */
+#define EXP_PARTS 16
+static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
+    const vec table = _mm512_setr_ps(1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f,
+                                     1.29683959f, 1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f,
+                                     1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f, 1.91520655f);
+    const vec part = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), table);
+    return _mm512_scalef_ps(_mm512_fmadd_ps(e, part, part), n);
 }
 
 static inline vec vec_sqrt(vec v) {

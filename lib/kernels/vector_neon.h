@@ -43,10 +43,12 @@ static inline vec vec_min(vec a, vec b) {
     return vbslq_f32(vcltq_f32(a, b), a, b);
 }
 
-/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
-static inline vec vec_power_of_two(vec shifted) {
-    const int32x4_t n = vaddq_s32(vreinterpretq_s32_f32(shifted), vdupq_n_s32(127 - 0x4B400000));
-    return vreinterpretq_f32_s32(vshlq_n_s32(n, 23));
+/* (1 + e) 2^n; the low bits of shifted = n + 1.5 * 2^23 hold the whole number n. */
+#define EXP_PARTS 1
+static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
+    const int32x4_t exponent = vaddq_s32(vreinterpretq_s32_f32(shifted), vdupq_n_s32(127 - 0x4B400000));
+    (void)n;
+    return (e + vec_set(1.0f)) * vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
 }
 
 static inline vec vec_sqrt(vec v) {

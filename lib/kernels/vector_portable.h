@@ -78,11 +78,13 @@ static inline vec vec_min(vec a, vec b) {
     return vec_select(a < b, a, b);
 }
 
-/* 2^n from a float n + 1.5 * 2^23, whose low bits hold the whole number n. */
-static inline vec vec_power_of_two(vec shifted) {
+/* (1 + e) 2^n; the low bits of shifted = n + 1.5 * 2^23 hold the whole number n. */
+#define EXP_PARTS 1
+static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
     const vec_unsigned bias = VEC_FILL(127u - 0x4B400000u);
     const vec_unsigned exponent = (vec_unsigned)vec_to_bits(shifted) + bias; /* a NaN may overflow */
-    return vec_from_bits((vec_bits)(exponent * (1u << 23)));
+    (void)n;
+    return (e + vec_set(1.0f)) * vec_from_bits((vec_bits)(exponent * (1u << 23)));
 }
 
 static inline vec vec_sqrt(vec v) {
