@@ -129,6 +129,8 @@ if check 'C: models, predictions and errors' make_expectations; then
     language Python python3 python3 examples/ffi/python/predict.py &&
         trains python3 examples/ffi/python/train.py && with_numpy
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"
+    language Rust cargo "$folder/rust/debug/examples/predict"
+    language Go go "$folder/predict_go"
 fi
 
 if [ "$skipped" -ne 0 ]; then
