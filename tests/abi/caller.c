@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 16, DENSE = 3, TASKS = 2, STEPS = 5 };
+enum { ROWS = 16, DENSE = 3, TASKS = 2, VALUES = ROWS * TASKS, STEPS = 5 };
 
 static home_error error = {.struct_size = sizeof error};
 
@@ -48,9 +48,9 @@ typedef struct rows {
     uint64_t tags[2 * ROWS];
     size_t offsets[ROWS + 1];
     home_ids fields[2];
-    float labels[ROWS * TASKS];
+    float labels[VALUES];
     float row_weights[ROWS];
-    float weights[ROWS * TASKS];
+    float weights[VALUES];
     home_batch batch;
     home_targets targets;
 } rows;
@@ -149,8 +149,8 @@ static void make_custom(void) {
 
 static void train(home_model *model, const rows *r) {
     float losses[TASKS];
-    float dlogits[ROWS * TASKS];
-    for (size_t i = 0; i < ROWS * TASKS; i++)
+    float dlogits[VALUES];
+    for (size_t i = 0; i < VALUES; i++)
         dlogits[i] = 0.01f * (float)i;
     const home_parallel parallel = {.struct_size = sizeof parallel, .threads = 2, .run = run_inline};
     expect(home_model_set_parallel(model, &parallel, &error), "parallel");
@@ -202,13 +202,12 @@ static void print_tensors(home_model *model) {
         print_hash("values", tensor.data, (size_t)(tensor.shape[0] * tensor.shape[1]) * sizeof *tensor.data);
     }
     char name[200];
+    static const float zeros[64];
     snprintf(name, sizeof name, "%s", tensor.name);
     const size_t size = (size_t)(tensor.shape[0] * tensor.shape[1]);
-    float *zeros = calloc(size, sizeof *zeros);
-    if (!zeros)
+    if (size > sizeof zeros / sizeof *zeros)
         exit(1);
     expect(home_model_set_tensor(model, name, zeros, size, &error), "set tensor");
-    free(zeros);
     expect(home_model_tensor(model, name, &tensor, &error), "tensor by name");
     printf("%s is now %g\n", tensor.name, (double)tensor.data[0]);
 }
@@ -234,12 +233,12 @@ static void print_predictions(const home_model *model, const home_batch *batch, 
     expect(home_workspace_init(model, memory, size, &workspace, &error), "workspace");
     expect(home_model_predict(model, batch, predictions, 0, workspace, &error), "predict");
     print_hash(home_model_is_frozen(model) ? "frozen" : "predictions", predictions,
-               ROWS * TASKS * sizeof *predictions);
+               VALUES * sizeof *predictions);
     free(memory);
 }
 
 static void check_file(home_model *model, const home_batch *batch, const char *path) {
-    float predictions[ROWS * TASKS];
+    float predictions[VALUES];
     home_model *loaded = NULL;
     expect(home_model_set_metadata(model, "origin", "caller", &error), "metadata");
     expect(home_model_save(model, path, HOME_SAVE_OPTIMIZER, &error), "save");
@@ -280,6 +279,56 @@ static void print_metrics(const rows *r, const float *predictions) {
     home_metrics_destroy(second);
 }
 
+/* A frozen model where its bytes lie, as on a device. */
+static void print_image(const home_model *frozen, const home_batch *batch) {
+    const home_image_options options = {.struct_size = sizeof options, .block_rows = 4};
+    float predictions[VALUES];
+    size_t length;
+    size_t needed;
+    home_model *opened = NULL;
+    expect(home_image_write(frozen, &options, NULL, 0, &length, &error), "size of the image");
+    void *image = aligned_alloc(64, (length + 63) / 64 * 64);
+    if (!image)
+        exit(1);
+    expect(home_image_write(frozen, &options, image, length, &length, &error), "write the image");
+    expect(home_image_model_size(image, length, &needed, &error), "size of its model");
+    void *memory = malloc(needed);
+    if (!memory)
+        exit(1);
+    expect(home_image_open(image, length, memory, needed, &opened, &error), "open the image");
+    print_predictions(opened, batch, predictions);
+    home_model_release(opened);
+    free(memory);
+    free(image);
+}
+
+static void print_health(home_model *model, const rows *r) {
+    home_health *health = NULL;
+    home_health *all = NULL;
+    home_expert_health expert = {.struct_size = sizeof expert};
+    home_node_health node = {.struct_size = sizeof node};
+    uint64_t counts[HOME_HEALTH_BINS];
+    double norm;
+    expect(home_health_create(model, NULL, &health, &error), "health");
+    expect(home_health_create(model, NULL, &all, &error), "health");
+    expect(home_health_add(health, model, &r->batch, &error), "add health");
+    expect(home_health_merge(all, health, &error), "merge health");
+    expect(home_health_expert(all, 1, &expert, &error), "expert");
+    expect(home_health_node(all, 1, &node, &error), "node");
+    expect(home_health_histogram(all, 1, counts, &error), "histogram");
+    expect(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error), "unit's gradient");
+    printf(
+        "health: %llu rows, %zu experts, %zu nodes, unit %s, mean %.6g, deviation %.6g, mass %.6g; node %s, "
+        "entropy %.6g; weights %.6g, %.6g; distance %.6g; edge %.6g; gradient %.6g\n",
+        (unsigned long long)home_health_rows(all), home_health_expert_count(all), home_health_node_count(all),
+        expert.unit, expert.mean, expert.deviation, expert.mass, node.node, node.entropy,
+        home_health_gate_weight(all, 0, 0), home_health_self_weight(all, 0, 0),
+        home_health_distance(all, 0, 1), home_health_bin_edge(40), norm);
+    print_hash("histogram", counts, sizeof counts);
+    home_health_destroy(all);
+    home_health_destroy(health);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2)
         return 2;
@@ -299,12 +348,14 @@ int main(int argc, char **argv) {
     print_model(model);
     train(model, &r);
     print_gradients(model, &r);
+    print_health(model, &r);
     print_tensors(model);
     check_file(model, &r.batch, argv[1]);
     home_model *frozen = NULL;
-    float predictions[ROWS * TASKS];
+    float predictions[VALUES];
     expect(home_model_freeze(model, &frozen, &error), "freeze");
     print_predictions(frozen, &r.batch, predictions);
+    print_image(frozen, &r.batch);
     print_metrics(&r, predictions);
     home_model_release(home_model_retain(frozen));
     home_model_release(frozen);

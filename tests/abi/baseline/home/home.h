@@ -30,9 +30,13 @@
  *    (for an output struct too). This is what lets a program built against an older header run with a
  *    newer library and the reverse. A field that is zero, or lies past the struct_size of an older
  *    caller, means its default. Arrays of such structs are strided by the struct_size of their
- *    first element. Set the whole struct to zero first, then struct_size.
+ *    first element, which all others must have too. Set the whole struct to zero first, then struct_size.
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
+ *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
+ *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters. With
+ *    finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
+ *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
  *
@@ -390,7 +394,9 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
 HOME_API home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
                                             home_model **model, home_error *error);
 
-/* Takes one more reference; returns the model. Thread-safe. Since 0.1. */
+/* Takes one more reference; returns the model. To replace a model that other threads use, read the pointer and
+ * retain under one lock of the host's: in between, the last reference could be given back. Thread-safe. Since
+ * 0.1. */
 HOME_API home_model *home_model_retain(const home_model *model);
 
 /* Gives a reference back; the last one frees the model and all it owns, the NULL-workspace pool
@@ -474,8 +480,8 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
 
 /* Moves the parameters along the gradients as the optimizer says: Adam as PyTorch defines it, for
  * tables G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + epsilon) on touched rows r only.
- * Errors: HOME_E_STATE without a new backward; HOME_E_VALUE, and nothing moves, when the gradients' norm is
- * not finite. One thread owns the model. Since 0.1. */
+ * Errors: HOME_E_STATE without a new backward; HOME_E_VALUE, and nothing moves, when the gradients' norm, after
+ * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
 /* Change the learning rates from the next step on; finite and >= 0. Since 0.1. */
@@ -529,6 +535,59 @@ HOME_API home_status home_model_freeze(const home_model *model, home_model **fro
 /* 1 for a frozen model, 0 otherwise. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);
 
+/* --------------------------------------------------------------------------------- serving images */
+
+/* A serving image is a frozen model as one block of bytes that is used where it lies: in flash, in a mapped
+ * file, or compiled into a program. A host writes it from a checkpoint; a device opens it without a copy of
+ * the weights, without an allocator and without files (docs/embedding.md, which tells of HOME_SERVE_ONLY too).
+ *
+ * It is not a format to keep models in, as a checkpoint is: it belongs to one version of the format (a
+ * library that has another one refuses it), to a byte order and to the width of panels in which an
+ * instruction set reads weights. Its CRC-32 finds damage, not forgery. */
+
+/* How an image is written. Zeros: for a machine like this one. */
+typedef struct home_image_options {
+    size_t struct_size;
+    /* Columns of a panel of weights, 1 to 256: 8 for the portable kernels (compiled by anything that has GNU C's
+     * vectors), 16 for AVX2 and NEON, 32 for AVX-512; 0: those of the model. */
+    size_t panel;
+    /* The most rows that home_model_predict() takes through the model at once, 1 to 4096; more rows in a call
+     * are taken block by block. The workspace grows with it: 1 where rows come alone, a multiple of 24 for
+     * speed; 0: chosen for speed. */
+    size_t block_rows;
+} home_image_options;
+
+/* Writes a frozen model's image. *length gets the bytes needed; with buffer NULL nothing else happens;
+ * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. The buffer may have any alignment. The
+ * image has the embedding tables, the metadata, the names and both JSON texts too; the same model and options
+ * give the same bytes. `options` may be NULL. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model that is not
+ * frozen; HOME_E_VALUE where a weight is not finite (what is in the buffer is then undefined);
+ * HOME_E_TOO_LARGE. Thread-safe like predict. Not in a serve-only build. Since 0.1. */
+HOME_API home_status home_image_write(const home_model *model, const home_image_options *options,
+                                      void *buffer, size_t capacity, size_t *length, home_error *error);
+
+/* The exact bytes home_image_open() wants for the model, weights not included, in *bytes. Reads the header
+ * alone. image: [size] bytes, which may be more than the image's own, aligned to 64. Errors: HOME_E_ARGUMENT,
+ * also where the alignment is another; HOME_E_FORMAT; HOME_E_UNSUPPORTED for another version or byte order.
+ * Thread-safe. Since 0.1. */
+HOME_API home_status home_image_model_size(const void *image, size_t size, size_t *bytes, home_error *error);
+
+/* Makes a model that lies in `memory` (any alignment) and reads its weights, names and texts from the image,
+ * which is never written to. Both must outlive the model, and stay where they are; home_model_release() frees
+ * nothing. The whole image is read once and checked: nothing that it may contain can make this or a later call
+ * leave its memory. Needs about 9 KiB of stack.
+ *
+ * The model is a frozen one. It predicts the same bytes as the model that was written does on the same
+ * instruction set. It needs a workspace of the caller's (a NULL one is HOME_E_ARGUMENT), and it works on
+ * the thread that calls: home_model_set_parallel(), home_model_set_threads() and home_model_set_metadata()
+ * give HOME_E_STATE.
+ *
+ * Errors: those of home_image_model_size(); HOME_E_ARGUMENT where memory_size is too small; HOME_E_CHECKSUM;
+ * HOME_E_UNSUPPORTED where this machine and build have no kernels for the image's panels. Then the contents of
+ * `memory` are undefined. Thread-safe. Since 0.1. */
+HOME_API home_status home_image_open(const void *image, size_t size, void *memory, size_t memory_size,
+                                     home_model **model, home_error *error);
+
 /* ---------------------------------------------------------------------------------------- threads */
 
 /* How a model may use more than the calling thread. */
@@ -549,10 +608,13 @@ HOME_API home_status home_model_set_parallel(home_model *model, const home_paral
                                              home_error *error);
 
 /* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone
- * with the model or with the next call of this or the function above. 1: none. After fork() the pool is in
- * the parent only: a child must not use such a model. A frozen copy starts without. HOME_E_ARGUMENT for 0 or
- * more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model. Since
- * 0.1. */
+ * with the model or with the next call of this or the function above. 1: none. They block all signals, and have
+ * the floating-point modes of the thread that makes this call. A frozen copy starts without. HOME_E_ARGUMENT
+ * for 0 or more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
+ *
+ * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it
+ * without const at that moment. The pool's threads are in the parent only: in the child the calling thread does
+ * all the work, with the same results, until the child asks for threads of its own. Since 0.1. */
 HOME_API home_status home_model_set_threads(home_model *model, size_t threads, home_error *error);
 
 /* ------------------------------------------------------------------------------------ checkpoints */
@@ -725,6 +787,121 @@ HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *
  * 0.1. */
 HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t task, home_metric_result *result,
                                          home_error *error);
+
+/* ------------------------------------------------------------------------------------------- health */
+
+/* Statistics of what experts and gates compute on rows that are shown to it: collapse, degradation and underfitting
+ * of a mixture in figures (docs/health.md). Threads or machines may each fill one and merge them. A program that
+ * makes none pays nothing.
+ *
+ * Experts are numbered through all layers, units and experts of a unit, nodes through all layers and nodes, in the
+ * order of home_model_topology_json(). A figure that is not defined is NaN; before the first row all are. */
+typedef struct home_health home_health;
+
+/* An expert's output: a matrix [rows, width]. */
+typedef struct home_expert_health {
+    size_t struct_size;
+    size_t layer;     /* from 0 */
+    const char *unit; /* valid until home_health_destroy() */
+    size_t expert;    /* from 0 in its unit */
+    size_t width;     /* values of an output */
+    double mean;      /* of all rows x width values */
+    double deviation; /* their standard deviation, sqrt(mean((x - mean)^2)) */
+    double least;
+    double most;
+    double near_zero; /* share of the values with |x| < 1e-6 */
+    size_t dead;      /* of the width, how many vary by less than 1e-6 over all rows: zero, or constant */
+    /* The expert of the same layer and another number whose output is the nearest, and home_health_distance() to
+     * it; SIZE_MAX and NaN where it is alone. */
+    size_t nearest;
+    double nearest_distance;
+    /* Gate mass: the sum of the mean weights that nodes give it, self terms not counted. */
+    size_t seen_by; /* nodes whose gates see it */
+    double mass;
+    size_t top_node;  /* the number of the node that gives it most; SIZE_MAX where seen_by or mass is 0 */
+    double top_share; /* that node's part of its mass: 1 / seen_by is ideal for a shared expert, 1 degraded */
+} home_expert_health;
+
+/* A node's gate: a matrix of weights [rows, visible experts], each row of sum 1. */
+typedef struct home_node_health {
+    size_t struct_size;
+    size_t layer;     /* from 0 */
+    const char *node; /* valid until home_health_destroy() */
+    size_t experts;   /* that it sees */
+    double entropy;   /* mean over the rows of -sum w log w / log(experts): 1 even, 0 all on one expert */
+    double entropy_spread; /* the same of the mean weights: near 0, every row chooses the same expert */
+    size_t top_expert;     /* the number of the expert with the largest mean weight */
+    double top_weight;     /* that weight */
+    double
+        deviation_ratio; /* largest / smallest standard deviation of the experts it sees; infinite above 0 */
+    /* Its own experts: those of its self term's unit or, without one, of the unit of its own name. */
+    size_t own_experts; /* that it sees; 0: none */
+    double own_mass;    /* sum of their mean weights; own_experts / experts is an even share */
+    double self_weight; /* sum of the mean weights in its self term */
+} home_node_health;
+
+/* Makes an empty accumulator for models like this one: same layers, units, nodes and masks, frozen or not. It keeps
+ * no reference to the model. `allocator` may be NULL. Errors: HOME_E_ARGUMENT, HOME_E_STATE for a model opened from an
+ * image, HOME_E_MEMORY. The model may be in use by other threads as for home_model_predict(). Since 0.1. */
+HOME_API home_status home_health_create(const home_model *model, const home_allocator *allocator,
+                                        home_health **health, home_error *error);
+
+/* Frees it; NULL is allowed. Since 0.1. */
+HOME_API void home_health_destroy(home_health *health);
+
+/* Runs the model on rows as home_model_predict() does (running values in the batch norms, no state changed) and adds
+ * what its experts and gates gave. Costs about twice a prediction. Errors: HOME_E_ARGUMENT, for a model of another
+ * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, a dense value that is not
+ * finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it held before. Threads: many
+ * may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
+HOME_API home_status home_health_add(home_health *health, const home_model *model, const home_batch *batch,
+                                     home_error *error);
+
+/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double.
+ * HOME_E_ARGUMENT where they were made for models of different shapes. Since 0.1. */
+HOME_API home_status home_health_merge(home_health *into, const home_health *from, home_error *error);
+
+/* What it holds. Since 0.1. */
+HOME_API uint64_t home_health_rows(const home_health *health);
+HOME_API size_t home_health_expert_count(const home_health *health);
+HOME_API size_t home_health_node_count(const home_health *health);
+
+/* The figures of one expert or node. HOME_E_NOT_FOUND past the last one; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_health_expert(const home_health *health, size_t expert, home_expert_health *result,
+                                        home_error *error);
+HOME_API home_status home_health_node(const home_health *health, size_t node, home_node_health *result,
+                                      home_error *error);
+
+/* The node x expert matrix: the mean weight that the node's gate gives the expert, and the mean weight in its self
+ * term (which does not sum to 1). NaN where it does not see the expert, where the expert is not in the self term, and
+ * past the last number. Since 0.1. */
+HOME_API double home_health_gate_weight(const home_health *health, size_t node, size_t expert);
+HOME_API double home_health_self_weight(const home_health *health, size_t node, size_t expert);
+
+/* How far apart the outputs a and b of two experts of a layer are, over rows and width:
+ * sqrt(mean((a - b)^2) / (var(a) + var(b))), where var is the variance over the rows, averaged over the width. 0: the
+ * same; about 1: they have nothing to do with each other; infinite between different constants. NaN for experts of
+ * different layers, one and the same, or past the last number. Since 0.1. */
+HOME_API double home_health_distance(const home_health *health, size_t a, size_t b);
+
+/* A histogram of an expert's values. Bin i holds those from home_health_bin_edge(i - 1) to below
+ * home_health_bin_edge(i), without a limit at both ends. */
+#define HOME_HEALTH_BINS 63
+
+/* sinh(0.3 (i - 30.5)) / 20: fine around 0, coarse far away. Since 0.1. */
+HOME_API double home_health_bin_edge(size_t i);
+
+/* counts: [HOME_HEALTH_BINS]. HOME_E_NOT_FOUND past the last expert; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_health_histogram(const home_health *health, size_t expert, uint64_t *counts,
+                                           home_error *error);
+
+/* The Euclidean norm of a gradient by the parameters of a unit's experts. gradients: [count], in the layout of
+ * home_model_gradients(), as home_model_task_gradient() fills it for one task; NULL: the model's own, of the last
+ * backward. Errors: HOME_E_STATE for a frozen model or, with NULL, before a backward; HOME_E_NOT_FOUND for a layer or
+ * a unit that is not there; HOME_E_ARGUMENT. Since 0.1. */
+HOME_API home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, const char *unit,
+                                                   const float *gradients, size_t count, double *norm,
+                                                   home_error *error);
 
 #ifdef __cplusplus
 }
