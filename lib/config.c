@@ -77,9 +77,17 @@ static void *read_array(reader *in, const void *given, size_t count, size_t know
     size_t stride;
     memcpy(&stride, given, sizeof stride);
     for (size_t i = 0; i < count && ok(in); i++) {
+        const char *element = (const char *)given + i * stride;
         char label[96];
         snprintf(label, sizeof label, "config.%ss[%zu]", name, i);
-        read_struct(in, (const char *)given + i * stride, copy + i * known, known, label);
+        size_t size;
+        memcpy(&size, element, sizeof size);
+        if (size == stride)
+            read_struct(in, element, copy + i * known, known, label);
+        else
+            in->status =
+                home_fail(in->error, HOME_E_CONFIG, "%s.struct_size is %zu, expected %zu, that of the first",
+                          label, size, stride);
     }
     return copy;
 }

@@ -30,7 +30,7 @@
  *    (for an output struct too). This is what lets a program built against an older header run with a
  *    newer library and the reverse. A field that is zero, or lies past the struct_size of an older
  *    caller, means its default. Arrays of such structs are strided by the struct_size of their
- *    first element. Set the whole struct to zero first, then struct_size.
+ *    first element, which all others must have too. Set the whole struct to zero first, then struct_size.
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
  *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
