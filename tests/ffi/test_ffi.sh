@@ -26,6 +26,11 @@ check() { # check NAME COMMAND...
     fi
 }
 
+skip() {
+    echo "skipped: $1"
+    skipped=$((skipped + 1))
+}
+
 # The commands of a section of the README: its indented lines.
 commands() {
     sed -n "/^## $1\$/,/^## /s/^    //p" examples/ffi/README.md
@@ -90,8 +95,7 @@ language() {
     shift 2
     for tool in $tools; do
         if ! command -v "$tool" >/dev/null; then
-            echo "skipped: $language: $tool is not installed"
-            skipped=$((skipped + 1))
+            skip "$language: $tool is not installed"
             return 1
         fi
     done
@@ -118,8 +122,7 @@ with_numpy() {
             return
         fi
     done
-    echo 'skipped: no python3 with the module numpy found'
-    skipped=$((skipped + 1))
+    skip 'no python3 with the module numpy found'
 }
 
 if check 'C: models, predictions and errors' make_expectations; then
@@ -131,6 +134,11 @@ if check 'C: models, predictions and errors' make_expectations; then
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"
     language Rust cargo "$folder/rust/debug/examples/predict"
     language Go go "$folder/predict_go"
+    if [ -d examples/ffi/node/node_modules/koffi ]; then
+        language Node node node examples/ffi/node/predict.js
+    else
+        skip 'Node: no koffi (npm ci --ignore-scripts --prefix examples/ffi/node)'
+    fi
 fi
 
 if [ "$skipped" -ne 0 ]; then

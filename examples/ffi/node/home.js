@@ -1,0 +1,189 @@
+// libhome for Node.js, by the FFI package koffi; serving only.
+//
+//     const model = Model.load('model.safetensors').freeze();
+//     const probabilities = model.predict({dense, ids: {user, liked: {ids, offsets}}});         // Float32Array
+//     const later = await model.predictAsync({dense, ids: {...}});                // on a thread of Node's own pool
+//
+// Every function reads the model only, so any number of calls may run at the same time, in Node's pool and in
+// workers. A Model object stays in its thread; share() takes the model to another one:
+//
+//     worker.postMessage(model.share());              and there:  const model = Model.from(token);
+//
+// close() frees a model early, Node's garbage collector frees forgotten ones; calls still running keep it alive.
+// The shared library is $HOME_LIBRARY, or build/libhome.so of this tree.
+
+import {fileURLToPath} from 'node:url';
+import koffi from 'koffi';
+
+const library = koffi.load(
+    process.env.HOME_LIBRARY || fileURLToPath(new URL('../../../build/libhome.so', import.meta.url)));
+
+const ERROR = koffi.struct('home_error', {
+    struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 240, 'String'),
+});
+const BATCH = koffi.struct('home_batch', {
+    struct_size: 'size_t', rows: 'size_t', dense: 'void *', dense_stride: 'size_t', fields: 'void *',
+    field_count: 'size_t',
+});
+koffi.opaque('home_model');
+const c = Object.fromEntries([
+    'int32_t home_model_load(const char *path, void *allocator, _Out_ home_model **model, _Inout_ home_error *error)',
+    'int32_t home_model_freeze(home_model *model, _Out_ home_model **frozen, _Inout_ home_error *error)',
+    'home_model *home_model_retain(home_model *model)',
+    'void home_model_release(home_model *model)',
+    'int32_t home_model_predict(home_model *model, home_batch *batch, void *predictions, size_t stride, ' +
+        'void *workspace, _Inout_ home_error *error)',
+    'size_t home_model_dense_width(home_model *model)',
+    'size_t home_model_field_count(home_model *model)',
+    'const char *home_model_field_name(home_model *model, size_t field)',
+    'size_t home_model_task_count(home_model *model)',
+    'const char *home_model_task_name(home_model *model, size_t task)',
+].map((declaration) => [/home_model_(\w+)\(/.exec(declaration)[1], library.func(declaration)]));
+
+/** What the library refused: `status` is one of HOME_E_*, the message says which value and why. */
+export class HomeError extends Error {
+    constructor({status, message}) {
+        super(message);
+        this.name = 'HomeError';
+        this.status = status;
+    }
+}
+
+const newError = () => ({struct_size: koffi.sizeof(ERROR), status: 0, message: ''});
+
+function check(status, error) {
+    if (status !== 0)
+        throw new HomeError({...error, status});
+}
+
+const forgotten = new FinalizationRegistry((handle) => c.release(handle));
+
+export class Model {
+    #handle;
+
+    /** For load(), freeze() and from(): takes over one reference. */
+    constructor(handle) {
+        this.#handle = handle;
+        forgotten.register(this, handle, this);
+        this.denseWidth = c.dense_width(handle);
+        this.fields = Array.from({length: c.field_count(handle)}, (_, f) => c.field_name(handle, f));
+        this.tasks = Array.from({length: c.task_count(handle)}, (_, t) => c.task_name(handle, t));
+    }
+
+    static load(path) {
+        return Model.#made((model, error) => c.load(path, null, model, error));
+    }
+
+    /** A read-only copy for serving, which lives on its own. */
+    freeze() {
+        return Model.#made((model, error) => c.freeze(this.#open(), model, error));
+    }
+
+    /**
+     * Probabilities, tasks.length for each row.
+     * dense: Float32Array, rows of denseWidth values, `stride` from one row to the next (default: they touch).
+     * ids: by the fields' names, each a BigUint64Array with one id a row, or {ids, offsets}, where row r has
+     * ids[offsets[r]] .. ids[offsets[r + 1] - 1].
+     */
+    predict(batch) {
+        const rows = this.#rows(batch);
+        const error = newError();
+        check(c.predict(this.#open(), rows.batch, rows.predictions, 0, null, error), error);
+        return rows.predictions;
+    }
+
+    /** The same on another thread. Input is copied first; the model may be closed meanwhile. */
+    async predictAsync(batch) {
+        const rows = this.#rows(batch);
+        const error = newError();
+        const handle = c.retain(this.#open());
+        try {
+            const status = await new Promise((resolve, reject) => {
+                c.predict.async(handle, rows.batch, rows.predictions, 0, null, error,
+                                (failure, result) => failure ? reject(failure) : resolve(result));
+            });
+            check(status, error);
+            return rows.predictions;
+        } finally {
+            c.release(handle);
+        }
+    }
+
+    /** A token to post to another thread, which must take the model from it with Model.from(), once. */
+    share() {
+        const token = new BigUint64Array(new SharedArrayBuffer(8));
+        token[0] = BigInt(c.retain(this.#open()));
+        return token;
+    }
+
+    static from(token) {
+        const handle = Atomics.exchange(token, 0, 0n);
+        if (handle === 0n)
+            throw new Error('the shared model was already taken');
+        return new Model(handle);
+    }
+
+    /** Frees the model; calls that come later throw. */
+    close() {
+        if (this.#handle === null)
+            return;
+        forgotten.unregister(this);
+        c.release(this.#handle);
+        this.#handle = null;
+    }
+
+    static #made(make) {
+        const model = [null];
+        const error = newError();
+        check(make(model, error), error);
+        return new Model(model[0]);
+    }
+
+    #open() {
+        if (this.#handle === null)
+            throw new Error('the model is closed');
+        return this.#handle;
+    }
+
+    // Copies of the input, checked: C trusts the lengths behind its pointers, and JavaScript may change or transfer
+    // an array while another thread reads it.
+    #rows({dense = new Float32Array(), stride = this.denseWidth, ids = {}}) {
+        this.#open();
+        const names = Object.keys(ids);
+        if (names.length !== this.fields.length || !this.fields.every((name) => Object.hasOwn(ids, name)))
+            throw new RangeError(`ids are given for [${names}], the model's fields are [${this.fields}]`);
+        const values = new Float32Array(dense);
+        const memory = this.fields.map((name) => fieldMemory(ids[name]));
+        const rows = this.denseWidth > 0 ? rowCount(values.length, stride, this.denseWidth) : memory[0].rows;
+        this.fields.forEach((name, f) => {
+            if (memory[f].rows !== rows || !(memory[f].idsRead <= memory[f].ids.length))
+                throw new RangeError(`the ids of field "${name}" do not fit ${rows} rows`);
+        });
+        const fields = new BigUint64Array(memory.flatMap(
+            ({ids, offsets}) => [koffi.address(ids), offsets === null ? 0n : koffi.address(offsets)]));
+        return {
+            batch: {
+                struct_size: koffi.sizeof(BATCH), rows, dense: koffi.address(values), dense_stride: stride,
+                fields: koffi.address(fields), field_count: this.fields.length,
+            },
+            predictions: new Float32Array(rows * this.tasks.length),
+            memory: [values, fields, memory], // what the batch points to
+        };
+    }
+}
+
+function rowCount(length, stride, width) {
+    if (!Number.isSafeInteger(stride) || stride < width || (length % stride !== 0 && length % stride !== width))
+        throw new RangeError(`${length} dense values with stride ${stride} are not rows of ${width}`);
+    return Math.ceil(length / stride);
+}
+
+// An id field as the two arrays of a home_ids; `offsets` null where each row has one id.
+function fieldMemory(field) {
+    if (!field.offsets) {
+        const ids = new BigUint64Array(field);
+        return {ids, offsets: null, rows: ids.length, idsRead: ids.length};
+    }
+    const offsets = BigUint64Array.from(field.offsets, BigInt);
+    return {ids: new BigUint64Array(field.ids), offsets, rows: offsets.length - 1, idsRead: offsets.at(-1)};
+}

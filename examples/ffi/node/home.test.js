@@ -1,0 +1,110 @@
+// Tests of home.js: node --test, with $HOME_MODEL a checkpoint of ../ids.json.
+
+import assert from 'node:assert/strict';
+import {execFileSync} from 'node:child_process';
+import {test} from 'node:test';
+import {HomeError, Model} from './home.js';
+import {ROWS, makeRows} from './rows.js';
+
+const path = process.env.HOME_MODEL;
+const model = Model.load(path);
+const batch = makeRows(model);
+const expected = model.predict(batch);
+
+test('tells what it takes and gives', () => {
+    assert.equal(model.denseWidth, 3);
+    assert.deepEqual(model.fields, ['user', 'liked', 'watched']);
+    assert.deepEqual(model.tasks, ['like', 'follow', 'finish']);
+});
+
+test('errors carry the message of the library', () => {
+    assert.throws(() => Model.load('/nowhere/model.safetensors'),
+                  (error) => error instanceof HomeError && error.status === 30 && /nowhere/.test(error.message));
+});
+
+test('asynchronous errors too', async () => {
+    const ids = {...batch.ids, liked: {ids: batch.ids.liked.ids, offsets: [2, ...batch.ids.liked.offsets.slice(1)]}};
+    await assert.rejects(model.predictAsync({...batch, ids}), {name: 'HomeError', status: 3});
+});
+
+test('rows may have a stride', () => {
+    const stride = model.denseWidth + 2;
+    for (const length of [ROWS * stride, ROWS * stride - 2]) {
+        const dense = new Float32Array(length).fill(NaN);
+        for (let r = 0; r < ROWS; r++)
+            dense.set(batch.dense.subarray(r * model.denseWidth, (r + 1) * model.denseWidth), r * stride);
+        assert.deepEqual(model.predict({...batch, dense, stride}), expected);
+    }
+});
+
+test('wrong lengths never reach C', () => {
+    const {dense, ids} = batch;
+    for (const wrong of [
+        {dense: dense.subarray(1), ids},
+        {dense: dense.subarray(3), ids},
+        {ids},
+        {dense},
+        {dense, ids, stride: 2},
+        {dense, ids, stride: -3},
+        {dense, ids, stride: NaN},
+        {dense, ids: {...ids, unknown: ids.user}},
+        {dense, ids: {...ids, user: ids.user.subarray(1)}},
+        {dense, ids: {...ids, liked: {ids: ids.liked.ids.subarray(1), offsets: ids.liked.offsets}}},
+        {dense, ids: {...ids, liked: {ids: ids.liked.ids, offsets: []}}},
+        {dense, ids: {...ids, liked: {ids: ids.liked.ids, offsets: ids.liked.offsets.slice(1)}}},
+    ])
+        assert.throws(() => model.predict(wrong), RangeError);
+});
+
+test('a frozen copy outlives its model', () => {
+    const other = Model.load(path);
+    const frozen = other.freeze();
+    other.close();
+    frozen.predict(batch).forEach((p, i) => assert.ok(Math.abs(p - expected[i]) <= 1e-5));
+});
+
+test('a closed model refuses, calls under way end well', async () => {
+    const other = Model.load(path);
+    const calls = Array.from({length: 20}, () => other.predictAsync(batch));
+    other.close();
+    other.close();
+    for (const predictions of await Promise.all(calls))
+        assert.deepEqual(predictions, expected);
+    for (const call of [() => other.predict(batch), () => other.freeze(), () => other.share()])
+        assert.throws(call, /closed/);
+    await assert.rejects(other.predictAsync(batch), /closed/);
+});
+
+test('input may change while a call is under way', async () => {
+    const dense = Float32Array.from(batch.dense);
+    const call = model.predictAsync({...batch, dense});
+    dense.fill(NaN);
+    structuredClone(dense, {transfer: [dense.buffer]});
+    assert.deepEqual(await call, expected);
+});
+
+test('a token is good for one taker', () => {
+    const other = Model.load(path);
+    const token = other.share();
+    other.close();
+    const taken = Model.from(token);
+    assert.deepEqual(taken.predict(batch), expected);
+    assert.throws(() => Model.from(token), /taken/);
+    taken.close();
+});
+
+test('forgotten models are freed', () => {
+    // 3000 models of 100 KB and more would take more than this process may have.
+    execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', `
+        import {Model} from ${JSON.stringify(new URL('home.js', import.meta.url).href)};
+        const before = process.memoryUsage().rss;
+        for (let i = 0; i < 3000; i++) {
+            Model.load(${JSON.stringify(path)});
+            if (i % 100 === 0) {
+                gc();
+                await new Promise((resolve) => setImmediate(resolve));
+            }
+        }
+        process.exitCode = process.memoryUsage().rss - before > 100e6 ? 1 : 0;
+    `], {stdio: 'inherit'});
+});
