@@ -1,0 +1,173 @@
+import home.Batch;
+import home.HomeException;
+import home.Model;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.UnaryOperator;
+
+/** Tests of home.Model. Usage: java ModelTest MODEL, a checkpoint of ../ids.json. */
+public final class ModelTest {
+    private final Path path;
+    private final Model model;
+    private final Batch batch;
+    private final float[] expected;
+
+    private ModelTest(Path path) {
+        this.path = path;
+        model = Model.load(path);
+        batch = Rows.make(model, 0, Rows.COUNT);
+        expected = model.predict(batch);
+    }
+
+    private static void check(boolean holds, String what) {
+        if (!holds)
+            throw new AssertionError(what);
+    }
+
+    private static <E extends Exception> E thrown(Class<E> type, Callable<?> call) {
+        try {
+            call.call();
+        } catch (Exception exception) {
+            if (type.isInstance(exception))
+                return type.cast(exception);
+            throw new AssertionError("another exception than " + type, exception);
+        }
+        throw new AssertionError("no exception");
+    }
+
+    private void checkSame(float[] predictions, String what) {
+        check(Arrays.equals(predictions, expected), what);
+    }
+
+    private void names() {
+        check(model.denseWidth() == 3, "dense width");
+        check(model.fields().equals(List.of("user", "liked", "watched")), "fields");
+        check(model.tasks().equals(List.of("like", "follow", "finish")), "tasks");
+    }
+
+    private void errorsCarryTheLibrarysMessage() {
+        HomeException error = thrown(HomeException.class, () -> Model.load(Path.of("/nowhere/m\u00f6del")));
+        check(error.status() == 30 && error.getMessage().contains("/nowhere/m\u00f6del"), error.getMessage());
+        error = thrown(HomeException.class, () -> {
+            model.setThreads(-1);
+            return null;
+        });
+        check(error.status() == 1, error.getMessage());
+        model.setThreads(2);
+        checkSame(model.predict(batch), "two threads inside");
+    }
+
+    private void strides() {
+        int width = model.denseWidth();
+        float[] wide = new float[batch.rows() * (width + 2) - 2];
+        Arrays.fill(wide, Float.NaN);
+        for (int r = 0; r < batch.rows(); r++)
+            System.arraycopy(batch.dense(), r * width, wide, r * (width + 2), width);
+        checkSame(model.predict(new Batch(batch.rows(), wide, width + 2, batch.fields())), "a stride");
+    }
+
+    private void wrongLengthsNeverReachC() {
+        int rows = batch.rows();
+        float[] dense = batch.dense();
+        Batch.Ids user = batch.fields().get(0);
+        Batch.Ids liked = batch.fields().get(1);
+        Batch.Ids watched = batch.fields().get(2);
+        UnaryOperator<long[]> shorter = ids -> Arrays.copyOf(ids, ids.length - 1);
+        int[] descending = liked.offsets().clone();
+        descending[5] = 1;
+        int[] negative = liked.offsets().clone();
+        negative[0] = -1;
+        for (Batch wrong : List.of(
+            new Batch(rows + 1, dense, batch.fields()),
+            new Batch(-1, dense, batch.fields()),
+            new Batch(rows, new float[0], batch.fields()),
+            new Batch(rows, dense, 2, batch.fields()),
+            new Batch(rows, dense, -3, batch.fields()),
+            new Batch(rows, dense, Integer.MAX_VALUE, batch.fields()),
+            new Batch(rows, dense),
+            new Batch(rows, dense, List.of(new Batch.Ids(shorter.apply(user.ids())), liked, watched)),
+            new Batch(rows, dense, List.of(user, new Batch.Ids(shorter.apply(liked.ids()), liked.offsets()), watched)),
+            new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), new int[0]), watched)),
+            new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), descending), watched)),
+            new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), negative), watched))))
+            thrown(IllegalArgumentException.class, () -> model.predict(wrong));
+    }
+
+    private void aFrozenCopyOutlivesTheModel() {
+        Model other = Model.load(path);
+        try (Model frozen = other.freeze()) {
+            other.close();
+            float[] predictions = frozen.predict(batch);
+            for (int i = 0; i < predictions.length; i++)
+                check(Math.abs(predictions[i] - expected[i]) <= 1e-5, "frozen");
+        }
+    }
+
+    private void aClosedModelRefuses() {
+        Model other = Model.load(path);
+        other.close();
+        other.close();
+        thrown(IllegalStateException.class, () -> other.predict(batch));
+        thrown(IllegalStateException.class, other::freeze);
+    }
+
+    /** Models are closed or forgotten while threads predict with them and the garbage collector runs. */
+    private void threads() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        List<Future<?>> calls = new ArrayList<>();
+        for (int round = 0; round < 10; round++) {
+            Model shared = Model.load(path);
+            for (int i = 0; i < 4; i++)
+                calls.add(threads.submit(() -> {
+                    try {
+                        for (int n = 0; n < 50; n++)
+                            checkSame(shared.predict(batch), "in a thread");
+                    } catch (IllegalStateException closed) {
+                        check(closed.getMessage().contains("closed"), closed.getMessage());
+                    }
+                }));
+            if (round % 2 == 0)
+                shared.close();
+            System.gc();
+        }
+        for (Future<?> call : calls)
+            call.get();
+        threads.shutdown();
+    }
+
+    /** 100 KB and more each, of which the garbage collector knows nothing: together too much to keep. */
+    private void forgottenModelsAreFreed() throws Exception {
+        long before = residentKilobytes();
+        for (int i = 0; i < 3000; i++) {
+            Model.load(path);
+            if (i % 100 == 0)
+                System.gc();
+        }
+        check(residentKilobytes() - before < 100_000, "memory is not flat");
+    }
+
+    private static long residentKilobytes() throws Exception {
+        for (String line : java.nio.file.Files.readAllLines(Path.of("/proc/self/status")))
+            if (line.startsWith("VmRSS:"))
+                return Long.parseLong(line.replaceAll("[^0-9]", ""));
+        return 0;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        ModelTest test = new ModelTest(Path.of(arguments[0]));
+        test.names();
+        test.errorsCarryTheLibrarysMessage();
+        test.strides();
+        test.wrongLengthsNeverReachC();
+        test.aFrozenCopyOutlivesTheModel();
+        test.aClosedModelRefuses();
+        test.threads();
+        test.forgottenModelsAreFreed();
+    }
+}

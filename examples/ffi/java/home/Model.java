@@ -1,0 +1,186 @@
+package home;
+
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.IntFunction;
+import java.util.function.LongFunction;
+
+/**
+ * libhome for Java, by JNI; serving only.
+ *
+ * <pre>
+ * try (Model model = Model.load(path); Model frozen = model.freeze()) {
+ *     float[] probabilities = frozen.predict(new Batch(rows, dense));
+ * }
+ * </pre>
+ *
+ * Any number of threads may use one model: predict() and freeze() run at the same time, setThreads() and close()
+ * wait until they have the model for themselves. A model that is forgotten is freed with the garbage; one that is
+ * closed throws IllegalStateException.
+ */
+public final class Model implements AutoCloseable {
+    static {
+        System.loadLibrary("home_jni");
+    }
+
+    private static final Cleaner CLEANER = Cleaner.create();
+
+    private final ReadWriteLock lock = new ReentrantReadWriteLock();
+    private final Cleaner.Cleanable cleanable;
+    private long handle; // a home_model *, 0 once closed
+    private final int denseWidth;
+    private final List<String> fields;
+    private final List<String> tasks;
+
+    private Model(long handle) {
+        this.handle = handle;
+        cleanable = CLEANER.register(this, () -> release(handle));
+        denseWidth = denseWidth(handle);
+        fields = names(field -> fieldName(handle, field));
+        tasks = names(task -> taskName(handle, task));
+    }
+
+    /** Makes a model from a checkpoint. */
+    public static Model load(Path path) {
+        return new Model(load((path + "\0").getBytes(StandardCharsets.UTF_8)));
+    }
+
+    /** Makes a read-only copy for serving, which lives on its own. */
+    public Model freeze() {
+        return new Model(with(lock.readLock(), Model::freeze));
+    }
+
+    /** Returns probabilities, tasks().size() for each row. */
+    public float[] predict(Batch batch) {
+        checkDense(batch);
+        long[] offsets = offsets(batch);
+        long[] ids = ids(batch);
+        float[] predictions = new float[Math.multiplyExact(batch.rows(), tasks.size())];
+        with(lock.readLock(), model -> {
+            predict(model, batch.rows(), batch.dense(), batch.stride(), fields.size(), ids, offsets, predictions);
+            return 0;
+        });
+        return predictions;
+    }
+
+    /** Lets each call use that many threads of the model's own; results do not change. */
+    public void setThreads(int threads) {
+        with(lock.writeLock(), model -> {
+            setThreads(model, threads);
+            return 0;
+        });
+    }
+
+    public int denseWidth() {
+        return denseWidth;
+    }
+
+    public List<String> fields() {
+        return fields;
+    }
+
+    public List<String> tasks() {
+        return tasks;
+    }
+
+    @Override
+    public void close() {
+        lock.writeLock().lock();
+        try {
+            handle = 0;
+            cleanable.clean(); // the first time only
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
+    /** Calls a function with the handle, which stays valid meanwhile. */
+    private long with(Lock held, LongFunction<Number> function) {
+        held.lock();
+        try {
+            if (handle == 0)
+                throw new IllegalStateException("the model is closed");
+            return function.apply(handle).longValue();
+        } finally {
+            held.unlock();
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    // C trusts the lengths behind its pointers; they are checked here, those of ids on copies that nobody else has.
+
+    private void checkDense(Batch batch) {
+        long stride = batch.stride() == 0 ? denseWidth : batch.stride();
+        long needed = batch.rows() == 0 || denseWidth == 0 ? 0 : (batch.rows() - 1) * stride + denseWidth;
+        if (batch.rows() < 0 || stride < denseWidth || batch.dense().length < needed)
+            throw new IllegalArgumentException(batch.dense().length + " dense values with stride " + batch.stride()
+                + " are not " + batch.rows() + " rows of " + denseWidth);
+    }
+
+    /** Offsets of all fields, rows + 1 of each, into the array that has all their ids. */
+    private long[] offsets(Batch batch) {
+        if (batch.fields().size() != fields.size())
+            throw new IllegalArgumentException("ids of " + batch.fields().size() + " fields, expected " + fields);
+        long[] offsets = new long[Math.multiplyExact(fields.size(), batch.rows() + 1)];
+        int at = 0;
+        long begin = 0;
+        for (Batch.Ids field : batch.fields()) {
+            int count = field.offsets() == null ? field.ids().length + 1 : field.offsets().length;
+            if (count != batch.rows() + 1)
+                throw new IllegalArgumentException("ids of " + (count - 1) + " rows, expected " + batch.rows());
+            long last = begin;
+            for (int r = 0; r < count; r++) {
+                offsets[at] = begin + (field.offsets() == null ? r : field.offsets()[r]);
+                if (offsets[at] < last || offsets[at] > begin + field.ids().length)
+                    throw new IllegalArgumentException("offset " + (offsets[at] - begin) + " of row " + r
+                        + " is below the one before, or above " + field.ids().length);
+                last = offsets[at++];
+            }
+            begin += field.ids().length;
+        }
+        return offsets;
+    }
+
+    private static long[] ids(Batch batch) {
+        int count = batch.fields().stream().mapToInt(field -> field.ids().length).reduce(0, Math::addExact);
+        long[] ids = new long[count];
+        int at = 0;
+        for (Batch.Ids field : batch.fields()) {
+            System.arraycopy(field.ids(), 0, ids, at, field.ids().length);
+            at += field.ids().length;
+        }
+        return ids;
+    }
+
+    private static List<String> names(IntFunction<byte[]> nameAt) {
+        List<String> names = new ArrayList<>();
+        for (byte[] name = nameAt.apply(0); name != null; name = nameAt.apply(names.size()))
+            names.add(new String(name, StandardCharsets.UTF_8));
+        return List.copyOf(names);
+    }
+
+    // home_jni.c
+    private static native long load(byte[] path);
+
+    private static native long freeze(long model);
+
+    private static native void release(long model);
+
+    private static native void predict(long model, int rows, float[] dense, int stride, int fields, long[] ids,
+                                       long[] offsets, float[] predictions);
+
+    private static native void setThreads(long model, int threads);
+
+    private static native int denseWidth(long model);
+
+    private static native byte[] fieldName(long model, int field);
+
+    private static native byte[] taskName(long model, int task);
+}
