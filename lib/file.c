@@ -1,5 +1,5 @@
-#if !defined(_POSIX_C_SOURCE)
-#define _POSIX_C_SOURCE 200809L
+#if !defined(_XOPEN_SOURCE)
+#define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
 #endif
 
 #include "file.h"
@@ -9,8 +9,11 @@
 #ifndef HOME_SERVE_ONLY
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,41 +83,106 @@ home_status home_file_read(const home_allocator *allocator, const char *path, un
 
 /* ----------------------------------------------------------------------------------------- writing */
 
-/* Opens a file that did not exist, "<path>.<process>.<number>.tmp". */
-static int open_temporary(home_file *file, size_t room) {
-    enum { TRIES = 100 };
-    int descriptor = -1;
-    for (int i = 0; i < TRIES && descriptor < 0; i++) {
-        snprintf(file->temporary, room, "%s.%ld.%d.tmp", file->path, (long)getpid(), i);
-        UNINTERRUPTED(descriptor, open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-        if (descriptor < 0 && errno != EEXIST)
-            break;
+#define TEMPORARY ".99.tmp" /* the longest ending of a temporary file's name */
+
+/* The file that is replaced: `path`, or what it links to, so that a link stays one. */
+static home_status choose_target(home_file *file, const char *path, home_error *error) {
+    char resolved[PATH_MAX];
+    struct stat link;
+    const bool there = lstat(path, &link) == 0;
+    if (!there && errno != ENOENT)
+        return fail_system(error, "write", path, errno);
+    if (there && S_ISLNK(link.st_mode)) {
+        if (!realpath(path, resolved))
+            return fail_system(error, "follow the link", path, errno);
+        path = resolved;
     }
-    return descriptor;
+    const size_t length = strlen(path);
+    const size_t room = length + sizeof TEMPORARY;
+    file->target = home_copy_text(file->allocator, path, length);
+    file->temporary = home_allocate(file->allocator, room, 1);
+    return file->target && file->temporary ? HOME_OK : home_fail_memory(error);
+}
+
+typedef enum claim { CLAIMED, TAKEN, MOVED } claim;
+
+/* A temporary file is this save's once it is locked and still the one of its name: another save may have renamed or
+ * removed it meanwhile. What somebody else has put there is not taken over. On a file system without locks it is the
+ * host's to save to one path from one thread at a time. */
+static claim claim_temporary(int descriptor, const char *name) {
+    struct stat opened;
+    struct stat named;
+    int locked;
+    UNINTERRUPTED(locked, flock(descriptor, LOCK_EX | LOCK_NB));
+    if (locked != 0 && errno == EWOULDBLOCK)
+        return TAKEN;
+    if (fstat(descriptor, &opened) != 0 || lstat(name, &named) != 0 || opened.st_dev != named.st_dev ||
+        opened.st_ino != named.st_ino)
+        return MOVED;
+    return S_ISREG(opened.st_mode) && opened.st_uid == geteuid() && opened.st_nlink == 1 ? CLAIMED : TAKEN;
+}
+
+/* Opens "<target>.<number>.tmp", the first that no other save holds, or returns -1. One that a killed process left behind
+ * is not locked any more, and is used again: leftovers neither pile up nor come in the way. */
+static int open_temporary(const home_file *file) {
+    enum { SAVES_AT_ONCE = 100, TRIES = 1000 };
+    const size_t room = strlen(file->target) + sizeof TEMPORARY;
+    int number = 0;
+    for (int i = 0; i < TRIES && number < SAVES_AT_ONCE; i++) {
+        int descriptor;
+        snprintf(file->temporary, room, "%s.%d.tmp", file->target, number);
+        UNINTERRUPTED(descriptor,
+                      open(file->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
+        if (descriptor < 0 && errno != EACCES && errno != ELOOP && errno != EISDIR && errno != ENXIO)
+            return -1;
+        const claim got = descriptor < 0 ? TAKEN : claim_temporary(descriptor, file->temporary);
+        if (got == CLAIMED)
+            return descriptor;
+        const int reason = descriptor < 0 ? errno : EBUSY;
+        if (descriptor >= 0)
+            close(descriptor);
+        number += got == TAKEN;
+        errno = reason;
+    }
+    return -1;
+}
+
+/* Makes a claimed file empty, and readable for those who may read the old one. */
+static int prepare_temporary(int descriptor, const struct stat *old) {
+    int done;
+    UNINTERRUPTED(done, ftruncate(descriptor, 0));
+    if (done == 0 && old)
+        UNINTERRUPTED(done, fchmod(descriptor, old->st_mode & 0777));
+    return done == 0 ? 0 : errno;
+}
+
+static void free_names(const home_file *file) {
+    home_deallocate(file->allocator, file->target);
+    home_deallocate(file->allocator, file->temporary);
 }
 
 home_status home_file_begin(const home_allocator *allocator, const char *path, home_file *file,
                             home_error *error) {
     struct stat old;
     const bool exists = stat(path, &old) == 0;
+    if (!exists && errno != ENOENT)
+        return fail_system(error, "write", path, errno);
     if (exists && !S_ISREG(old.st_mode)) /* a rename would replace a device */
         return home_fail(error, HOME_E_FILE, "cannot write \"%.120s\": expected a regular file, or none",
                          path);
-    const size_t room = strlen(path) + 64;
-    *file = (home_file){.allocator = allocator, .path = path, .temporary = home_allocate(allocator, room, 1)};
-    if (!file->temporary)
-        return home_fail_memory(error);
-    file->descriptor = open_temporary(file, room);
-    if (file->descriptor >= 0) {
-        int changed = 0;
-        if (exists) /* who may read the old file may read this */
-            UNINTERRUPTED(changed, fchmod(file->descriptor, old.st_mode & 0777));
-        file->failure = changed == 0 ? 0 : errno;
-        return HOME_OK;
+    *file = (home_file){.allocator = allocator, .path = path};
+    home_status status = choose_target(file, path, error);
+    if (status == HOME_OK) {
+        file->descriptor = open_temporary(file);
+        if (file->descriptor < 0)
+            status = fail_system(error, "create", file->temporary, errno);
     }
-    const home_status status = fail_system(error, "create", file->temporary, errno);
-    home_deallocate(allocator, file->temporary);
-    return status;
+    if (status != HOME_OK) {
+        free_names(file);
+        return status;
+    }
+    file->failure = prepare_temporary(file->descriptor, exists ? &old : NULL);
+    return HOME_OK;
 }
 
 void home_file_write(home_file *file, const void *bytes, size_t size) {
@@ -146,21 +214,20 @@ static void sync_directory(const home_file *file) {
     }
 }
 
+/* The lock goes with the descriptor, so the name is changed or removed before that is closed. Whether close() succeeds
+ * tells nothing any more: what it could complain of, fsync() has seen. */
 home_status home_file_commit(home_file *file, home_error *error) {
     int synced = 0;
     if (file->failure == 0)
         UNINTERRUPTED(synced, fsync(file->descriptor));
-    if (synced != 0)
-        file->failure = errno;
-    if (close(file->descriptor) != 0 && errno != EINTR && file->failure == 0)
-        file->failure = errno;
-    if (file->failure == 0 && rename(file->temporary, file->path) != 0)
+    if (synced != 0 || (file->failure == 0 && rename(file->temporary, file->target) != 0))
         file->failure = errno;
     if (file->failure == 0)
         sync_directory(file);
     else
         unlink(file->temporary);
-    home_deallocate(file->allocator, file->temporary);
+    close(file->descriptor);
+    free_names(file);
     return file->failure == 0 ? HOME_OK : fail_system(error, "write", file->path, file->failure);
 }
 

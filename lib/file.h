@@ -8,10 +8,11 @@
 home_status home_file_read(const home_allocator *allocator, const char *path, unsigned char **data,
                            size_t *size, home_error *error);
 
-/* A file under construction: a temporary one beside `path`. */
+/* A file under construction: a temporary one beside the one that it will replace. */
 typedef struct home_file {
     const home_allocator *allocator;
-    const char *path;
+    const char *path; /* the caller's */
+    char *target;     /* the file at its end: no link */
     char *temporary;
     int descriptor;
     int failure; /* errno of the first failed write, or 0 */

@@ -34,6 +34,7 @@ test-valgrind: $(TEST_PROGRAMS)
 	    sh tests/run.sh $(TEST_PROGRAMS)
 
 include tests/fuzz/fuzz.mk
+include tests/faults/faults.mk
 
 # Everything compiled anew: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker,
 # $(3) the compiler where only one has them.

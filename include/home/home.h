@@ -624,7 +624,8 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
 
 /* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a
  * checksum in its metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is
- * synced and renamed over it, so a crash or a full disk leaves the old file whole. flags: 0 or
+ * synced and renamed over it, so a crash or a full disk leaves the old file whole. A symbolic link is followed. Any number
+ * of threads and processes may save to one path at the same time: it leads to one of their checkpoints. flags: 0 or
  * HOME_SAVE_OPTIMIZER. Errors: HOME_E_STATE for a frozen model, HOME_E_VALUE (and the old file stays) where a tensor is not finite,
  * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Since 0.1. */
 HOME_API home_status home_model_save(const home_model *model, const char *path, uint32_t flags,

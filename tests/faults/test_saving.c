@@ -1,0 +1,420 @@
+/* Saving when the system refuses: each call fails in turn, files stand in the way, processes are killed. Whatever happens,
+ * the path leads to a whole checkpoint, the old one or the new one.
+ *
+ * TEST_KILLS sets how many savers are killed (make test-kill). */
+#define _GNU_SOURCE
+#include "faults/folder.h"
+#include "test.h"
+#include "unit/fixture.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* ------------------------------------------------------------------------------ calls that fail on demand */
+
+/* The library reaches the system through these, as this program defines them. */
+static struct {
+    bool on;
+    int calls;          /* so far */
+    int fail_at;        /* which one fails, from 0 */
+    bool fail_on;       /* and all that follow */
+    int number;         /* errno */
+    const char *failed; /* name of the first that failed */
+    size_t most;        /* bytes that one write() takes, 0: all */
+} plan;
+
+static bool fails(const char *name) {
+    if (!plan.on)
+        return false;
+    const int call = plan.calls++;
+    if (call < plan.fail_at || (call > plan.fail_at && !plan.fail_on))
+        return false;
+    if (!plan.failed)
+        plan.failed = name;
+    errno = plan.number;
+    return true;
+}
+
+/* libc's own function of a name. POSIX has a function fit in a void *; ISO C has not. */
+#define LIBC(type, name) (*(type *)(void *)&(void *){dlsym(RTLD_NEXT, name)})
+
+int open(const char *path, int flags, ...) {
+    typedef int (*function)(const char *, int, mode_t);
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list rest;
+        va_start(rest, flags);
+        mode = va_arg(rest, mode_t);
+        va_end(rest);
+    }
+    return fails(flags & O_CREAT ? "open" : "open folder") ? -1 : LIBC(function, "open")(path, flags, mode);
+}
+
+ssize_t write(int descriptor, const void *bytes, size_t size) {
+    typedef ssize_t (*function)(int, const void *, size_t);
+    if (fails("write"))
+        return -1;
+    if (plan.on && plan.most && size > plan.most)
+        size = plan.most;
+    return LIBC(function, "write")(descriptor, bytes, size);
+}
+
+#define FAILING(name, parameters, arguments, type)                                                           \
+    int name parameters {                                                                                    \
+        return fails(#name) ? -1 : LIBC(type, #name) arguments;                                              \
+    }
+
+typedef int (*of_descriptor)(int);
+typedef int (*of_path)(const char *);
+typedef int (*stat_function)(const char *restrict, struct stat *restrict);
+FAILING(stat, (const char *restrict path, struct stat *restrict out), (path, out), stat_function)
+FAILING(lstat, (const char *restrict path, struct stat *restrict out), (path, out), stat_function)
+typedef int (*fstat_function)(int, struct stat *);
+FAILING(fstat, (int descriptor, struct stat *out), (descriptor, out), fstat_function)
+typedef int (*flock_function)(int, int);
+FAILING(flock, (int descriptor, int operation), (descriptor, operation), flock_function)
+typedef int (*ftruncate_function)(int, off_t);
+FAILING(ftruncate, (int descriptor, off_t length), (descriptor, length), ftruncate_function)
+typedef int (*fchmod_function)(int, mode_t);
+FAILING(fchmod, (int descriptor, mode_t mode), (descriptor, mode), fchmod_function)
+typedef int (*rename_function)(const char *, const char *);
+FAILING(rename, (const char *from, const char *to), (from, to), rename_function)
+FAILING(unlink, (const char *path), (path), of_path)
+FAILING(fsync, (int descriptor), (descriptor), of_descriptor)
+
+/* Fails as Linux does: the descriptor is closed all the same. */
+int close(int descriptor) {
+    const int result = LIBC(of_descriptor, "close")(descriptor);
+    return fails("close") ? -1 : result;
+}
+
+/* ------------------------------------------------------------------------------------------- the scene */
+
+/* Two models of different size, and their files. */
+typedef struct scene {
+    char path[PATH_SIZE];
+    home_model *old_model;
+    home_model *new_model;
+    unsigned char *old_bytes;
+    unsigned char *new_bytes;
+    size_t old_length;
+    size_t new_length;
+} scene;
+
+static void scene_begin(scene *s) {
+    setup config;
+    setup_small(&config);
+    path_of("model", s->path);
+    s->old_model = make_model(&config);
+    config.config.seed = 8;
+    config.tables[0].rows = 40;
+    s->new_model = make_model(&config);
+    s->old_bytes = model_bytes(s->old_model, HOME_SAVE_OPTIMIZER, &s->old_length);
+    s->new_bytes = model_bytes(s->new_model, HOME_SAVE_OPTIMIZER, &s->new_length);
+    write_whole(s->path, s->old_bytes, s->old_length);
+    REQUIRE(chmod(s->path, 0640) == 0);
+}
+
+static void scene_end(scene *s) {
+    folder_empty();
+    free(s->old_bytes);
+    free(s->new_bytes);
+    home_model_release(s->old_model);
+    home_model_release(s->new_model);
+}
+
+static bool file_is(const char *path, const unsigned char *bytes, size_t length) {
+    size_t found;
+    unsigned char *file = read_whole(path, &found);
+    const bool same = found == length && memcmp(file, bytes, length) == 0;
+    free(file);
+    return same;
+}
+
+static home_status save_new(const scene *s, home_error *error) {
+    *error = new_error();
+    plan.on = true;
+    plan.calls = 0;
+    plan.failed = NULL;
+    const home_status status = home_model_save(s->new_model, s->path, HOME_SAVE_OPTIMIZER, error);
+    plan.on = false;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------ each call in turn */
+
+/* Calls without which there is no safe file. The others may fail and the save still succeeds. */
+static bool is_needed(const char *name) {
+    static const char *const needed[] = {"stat", "open", "ftruncate", "fchmod", "write", "rename"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (strcmp(name, needed[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The save of a whole program's run with one failed call; false once there were not so many calls. */
+static bool fail_one(scene *s, int call, int number, bool fail_on, int *refused) {
+    home_error error;
+    plan.fail_at = call;
+    plan.fail_on = fail_on;
+    plan.number = number;
+    write_whole(s->path, s->old_bytes, s->old_length);
+    const home_status status = save_new(s, &error);
+    if (!plan.failed) {
+        CHECK_INTEGER(status, HOME_OK);
+        return false;
+    }
+    if (status == HOME_OK) {
+        if (!file_is(s->path, s->new_bytes, s->new_length) || (!fail_on && is_needed(plan.failed)))
+            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the save succeeded", plan.failed, call);
+    } else {
+        CHECK_INTEGER(status, HOME_E_FILE);
+        CHECK_CONTAINS(error.message, "model");
+        CHECK_CONTAINS(error.message, strerror(number));
+        if (!file_is(s->path, s->old_bytes, s->old_length))
+            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the old file is gone", plan.failed, call);
+        (*refused)++;
+    }
+    struct stat found;
+    CHECK(stat(s->path, &found) == 0 && (found.st_mode & 0777) == 0640);
+    if (!fail_on && files_in_folder() != 1)
+        test_fail(__FILE__, __LINE__, "%s failed, call %d, and a temporary file is left", plan.failed, call);
+    return true;
+}
+
+static void each_call_fails(void) {
+    static const int numbers[] = {ENOSPC, EIO, EDQUOT};
+    scene s;
+    scene_begin(&s);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (int fail_on = 0; fail_on < 2; fail_on++) {
+            int refused = 0;
+            int call = 0;
+            while (fail_one(&s, call, numbers[i], fail_on, &refused))
+                call++;
+            CHECK(call > 15 && refused > 8); /* otherwise nothing was tried */
+        }
+    home_error error;
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK); /* a file left over by the last round does no harm */
+    CHECK_INTEGER(files_in_folder(), 1);
+    scene_end(&s);
+}
+
+/* The file's own fsync() is the first: without it the save must not replace anything. */
+static void sync_fails(void) {
+    scene s;
+    scene_begin(&s);
+    home_error error;
+    plan.fail_on = false;
+    plan.number = EIO;
+    bool tried = false;
+    for (plan.fail_at = 0; !tried; plan.fail_at++) {
+        const home_status status = save_new(&s, &error);
+        REQUIRE(plan.failed);
+        tried = strcmp(plan.failed, "fsync") == 0;
+        CHECK_INTEGER(tried ? status : HOME_E_FILE, HOME_E_FILE);
+        write_whole(s.path, s.old_bytes, s.old_length);
+    }
+    scene_end(&s);
+}
+
+/* A disk may take a few bytes at a time. */
+static void short_writes(void) {
+    static const size_t most[] = {1, 7, 4095};
+    scene s;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        home_error error;
+        plan.most = most[i];
+        write_whole(s.path, s.old_bytes, s.old_length);
+        CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+        CHECK(file_is(s.path, s.new_bytes, s.new_length));
+        CHECK_INTEGER(files_in_folder(), 1);
+    }
+    plan.most = 0;
+    scene_end(&s);
+}
+
+/* ------------------------------------------------------------------------------- what is in the way */
+
+/* Temporary files that killed processes left behind: used again, whatever is in them. */
+static void stale_files(void) {
+    enum { STALE = 120 };
+    scene s;
+    char path[PATH_SIZE];
+    char name[32];
+    home_error error;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    write_whole(path_of("model.0.tmp", path), s.new_bytes, s.new_length);
+    CHECK_INTEGER(home_model_save(s.old_model, s.path, HOME_SAVE_OPTIMIZER, &error), HOME_OK);
+    CHECK(file_is(s.path, s.old_bytes, s.old_length));
+    CHECK_INTEGER(files_in_folder(), 1);
+    for (int i = 0; i < STALE; i++) {
+        snprintf(name, sizeof name, "model.%d.tmp", i);
+        write_whole(path_of(name, path), "stale", 5);
+    }
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK(file_is(s.path, s.new_bytes, s.new_length));
+    CHECK_INTEGER(files_in_folder(), STALE);
+    scene_end(&s);
+}
+
+/* What nobody's save has put there stays as it is: a folder, a link, a file with two names, one that is locked. */
+static void names_that_are_taken(void) {
+    scene s;
+    char names[4][PATH_SIZE];
+    char other[PATH_SIZE];
+    home_error error;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    write_whole(path_of("other", other), "precious", 8);
+    REQUIRE(mkdir(path_of("model.0.tmp", names[0]), 0700) == 0);
+    REQUIRE(symlink(other, path_of("model.1.tmp", names[1])) == 0);
+    REQUIRE(link(other, path_of("model.2.tmp", names[2])) == 0);
+    write_whole(path_of("model.3.tmp", names[3]), "busy", 4);
+    const int holder = open(names[3], O_RDONLY);
+    REQUIRE(holder >= 0 && flock(holder, LOCK_EX) == 0);
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK(file_is(s.path, s.new_bytes, s.new_length));
+    CHECK(file_is(other, (const unsigned char *)"precious", 8));
+    CHECK(file_is(names[3], (const unsigned char *)"busy", 4));
+    CHECK_INTEGER(files_in_folder(), 6);
+    close(holder);
+    CHECK(rmdir(names[0]) == 0);
+    scene_end(&s);
+}
+
+/* A link stays a link, and the file at its end is replaced, with its mode. */
+static void links_are_followed(void) {
+    scene s;
+    char target[PATH_SIZE];
+    char inner[PATH_SIZE];
+    home_error error;
+    struct stat found;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    REQUIRE(mkdir(path_of("inner", inner), 0700) == 0);
+    REQUIRE(rename(s.path, path_of("inner/target", target)) == 0);
+    REQUIRE(symlink("inner/target", s.path) == 0);
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK(lstat(s.path, &found) == 0 && S_ISLNK(found.st_mode));
+    CHECK(lstat(target, &found) == 0 && S_ISREG(found.st_mode) && (found.st_mode & 0777) == 0640);
+    CHECK(file_is(target, s.new_bytes, s.new_length));
+    CHECK_INTEGER(files_in_folder(), 2);
+
+    /* One that leads nowhere is an error, as it may be a mistake. */
+    unlink(target);
+    CHECK_INTEGER(save_new(&s, &error), HOME_E_FILE);
+    CHECK_CONTAINS(error.message, "cannot follow the link");
+    CHECK_INTEGER(files_in_folder(), 2);
+    rmdir(inner);
+    scene_end(&s);
+}
+
+/* --------------------------------------------------------------------------------- many saves at once */
+
+typedef struct saver {
+    const scene *s;
+    const home_model *model;
+    int failures;
+} saver;
+
+static void *save_again_and_again(void *context) {
+    saver *self = context;
+    for (int i = 0; i < 25; i++)
+        self->failures += home_model_save(self->model, self->s->path, HOME_SAVE_OPTIMIZER, NULL) != HOME_OK;
+    return NULL;
+}
+
+static void saves_at_once(void) {
+    enum { SAVERS = 4 };
+    scene s;
+    scene_begin(&s);
+    saver savers[SAVERS];
+    pthread_t threads[SAVERS];
+    for (size_t i = 0; i < SAVERS; i++) {
+        savers[i] = (saver){&s, i % 2 ? s.new_model : s.old_model, 0};
+        REQUIRE(pthread_create(&threads[i], NULL, save_again_and_again, &savers[i]) == 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        home_model *seen = NULL;
+        CHECK_INTEGER(home_model_load(s.path, NULL, &seen, NULL), HOME_OK);
+        home_model_release(seen);
+    }
+    for (size_t i = 0; i < SAVERS; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_INTEGER(savers[i].failures, 0);
+    }
+    CHECK_INTEGER(files_in_folder(), 1);
+    scene_end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------ kill -9 */
+
+static pid_t start_saver(const scene *s) {
+    fflush(stdout);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child > 0)
+        return child;
+    for (;;) {
+        home_model_save(s->new_model, s->path, HOME_SAVE_OPTIMIZER, NULL);
+        home_model_save(s->old_model, s->path, HOME_SAVE_OPTIMIZER, NULL);
+    }
+}
+
+/* At random moments, some of which must have been in the middle of a file. */
+static void killed_savers(void) {
+    const char *wanted = getenv("TEST_KILLS");
+    const int kills = wanted ? atoi(wanted) : 40;
+    scene s;
+    uint64_t random = 1;
+    int in_the_middle = 0;
+    scene_begin(&s);
+    for (int i = 0; i < kills; i++) {
+        const pid_t child = start_saver(&s);
+        nanosleep(&(struct timespec){0, (long)(random_bits(&random) % 6000000)}, NULL);
+        REQUIRE(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+        home_error error = new_error();
+        home_model *model = NULL;
+        if (home_model_load(s.path, NULL, &model, &error) != HOME_OK)
+            test_fail(__FILE__, __LINE__, "after kill %d: %s", i, error.message);
+        CHECK(file_is(s.path, s.new_bytes, s.new_length) || file_is(s.path, s.old_bytes, s.old_length));
+        CHECK(files_in_folder() <= 2); /* leftovers do not pile up */
+        in_the_middle += files_in_folder() == 2;
+        home_model_release(model);
+    }
+    printf("    %d killed, %d of them in the middle of a file\n", kills, in_the_middle);
+    CHECK(in_the_middle > 0);
+    home_error error;
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK_INTEGER(files_in_folder(), 1);
+    scene_end(&s);
+}
+
+int main(void) {
+    folder_make();
+    RUN(each_call_fails);
+    RUN(sync_fails);
+    RUN(short_writes);
+    RUN(stale_files);
+    RUN(names_that_are_taken);
+    RUN(links_are_followed);
+    RUN(saves_at_once);
+    RUN(killed_savers);
+    if (rmdir(folder) != 0)
+        printf("%s could not be removed\n", folder);
+    return test_summary();
+}
