@@ -349,7 +349,7 @@ bool same_model(const home_model *a, const home_model *b) {
 static void *meter_allocate(void *user, size_t bytes) {
     meter *m = user;
     const long number = atomic_fetch_add(&m->allocations, 1);
-    if (m->fail_at >= 0 && number >= m->fail_at)
+    if (m->fail_at >= 0 && (m->once ? number == m->fail_at : number >= m->fail_at))
         return NULL;
     void *memory = malloc(bytes);
     if (memory)
@@ -367,5 +367,6 @@ home_allocator meter_allocator(meter *m) {
     atomic_init(&m->allocations, 0);
     atomic_init(&m->live, 0);
     m->fail_at = -1;
+    m->once = false;
     return (home_allocator){sizeof(home_allocator), m, meter_allocate, meter_release};
 }

@@ -95,11 +95,12 @@ bool same_model(const home_model *a, const home_model *b);
 
 /* -------------------------------------------------------------------------------------- allocator */
 
-/* Counts, and fails the allocation number `fail_at` (from 0; negative: none) and all later ones. */
+/* Counts, and fails the allocation number `fail_at` (from 0; negative: none) and, unless `once`, all later ones. */
 typedef struct meter {
     atomic_long allocations; /* asked for so far */
     atomic_long live;        /* not yet released */
     long fail_at;
+    bool once;
 } meter;
 
 home_allocator meter_allocator(meter *m);

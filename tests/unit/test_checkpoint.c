@@ -1,56 +1,15 @@
-/* Checkpoints: what they hold, that training goes on as if never stopped, that no damaged file and no failed
- * allocation does harm. */
+/* Checkpoints: what they hold, that training goes on as if never stopped, that no damaged file does harm. */
+#include "faults/folder.h"
 #include "test.h"
 #include "unit/fixture.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define PATH_SIZE 256
-
-static char folder[PATH_SIZE];
-
-static const char *path_of(const char *name, char *buffer) {
-    snprintf(buffer, PATH_SIZE, "%.200s/%s", folder, name);
-    return buffer;
-}
-
-/* malloc'd. */
-static unsigned char *read_whole(const char *path, size_t *length) {
-    FILE *file = fopen(path, "rb");
-    REQUIRE(file && fseek(file, 0, SEEK_END) == 0);
-    const long size = ftell(file);
-    REQUIRE(size >= 0);
-    rewind(file);
-    unsigned char *bytes = malloc((size_t)size + 1);
-    REQUIRE(bytes && fread(bytes, 1, (size_t)size, file) == (size_t)size);
-    fclose(file);
-    *length = (size_t)size;
-    return bytes;
-}
-
-static void write_whole(const char *path, const void *bytes, size_t length) {
-    FILE *file = fopen(path, "wb");
-    REQUIRE(file && fwrite(bytes, 1, length, file) == length && fclose(file) == 0);
-}
-
-static size_t files_in_folder(void) {
-    DIR *directory = opendir(folder);
-    REQUIRE(directory);
-    size_t count = 0;
-    for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
-        count += entry->d_name[0] != '.' || strlen(entry->d_name) > 2;
-    closedir(directory);
-    return count;
-}
-
-static home_model *trained_model(const home_allocator *allocator, size_t steps, size_t first) {
+static home_model *trained_model(size_t steps, size_t first) {
     setup s;
     setup_small(&s);
-    s.config.allocator = allocator;
     home_model *model = make_model(&s);
     for (size_t step = first; step < first + steps; step++) {
         data d;
@@ -81,7 +40,7 @@ static home_status load_bytes(const void *bytes, size_t length, home_model **mod
 static void training_goes_on(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
-    home_model *whole = trained_model(NULL, 5, 0);
+    home_model *whole = trained_model(5, 0);
     CHECK_INTEGER(home_model_save(whole, path_of("half", path), HOME_SAVE_OPTIMIZER, &error), HOME_OK);
     train_more(whole, 5, 5);
     home_model *half = NULL;
@@ -95,7 +54,7 @@ static void training_goes_on(void) {
     home_model_release(half);
 
     /* Without the optimizer's state the weights are the same, but training starts anew. */
-    home_model *again = trained_model(NULL, 5, 0);
+    home_model *again = trained_model(5, 0);
     CHECK_INTEGER(home_model_save(again, path, 0, &error), HOME_OK);
     CHECK_INTEGER(home_model_load(path, NULL, &half, &error), HOME_OK);
     const home_tensor a = tensor_of(again, "layers.0.units.shared.experts.0.linear.0.weight");
@@ -111,7 +70,7 @@ static void training_goes_on(void) {
 
 /* Learning rates set by hand are part of what goes on. */
 static void learning_rates_go_on(void) {
-    home_model *whole = trained_model(NULL, 3, 0);
+    home_model *whole = trained_model(3, 0);
     CHECK_INTEGER(home_model_set_learning_rate(whole, 0.02, NULL), HOME_OK);
     CHECK_INTEGER(home_model_set_embedding_learning_rate(whole, 0.3, NULL), HOME_OK);
     size_t length;
@@ -128,7 +87,7 @@ static void learning_rates_go_on(void) {
 
 static void file_equals_memory(void) {
     char path[PATH_SIZE];
-    home_model *model = trained_model(NULL, 3, 0);
+    home_model *model = trained_model(3, 0);
     for (uint32_t flags = 0; flags <= HOME_SAVE_OPTIMIZER; flags++) {
         CHECK_INTEGER(home_model_save(model, path_of("file", path), flags, NULL), HOME_OK);
         CHECK_INTEGER(files_in_folder(), 1);
@@ -253,7 +212,7 @@ static void check_entry(const home_model *model, const unsigned char *bytes, con
 }
 
 static void tensors_in_the_file(void) {
-    home_model *model = trained_model(NULL, 2, 0);
+    home_model *model = trained_model(2, 0);
     size_t length;
     unsigned char *bytes = model_bytes(model, HOME_SAVE_OPTIMIZER, &length);
     char *header = header_of(bytes, length);
@@ -282,7 +241,7 @@ static void tensors_in_the_file(void) {
 }
 
 static void metadata(void) {
-    home_model *model = trained_model(NULL, 1, 0);
+    home_model *model = trained_model(1, 0);
     static const char *const values[] = {"plain", "", "\"quotes\" \\ and\nlines\t\x01",
                                          "\xc3\xa4\xe2\x82\xac"};
     static const char *const keys[] = {"recipe", "empty", "a \"key\"", "\xc3\xbc"};
@@ -413,7 +372,7 @@ static void weights_from_elsewhere(void) {
     home_model *source = make_model(&s);
     randomize(source, 5);
     for (int backwards = 0; backwards < 2; backwards++) {
-        home_model *model = trained_model(NULL, 3, 0);
+        home_model *model = trained_model(3, 0);
         size_t length;
         unsigned char *bytes = foreign_file(source, backwards, NULL, &length);
         write_whole(path_of("weights", path), bytes, length);
@@ -438,8 +397,8 @@ static void weights_from_elsewhere(void) {
     }
 
     /* A checkpoint of this library is such a file too. */
-    home_model *model = trained_model(NULL, 0, 0);
-    home_model *other = trained_model(NULL, 3, 0);
+    home_model *model = trained_model(0, 0);
+    home_model *other = trained_model(3, 0);
     CHECK_INTEGER(home_model_save(other, path, HOME_SAVE_OPTIMIZER, &error), HOME_OK);
     CHECK_INTEGER(home_model_load_weights(model, path, &error), HOME_OK);
     CHECK(same_tensors(model, other));
@@ -453,8 +412,8 @@ static void weights_from_elsewhere(void) {
 static void weights_that_do_not_fit(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
-    home_model *model = trained_model(NULL, 2, 0);
-    home_model *kept = trained_model(NULL, 2, 0);
+    home_model *model = trained_model(2, 0);
+    home_model *kept = trained_model(2, 0);
     size_t length;
     unsigned char *bytes = foreign_file(model, false, NULL, &length);
     char *header = (char *)bytes + 8;
@@ -531,7 +490,7 @@ static void remove_member(unsigned char *bytes, size_t length, const char *key) 
 
 /* A file without a checksum loads; one with a wrong checksum does not. */
 static void checksums(void) {
-    home_model *model = trained_model(NULL, 2, 0);
+    home_model *model = trained_model(2, 0);
     size_t length;
     unsigned char *bytes = model_bytes(model, 0, &length);
     home_model *loaded = NULL;
@@ -696,7 +655,7 @@ static void check_old_file(const char *path, const unsigned char *old, size_t le
 static void full_disk(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
-    home_model *model = trained_model(NULL, 1, 0);
+    home_model *model = trained_model(1, 0);
     REQUIRE(home_model_save(model, path_of("kept", path), 0, &error) == HOME_OK);
     size_t length;
     unsigned char *old = read_whole(path, &length);
@@ -725,7 +684,7 @@ static void full_disk(void) {
 static void folders_that_refuse(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
-    home_model *model = trained_model(NULL, 1, 0);
+    home_model *model = trained_model(1, 0);
     CHECK_INTEGER(home_model_save(model, path_of("no/such/folder", path), 0, &error), HOME_E_FILE);
     CHECK_CONTAINS(error.message, "no/such/folder");
     CHECK_INTEGER(home_model_save(model, "", 0, &error), HOME_E_FILE);
@@ -748,199 +707,8 @@ static void folders_that_refuse(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------- failing allocations */
-
-/* What is tried with an allocator that fails at its n-th call. Each does one thing to its model. */
-typedef struct attempt {
-    home_allocator allocator;
-    home_model *model; /* of that allocator; NULL where the action makes one */
-    data d;
-    const unsigned char *bytes;
-    size_t length;
-    const char *path;
-} attempt;
-
-typedef home_status action(attempt *a);
-
-static home_status do_create(attempt *a) {
-    setup s;
-    setup_small(&s);
-    s.config.allocator = &a->allocator;
-    home_model *model = NULL;
-    const home_status status = home_model_create(&s.config, &model, NULL);
-    CHECK((status == HOME_OK) == (model != NULL));
-    home_model_release(model);
-    return status;
-}
-
-static home_status do_create_json(attempt *a) {
-    const char *text = home_model_config_json(a->model);
-    home_model *model = NULL;
-    const home_status status = home_model_create_json(text, strlen(text), &a->allocator, &model, NULL);
-    CHECK((status == HOME_OK) == (model != NULL));
-    home_model_release(model);
-    return status;
-}
-
-static home_status do_load(attempt *a) {
-    home_model *model = NULL;
-    const home_status status = home_model_load(a->path, &a->allocator, &model, NULL);
-    CHECK((status == HOME_OK) == (model != NULL));
-    home_model_release(model);
-    return status;
-}
-
-static home_status do_load_memory(attempt *a) {
-    home_model *model = NULL;
-    const home_status status = home_model_load_memory(a->bytes, a->length, &a->allocator, &model, NULL);
-    CHECK((status == HOME_OK) == (model != NULL));
-    home_model_release(model);
-    return status;
-}
-
-static home_status do_load_weights(attempt *a) {
-    return home_model_load_weights(a->model, a->path, NULL);
-}
-
-static home_status do_save(attempt *a) {
-    return home_model_save(a->model, a->path, HOME_SAVE_OPTIMIZER, NULL);
-}
-
-static home_status do_serialize(attempt *a) {
-    size_t length = 0;
-    home_status status = home_model_serialize(a->model, HOME_SAVE_OPTIMIZER, NULL, 0, &length, NULL);
-    unsigned char *buffer = malloc(length + 1);
-    REQUIRE(buffer);
-    if (status == HOME_OK)
-        status = home_model_serialize(a->model, HOME_SAVE_OPTIMIZER, buffer, length, &length, NULL);
-    free(buffer);
-    return status;
-}
-
-static home_status do_freeze(attempt *a) {
-    home_model *frozen = NULL;
-    const home_status status = home_model_freeze(a->model, &frozen, NULL);
-    CHECK((status == HOME_OK) == (frozen != NULL));
-    home_model_release(frozen);
-    return status;
-}
-
-static home_status do_predict(attempt *a) {
-    float out[6 * 3];
-    return home_model_predict(a->model, &a->d.batch, out, 0, NULL, NULL);
-}
-
-static home_status do_forward(attempt *a) {
-    return home_model_forward(a->model, &a->d.batch, NULL, 0, NULL);
-}
-
-/* A failed forward, backward or step may be repeated: nothing is half done. */
-static home_status do_train(attempt *a) {
-    home_status status = do_forward(a);
-    if (status == HOME_OK)
-        status = home_model_backward(a->model, &a->d.targets, NULL, NULL);
-    if (status == HOME_OK)
-        status = home_model_step(a->model, NULL);
-    return status;
-}
-
-static home_status do_metadata(attempt *a) {
-    home_status status = home_model_set_metadata(a->model, "key", "a value", NULL);
-    if (status == HOME_OK)
-        status = home_model_set_metadata(a->model, "key", "another value", NULL);
-    return status;
-}
-
-static const struct {
-    const char *name;
-    action *act;
-    bool needs_model;
-    bool changes; /* it may change the model before the allocation that fails */
-} actions[] = {
-    {"create", do_create, false, false},
-    {"create from JSON", do_create_json, true, false},
-    {"load", do_load, false, false},
-    {"load from memory", do_load_memory, false, false},
-    {"load weights", do_load_weights, true, false},
-    {"save", do_save, true, false},
-    {"serialize", do_serialize, true, false},
-    {"freeze", do_freeze, true, false},
-    {"predict", do_predict, true, false},
-    {"forward", do_forward, true, false},
-    {"train", do_train, true, true},
-    {"set metadata", do_metadata, true, true},
-};
-
-/* Fails the n-th allocation of an action, on a model that has not been used yet; true once the action no
- * longer needs that many. */
-static bool fail_once(size_t which, long number, attempt *a, const unsigned char *file, size_t file_length,
-                      const float *predicted) {
-    meter m;
-    a->allocator = meter_allocator(&m);
-    a->model = NULL;
-    if (actions[which].needs_model)
-        REQUIRE(home_model_load_memory(a->bytes, a->length, &a->allocator, &a->model, NULL) == HOME_OK);
-    const long before = m.live;
-    m.fail_at = m.allocations + number;
-    const home_status status = actions[which].act(a);
-    const bool enough = m.allocations <= m.fail_at;
-    m.fail_at = -1;
-    CHECK_INTEGER(status, enough ? HOME_OK : HOME_E_MEMORY);
-    if (!a->model)
-        CHECK_INTEGER(m.live, 0);
-    if (a->model && !enough) {
-        float out[6 * 3];
-        CHECK_INTEGER(home_model_predict(a->model, &a->d.batch, out, 0, NULL, NULL), HOME_OK);
-        if (!actions[which].changes) {
-            CHECK(m.live >= before);
-            CHECK_BYTES(out, predicted, sizeof out);
-            size_t length;
-            unsigned char *now = model_bytes(a->model, HOME_SAVE_OPTIMIZER, &length);
-            if (CHECK_INTEGER(length, a->length))
-                CHECK_BYTES(now, a->bytes, length);
-            free(now);
-        }
-        CHECK_INTEGER(actions[which].act(a), HOME_OK);
-    }
-    home_model_release(a->model);
-    CHECK_INTEGER(m.live, 0);
-    check_old_file(a->path, file, file_length);
-    return enough;
-}
-
-static void failing_allocations(void) {
-    char path[PATH_SIZE];
-    attempt a;
-    memset(&a, 0, sizeof a);
-    home_model *model = trained_model(NULL, 2, 0);
-    unsigned char *bytes = model_bytes(model, HOME_SAVE_OPTIMIZER, &a.length);
-    a.bytes = bytes;
-    a.path = path_of("kept", path);
-    setup s;
-    setup_small(&s);
-    data_create(&a.d, &s.config, 6, 3);
-    float *predicted = predict_all(model, &a.d.batch);
-    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
-        test_begin("failing allocations: %s", actions[i].name);
-        write_whole(path, bytes, a.length);
-        long number = 0;
-        while (!fail_once(i, number, &a, bytes, a.length, predicted))
-            number++;
-        if (actions[i].act != do_predict && actions[i].act != do_metadata && actions[i].act != do_serialize)
-            CHECK(number > 0); /* otherwise nothing was tried */
-        test_end();
-    }
-    unlink(path);
-    free(predicted);
-    free(bytes);
-    data_free(&a.d);
-    home_model_release(model);
-}
-
 int main(void) {
-    const char *parent = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.150s/home-test-XXXXXX", parent && *parent ? parent : "/tmp");
-    REQUIRE(mkdtemp(folder));
+    folder_make();
     RUN(training_goes_on);
     RUN(learning_rates_go_on);
     RUN(file_equals_memory);
@@ -956,7 +724,6 @@ int main(void) {
     RUN(what_is_no_file_stays);
     RUN(full_disk);
     RUN(folders_that_refuse);
-    failing_allocations();
     if (rmdir(folder) != 0)
         printf("%s could not be removed\n", folder);
     return test_summary();

@@ -1,0 +1,260 @@
+/* Every allocation of every call fails in turn: alone, and with all that follow. The call returns HOME_E_MEMORY, nothing
+ * leaks, and the model goes on as if nothing had happened. (Metrics, health and JSON try the same in their own tests.) */
+#include "faults/folder.h"
+#include "test.h"
+#include "unit/fixture.h"
+
+enum { ROWS = 6, MORE_ROWS = 40, TASKS = 3 };
+
+/* What the calls work on. */
+typedef struct attempt {
+    home_allocator allocator;
+    home_model *model; /* of that allocator, between backward and step */
+    setup config;
+    data rows;
+    data more_rows;       /* more than the model has room for */
+    unsigned char *bytes; /* of a model */
+    size_t length;
+    float *predicted;     /* by the model made of them, once it waits for its step */
+    unsigned char *later; /* of that model after the step and one more */
+    size_t later_length;
+    char path[PATH_SIZE]; /* of a file with the bytes */
+    char target[PATH_SIZE];
+} attempt;
+
+typedef home_status action(attempt *a);
+
+/* ---------------------------------------------------------------------------- calls that make a model */
+
+/* Takes what a call has made, if it has. */
+static home_status made(home_status status, home_model *model) {
+    CHECK((status == HOME_OK) == (model != NULL));
+    home_model_release(model);
+    return status;
+}
+
+static home_status do_create(attempt *a) {
+    home_model *model = NULL;
+    a->config.config.allocator = &a->allocator;
+    const home_status status = home_model_create(&a->config.config, &model, NULL);
+    return made(status, model);
+}
+
+static home_status do_create_json(attempt *a) {
+    const char *text = home_model_config_json(a->model);
+    home_model *model = NULL;
+    const home_status status = home_model_create_json(text, strlen(text), &a->allocator, &model, NULL);
+    return made(status, model);
+}
+
+static home_status do_load(attempt *a) {
+    home_model *model = NULL;
+    const home_status status = home_model_load(a->path, &a->allocator, &model, NULL);
+    return made(status, model);
+}
+
+static home_status do_load_memory(attempt *a) {
+    home_model *model = NULL;
+    const home_status status = home_model_load_memory(a->bytes, a->length, &a->allocator, &model, NULL);
+    return made(status, model);
+}
+
+static home_status do_freeze(attempt *a) {
+    home_model *frozen = NULL;
+    const home_status status = home_model_freeze(a->model, &frozen, NULL);
+    return made(status, frozen);
+}
+
+/* --------------------------------------------------------------------------------- calls on a model */
+
+static home_status do_load_weights(attempt *a) {
+    return home_model_load_weights(a->model, a->path, NULL);
+}
+
+static home_status do_save(attempt *a) {
+    return home_model_save(a->model, a->target, HOME_SAVE_OPTIMIZER, NULL);
+}
+
+static home_status do_serialize(attempt *a) {
+    size_t length;
+    unsigned char *buffer = malloc(a->length);
+    REQUIRE(buffer);
+    const home_status status =
+        home_model_serialize(a->model, HOME_SAVE_OPTIMIZER, buffer, a->length, &length, NULL);
+    free(buffer);
+    return status;
+}
+
+static home_status do_predict(attempt *a) {
+    float out[MORE_ROWS * TASKS];
+    return home_model_predict(a->model, &a->more_rows.batch, out, 0, NULL, NULL);
+}
+
+static home_status do_forward(attempt *a) {
+    return home_model_forward(a->model, &a->more_rows.batch, NULL, 0, NULL);
+}
+
+/* Only forward takes memory: the others use what it has reserved. */
+static home_status do_train(attempt *a) {
+    home_status status = do_forward(a);
+    if (status != HOME_OK)
+        return status;
+    CHECK_INTEGER(home_model_backward(a->model, &a->more_rows.targets, NULL, NULL), HOME_OK);
+    CHECK_INTEGER(home_model_step(a->model, NULL), HOME_OK);
+    return HOME_OK;
+}
+
+static home_status do_set_metadata(attempt *a) {
+    return home_model_set_metadata(a->model, "key", "another value", NULL);
+}
+
+static home_status do_add_metadata(attempt *a) {
+    return home_model_set_metadata(a->model, "other key", "a value", NULL);
+}
+
+static home_status do_set_threads(attempt *a) {
+    const home_status status = home_model_set_threads(a->model, 3, NULL);
+    if (status == HOME_OK)
+        CHECK_INTEGER(home_model_set_threads(a->model, 1, NULL), HOME_OK);
+    return status;
+}
+
+static home_status do_image(attempt *a) {
+    home_model *frozen = NULL;
+    size_t length = 0;
+    home_status status = home_model_freeze(a->model, &frozen, NULL);
+    if (status == HOME_OK)
+        status = home_image_write(frozen, NULL, NULL, 0, &length, NULL);
+    home_model_release(frozen);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    action *act;
+} actions[] = {
+    {"create", do_create},
+    {"create from JSON", do_create_json},
+    {"load", do_load},
+    {"load from memory", do_load_memory},
+    {"load weights", do_load_weights},
+    {"save", do_save},
+    {"serialize", do_serialize},
+    {"freeze", do_freeze},
+    {"image", do_image},
+    {"predict", do_predict},
+    {"forward", do_forward},
+    {"train", do_train},
+    {"replace metadata", do_set_metadata},
+    {"add metadata", do_add_metadata},
+    {"set threads", do_set_threads},
+};
+
+/* ------------------------------------------------------------------------------------------- the test */
+
+/* A model that waits for its step. */
+static home_model *begin_model(const attempt *a, const home_allocator *allocator) {
+    home_model *model = NULL;
+    REQUIRE(home_model_load_memory(a->bytes, a->length, allocator, &model, NULL) == HOME_OK);
+    REQUIRE(home_model_forward(model, &a->rows.batch, NULL, 0, NULL) == HOME_OK);
+    REQUIRE(home_model_backward(model, &a->rows.targets, NULL, NULL) == HOME_OK);
+    return model;
+}
+
+/* The step, and one more. */
+static void go_on(home_model *model, const attempt *a) {
+    CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
+    train_step(model, &a->rows);
+}
+
+static void attempt_begin(attempt *a) {
+    memset(a, 0, sizeof *a);
+    setup_small(&a->config);
+    data_create(&a->rows, &a->config.config, ROWS, 3);
+    data_create(&a->more_rows, &a->config.config, MORE_ROWS, 4);
+    home_model *model = make_model(&a->config);
+    train_step(model, &a->rows);
+    CHECK_INTEGER(home_model_set_metadata(model, "key", "value", NULL), HOME_OK);
+    a->bytes = model_bytes(model, HOME_SAVE_OPTIMIZER, &a->length);
+    home_model_release(model);
+    write_whole(path_of("weights", a->path), a->bytes, a->length);
+    write_whole(path_of("target", a->target), "old", 3);
+
+    model = begin_model(a, NULL);
+    a->predicted = predict_all(model, &a->rows.batch);
+    go_on(model, a);
+    a->later = model_bytes(model, HOME_SAVE_OPTIMIZER, &a->later_length);
+    home_model_release(model);
+}
+
+static void attempt_end(attempt *a) {
+    folder_empty();
+    free(a->bytes);
+    free(a->later);
+    free(a->predicted);
+    data_free(&a->rows);
+    data_free(&a->more_rows);
+}
+
+static void check_bytes_of(const home_model *model, const unsigned char *bytes, size_t length) {
+    size_t now_length;
+    unsigned char *now = model_bytes(model, HOME_SAVE_OPTIMIZER, &now_length);
+    if (CHECK_INTEGER(now_length, length))
+        CHECK_BYTES(now, bytes, length);
+    free(now);
+}
+
+static void check_target(const attempt *a) {
+    size_t length;
+    unsigned char *found = read_whole(a->target, &length);
+    if (CHECK_INTEGER(length, 3))
+        CHECK_BYTES(found, "old", 3);
+    free(found);
+    CHECK_INTEGER(files_in_folder(), 2);
+}
+
+/* Fails the n-th allocation of a call; true once the call no longer needs so many. */
+static bool fail_one(attempt *a, action *act, long number, bool once) {
+    meter m;
+    a->allocator = meter_allocator(&m);
+    a->model = begin_model(a, &a->allocator);
+    float out[ROWS * TASKS];
+    const long live = m.live;
+    m.once = once;
+    m.fail_at = m.allocations + number;
+    const home_status status = act(a);
+    const bool enough = m.allocations <= m.fail_at;
+    m.fail_at = -1;
+    CHECK_INTEGER(status, enough ? HOME_OK : HOME_E_MEMORY);
+    if (!enough) {
+        CHECK(m.live >= live); /* nothing that was there is gone */
+        check_target(a);
+        CHECK_INTEGER(home_model_predict(a->model, &a->rows.batch, out, 0, NULL, NULL), HOME_OK);
+        CHECK_BYTES(out, a->predicted, sizeof out);
+        go_on(a->model, a);
+        check_bytes_of(a->model, a->later, a->later_length);
+        CHECK_INTEGER(act(a), HOME_OK);
+    }
+    home_model_release(a->model);
+    CHECK_INTEGER(m.live, 0);
+    write_whole(a->target, "old", 3);
+    return enough;
+}
+
+int main(void) {
+    attempt a;
+    folder_make();
+    attempt_begin(&a);
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        for (int once = 0; once < 2; once++) {
+            test_begin("%s, %s", actions[i].name, once ? "one failure" : "all from one on");
+            long number = 0;
+            while (!fail_one(&a, actions[i].act, number, once))
+                number++;
+            CHECK(number > 0); /* otherwise nothing was tried */
+            test_end();
+        }
+    attempt_end(&a);
+    rmdir(folder);
+    return test_summary();
+}
