@@ -1,12 +1,13 @@
 #!/bin/sh
 # The examples of other languages: for each that is installed, every command of its section in
-# examples/ffi/README.md runs; its program prints the same bytes as the one in C for a model with dense values and
-# one with ids, and fails with the same message for files that are missing or damaged; where it trains, losses and
+# examples/ffi/README.md runs; its program prints the same bytes as the one in C for models with dense values, with
+# ids, and with both, and fails with the same message for files that are missing or damaged; where it trains, losses and
 # checkpoint are those of C. Run from the top of the tree, after make.
 set -u
 CC=${CC:-cc}
 CXX=${CXX:-g++}
-export CC CXX PYTHONDONTWRITEBYTECODE=1
+GOCACHE=${GOCACHE:-$PWD/build/ffi/go-cache}
+export CC CXX GOCACHE PYTHONDONTWRITEBYTECODE=1
 passed=0
 failed=0
 skipped=0
@@ -62,11 +63,12 @@ same_training() { # same_training MODEL COMMAND...
         diff "$folder/$model.losses" "$folder/output" && cmp "$folder/$model.safetensors" "$folder/trained"
 }
 
+models='dense ids only_ids'
 bad_files='missing cut.safetensors damaged.safetensors text.safetensors'
 
 make_expectations() {
     run_readme C || return 1
-    for model in dense ids; do
+    for model in $models; do
         "$folder/train" "examples/ffi/$model.json" "$folder/$model.safetensors" >"$folder/$model.losses" &&
             "$folder/predict" "$folder/$model.safetensors" >"$folder/$model.expected" || return 1
         [ "$(grep -c '^[0-9a-f]\{8\} [0-9a-f]\{8\} [0-9a-f]\{8\}$' "$folder/$model.expected")" -eq 128 ] || return 1
@@ -100,8 +102,8 @@ language() {
         fi
     done
     check "$language: the README's commands" run_readme "$language" || return 1
-    for model in dense ids; do
-        check "$language: predictions of the model $model" same_bytes $model "$@"
+    for model in $models; do
+        check "$language: predictions of the model $model" same_bytes "$model" "$@"
     done
     for file in $bad_files; do
         check "$language: error for $file" same_error "$file" "$@"
@@ -109,8 +111,8 @@ language() {
 }
 
 trains() { # trains COMMAND...
-    for model in dense ids; do
-        check "$language: training of the model $model" same_training $model "$@"
+    for model in $models; do
+        check "$language: training of the model $model" same_training "$model" "$@"
     done
 }
 
@@ -126,8 +128,9 @@ with_numpy() {
 }
 
 if check 'C: models, predictions and errors' make_expectations; then
-    check 'training learns dense values' learns "$folder/dense.losses"
-    check 'training learns ids' learns "$folder/ids.losses"
+    for model in $models; do
+        check "training of $model learns" learns "$folder/$model.losses"
+    done
 
     language Python python3 python3 examples/ffi/python/predict.py &&
         trains python3 examples/ffi/python/train.py && with_numpy

@@ -22,20 +22,18 @@ static void make_ids(rows *out, size_t field) {
     out->fields[field].offsets = field == 0 ? NULL : out->offsets[field];
 }
 
-static void make_labels(rows *out, size_t width, size_t tasks) {
+static void make_labels(float *labels, size_t tasks) {
     for (size_t r = 0; r < ROWS; r++)
         for (size_t t = 0; t < tasks; t++)
-            out->labels[r * tasks + t] =
-                (r + t) % 7 == 0 ? NAN : (float)(out->dense[r * width + t % width] > 0.0f);
+            labels[r * tasks + t] = (r + t) % 7 == 0 ? NAN : (float)((r % 16 + t) % 3 == 0);
 }
 
 void make_rows(rows *out, const home_model *model) {
-    const size_t width = home_model_dense_width(model);
     const size_t fields = home_model_field_count(model);
-    make_dense(out->dense, width);
+    make_dense(out->dense, home_model_dense_width(model));
     for (size_t f = 0; f < fields; f++)
         make_ids(out, f);
-    make_labels(out, width, home_model_task_count(model));
+    make_labels(out->labels, home_model_task_count(model));
     out->batch = (home_batch){.struct_size = sizeof out->batch,
                               .rows = ROWS,
                               .dense = out->dense,

@@ -4,7 +4,7 @@
  *     dense[r][c] = (37 r + 11 c + r c) mod 64 / 32 - 1
  *     ids         = one in field 0, (r + f) mod 3 in the others; number k is
  *                   (131 (r mod 16) + 17 f + k + 1) * 0x9E3779B97F4A7C15 mod 2^64
- *     label[r][t] = dense[r][t mod dense width] > 0, missing where (r + t) mod 7 = 0 */
+ *     label[r][t] = 1 where (r mod 16 + t) mod 3 = 0, else 0; missing where (r + t) mod 7 = 0 */
 #ifndef ROWS_H
 #define ROWS_H
 

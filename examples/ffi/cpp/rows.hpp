@@ -30,8 +30,7 @@ struct made_up_rows {
                 offsets[f].push_back(ids[f].size());
             }
             for (std::size_t t = 0; t < model.task_count(); t++)
-                labels.push_back((r + t) % 7 == 0 ? std::nanf("")
-                                                  : float(dense[(r - first) * width + t % width] > 0.0f));
+                labels.push_back((r + t) % 7 == 0 ? std::nanf("") : float((r % 16 + t) % 3 == 0));
         }
     }
 

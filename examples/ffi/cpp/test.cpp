@@ -86,6 +86,7 @@ static void predictors_are_shared(const home::model &model, const made_up_rows &
     const std::vector<float> expected = first.predict(rows.batch());
     std::atomic<int> wrong{0};
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; i++)
         threads.emplace_back([copy = first, &rows, &expected, &wrong] {
             for (int n = 0; n < 50; n++) {

@@ -10,13 +10,14 @@
 //     worker.postMessage(model.share());              and there:  const model = Model.from(token);
 //
 // close() frees a model early, Node's garbage collector frees forgotten ones; calls still running keep it alive.
-// The shared library is $HOME_LIBRARY, or build/libhome.so of this tree.
+// The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
 
+import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import koffi from 'koffi';
 
-const library = koffi.load(
-    process.env.HOME_LIBRARY || fileURLToPath(new URL('../../../build/libhome.so', import.meta.url)));
+const built = fileURLToPath(new URL('../../../build/libhome.so', import.meta.url));
+const library = koffi.load(process.env.HOME_LIBRARY || (existsSync(built) ? built : 'libhome.so.0.1'));
 
 const ERROR = koffi.struct('home_error', {
     struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 240, 'String'),

@@ -12,7 +12,7 @@ Ragged(ids, offsets), where row r has ids[offsets[r]:offsets[r + 1]].
 Any number of threads may predict with one model at the same time; ctypes lets go of the interpreter's lock
 meanwhile. Training, and changing a model in other ways, waits until it has the model for itself.
 
-The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or what the system's loader finds.
+The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ class _Targets(_Sized):
 
 
 def _load_library():
-    built = pathlib.Path(__file__).resolve().parents[3] / "build" / "libhome.so"
+    built = pathlib.Path(__file__).resolve().parent / "../../../build/libhome.so"
     library = ctypes.CDLL(os.environ.get("HOME_LIBRARY") or (str(built) if built.exists() else "libhome.so.0.1"))
     model, out, error = c_void_p, POINTER(c_void_p), POINTER(_Error)
     for name, result, arguments in [

@@ -17,6 +17,6 @@ def ids(model, rows=range(ROWS)):
     return {name: [of(r, f)[0] if f == 0 else of(r, f) for r in rows] for f, name in enumerate(model.fields)}
 
 
-def labels(model, rows=range(ROWS)):
-    return [[math.nan if (r + t) % 7 == 0 else float(values[t % len(values)] > 0) for t in range(len(model.tasks))]
-            for r, values in zip(rows, dense(model, rows))]
+def labels(model):
+    return [[math.nan if (r + t) % 7 == 0 else float((r % 16 + t) % 3 == 0) for t in range(len(model.tasks))]
+            for r in range(ROWS)]
