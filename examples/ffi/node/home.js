@@ -89,7 +89,9 @@ export class Model {
     predict(batch) {
         const rows = this.#rows(batch);
         const error = newError();
-        check(c.predict(this.#open(), rows.batch, rows.predictions, 0, null, error), error);
+        const status = c.predict(this.#open(), rows.batch, rows.predictions, 0, null, error);
+        rows.memory.length = 0; // until here nothing but this keeps it from the garbage collector
+        check(status, error);
         return rows.predictions;
     }
 
@@ -106,6 +108,7 @@ export class Model {
             check(status, error);
             return rows.predictions;
         } finally {
+            rows.memory.length = 0; // as in predict()
             c.release(handle);
         }
     }

@@ -150,7 +150,7 @@ def _lent(values, code, dimensions):
 
 def _copied(values, code, dimensions):
     if dimensions == 1:
-        flat = array(code, values)
+        flat = array(code, values.tolist() if hasattr(values, "tolist") else values)
         return _Memory(flat.buffer_info()[0], 1, (len(flat),), flat)
     rows = [array(code, (math.nan if value is None else value for value in row)) for row in values]
     width = len(rows[0]) if rows else 0
@@ -179,10 +179,12 @@ def _field(name, values, rows):
         ids = _memory(values, "Q", 1)
         _expect_shape(f'field "{name}"', ids, (rows,))
         return _Ids(ids.address, None), ids
-    ids, offsets = _memory(values.ids, "Q", 1), _memory(values.offsets, _SIZE, 1)
+    # A copy, so that no other thread can change what was checked.
+    ids, offsets = _memory(values.ids, "Q", 1), _copied(values.offsets, _SIZE, 1)
     _expect_shape(f'offsets of field "{name}"', offsets, (rows + 1,))
-    if values.offsets[rows] > ids.shape[0]:
-        raise ValueError(f'the last offset of field "{name}" is {values.offsets[rows]}, of {ids.shape[0]} ids')
+    last = offsets.owner[rows]
+    if last > ids.shape[0]:
+        raise ValueError(f'the last offset of field "{name}" is {last}, of {ids.shape[0]} ids')
     return _Ids(ids.address, offsets.address), (ids, offsets)
 
 
