@@ -318,9 +318,9 @@ static home_status read_plain(const reader *in, const field *f, const home_json_
     }
 }
 
-static const field *find_field(const field *fields, const char *key) {
+static const field *find_field(const field *fields, const home_json_value *member) {
     for (; fields->key; fields++)
-        if (strcmp(fields->key, key) == 0)
+        if (strlen(fields->key) == member->key_length && strcmp(fields->key, member->key) == 0)
             return fields;
     return NULL;
 }
@@ -374,10 +374,13 @@ static home_status read_field(const reader *in, const field *f, const home_json_
 /* Reads an object all of whose keys are in `fields`. */
 static home_status read_object(const reader *in, const field *fields, const home_json_value *value,
                                char *object) {
-    if (value->type != HOME_JSON_OBJECT)
-        return fail(in, "", value, "an object");
+    if (value->type != HOME_JSON_OBJECT) {
+        reader whole = *in;
+        whole.where[strlen(whole.where) - 1] = 0; /* without its dot */
+        return fail(&whole, "", value, "an object");
+    }
     for (const home_json_value *member = value->first; member; member = member->next) {
-        const field *f = find_field(fields, member->key);
+        const field *f = find_field(fields, member);
         if (!f)
             return home_fail(in->error, HOME_E_CONFIG, "%s%.60s: there is no key of this name", in->where,
                              member->key);

@@ -1,6 +1,7 @@
 /* Hostile checkpoints, made by hand: each rule of docs/checkpoint.md broken in turn. Every file has its own status and its
  * own message, which says what is wrong where; nothing stays allocated and no model appears. */
 #include "crc32.h"
+#include "faults/messages.h"
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -75,37 +76,7 @@ static file_bytes make_file(const char *text, const void *contents, size_t size)
     return file;
 }
 
-/* text with the first `from` replaced by `to`; malloc'd. */
-static char *replace(const char *text, const char *from, const char *to) {
-    const char *at = strstr(text, from);
-    if (!at)
-        printf("there is no %s\n", from);
-    REQUIRE(at);
-    char *out = malloc(strlen(text) + strlen(to) + 1);
-    REQUIRE(out);
-    sprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
-    return out;
-}
-
 /* ------------------------------------------------------------------------------------------ checks */
-
-/* The messages so far: no two files may give the same. */
-enum { MOST_FILES = 400 };
-static struct {
-    char name[100];
-    char message[sizeof((home_error *)0)->message];
-} seen[MOST_FILES];
-static size_t seen_count;
-
-static void check_own_message(const char *message) {
-    for (size_t i = 0; i < seen_count; i++)
-        if (strcmp(seen[i].message, message) == 0)
-            test_fail(__FILE__, __LINE__, "the same message as %s: %s", seen[i].name, message);
-    REQUIRE(seen_count < MOST_FILES);
-    snprintf(seen[seen_count].name, sizeof seen->name, "%.99s", test_state.name);
-    snprintf(seen[seen_count].message, sizeof seen->message, "%s", message);
-    seen_count++;
-}
 
 /* A model that is offered the file's weights takes all or nothing. */
 static void check_weights(const file_bytes *file) {
@@ -347,7 +318,7 @@ static const edit edits[] = {
 static void edited_headers(void) {
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
         test_begin("header %zu: %s for %s", i, edits[i].to, edits[i].from);
-        char *text = replace(header, edits[i].from, edits[i].to);
+        char *text = replace_first(header, edits[i].from, edits[i].to);
         file_bytes file = make_file(text, body, BODY);
         check_refused(&file, edits[i].status, edits[i].message);
         check_weights(&file);

@@ -45,6 +45,24 @@ static float random_float(uint64_t *state, double low, double high) {
 
 /* --------------------------------------------------------------------------------- configurations */
 
+const char full_json[] =
+    "{\"preset\":\"home\",\"seed\":1,\"dense\":5,"
+    "\"tables\":[{\"name\":\"user\",\"rows\":100,\"dim\":3,\"index\":\"hashed\",\"init_std\":0.01}],"
+    "\"fields\":[{\"name\":\"user\",\"table\":\"user\",\"pooling\":\"mean\"}],"
+    "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\",\"weight\":2,\"loss\":\"bce\",\"base_rate\":0.02},"
+    "{\"name\":\"view\",\"group\":\"watch\"}],"
+    "\"layers\":[{\"width\":6,\"hidden\":[7],\"shared_experts\":2,\"group_experts\":3,"
+    "\"feature_gates\":true,\"feature_branches\":3,\"feature_rank\":2},{\"width\":4}],"
+    "\"experts\":{\"norm\":\"batch\",\"activation\":\"swish\",\"hidden_activation\":\"relu\","
+    "\"bias_before_norm\":false,\"swish_beta\":1,\"norm_epsilon\":1e-5,\"norm_momentum\":0.1},"
+    "\"feature_gate\":{\"order\":\"mix_first\",\"init\":\"zero\"},"
+    "\"gate\":{\"hidden\":[3],\"activation\":\"relu\",\"input\":\"raw\"},"
+    "\"self_gate\":{\"on\":true,\"hidden\":[2,2],\"activation\":\"swish\",\"input\":\"gated\"},"
+    "\"tower\":{\"hidden\":[16],\"activation\":\"relu\"},"
+    "\"optimizer\":{\"kind\":\"adam\",\"learning_rate\":1e-3,\"beta1\":0.9,\"beta2\":0.999,"
+    "\"epsilon\":1e-8,\"clip_norm\":0.5,\"embedding_kind\":\"rowwise_adagrad\","
+    "\"embedding_learning_rate\":0.02,\"embedding_epsilon\":1e-9}}";
+
 void setup_small(setup *s) {
     memset(s, 0, sizeof *s);
     for (size_t i = 0; i < 3; i++) {

@@ -33,6 +33,9 @@ typedef struct setup {
     home_config config;
 } setup;
 
+/* A configuration as JSON that has nearly every key. */
+extern const char full_json[];
+
 /* Five dense values; a direct table for one field (sum, one id a row) and a hashed one shared by two (many
  * ids a row; mean, sum); tasks like and follow (group inter) and view (group watch); two experts a unit in
  * layer 1; 2, 1 and 2 for shared, groups and tasks in layer 2. Everything else at its default. */
