@@ -2,6 +2,11 @@
 #ifndef HOME_PORTABILITY_H
 #define HOME_PORTABILITY_H
 
+/* A missing label is NaN, and a sum has one order: neither outlives these options. */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "libhome needs IEEE arithmetic: compile it without -ffast-math, -ffinite-math-only and -Ofast"
+#endif
+
 #if defined(__GNUC__)
 #define HOME_PRINTF(text, values) __attribute__((format(printf, text, values)))
 #else

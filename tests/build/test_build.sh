@@ -1,0 +1,82 @@
+#!/bin/sh
+# What the Makefile promises: the same bytes in any folder, objects that follow the flags, a version that agrees with
+# its symbols. And the library without it, by one plain command.
+# Run from the top of the tree, after make. Builds in copies of the tree.
+. tests/test.sh
+here=$scratch/here
+there=$scratch/some/longer/way/there
+
+copy_tree() { # folder
+    mkdir -p "$1" && tar cf - --exclude=./build --exclude=./.git . | tar xf - -C "$1"
+}
+make_in() { # folder, arguments of make
+    (cd "$1" && shift && $MAKE --no-print-directory "$@")
+}
+
+check 'a copy' copy_tree "$here"
+check 'another' copy_tree "$there"
+check 'build in a folder' make_in "$here" -j2 lib CFLAGS='-O0 -g'
+check 'build in another' make_in "$there" -j2 lib CFLAGS='-O0 -g'
+check 'the same libhome.a in both' cmp "$here/build/libhome.a" "$there/build/libhome.a"
+check 'the same libhome.so in both' cmp "$here/build/libhome.so" "$there/build/libhome.so"
+
+# ------------------------------------------------------------------------------ what is built anew
+
+sources=$(find lib -name '*.c' | wc -l)
+compiles() { # least and most files, arguments of make
+    least=$1
+    most=$2
+    shift 2
+    make_in "$here" -n lib "$@" >"$scratch/commands" || return 1
+    count=$(grep -c ' -c lib/' "$scratch/commands")
+    echo "$count files are compiled, expected $least to $most"
+    [ "$count" -ge "$least" ] && [ "$count" -le "$most" ]
+}
+compiles_all() {
+    compiles $((2 * sources)) $((2 * sources)) "$@"
+}
+same='CFLAGS=-O0 -g'
+check 'nothing is left to do' compiles 0 0 "$same"
+touch "$here/lib/home.map"
+check 'the version script compiles nothing' compiles 0 0 "$same"
+check 'but links' grep -q -e ' -shared ' "$scratch/commands"
+touch "$here/lib/sort.h"
+check 'a header compiles its users' compiles 2 20 "$same"
+check 'other CFLAGS compile everything' compiles_all CFLAGS='-O1 -g'
+check 'other CPPFLAGS compile everything' compiles_all "$same" CPPFLAGS="-DX='\"a b\"'"
+check 'another CC compiles everything' compiles_all "$same" CC=other-cc
+check 'no CFLAGS compile everything' compiles_all CFLAGS=
+check 'what the library needs stays' grep -q -e '-std=c11 -fvisibility=hidden' "$scratch/commands"
+
+stops_at_another_version() {
+    sed 's/^\(#define HOME_VERSION_MINOR\) .*/\1 99/' include/home/home.h >"$there/include/home/home.h"
+    make_in "$there" lib && return 1
+    make_in "$there" lib 2>&1 | grep -q 'lib/home.map'
+}
+check "the build stops where lib/home.map has another version" stops_at_another_version
+
+# ---------------------------------------------------------------------------------------- without make
+
+# shellcheck disable=SC2086 # words on purpose
+{
+    check 'one command' $CC -O2 -Iinclude lib/*.c lib/*/*.c tests/abi/caller.c -lm -o "$scratch/direct"
+    check 'its program runs' "$scratch/direct" "$scratch/file"
+    check 'plain C11' $CC -std=c11 -Iinclude -fsyntax-only lib/*.c lib/*/*.c
+    if have clang; then
+        check 'plain C11 of clang' clang -std=c11 -Iinclude -fsyntax-only lib/*.c lib/*/*.c
+    else
+        skip 'clang is not installed'
+    fi
+}
+
+refuses_fast_math() { # option
+    for file in lib/loss.c lib/metrics.c; do
+        $CC "$1" -Iinclude -fsyntax-only $file 2>"$scratch/errors" && return 1
+        grep 'libhome needs IEEE arithmetic' "$scratch/errors" || return 1
+    done
+}
+for option in -ffast-math -Ofast -ffinite-math-only; do
+    check "$option is refused" refuses_fast_math $option
+done
+
+summary
