@@ -17,5 +17,7 @@ extern const command train_command;
 extern const command eval_command;
 extern const command predict_command;
 extern const command info_command;
+extern const command inspect_command;
+extern const command report_command;
 
 #endif

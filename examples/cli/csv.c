@@ -274,3 +274,17 @@ bool csv_fail(const csv_reader *csv, size_t column, const char *expected, failur
     return fail(why, "%s:%zu:%zu: column \"%.80s\": \"%.80s\"; expected %s", csv->from.path, field->line,
                 field->byte, csv->header + csv->names[column], field->text, expected);
 }
+
+void csv_write(const char *text, FILE *to) {
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, to);
+        return;
+    }
+    fputc('"', to);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', to);
+        fputc(*text, to);
+    }
+    fputc('"', to);
+}

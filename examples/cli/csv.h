@@ -6,6 +6,8 @@
 
 #include "source.h"
 
+#include <stdio.h>
+
 /* A field, unquoted, with a zero byte behind it, and where it begins in the file. */
 typedef struct csv_field {
     char *text;
@@ -44,5 +46,8 @@ bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure
 
 /* The message "FILE:LINE:BYTE: column NAME: "VALUE"; expected ..." about a field of the last record. */
 bool csv_fail(const csv_reader *csv, size_t column, const char *expected, failure *why);
+
+/* Writes text as a field, in quotes where it needs them. */
+void csv_write(const char *text, FILE *to);
 
 #endif

@@ -12,6 +12,8 @@ static const char help[] =
     "       home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json]\n"
     "       home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
     "       home info MODEL.safetensors\n"
+    "       home inspect MODEL.safetensors DATA.csv[.gz]\n"
+    "       home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [--log LOG.csv]\n"
     "       home COMMAND --help\n"
     "       home --help | --version\n"
     "\n"
@@ -19,7 +21,8 @@ static const char help[] =
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More in docs/cli.md.\n";
 
 static const command *find_command(const char *name) {
-    static const command *const commands[] = {&train_command, &eval_command, &predict_command, &info_command};
+    static const command *const commands[] = {&train_command, &eval_command,    &predict_command,
+                                              &info_command,  &inspect_command, &report_command};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
@@ -72,7 +75,9 @@ int main(int argc, char **argv) {
     }
     const command *chosen = find_command(argv[1]);
     if (!chosen) {
-        fprintf(stderr, "home: \"%s\": no such command; expected train, eval, predict or info\n", argv[1]);
+        fprintf(stderr,
+                "home: \"%s\": no such command; expected train, eval, predict, info, inspect or report\n",
+                argv[1]);
         return OUTCOME_USAGE;
     }
     if (asks_for_help(argv + 2, argc - 2))

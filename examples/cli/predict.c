@@ -2,32 +2,18 @@
 #include "commands.h"
 
 #include "checkpoint.h"
+#include "csv.h"
 #include "options.h"
 #include "output.h"
 #include "predictor.h"
 
 #include <string.h>
 
-/* A name as a CSV field, in quotes where it needs them. */
-static void write_name(const char *name, FILE *to) {
-    if (!strpbrk(name, ",\"\r\n")) {
-        fputs(name, to);
-        return;
-    }
-    fputc('"', to);
-    for (; *name; name++) {
-        if (*name == '"')
-            fputc('"', to);
-        fputc(*name, to);
-    }
-    fputc('"', to);
-}
-
 static void write_header(const recipe *by, FILE *to) {
     for (size_t t = 0; t < by->label_count; t++) {
         if (t)
             fputc(',', to);
-        write_name(by->labels[t].task, to);
+        csv_write(by->labels[t].task, to);
     }
     fputc('\n', to);
 }

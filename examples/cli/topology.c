@@ -28,7 +28,7 @@ static uint64_t part_parameters(const home_model *model, size_t layer, const cha
     return parameters_of(model, prefix);
 }
 
-static const char *text_of(const home_json_value *object, const char *key) {
+const char *topology_text(const home_json_value *object, const char *key) {
     const home_json_value *value = home_json_member(object, key);
     return value && value->type == HOME_JSON_STRING ? value->text : "";
 }
@@ -49,8 +49,8 @@ static void print_unit(const home_model *model, size_t layer, const home_json_va
     if (branches > 0)
         snprintf(gate, sizeof gate, "%" PRIu64 " of rank %" PRIu64, branches,
                  integer_of(unit, "feature_rank"));
-    const char *name = text_of(unit, "name");
-    printf("  %-18s %-18s %7" PRIu64 "  %-16s %10" PRIu64 "\n", name, text_of(unit, "input"),
+    const char *name = topology_text(unit, "name");
+    printf("  %-18s %-18s %7" PRIu64 "  %-16s %10" PRIu64 "\n", name, topology_text(unit, "input"),
            integer_of(unit, "experts"), gate, part_parameters(model, layer, "units", name));
 }
 
@@ -69,7 +69,7 @@ static void list_read(const home_json_value *node, char cell[CELL]) {
     for (const home_json_value *input = gate ? gate->first : NULL; input; input = input->next) {
         const home_json_value *gated = home_json_member(input, "gated");
         append(cell, *cell ? " + " : "");
-        append(cell, text_of(input, "unit"));
+        append(cell, topology_text(input, "unit"));
         append(cell, gated && gated->boolean ? "*" : "");
     }
     append(cell, *cell ? "" : "-");
@@ -81,9 +81,10 @@ static void print_node(const home_model *model, size_t layer, const home_json_va
     char self[CELL] = "-";
     list_seen(node, seen);
     list_read(node, read);
-    if (*text_of(node, "self"))
-        snprintf(self, sizeof self, "%s of %s", text_of(node, "self_kind"), text_of(node, "self"));
-    const char *name = text_of(node, "name");
+    if (*topology_text(node, "self"))
+        snprintf(self, sizeof self, "%s of %s", topology_text(node, "self_kind"),
+                 topology_text(node, "self"));
+    const char *name = topology_text(node, "name");
     printf("  %-18s %-32s %-24s %-20s %10" PRIu64 "\n", name, seen, read, self,
            part_parameters(model, layer, "nodes", name));
 }

@@ -2,7 +2,9 @@
 
 #include "batch.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "heap.h"
+#include "history.h"
 #include "interrupt.h"
 #include "predictor.h"
 #include "progress.h"
@@ -25,12 +27,15 @@ typedef struct trainer {
     const dataset *rows;
     const dataset *validation;
     const char *path;
+    const char *log; /* NULL: none */
+    double started;
     learning_rates first_rates;
     batch batch;
     size_t batch_rows;
     size_t *order;       /* [rows] */
     float *predictions;  /* [batch rows, tasks] */
     float *task_losses;  /* [tasks] */
+    double *mean_losses; /* [tasks] over the rows of the epoch so far */
     uint64_t best_epoch; /* that the checkpoint holds, 0: none */
     double best_score;
 } trainer;
@@ -57,6 +62,7 @@ static void free_trainer(trainer *t) {
     heap_free(t->order);
     heap_free(t->predictions);
     heap_free(t->task_losses);
+    heap_free(t->mean_losses);
 }
 
 static bool start_trainer(trainer *t, failure *why) {
@@ -66,29 +72,29 @@ static bool start_trainer(trainer *t, failure *why) {
     t->order = heap_new(t->rows->rows, sizeof *t->order);
     t->predictions = heap_new(t->batch_rows * tasks, sizeof *t->predictions);
     t->task_losses = heap_new(tasks, sizeof *t->task_losses);
-    if (!t->order || !t->predictions || !t->task_losses)
+    t->mean_losses = heap_new(tasks, sizeof *t->mean_losses);
+    if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses)
         return fail_memory(why);
-    return read_rates(t->model, &t->first_rates, why) && batch_start(&t->batch, t->by, t->batch_rows, why);
+    t->started = clock_seconds();
+    return (!t->log || history_start(t->log, why)) && read_rates(t->model, &t->first_rates, why) &&
+           batch_start(&t->batch, t->by, t->batch_rows, why);
 }
 
 /* ------------------------------------------------------------------------------------------- epoch */
 
-/* The mean loss over the rows of an epoch so far. */
-typedef struct mean_loss {
-    double sum;
-    size_t rows;
-} mean_loss;
-
-static double mean_of(const mean_loss *loss) {
-    return loss->rows ? loss->sum / (double)loss->rows : 0;
-}
-
-static void add_loss(const trainer *t, mean_loss *loss, size_t rows) {
+/* The mean total loss over the rows of an epoch so far. */
+static double total_loss(const trainer *t) {
     double total = 0;
     for (size_t i = 0; i < t->by->label_count; i++)
-        total += t->by->labels[i].weight * (double)t->task_losses[i];
-    loss->sum += total * (double)rows;
-    loss->rows += rows;
+        total += t->by->labels[i].weight * t->mean_losses[i];
+    return total;
+}
+
+/* Takes in the losses of a batch; `before` rows are in the means already. */
+static void add_losses(trainer *t, size_t before, size_t rows) {
+    const double share = (double)rows / (double)(before + rows);
+    for (size_t i = 0; i < t->by->label_count; i++)
+        t->mean_losses[i] += share * ((double)t->task_losses[i] - t->mean_losses[i]);
 }
 
 static bool step(trainer *t, failure *why) {
@@ -136,7 +142,7 @@ static bool score_batch(trainer *t, scores *seen, failure *why) {
 }
 
 /* Without validation, `seen` scores each row as predicted just before training on it. */
-static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown, mean_loss *loss,
+static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown, size_t *done,
                        failure *why) {
     uint64_t dropout = start_stream(t, "dropout", epoch);
     const size_t rows = t->rows->rows;
@@ -149,21 +155,23 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
         if (!batch_fill(&t->batch, t->rows, t->order, first, count, &dropout, why) || !step(t, why) ||
             (!t->validation && !score_batch(t, seen, why)))
             return false;
-        add_loss(t, loss, count);
-        progress_show(shown, first + count, mean_of(loss));
+        add_losses(t, *done, count);
+        *done += count;
+        progress_show(shown, *done, total_loss(t));
     }
     return true;
 }
 
 static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) {
     progress shown = progress_start(epoch, t->by->training.epochs, t->rows->rows);
-    mean_loss loss = {0, 0};
+    size_t done = 0;
     shuffle(t, epoch);
-    if (!set_rates(t, epoch, why) || !train_rows(t, epoch, seen, &shown, &loss, why)) {
+    memset(t->mean_losses, 0, t->by->label_count * sizeof *t->mean_losses);
+    if (!set_rates(t, epoch, why) || !train_rows(t, epoch, seen, &shown, &done, why)) {
         progress_clear(&shown);
         return false;
     }
-    progress_end(&shown, loss.rows, mean_of(&loss));
+    progress_end(&shown, done, total_loss(t));
     return true;
 }
 
@@ -232,7 +240,14 @@ static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *w
         t->best_score = score;
     }
     print_epoch(t, epoch, seen, score);
-    return true;
+    return !t->log || history_add(t->log,
+                                  &(history_epoch){.epoch = epoch,
+                                                   .steps = home_model_step_count(t->model),
+                                                   .seconds = clock_seconds() - t->started,
+                                                   .losses = t->mean_losses,
+                                                   .seen = seen,
+                                                   .validated = t->validation != NULL},
+                                  why);
 }
 
 static bool run_epoch(trainer *t, uint64_t epoch, failure *why) {
@@ -274,8 +289,8 @@ static void tell_what_is_saved(const trainer *t, failure *why) {
 }
 
 bool train_model(home_model *model, const recipe *by, const dataset *rows, const dataset *validation,
-                 const char *path, failure *why) {
-    trainer t = {.model = model, .by = by, .rows = rows, .validation = validation, .path = path};
+                 const char *path, const char *log, failure *why) {
+    trainer t = {.model = model, .by = by, .rows = rows, .validation = validation, .path = path, .log = log};
     const bool trained = start_trainer(&t, why) && run_epochs(&t, why);
     if (!trained)
         tell_what_is_saved(&t, why);

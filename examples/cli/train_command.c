@@ -16,6 +16,7 @@ typedef struct arguments {
     const char *train;
     const char *valid; /* NULL: none */
     const char *output;
+    const char *log; /* NULL: none */
     uint64_t threads;
     training_plan plan; /* what is not UNSET replaces the recipe's */
 } arguments;
@@ -28,6 +29,7 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
         {"train", &given->train, NULL, 0},
         {"valid", &given->valid, NULL, 0},
         {"output", &given->output, NULL, 0},
+        {"log", &given->log, NULL, 0},
         {"epochs", NULL, &given->plan.epochs, 1},
         {"batch", NULL, &given->plan.batch, 2},
         {"patience", NULL, &given->plan.patience, 0},
@@ -94,7 +96,7 @@ static bool train_on(const dataset *rows, const dataset *validation, const recip
     if (!checkpoint_create(by, rows, &model, why))
         return false;
     const bool trained = home_model_set_threads(model, (size_t)given->threads, &error) == HOME_OK
-                             ? train_model(model, by, rows, validation, given->output, why)
+                             ? train_model(model, by, rows, validation, given->output, given->log, why)
                              : fail_library(why, "--threads", &error);
     home_model_release(model);
     return trained;
@@ -120,7 +122,8 @@ static outcome run(char *const *words, int count, failure *why) {
     recipe by;
     if (!read_arguments(words, count, &given, why))
         return OUTCOME_USAGE;
-    if (!output_check(given.output, why) || !recipe_read(&by, given.recipe, why))
+    if (!output_check(given.output, why) || (given.log && !output_check(given.log, why)) ||
+        !recipe_read(&by, given.recipe, why))
         return OUTCOME_FAILED;
     apply_arguments(&by.training, &given);
     const bool good = load_and_train(&by, &given, why);
@@ -132,7 +135,7 @@ const command train_command = {
     "train",
     "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors\n"
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
-    "                  [--threads N]\n"
+    "                  [--threads N] [--log LOG.csv]\n"
     "\n"
     "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the --output\n"
     "file after every epoch; with --valid, only after an epoch that is the best so far on those rows.\n"
@@ -142,6 +145,9 @@ const command train_command = {
     "  --batch N      rows of a step\n"
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
     "  --seed N       of the first weights, the order of the rows and the dropout of ids\n"
-    "  --threads N    that compute at once; the result is the same for any number; default 1\n",
+    "  --threads N    that compute at once; the result is the same for any number; default 1\n"
+    "  --log FILE     adds a line per epoch and task to FILE, as it is reached: losses, AUC, GAUC and so "
+    "on,\n"
+    "                 for \"home report\"\n",
     run,
 };

@@ -1,0 +1,171 @@
+#include "history.h"
+
+#include "csv.h"
+#include "heap.h"
+#include "number.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const char *const figure_columns[HISTORY_FIGURES] = {"training_loss", "auc", "gauc", "log_loss",
+                                                            "calibration"};
+
+/* ---------------------------------------------------------------------------------------- writing */
+
+bool history_start(const char *path, failure *why) {
+    FILE *to = fopen(path, "w");
+    if (!to)
+        return fail_system(why, path, "create");
+    fputs("epoch,steps,seconds,scored,task,rows,positives", to);
+    for (size_t f = 0; f < HISTORY_FIGURES; f++)
+        fprintf(to, ",%s", figure_columns[f]);
+    fputc('\n', to);
+    return fclose(to) == 0 || fail_system(why, path, "write");
+}
+
+static void write_figure(double figure, FILE *to) {
+    fputc(',', to);
+    if (isfinite(figure))
+        fprintf(to, "%.9g", figure);
+}
+
+static void write_task(const history_epoch *what, size_t task, FILE *to) {
+    const home_metric_result *result = &what->seen->results[task];
+    fprintf(to, "%" PRIu64 ",%" PRIu64 ",%.3f,%s,", what->epoch, what->steps, what->seconds,
+            what->validated ? "validation" : "training");
+    csv_write(what->seen->by->labels[task].task, to);
+    fprintf(to, ",%" PRIu64 ",%" PRIu64, result->rows, result->positives);
+    write_figure(what->losses[task], to);
+    write_figure(result->auc, to);
+    write_figure(result->gauc, to);
+    write_figure(result->log_loss, to);
+    write_figure(result->calibration, to);
+    fputc('\n', to);
+}
+
+bool history_add(const char *path, const history_epoch *what, failure *why) {
+    FILE *to = fopen(path, "a");
+    if (!to)
+        return fail_system(why, path, "open");
+    for (size_t t = 0; t < what->seen->by->label_count; t++)
+        write_task(what, t, to);
+    const bool written = !ferror(to);
+    return (fclose(to) == 0 && written) || fail_system(why, path, "write");
+}
+
+/* ---------------------------------------------------------------------------------------- reading */
+
+/* Where in the file what is. */
+typedef struct columns {
+    size_t epoch;
+    size_t scored;
+    size_t task;
+    size_t figures[HISTORY_FIGURES];
+} columns;
+
+static bool find_columns(const csv_reader *csv, columns *at, failure *why) {
+    bool found = csv_column(csv, "epoch", &at->epoch, why) && csv_column(csv, "scored", &at->scored, why) &&
+                 csv_column(csv, "task", &at->task, why);
+    for (size_t f = 0; found && f < HISTORY_FIGURES; f++)
+        found = csv_column(csv, figure_columns[f], &at->figures[f], why);
+    return found;
+}
+
+/* The recipe's task of that name; label_count where it has none. */
+static size_t find_task(const recipe *by, const char *name) {
+    size_t t = 0;
+    while (t < by->label_count && strcmp(by->labels[t].task, name) != 0)
+        t++;
+    return t;
+}
+
+static bool grow(history *made, failure *why) {
+    const size_t width = made->tasks * HISTORY_FIGURES;
+    size_t numbers = made->capacity;
+    size_t figures = made->capacity * width;
+    double *more_numbers = heap_grow(made->numbers, &numbers, made->epochs + 1, sizeof *more_numbers);
+    if (more_numbers)
+        made->numbers = more_numbers;
+    double *more = heap_grow(made->figures, &figures, (made->epochs + 1) * width, sizeof *more);
+    if (more)
+        made->figures = more;
+    if (!more_numbers || !more)
+        return fail_memory(why);
+    made->capacity = numbers < figures / width ? numbers : figures / width;
+    return true;
+}
+
+/* A line of a new epoch makes room for it; its tasks' lines may come in any order. */
+static bool enter_epoch(history *made, double number, failure *why) {
+    if (made->epochs > 0 && made->numbers[made->epochs - 1] == number)
+        return true;
+    if (made->epochs == made->capacity && !grow(made, why))
+        return false;
+    made->numbers[made->epochs] = number;
+    double *figures = made->figures + made->epochs * made->tasks * HISTORY_FIGURES;
+    for (size_t i = 0; i < made->tasks * HISTORY_FIGURES; i++)
+        figures[i] = (double)NAN;
+    made->epochs++;
+    return true;
+}
+
+static bool read_figure(const csv_reader *csv, size_t column, double *figure, failure *why) {
+    const csv_field *field = &csv->fields[column];
+    float value;
+    if (field->length == 0) {
+        *figure = (double)NAN;
+        return true;
+    }
+    if (!number_read(field->text, field->length, &value))
+        return csv_fail(csv, column, "a decimal number, or nothing where it is not defined", why);
+    *figure = (double)value;
+    return true;
+}
+
+static bool read_line(history *made, const recipe *by, const csv_reader *csv, const columns *at,
+                      failure *why) {
+    uint64_t epoch;
+    const size_t task = find_task(by, csv->fields[at->task].text);
+    if (!number_read_whole(csv->fields[at->epoch].text, &epoch))
+        return csv_fail(csv, at->epoch, "the number of an epoch", why);
+    if (task == by->label_count)
+        return true;
+    if (!enter_epoch(made, (double)epoch, why))
+        return false;
+    made->validated = strcmp(csv->fields[at->scored].text, "validation") == 0;
+    double *figures = made->figures + ((made->epochs - 1) * made->tasks + task) * HISTORY_FIGURES;
+    bool good = true;
+    for (size_t f = 0; good && f < HISTORY_FIGURES; f++)
+        good = read_figure(csv, at->figures[f], &figures[f], why);
+    return good;
+}
+
+bool history_read(history *made, const recipe *by, const char *path, failure *why) {
+    csv_reader csv;
+    columns at;
+    *made = (history){.tasks = by->label_count};
+    if (!csv_open(&csv, path, why))
+        return false;
+    bool more = true;
+    bool good = find_columns(&csv, &at, why);
+    while (good && more) {
+        good = csv_next(&csv, &more, why);
+        if (good && more)
+            good = read_line(made, by, &csv, &at, why);
+    }
+    csv_close(&csv);
+    if (!good)
+        history_free(made);
+    return good;
+}
+
+void history_free(history *made) {
+    heap_free(made->figures);
+    heap_free(made->numbers);
+    *made = (history){0};
+}
+
+double history_at(const history *of, size_t epoch, size_t task, history_figure figure) {
+    return of->figures[(epoch * of->tasks + task) * HISTORY_FIGURES + (size_t)figure];
+}

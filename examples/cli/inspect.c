@@ -1,0 +1,160 @@
+/* home inspect: how healthy the mixture of a model is on labelled rows. */
+#include "commands.h"
+
+#include "checkpoint.h"
+#include "diagnosis.h"
+#include "options.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { NAME = 80 };
+
+/* ----------------------------------------------------------------------------------------- tables */
+
+static void print_experts(const examination *of) {
+    printf("\n%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s\n", "layer", "expert", "mean", "deviation",
+           "zeros", "dead", "nearest", "distance", "mass", "most from");
+    for (size_t i = 0; i < home_health_expert_count(of->health); i++) {
+        const home_expert_health e = examination_expert(of, i);
+        char name[NAME];
+        char nearest[NAME] = "-";
+        char dead[NAME];
+        diagnosis_expert_name(of, i, name, sizeof name);
+        if (e.nearest != SIZE_MAX)
+            diagnosis_expert_name(of, e.nearest, nearest, sizeof nearest);
+        snprintf(dead, sizeof dead, "%zu of %zu", e.dead, e.width);
+        printf("%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name, e.mean, e.deviation,
+               100 * e.near_zero, dead, nearest, e.nearest_distance, e.mass);
+        if (e.top_node != SIZE_MAX)
+            printf("  %s (%.0f%%)", examination_node(of, e.top_node).node, 100 * e.top_share);
+        putchar('\n');
+    }
+}
+
+/* Letters of the longest name of an expert in a layer, within bounds. */
+static int column_width(const examination *of, size_t layer) {
+    int width = 6;
+    for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
+        char name[NAME];
+        diagnosis_expert_name(of, e, name, sizeof name);
+        if (examination_expert(of, e).layer == layer && (int)strlen(name) > width)
+            width = (int)strlen(name) < 16 ? (int)strlen(name) : 16;
+    }
+    return width;
+}
+
+static void print_gate(const examination *of, size_t node, int width) {
+    const home_node_health n = examination_node(of, node);
+    printf("         %-16s", n.node);
+    for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
+        const double weight = home_health_gate_weight(of->health, node, e);
+        if (examination_expert(of, e).layer != n.layer)
+            continue;
+        if (isnan(weight))
+            printf(" %*s", width, ".");
+        else
+            printf(" %*.3f", width, weight);
+    }
+    printf("  %7.3f %7.3f %6.3f\n", n.entropy, n.entropy_spread, n.self_weight);
+}
+
+/* The node x expert matrix of a layer. */
+static void print_gates(const examination *of, size_t layer) {
+    const int width = column_width(of, layer);
+    printf("\nlayer %zu: %-16s", layer, "gate of");
+    for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
+        char name[NAME];
+        diagnosis_expert_name(of, e, name, sizeof name);
+        if (examination_expert(of, e).layer == layer)
+            printf(" %*.*s", width, width, name);
+    }
+    printf("  %7s %7s %6s\n", "entropy", "spread", "self");
+    for (size_t o = 0; o < home_health_node_count(of->health); o++)
+        if (examination_node(of, o).layer == layer)
+            print_gate(of, o, width);
+}
+
+static void print_gradients(const examination *of) {
+    printf("\ngradient norm of each task at a unit's experts, mean over training batches\n%-5s  %-18s",
+           "layer", "unit");
+    for (size_t t = 0; t < of->by->label_count; t++)
+        printf(" %12.12s", of->by->labels[t].task);
+    putchar('\n');
+    for (size_t u = 0; u < of->unit_count; u++) {
+        printf("%-5zu  %-18s", of->units[u].layer, of->units[u].name);
+        for (size_t t = 0; t < of->by->label_count; t++)
+            printf(" %12.3g", examination_gradient(of, u, t));
+        putchar('\n');
+    }
+}
+
+static void print_diagnosis(const examination *of, const diagnosis *is) {
+    const uint64_t rows = home_health_rows(of->health);
+    putchar('\n');
+    for (diagnosis_kind kind = 0; kind < DIAGNOSIS_KINDS; kind++) {
+        char summary[NAME];
+        diagnosis_summary(is, kind, summary, sizeof summary);
+        printf("%s: %s\n", diagnosis_name(kind), summary);
+        for (size_t i = 0; i < is->count; i++)
+            if (is->findings[i].kind == kind)
+                printf("  - %s.\n    Try: %s.\n", is->findings[i].what, is->findings[i].advice);
+    }
+    if (rows < DIAGNOSIS_ENOUGH_ROWS)
+        printf("These are only %" PRIu64 " rows; %d or more make the figures reliable.\n", rows,
+               DIAGNOSIS_ENOUGH_ROWS);
+}
+
+/* ------------------------------------------------------------------------------------------ whole */
+
+static void print_all(const examination *of, const diagnosis *is, const char *path) {
+    printf("%s: %" PRIu64 " rows\n\n", path, home_health_rows(of->health));
+    scores_print(&of->quality, stdout);
+    print_experts(of);
+    for (size_t l = 0; l <= examination_last_layer(of); l++)
+        print_gates(of, l);
+    print_gradients(of);
+    print_diagnosis(of, is);
+}
+
+static bool inspect(home_model *model, recipe *by, const char *path, failure *why) {
+    examination seen;
+    diagnosis is = {0};
+    if (!examination_run(&seen, model, by, path, why))
+        return false;
+    const bool good = diagnose(&is, &seen, why);
+    if (good)
+        print_all(&seen, &is, path);
+    diagnosis_free(&is);
+    examination_free(&seen);
+    return good;
+}
+
+static outcome run(char *const *words, int count, failure *why) {
+    static const char *const names[] = {"MODEL", "DATA"};
+    const char *operands[2];
+    const option options[] = {{NULL, NULL, NULL, 0}};
+    if (!options_read(words, count, options, names, operands, 2, why))
+        return OUTCOME_USAGE;
+    home_model *model;
+    recipe by;
+    if (!checkpoint_open(operands[0], &model, &by, why))
+        return OUTCOME_FAILED;
+    const bool good = inspect(model, &by, operands[1], why);
+    recipe_free(&by);
+    home_model_release(model);
+    return good ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+const command inspect_command = {
+    "inspect",
+    "usage: home inspect MODEL.safetensors DATA.csv[.gz]\n"
+    "\n"
+    "Runs MODEL on the labelled rows of DATA and tells how its mixture of experts fares: what every expert\n"
+    "gives, what weights the gates give them, what gradients they get from every task; and in words, "
+    "whether\n"
+    "experts have collapsed, shared experts have degraded to one task's, or tasks ignore their own experts,\n"
+    "with the figure, the threshold and what to try. docs/health.md explains the tables.\n",
+    run,
+};
