@@ -4,7 +4,7 @@
 # make analyze    gcc's static analyzer over lib/ and examples/: gcc
 # make soak       10 million predictions from two threads under a model that is replaced every 100 ms
 
-$(eval $(call INSTRUMENTED,coverage,-O0 --coverage,gcc))
+$(eval $(call INSTRUMENTED,coverage,-O0 --coverage,,gcc))
 
 .PHONY: coverage
 coverage: $(TEST_SOURCES:%.c=build/coverage/%)
