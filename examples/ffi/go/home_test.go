@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -155,4 +156,34 @@ func TestGoroutines(t *testing.T) {
 		runtime.GC()
 	}
 	group.Wait()
+}
+
+// 400 KB each, of which the garbage collector knows nothing: kept, they would be more than a gigabyte.
+func TestForgottenModelsAreFreed(t *testing.T) {
+	before := residentKilobytes(t)
+	for i := 0; i < 3000; i++ {
+		if _, err := home.Load(os.Getenv("HOME_MODEL")); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 0 {
+			runtime.GC()
+		}
+	}
+	if grown := residentKilobytes(t) - before; grown > 400_000 {
+		t.Errorf("memory has grown by %d KB", grown)
+	}
+}
+
+func residentKilobytes(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, line, _ := strings.Cut(string(status), "VmRSS:")
+	kilobytes, err := strconv.Atoi(strings.Fields(line)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes
 }

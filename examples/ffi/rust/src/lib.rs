@@ -10,7 +10,15 @@
 //! ```
 //!
 //! The library's rule for threads is Rust's own: what only reads a model takes `&self`, what changes it
-//! `&mut self`. Lengths are checked here before C sees a pointer, and no call panics on bad input.
+//! `&mut self`, so a model that is shared cannot change:
+//!
+//! ```compile_fail
+//! fn change(model: std::sync::Arc<home::Model>) {
+//!     model.set_learning_rate(0.1);
+//! }
+//! ```
+//!
+//! Lengths are checked here before C sees a pointer, and no call panics on bad input.
 
 #[allow(non_camel_case_types)]
 mod sys;
