@@ -84,6 +84,7 @@ build/amalgamation/home.c: lib/amalgamate.py $(LIB_SOURCES) $(wildcard include/h
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/cross/cross.mk
+include tests/embedding/embedding.mk
 include tests/robust/robust.mk
 include examples/kuairand/kuairand.mk
 include pkgconfig/install.mk

@@ -24,6 +24,7 @@ PUBLIC_HEADER = ROOT / "include/home/home.h"
 LOCAL_INCLUDE = re.compile(r'#include "([^"]+)"')
 # Comments, texts and characters, and directives with their continued lines.
 NOT_CODE = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|^[ \t]*#(?:\\\n|[^\n])*', re.S | re.M)
+MACRO_CALLS = re.compile(r"(?:[A-Z][A-Z0-9_]*\s*\([^)]*\)\s*)*")
 
 TOP = """\
 /* libhome {version}, the whole library in one file, made by `make amalgamation`. The public interface is home.h.
@@ -34,8 +35,8 @@ TOP = """\
  * HOME_ONLY_NEON all but one set of kernels.
  *
  * Copyright: see LICENSE (Apache-2.0). */
-#ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
 #endif
 
 /* Products and sums are rounded one by one, so that every compiler computes the same bytes. */
@@ -60,29 +61,30 @@ def mask(text):
 
 
 def chunks(code):
-    """The (begin, end) of each declaration or definition at file scope, from masked text."""
-    depth, begin, body = 0, None, False
+    """The (begin, end) of each declaration or definition at file scope, from masked text; calls of macros in front of
+    it, which have no semicolon, are none of it."""
+    depth, begin, body, before = 0, None, False, ""
     for at, c in enumerate(code):
         if begin is None and not c.isspace():
             begin, body = at, False
         if c in "({[":
-            body = body or (c == "{" and depth == 0 and code[:at].rstrip().endswith(")"))
+            body = body or (c == "{" and depth == 0 and before == ")")
             depth += 1
         elif c in ")}]":
             depth -= 1
         if depth == 0 and begin is not None and (c == ";" or (c == "}" and body)):
-            yield begin, at + 1
+            yield begin + MACRO_CALLS.match(code[begin : at + 1]).end(), at + 1
             begin = None
+        before = before if c.isspace() else c
 
 
 def declared(chunk):
-    """The function or variable that a chunk declares, or None for a type; macros in front of it do not matter."""
+    """The function or variable that a chunk declares, or None for a type."""
     chunk = re.sub(r"__attribute__\s*\(\(.*?\)\)\)*", " ", chunk)
     chunk = re.sub(r"\b(struct|enum|union)\s*\{[^}]*\}(?=\s*\w)", r"\1", chunk)
     head = re.split(r"[{=;]", chunk, maxsplit=1)[0]
     if re.match(r"\s*(?:struct|enum|union)\s+\w*\s*$", head) or head.startswith("typedef"):
         return None
-    head = re.sub(r"\bHOME_PRINTF\s*\([^)]*\)", " ", head)
     pointer = re.search(r"\(\*\s*(?:const\s+)?(\w+)", head)
     if pointer and "(" not in head[: pointer.start()]:
         return pointer[1]
@@ -96,8 +98,6 @@ def own_names(text):
     names = set()
     for begin, end in chunks(code):
         chunk = code[begin:end]
-        # A macro that makes functions has no semicolon: what follows it belongs to the same chunk.
-        chunk = chunk[chunk.find("static") :] if "static" in chunk.split("{")[0] else chunk
         names.update(re.findall(r"\b(?:struct|enum|union)\s+(\w+)\s*\{", chunk))
         for constants in re.findall(r"\benum\s*\w*\s*\{([^}]*)\}", chunk):
             if chunk.startswith(("enum", "typedef")):
@@ -121,7 +121,7 @@ def make_static(text, public):
     for begin, end in chunks(code):
         chunk = code[begin:end]
         name = declared(chunk)
-        if name is None or name in public or re.match(r"static\b", chunk) or re.search(r"\)\s*\n?static\b", chunk):
+        if name is None or name in public or chunk.startswith("static"):
             continue
         if chunk.startswith("extern"):
             if "[]" in chunk:  # an incomplete static array is no C; its definition comes before its users
@@ -186,7 +186,7 @@ class Unit:
         for text, own in self.pieces:
             text = make_static(text, public)
             parts.append(rename(text, names, prefix) if own else text)
-        macros = dict.fromkeys(re.findall(r"^#define (\w+)", self.own_text(), re.M))
+        macros = dict.fromkeys(re.findall(r"^#define ([A-Za-z]\w*)", self.own_text(), re.M))
         ends = "".join(f"#undef {prefix + macro if macro in names else macro}\n" for macro in macros)
         title = f"/* {'=' * 20} {self.path.relative_to(ROOT)} {'=' * 20} */"
         return re.sub(r"\n{3,}", "\n\n", f"\n{title}\n\n{''.join(parts).strip()}\n{ends}")

@@ -3,8 +3,11 @@
 #include "abi.h"
 #include "status.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#ifndef HOME_SERVE_ONLY
+#include <stdlib.h>
+#endif
 
 bool home_add_size(size_t a, size_t b, size_t *sum) {
     if (b > SIZE_MAX - a)

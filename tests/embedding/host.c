@@ -1,9 +1,12 @@
 /* The host's side, for test_embedding.sh:
  *
  *     host train FOLDER      trains, saves FOLDER/model, writes its images FOLDER/image.PANEL, prints predictions
- *     host predict FOLDER    prints what a frozen copy of FOLDER/model predicts */
+ *     host predict FOLDER    prints what a frozen copy of FOLDER/model predicts
+ *     host plain FOLDER      makes a model for the example of docs/embedding.md and saves it as FOLDER/model
+ *     host row FOLDER        prints what FOLDER/model.safetensors predicts for the example's row */
 #include "rows.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 static home_error error = {.struct_size = sizeof error};
@@ -42,25 +45,56 @@ static void write_image(const home_model *frozen, const char *folder, size_t pan
     free(image);
 }
 
-int main(int argc, char **argv) {
+static void make_plain(const char *path) {
+    static const char plain[] = "{\"dense\": 4, \"layers\": [{\"width\": 16}, {\"width\": 8}], \"tasks\": ["
+                                "{\"name\": \"like\"}, {\"name\": \"finish\"}, {\"name\": \"share\"}]}";
+    home_model *model = NULL;
+    must(home_model_create_json(plain, sizeof plain - 1, NULL, &model, &error), "create");
+    must(home_model_save(model, path, 0, &error), "save");
+    home_model_release(model);
+}
+
+static void print_row(const char *path) {
+    const float input[] = {0.9f, 0.8f, 0.2f, 0.1f};
+    const home_batch batch = {.struct_size = sizeof batch, .rows = 1, .dense = input};
+    float predictions[3];
+    home_model *model = NULL;
+    must(home_model_load(path, NULL, &model, &error), "load");
+    must(home_model_predict(model, &batch, predictions, 0, NULL, &error), "predict");
+    for (size_t t = 0; t < 3; t++)
+        printf("%s %.4f\n", home_model_task_name(model, t), (double)predictions[t]);
+    home_model_release(model);
+}
+
+static void train_or_predict(bool training, const char *folder, const char *path) {
     static row_data rows;
     static float predictions[ROWS * TASKS];
-    if (argc != 3)
-        return 2;
     fill_rows(&rows);
-    char path[300];
-    snprintf(path, sizeof path, "%s/model", argv[2]);
-    if (strcmp(argv[1], "train") == 0)
+    if (training)
         train(path, &rows);
     home_model *model = NULL;
     home_model *frozen = NULL;
     must(home_model_load(path, NULL, &model, &error), "load");
     must(home_model_freeze(model, &frozen, &error), "freeze");
-    for (size_t panel = 8; panel <= 32 && strcmp(argv[1], "train") == 0; panel *= 2)
-        write_image(frozen, argv[2], panel);
+    for (size_t panel = 8; panel <= 32 && training; panel *= 2)
+        write_image(frozen, folder, panel);
     must(home_model_predict(frozen, &rows.batch, predictions, 0, NULL, &error), "predict");
     print_predictions(predictions);
     home_model_release(frozen);
     home_model_release(model);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3)
+        return 2;
+    const bool row = strcmp(argv[1], "row") == 0;
+    char path[300];
+    snprintf(path, sizeof path, "%s/model%s", argv[2], row ? ".safetensors" : "");
+    if (row)
+        print_row(path);
+    else if (strcmp(argv[1], "plain") == 0)
+        make_plain(path);
+    else
+        train_or_predict(strcmp(argv[1], "train") == 0, argv[2], path);
     return 0;
 }

@@ -1,0 +1,5 @@
+# make test-embedding   vendoring and serve-only builds with all compilers and sets of kernels; `make test` has a part of it
+
+.PHONY: test-embedding
+test-embedding: all
+	$(Q)TEST_LONG=1 $(TEST_ENV) sh tests/run.sh tests/embedding/test_embedding.sh
