@@ -193,9 +193,10 @@ enum { MOST_WIDTH = 1 << 24 }; /* that of a configuration; no product of two ove
 /* A buffer, inside the rows of the activations. A workspace's size must not overflow. */
 static void read_buffer(reader *in, home_plan *plan, home_buffer *buffer) {
     const size_t most = SIZE_MAX / sizeof(float) / HOME_IMAGE_MOST_BLOCK_ROWS / 4;
-    buffer->width = read_size(in, 1, MOST_WIDTH < most / 2 ? MOST_WIDTH : most / 2);
+    buffer->width = read_size(in, 1, MOST_WIDTH);
+    buffer->stride = read_size(in, buffer->width, most / 2);
     buffer->start = read_size(in, 0, most / 2);
-    const size_t end = buffer->start + buffer->width;
+    const size_t end = buffer->start + buffer->stride;
     plan->row_width = end > plan->row_width ? end : plan->row_width;
 }
 

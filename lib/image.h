@@ -10,7 +10,7 @@
  * word. The records:
  *
  *     dense values, block rows, parameters, multiply-adds, swish's beta (the bits of a double)
- *     each buffer: width, start
+ *     each buffer: width, stride, start
  *     views (buffer, column, width) of the input, the logits and their sigmoids
  *     each step: kind, activation, sigmoid, mix_first, inputs, view of the output, view of each input
  *     each task: loss, the task it is given (or the number of tasks), name

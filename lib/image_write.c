@@ -73,6 +73,7 @@ static void put_step(writer *out, const home_step *step) {
 static void put_plan(writer *out, const home_plan *plan) {
     for (size_t i = 0; i < plan->buffer_count; i++) {
         put_word(out, plan->buffers[i].width);
+        put_word(out, plan->buffers[i].stride);
         put_word(out, plan->buffers[i].start);
     }
     put_view(out, plan->input);

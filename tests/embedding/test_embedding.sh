@@ -236,7 +236,7 @@ sizes() {
         tests/unit/fixture.c build/libhome.a -lm -pthread && "$scratch/sizes" >"$scratch/measured" || return 1
     for row in S M L; do
         for column in 2 3 4 5; do
-            near_page $row $column "$(figure "$scratch/measured" $row $column)" 3 || return 1
+            near_page $row $column "$(figure "$scratch/measured" $row $column)" 5 || return 1
         done
     done
 }
@@ -244,7 +244,7 @@ code_sizes() { # row of the page, compiler, set
     for level in -O2 -Os; do
         compile "$2" code.o $level -DHOME_SERVE_ONLY "-DHOME_ONLY_$3" || return 1
         column=$([ $level = -O2 ] && echo 2 || echo 3)
-        near_page "$1" "$column" "$(text_bytes code.o)" 15 || return 1
+        near_page "$1" "$column" "$(text_bytes code.o)" 25 || return 1
     done
 }
 if [ -n "$long" ]; then
