@@ -18,6 +18,13 @@
 #else
 #define TEST_UNDER_TSAN 0
 #endif
+/* These three take terabytes of addresses. */
+#if TEST_UNDER_TSAN || defined(__SANITIZE_ADDRESS__) || TEST_HAS_FEATURE(address_sanitizer) ||               \
+    TEST_HAS_FEATURE(memory_sanitizer)
+#define TEST_NEEDS_ADDRESSES 1
+#else
+#define TEST_NEEDS_ADDRESSES 0
+#endif
 
 /* Starts a child that ends with the number of failures `part` returns, or, where it hangs, by SIGALRM. The child says
  * nothing of memory it leaves: that is the parent's. */

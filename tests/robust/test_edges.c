@@ -1,9 +1,11 @@
 /* What lies just inside and just outside of the documented limits: names, counts, NULL handles, more threads than idle
  * workspaces are kept for. */
 #include "family/family.h"
+#include "robust/child.h"
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 /* -------------------------------------------------------------------------------------------- names */
 
@@ -285,6 +287,46 @@ static void more_callers_than_idle_workspaces(void) {
     data_free(&rows);
 }
 
+/* --------------------------------------------------------------------------------- threads refused */
+
+/* Where the system has no addresses left for stacks, a pool cannot be had; the one before goes on. */
+static int ask_for_too_many_threads(void *context) {
+    (void)context;
+    setup s;
+    data rows;
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    setup_dense(&s, 40);
+    s.layers[0].width = 60;
+    s.config.allocator = &allocator;
+    data_create(&rows, &s.config, ROWS, 1);
+    home_model *model = make_model(&s);
+    home_error error = new_error();
+    REQUIRE(home_model_set_threads(model, 2, &error) == HOME_OK);
+    float *expected = predict_all(model, &rows.batch);
+    const long live = m.live;
+    const struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
+    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+    const home_status status = home_model_set_threads(model, 1024, &error);
+    int wrong = status != HOME_E_MEMORY || strstr(error.message, "1024 threads cannot be had") == NULL;
+    wrong += m.live != live;
+    float *out = predict_all(model, &rows.batch);
+    wrong += memcmp(out, expected, ROWS * s.config.task_count * sizeof *out) != 0;
+    home_model_release(model);
+    wrong += m.live != 0;
+    free(out);
+    free(expected);
+    data_free(&rows);
+    return wrong;
+}
+
+static void threads_that_cannot_be_had(void) {
+    if (TEST_NEEDS_ADDRESSES)
+        test_skip("a sanitizer needs all addresses");
+    else
+        CHECK_INTEGER(in_child(ask_for_too_many_threads, NULL), 0);
+}
+
 /* ------------------------------------------------------------------------------------ instruction sets */
 
 static void an_unknown_instruction_set_is_no_cap(void) {
@@ -317,6 +359,7 @@ int main(void) {
     RUN(questions_about_nothing);
     RUN(half_an_allocator);
     RUN(more_callers_than_idle_workspaces);
+    RUN(threads_that_cannot_be_had);
     RUN(an_unknown_instruction_set_is_no_cap);
     return test_summary();
 }
