@@ -25,20 +25,27 @@ static const float bad_values[] = {
     NAN, -NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 1e30f, -1e30f, FLT_MIN / 8, -0.0f,
 };
 
-enum { ROWS = 67, DENSE = 13, TASKS = 3, BAD = sizeof bad_values / sizeof *bad_values };
+enum {
+    ROWS = 67,
+    DENSE = 13,
+    TASKS = 3,
+    INPUTS = ROWS * DENSE,
+    OUTPUTS = ROWS * TASKS,
+    BAD = sizeof bad_values / sizeof *bad_values
+};
 
 typedef struct scene {
-    float dense[ROWS * DENSE];
-    float labels[ROWS * TASKS];
+    float dense[INPUTS];
+    float labels[OUTPUTS];
     home_batch batch;
     home_targets targets;
 } scene;
 
 static void scene_begin(scene *s) {
     uint64_t state = 5;
-    for (size_t i = 0; i < ROWS * DENSE; i++)
+    for (size_t i = 0; i < INPUTS; i++)
         s->dense[i] = (float)random_between(&state, -2, 2);
-    for (size_t i = 0; i < ROWS * TASKS; i++)
+    for (size_t i = 0; i < OUTPUTS; i++)
         s->labels[i] = (float)(random_bits(&state) % 2);
     s->batch = (home_batch){.struct_size = sizeof s->batch, .rows = ROWS, .dense = s->dense};
     s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
@@ -78,10 +85,10 @@ static void check_others(const float *got, const float *expected, size_t first, 
 }
 
 static void check_serving(const home_model *model, scene *s, home_workspace *workspace) {
-    float expected[ROWS * TASKS];
-    float got[ROWS * TASKS];
+    float expected[OUTPUTS];
+    float got[OUTPUTS];
     REQUIRE(home_model_predict(model, &s->batch, expected, 0, workspace, NULL) == HOME_OK);
-    for (size_t i = 0; i < ROWS * TASKS; i++)
+    for (size_t i = 0; i < OUTPUTS; i++)
         CHECK(expected[i] >= 0 && expected[i] <= 1);
     static const size_t places[] = {0, 30, ROWS - BAD}; /* of the bad rows */
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
