@@ -18,13 +18,14 @@ typedef struct room {
 } room;
 
 static void *take(room *space, uint64_t count, size_t size) {
-    size_t bytes;
+    size_t bytes = 0;
+    char *begin = space->memory ? space->memory + space->used : NULL;
     if (count > SIZE_MAX || !home_multiply_size((size_t)count, size, &bytes) ||
         bytes > SIZE_MAX - HOME_ALIGNMENT || !home_add_size(space->used, home_align(bytes), &space->used)) {
         space->overflow = true;
-        return NULL;
+        return begin;
     }
-    return space->memory ? memset(space->memory + space->used - home_align(bytes), 0, bytes) : NULL;
+    return begin ? memset(begin, 0, bytes) : NULL;
 }
 
 /* The pieces of a model. */
@@ -102,7 +103,7 @@ static home_status model_size(const home_image_header *header, size_t *bytes, ho
 home_status home_image_model_size(const void *image, size_t size, size_t *bytes, home_error *error) {
     if (!image || !bytes)
         return home_fail_null(error, image ? "bytes" : "image");
-    home_image_header header;
+    home_image_header header = {0};
     const home_status status = check_header(image, size, &header, error);
     return status == HOME_OK ? model_size(&header, bytes, error) : status;
 }
@@ -178,7 +179,7 @@ static const char *read_text(reader *in) {
 static float *read_floats(reader *in, size_t count) {
     size_t bytes = 0;
     require(in, home_multiply_size(count, sizeof(float), &bytes));
-    return (float *)(uintptr_t)skip(in, in->failed ? 0 : bytes);
+    return (float *)skip(in, in->failed ? 0 : bytes);
 }
 
 /* To the next multiple of HOME_ALIGNMENT. */
@@ -355,8 +356,8 @@ static void read_fields(reader *in, const pieces *p, const home_image_header *he
 static void read_metadata(reader *in, const pieces *p, const home_image_header *header, home_model *model) {
     home_metadata **link = &model->metadata;
     for (size_t i = 0; i < header->metadata && !in->failed; i++) {
-        p->metadata[i].key = (char *)(uintptr_t)read_text(in);
-        p->metadata[i].value = (char *)(uintptr_t)read_text(in);
+        p->metadata[i].key = (char *)read_text(in);
+        p->metadata[i].value = (char *)read_text(in);
         *link = &p->metadata[i];
         link = &p->metadata[i].next;
     }
@@ -390,8 +391,8 @@ static void read_model(reader *in, const pieces *p, const home_image_header *hea
     read_tables(in, p, header, model);
     read_fields(in, p, header, settings);
     read_metadata(in, p, header, model);
-    model->config_json.data = (char *)(uintptr_t)read_text(in);
-    model->topology_json.data = (char *)(uintptr_t)read_text(in);
+    model->config_json.data = (char *)read_text(in);
+    model->topology_json.data = (char *)read_text(in);
     require(in, model->plan.input.width == settings->input_width);
     require(in, model->plan.logits.width == settings->config.task_count);
     require(in, model->plan.sigmoids.width == settings->config.task_count);
@@ -428,7 +429,7 @@ home_status home_image_open(const void *image, size_t size, void *memory, size_t
                             home_model **model, home_error *error) {
     if (!image || !memory || !model)
         return home_fail_null(error, !image ? "image" : !memory ? "memory" : "model");
-    home_image_header header;
+    home_image_header header = {0};
     size_t wanted = 0;
     home_status status = check_header(image, size, &header, error);
     if (status == HOME_OK)

@@ -2,7 +2,7 @@
 #ifndef TESTS_EMBEDDING_ROWS_H
 #define TESTS_EMBEDDING_ROWS_H
 
-#include "home.h"
+#include "home/home.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static inline void fill_rows(row_data *d) {
         for (size_t i = 0; i < DENSE; i++)
             d->dense[r][i] = (float)(next_number(&state) % 2001) / 1000 - 1;
         for (size_t t = 0; t < TASKS; t++)
-            d->labels[r][t] = next_number(&state) % 3 == 0;
+            d->labels[r][t] = next_number(&state) % 3 == 0 ? 1.0f : 0.0f;
         for (size_t f = 0; f < FIELDS; f++)
             for (size_t i = 0; i < 3; i++)
                 d->ids[f][3 * r + i] = next_number(&state) % 50;

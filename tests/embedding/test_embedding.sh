@@ -32,7 +32,9 @@ generate() {
 }
 check 'make amalgamation writes the same files each time' generate
 check 'the generator keeps equal names apart' python3 $here/test_amalgamate.py
+mkdir "$scratch/home"
 cp build/amalgamation/home.h build/amalgamation/home.c "$scratch"
+cp build/amalgamation/home.h "$scratch/home"
 sed -n 's/^HOME_API.*[ *]\(home_[a-z0-9_]*\)(.*/\1/p' include/home/home.h | sort >"$scratch/public"
 
 compile() { # compiler, object, options
