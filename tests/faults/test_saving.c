@@ -66,32 +66,55 @@ ssize_t write(int descriptor, const void *bytes, size_t size) {
     return LIBC(function, "write")(descriptor, bytes, size);
 }
 
-#define FAILING(name, parameters, arguments, type)                                                           \
-    int name parameters {                                                                                    \
-        return fails(#name) ? -1 : LIBC(type, #name) arguments;                                              \
-    }
+int stat(const char *restrict path, struct stat *restrict out) {
+    typedef int (*function)(const char *restrict, struct stat *restrict);
+    return fails("stat") ? -1 : LIBC(function, "stat")(path, out);
+}
 
-typedef int (*of_descriptor)(int);
-typedef int (*of_path)(const char *);
-typedef int (*stat_function)(const char *restrict, struct stat *restrict);
-FAILING(stat, (const char *restrict path, struct stat *restrict out), (path, out), stat_function)
-FAILING(lstat, (const char *restrict path, struct stat *restrict out), (path, out), stat_function)
-typedef int (*fstat_function)(int, struct stat *);
-FAILING(fstat, (int descriptor, struct stat *out), (descriptor, out), fstat_function)
-typedef int (*flock_function)(int, int);
-FAILING(flock, (int descriptor, int operation), (descriptor, operation), flock_function)
-typedef int (*ftruncate_function)(int, off_t);
-FAILING(ftruncate, (int descriptor, off_t length), (descriptor, length), ftruncate_function)
-typedef int (*fchmod_function)(int, mode_t);
-FAILING(fchmod, (int descriptor, mode_t mode), (descriptor, mode), fchmod_function)
-typedef int (*rename_function)(const char *, const char *);
-FAILING(rename, (const char *from, const char *to), (from, to), rename_function)
-FAILING(unlink, (const char *path), (path), of_path)
-FAILING(fsync, (int descriptor), (descriptor), of_descriptor)
+int lstat(const char *restrict path, struct stat *restrict out) {
+    typedef int (*function)(const char *restrict, struct stat *restrict);
+    return fails("lstat") ? -1 : LIBC(function, "lstat")(path, out);
+}
+
+int fstat(int descriptor, struct stat *out) {
+    typedef int (*function)(int, struct stat *);
+    return fails("fstat") ? -1 : LIBC(function, "fstat")(descriptor, out);
+}
+
+int flock(int descriptor, int operation) {
+    typedef int (*function)(int, int);
+    return fails("flock") ? -1 : LIBC(function, "flock")(descriptor, operation);
+}
+
+int ftruncate(int descriptor, off_t length) {
+    typedef int (*function)(int, off_t);
+    return fails("ftruncate") ? -1 : LIBC(function, "ftruncate")(descriptor, length);
+}
+
+int fchmod(int descriptor, mode_t mode) {
+    typedef int (*function)(int, mode_t);
+    return fails("fchmod") ? -1 : LIBC(function, "fchmod")(descriptor, mode);
+}
+
+int rename(const char *from, const char *to) {
+    typedef int (*function)(const char *, const char *);
+    return fails("rename") ? -1 : LIBC(function, "rename")(from, to);
+}
+
+int unlink(const char *path) {
+    typedef int (*function)(const char *);
+    return fails("unlink") ? -1 : LIBC(function, "unlink")(path);
+}
+
+int fsync(int descriptor) {
+    typedef int (*function)(int);
+    return fails("fsync") ? -1 : LIBC(function, "fsync")(descriptor);
+}
 
 /* Fails as Linux does: the descriptor is closed all the same. */
 int close(int descriptor) {
-    const int result = LIBC(of_descriptor, "close")(descriptor);
+    typedef int (*function)(int);
+    const int result = LIBC(function, "close")(descriptor);
     return fails("close") ? -1 : result;
 }
 
@@ -378,25 +401,25 @@ static pid_t start_saver(const scene *s) {
 /* At random moments, some of which must have been in the middle of a file. */
 static void killed_savers(void) {
     const char *wanted = getenv("TEST_KILLS");
-    const int kills = wanted ? atoi(wanted) : 40;
+    const long kills = wanted ? strtol(wanted, NULL, 10) : 40;
     scene s;
     uint64_t random = 1;
     int in_the_middle = 0;
     scene_begin(&s);
-    for (int i = 0; i < kills; i++) {
+    for (long i = 0; i < kills; i++) {
         const pid_t child = start_saver(&s);
         nanosleep(&(struct timespec){0, (long)(random_bits(&random) % 6000000)}, NULL);
         REQUIRE(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
         home_error error = new_error();
         home_model *model = NULL;
         if (home_model_load(s.path, NULL, &model, &error) != HOME_OK)
-            test_fail(__FILE__, __LINE__, "after kill %d: %s", i, error.message);
+            test_fail(__FILE__, __LINE__, "after kill %ld: %s", i, error.message);
         CHECK(file_is(s.path, s.new_bytes, s.new_length) || file_is(s.path, s.old_bytes, s.old_length));
         CHECK(files_in_folder() <= 2); /* leftovers do not pile up */
         in_the_middle += files_in_folder() == 2;
         home_model_release(model);
     }
-    printf("    %d killed, %d of them in the middle of a file\n", kills, in_the_middle);
+    printf("    %ld killed, %d of them in the middle of a file\n", kills, in_the_middle);
     CHECK(in_the_middle > 0);
     home_error error;
     CHECK_INTEGER(save_new(&s, &error), HOME_OK);

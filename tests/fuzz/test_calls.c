@@ -6,7 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUDGET = 8 << 20, SLOTS = 3, MOST_ROWS = 6, MOST_CALLS = 30, TASKS = 2, DENSE = 2, FIELDS = 2 };
+enum {
+    BUDGET = 8 << 20,
+    SLOTS = 3,
+    MOST_ROWS = 6,
+    MOST_CALLS = 30,
+    TASKS = 2,
+    DENSE = 2,
+    FIELDS = 2,
+    LABELS = MOST_ROWS * TASKS
+};
 
 /* All have the same inputs and tasks, so that one batch fits all. */
 #define INPUTS                                                                                               \
@@ -37,9 +46,9 @@ typedef struct scene {
     uint64_t ids[FIELDS][MOST_ROWS];
     home_ids fields[FIELDS];
     home_batch batch;
-    float labels[MOST_ROWS * TASKS];
+    float labels[LABELS];
     home_targets targets;
-    float out[MOST_ROWS * TASKS];
+    float out[LABELS];
     home_error error;
     home_metrics *metrics;
 } scene;
@@ -59,7 +68,7 @@ static void draw_batch(scene *s) {
 static void draw_targets(scene *s) {
     static const float labels[] = {0, 1, 0.5f, NAN, 1, 0, 2, INFINITY};
     const bool bad = fuzz_byte(&s->in) > 240;
-    for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+    for (size_t i = 0; i < LABELS; i++)
         s->labels[i] = labels[fuzz_below(&s->in, bad ? 8 : 6)];
     s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
 }
@@ -77,8 +86,8 @@ static home_status call_backward(scene *s, home_model *model) {
 }
 
 static home_status call_backward_from(scene *s, home_model *model) {
-    float dlogits[MOST_ROWS * TASKS];
-    for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+    float dlogits[LABELS];
+    for (size_t i = 0; i < LABELS; i++)
         dlogits[i] = fuzz_float(&s->in);
     return home_model_backward_from(model, dlogits, 0, &s->error);
 }
@@ -276,7 +285,7 @@ static void call_metrics(scene *s) {
         status = home_metrics_create(TASKS, &s->allocator, &s->metrics, &s->error);
     } else if (fuzz_byte(&s->in) & 1) {
         draw_targets(s);
-        for (size_t i = 0; i < MOST_ROWS * TASKS; i++)
+        for (size_t i = 0; i < LABELS; i++)
             s->out[i] = (float)fuzz_byte(&s->in) / 254;
         status = home_metrics_add(s->metrics, fuzz_below(&s->in, MOST_ROWS), s->out, 0, s->labels, 0,
                                   fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);

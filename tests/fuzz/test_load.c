@@ -95,8 +95,10 @@ static void use(home_model *model, const fuzz_memory *memory) {
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
     status = home_model_freeze(model, &frozen, NULL);
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
-    if (frozen)
+    if (frozen) {
         status = home_model_predict(frozen, &batch, out, 0, NULL, NULL);
+        FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
+    }
     status = home_model_forward(model, &batch, NULL, 0, NULL);
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY || status == HOME_E_VALUE);
     if (status == HOME_OK)
