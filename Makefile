@@ -23,7 +23,7 @@ ifneq ($(NODE),HOME_$(MAJOR).$(MINOR))
 $(error the last node of lib/home.map is $(NODE), but include/home/home.h has version $(VERSION))
 endif
 
-WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes
 # What the build needs, apart from what a user may set.
 ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -fvisibility=hidden -ffp-contract=off -pthread -ffile-prefix-map=$(CURDIR)=. \

@@ -54,19 +54,18 @@ needs_only_libc() {
 }
 check 'libhome.so needs libc and libm only' needs_only_libc
 
-# With _FORTIFY_SOURCE a function has another name.
-sed 's/#.*//' tests/abi/undefined.txt | tr -s ' ' '\n' | sort >"$scratch/allowed"
-undefined() { # file, options of nm
-    nm -u "$@" | awk 'NF == 2 { sub(/@.*/, "", $2); print $2 }' | grep -v '^home_' |
-        sed 's/^__\(.*\)_chk$/\1/' | sort -u
+undefined() { # options of nm, file
+    nm -u "$@" | awk 'NF == 2 { sub(/@.*/, "", $2); print $2 }' | grep -v '^home_' | sort -u
 }
+# With _FORTIFY_SOURCE a function has another name, and on AArch64 the compiler has functions for atomics.
 asks_for_nothing_new() {
-    undefined "$@" >"$scratch/asked"
+    undefined "$@" | sed -e 's/^__\(.*\)_chk$/\1/' -e '/^__aarch64_/d' | sort -u >"$scratch/asked"
     [ -s "$scratch/asked" ] || { echo 'no undefined symbols found'; return 1; }
     comm -13 "$scratch/allowed" "$scratch/asked" | sed 's/$/ is not in tests\/abi\/undefined.txt/' >"$scratch/new"
     cat "$scratch/new"
     [ ! -s "$scratch/new" ]
 }
+sed 's/#.*//' tests/abi/undefined.txt | tr -s ' ' '\n' | sort >"$scratch/allowed"
 check 'undefined symbols of libhome.so' asks_for_nothing_new -D build/libhome.so
 check 'undefined symbols of libhome.a' asks_for_nothing_new build/libhome.a
 
