@@ -232,29 +232,24 @@ static void norm_parameter_gradients(const home_run *run, const home_step *step,
     const home_model *model = run->model;
     const home_training *training = run->training;
     const size_t width = step->out.width;
-    const float *mean = training->batch_mean + step->batch;
-    const float *scale = training->batch_scale + step->batch;
-    const float *gamma = model->parameters + step->gamma;
-    const float *beta = model->parameters + step->beta;
+    const home_kernels *kernels = model->kernels;
+    const size_t count = last - first;
+    const float *factor = training->row_scratch + first; /* at = factor x + shift */
+    const float *shift = factor + width;
+    float *at = training->row_scratch + 2 * width + first;
     double *dbeta = training->column_sums;
     double *dgamma = dbeta + width;
-    float *normed = training->row_scratch;
-    float *at = normed + width;
     for (size_t i = first; i < last; i++)
         dbeta[i] = dgamma[i] = 0;
     for (size_t r = 0; r < run->rows; r++) {
-        const float *x = home_view_row(run, step->in[0].view, r);
-        float *da = home_gradient_row(run, step->out, r);
-        for (size_t i = first; i < last; i++) {
-            normed[i] = (x[i] - mean[i]) * scale[i];
-            at[i] = gamma[i] * normed[i] + beta[i];
-        }
-        model->kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta,
-                                          last - first, at + first, da + first, da + first);
-        for (size_t i = first; i < last; i++) {
-            dbeta[i] += (double)da[i];
-            dgamma[i] += (double)da[i] * (double)normed[i];
-        }
+        const float *x = home_view_row(run, step->in[0].view, r) + first;
+        float *da = home_gradient_row(run, step->out, r) + first;
+        kernels->affine(count, x, factor, shift, at);
+        kernels->activate_gradient(step->activation, (float)model->settings.config.swish_beta, count, at, da,
+                                   da);
+        kernels->add_norm_slopes(count, x, training->batch_mean + step->batch + first,
+                                 training->batch_scale + step->batch + first, da, dbeta + first,
+                                 dgamma + first);
     }
     for (size_t i = first; i < last; i++) {
         training->gradients[step->gamma + i] = (float)dgamma[i];
@@ -278,24 +273,20 @@ static void norm_gradient_factors(const home_run *run, const home_step *step) {
     }
 }
 
-/* dx = γ scale (da - dβ / B - x̂ dγ / B) */
+/* dx = γ scale (da - dβ / B - x̂ dγ / B). Nobody else reads the output of the products before a norm. */
 static void norm_input_gradient(const home_run *run, const home_step *step, size_t first, size_t last) {
     const size_t width = step->out.width;
-    const float *mean = run->training->batch_mean + step->batch;
     const float *factor = run->training->row_scratch;
     const float *shift = factor + width;
     const float *tilt = shift + width;
-    const bool add = step->in[0].accumulate;
-    for (size_t r = first; r < last; r++) {
-        const float *x = home_view_row(run, step->in[0].view, r);
-        const float *da = home_gradient_row(run, step->out, r);
-        float *dx = home_gradient_row(run, step->in[0].view, r);
-        for (size_t i = 0; i < width; i++)
-            dx[i] = (add ? dx[i] : 0) + factor[i] * (da[i] - shift[i] - (x[i] - mean[i]) * tilt[i]);
-    }
+    for (size_t r = first; r < last; r++)
+        run->model->kernels->norm_gradient(
+            width, home_view_row(run, step->in[0].view, r), run->training->batch_mean + step->batch, factor,
+            shift, tilt, home_gradient_row(run, step->out, r), home_gradient_row(run, step->in[0].view, r));
 }
 
 static void backward_norm(const home_run *run, const home_step *step) {
+    home_norm_factors(run, step);
     home_run_columns(run, step, norm_parameter_gradients);
     norm_gradient_factors(run, step);
     home_run_rows(run, step, norm_input_gradient);
@@ -305,7 +296,7 @@ static void zero_gradients(const home_run *run) {
     const home_plan *plan = &run->model->plan;
     for (size_t b = 0; b < plan->buffer_count; b++) {
         const home_buffer *buffer = &plan->buffers[b];
-        float *gradient = run->gradients + buffer->start * run->row_capacity;
+        float *gradient = run->gradients + buffer->gradient_start * run->row_capacity;
         for (size_t i = 0; i < buffer->stride * run->rows && buffer->zero_gradient; i++)
             gradient[i] = 0;
     }

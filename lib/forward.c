@@ -136,26 +136,20 @@ static void forward_mix(const home_run *run, const home_step *step, size_t first
 /* Mean and variance of columns [first, last) over the batch, in double and in the order of the rows:
  * mean = sum x / B,  variance = sum (x - mean)² / B */
 static void batch_statistics(const home_run *run, const home_step *step, size_t first, size_t last) {
+    const home_kernels *kernels = run->model->kernels;
     home_training *training = run->training;
     const home_view x = step->in[0].view;
     double *mean = training->column_sums;
     double *squares = training->column_sums + x.width;
     for (size_t i = first; i < last; i++)
         mean[i] = squares[i] = 0;
-    for (size_t r = 0; r < run->rows; r++) {
-        const float *row = home_view_row(run, x, r);
-        for (size_t i = first; i < last; i++)
-            mean[i] += (double)row[i];
-    }
+    for (size_t r = 0; r < run->rows; r++)
+        kernels->add_values(last - first, home_view_row(run, x, r) + first, mean + first);
     for (size_t i = first; i < last; i++)
         mean[i] /= (double)run->rows;
-    for (size_t r = 0; r < run->rows; r++) {
-        const float *row = home_view_row(run, x, r);
-        for (size_t i = first; i < last; i++) {
-            const double d = (double)row[i] - mean[i];
-            squares[i] += d * d;
-        }
-    }
+    for (size_t r = 0; r < run->rows; r++)
+        kernels->add_deviations(last - first, home_view_row(run, x, r) + first, mean + first,
+                                squares + first);
     const double epsilon = run->model->settings.config.norm_epsilon;
     for (size_t i = first; i < last; i++) {
         training->batch_mean[step->batch + i] = (float)mean[i];
@@ -165,7 +159,7 @@ static void batch_statistics(const home_run *run, const home_step *step, size_t 
 }
 
 /* factor = γ scale and shift = β - mean factor, so that batch norm is factor x + shift; into the scratch row. */
-static void norm_factors(const home_run *run, const home_step *step) {
+void home_norm_factors(const home_run *run, const home_step *step) {
     const home_training *training = run->training;
     const float *gamma = run->model->parameters + step->gamma;
     const float *beta = run->model->parameters + step->beta;
@@ -196,7 +190,7 @@ static void apply_norm(const home_run *run, const home_step *step, size_t first,
 static void forward_norm(const home_run *run, const home_step *step) {
     if (run->training) {
         home_run_columns(run, step, batch_statistics);
-        norm_factors(run, step);
+        home_norm_factors(run, step);
     }
     home_run_rows(run, step, apply_norm);
 }

@@ -60,7 +60,7 @@ typedef struct home_training {
     size_t row_capacity;
     size_t rows;                 /* of the last forward */
     float *activations;          /* [row_width, row_capacity]: the buffers of the plan one behind the other */
-    float *activation_gradients; /* the same */
+    float *activation_gradients; /* [gradient_width, row_capacity] */
     float *panels;               /* packed operands of backward's products */
     size_t panels_capacity;
     float *batch_mean;     /* [batch_width] of the last forward */
@@ -143,7 +143,8 @@ static inline float *home_view_row(const home_run *run, home_view view, size_t r
 }
 
 static inline float *home_gradient_row(const home_run *run, home_view view, size_t row) {
-    return run->gradients + (home_view_row(run, view, row) - run->activations);
+    const home_buffer *buffer = &run->model->plan.buffers[view.buffer];
+    return run->gradients + buffer->gradient_start * run->row_capacity + row * buffer->stride + view.column;
 }
 
 /* model.c: a model whose weights are still zero. A folded one is for serving: without training state. Takes
@@ -209,6 +210,7 @@ void home_table_reduce(home_table *table, const home_run *run);
 /* forward.c, backward.c: the steps of the plan. */
 void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
                          float *factor);
+void home_norm_factors(const home_run *run, const home_step *step);
 void home_run_forward(const home_run *run);
 bool home_move_running_values(const home_run *run);
 void home_run_backward(const home_run *run);

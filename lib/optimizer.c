@@ -4,27 +4,41 @@
 #ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-/* In double, for squares of finite floats may not be floats; in lanes that compilers vectorize. */
-static double sum_of_squares(const float *x, size_t count) {
-    enum { LANES = 8 };
-    double sum[LANES] = {0};
-    const size_t whole = count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            sum[l] += (double)x[i + l] * (double)x[i + l];
+enum { GRAIN = 16384 }; /* values that are worth another thread */
+enum { PIECES = 64 };   /* of a long sum, however many threads share them: so the sum is always the same */
+
+typedef struct long_sum {
+    const home_kernels *kernels;
+    const float *x;
+    size_t count;
+    size_t piece; /* values of a piece */
+    double sums[PIECES];
+} long_sum;
+
+static void sum_pieces(void *context, size_t first, size_t last) {
+    long_sum *s = context;
+    for (size_t i = first; i < last; i++) {
+        const size_t begin = i * s->piece < s->count ? i * s->piece : s->count;
+        const size_t left = s->count - begin;
+        s->sums[i] = s->kernels->sum_of_squares(left < s->piece ? left : s->piece, s->x + begin);
+    }
+}
+
+/* In double, for squares of finite floats may not be floats. */
+static double sum_of_squares(const home_model *model, const float *x, size_t count) {
+    long_sum s = {.kernels = model->kernels, .x = x, .count = count, .piece = home_divide_up(count, PIECES)};
+    home_parallel_ranges(count < GRAIN ? NULL : home_model_parallel(model), PIECES, 1, sum_pieces, &s);
     double total = 0;
-    for (size_t l = 0; l < LANES; l++)
-        total += sum[l];
-    for (size_t i = whole; i < count; i++)
-        total += (double)x[i] * (double)x[i];
+    for (size_t i = 0; i < PIECES; i++)
+        total += s.sums[i];
     return total;
 }
 
 double home_gradient_norm(const home_model *model) {
-    double sum = sum_of_squares(model->training->gradients, model->tensors.parameter_count);
+    double sum = sum_of_squares(model, model->training->gradients, model->tensors.parameter_count);
     for (size_t i = 0; i < model->settings.config.table_count; i++) {
         const home_table *table = &model->tables[i];
-        sum += sum_of_squares(table->gradient, table->touched_count * table->config->dim);
+        sum += sum_of_squares(model, table->gradient, table->touched_count * table->config->dim);
     }
     return sqrt(sum);
 }
@@ -85,7 +99,6 @@ static void step_range(void *context, size_t first, size_t last) {
 
 /* One step on all dense parameters. AdamW takes its weight decay off the values, the others add it to the gradient. */
 static void step_dense(home_model *model, float gradient_factor) {
-    enum { GRAIN = 16384 };
     const home_training *training = model->training;
     const home_optimizer_config *o = &model->settings.optimizer;
     const bool apart = o->kind == HOME_OPTIMIZER_ADAMW;

@@ -58,7 +58,8 @@ static home_view new_buffer(builder *b, size_t width) {
     }
     plan->buffers = buffers;
     const size_t stride = stride_of(width);
-    plan->buffers[plan->buffer_count] = (home_buffer){width, stride, plan->row_width, false};
+    plan->buffers[plan->buffer_count] =
+        (home_buffer){.width = width, .stride = stride, .start = plan->row_width};
     plan->row_width += stride;
     return (home_view){plan->buffer_count++, 0, width};
 }
@@ -798,16 +799,15 @@ static lifetime *find_lifetimes(const builder *b) {
 
 /* The first place for buffer i that no earlier buffer takes at the same time. Every buffer in the way moves
  * the place behind its own end, until none is. */
-static size_t find_place(const home_plan *plan, const lifetime *lives, size_t i) {
+static size_t find_place(const home_plan *plan, const lifetime *lives, const size_t *starts, size_t i) {
     size_t start = 0;
     for (bool moved = true; moved;) {
         moved = false;
         for (size_t j = 0; j < i; j++) {
-            const home_buffer *other = &plan->buffers[j];
+            const size_t end = starts[j] + plan->buffers[j].stride;
             const bool together = lives[j].first <= lives[i].last && lives[i].first <= lives[j].last;
-            if (together && start < other->start + other->stride &&
-                other->start < start + plan->buffers[i].stride) {
-                start = other->start + other->stride;
+            if (together && start < end && starts[j] < start + plan->buffers[i].stride) {
+                start = end;
                 moved = true;
             }
         }
@@ -815,16 +815,29 @@ static size_t find_place(const home_plan *plan, const lifetime *lives, size_t i)
     return start;
 }
 
-/* Serving keeps no activations, so buffers that are never in use together take the same memory. */
+/* Buffers that are never in use together take the same memory, which so stays in the caches: in serving all buffers, in
+ * training their gradients. A gradient lives as long as its buffer would in serving, backward; one that starts at zero
+ * does so at the beginning. */
 static void share_buffers(const builder *b) {
     home_plan *plan = b->plan;
-    const lifetime *lives = find_lifetimes(b);
-    plan->row_width = 0;
-    for (size_t i = 0; lives && i < plan->buffer_count; i++) {
-        plan->buffers[i].start = find_place(plan, lives, i);
-        const size_t end = plan->buffers[i].start + plan->buffers[i].stride;
-        plan->row_width = end > plan->row_width ? end : plan->row_width;
+    lifetime *lives = find_lifetimes(b);
+    size_t *starts = home_arena_take(b->arena, plan->buffer_count, sizeof *starts);
+    size_t width = 0;
+    for (size_t i = 0; lives && starts && i < plan->buffer_count; i++) {
+        if (plan->buffers[i].zero_gradient)
+            lives[i].last = plan->step_count;
+        starts[i] = find_place(plan, lives, starts, i);
+        const size_t end = starts[i] + plan->buffers[i].stride;
+        width = end > width ? end : width;
+        if (b->options.folded)
+            plan->buffers[i].start = starts[i];
+        else
+            plan->buffers[i].gradient_start = starts[i];
     }
+    if (b->options.folded)
+        plan->row_width = width;
+    else
+        plan->gradient_width = width;
 }
 
 home_status home_plan_build(const home_settings *settings, const home_topology *topology,
@@ -841,10 +854,10 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
     add_tables(&b);
     if (!arena->failed)
         find_writers(plan, topology);
-    if (!arena->failed && options.folded)
-        share_buffers(&b);
-    else if (!arena->failed)
+    if (!arena->failed && !options.folded)
         plan_gradients(&b);
+    if (!arena->failed)
+        share_buffers(&b);
     if (arena->failed || !home_tensors_index(tensors, arena))
         return home_fail(error, HOME_E_MEMORY,
                          "out of memory for the plan of %zu steps and %zu parameters so far",

@@ -75,7 +75,8 @@ typedef struct home_buffer {
     size_t width;
     size_t stride; /* floats from row to row */
     size_t start;  /* its place: columns of the buffers before it; for serving, buffers may share a place */
-    bool zero_gradient; /* no step writes all of its gradient: it must be zero before a backward */
+    size_t gradient_start; /* the place of its gradient, which buffers may share too */
+    bool zero_gradient;    /* no step writes all of its gradient: it must be zero before a backward */
 } home_buffer;
 
 /* A value that somebody may want to see. It is there from the end of step `step`, its last writer, until its last
@@ -105,6 +106,7 @@ typedef struct home_plan {
     home_view sigmoids;     /* [rows, tasks] of the logits, scratch */
     size_t uncertainty;     /* offset of [tasks] in the parameters, or HOME_NONE */
     size_t row_width;       /* floats of one row over all buffers */
+    size_t gradient_width;  /* the same of their gradients; in a plan for training */
     size_t batch_width;     /* columns of all batch norms together */
     size_t packed_size;     /* floats of all panels */
     uint64_t macs;          /* multiply-adds of the matrix products for one row */

@@ -47,10 +47,12 @@ static home_status reserve_rows(home_model *model, size_t rows, home_error *erro
     const home_allocator *a = &model->allocator;
     size_t panels;
     size_t floats;
-    if (!panels_needed(model, rows, &panels) || !home_multiply_size(model->plan.row_width, rows, &floats))
+    size_t gradient_floats;
+    if (!panels_needed(model, rows, &panels) || !home_multiply_size(model->plan.row_width, rows, &floats) ||
+        !home_multiply_size(model->plan.gradient_width, rows, &gradient_floats))
         return home_fail(error, HOME_E_TOO_LARGE, "batch.rows is %zu, too many for this machine", rows);
     float *activations = home_allocate(a, floats, sizeof(float));
-    float *gradients = home_allocate(a, floats, sizeof(float));
+    float *gradients = home_allocate(a, gradient_floats, sizeof(float));
     float *packed = home_allocate(a, panels, sizeof(float));
     if (!activations || !gradients || !packed) {
         home_deallocate(a, activations);

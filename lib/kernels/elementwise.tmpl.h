@@ -299,6 +299,57 @@ static float dot(size_t n, const float *a, const float *b) {
     return total;
 }
 
+/* The sums below are in double and over values that lie apart, for which compilers find the vectors themselves. */
+
+static double sum_of_squares(size_t n, const float *x) {
+    enum { LANES = 16, AHEAD_OF_SUM = 1024 };
+    double sum[LANES] = {0};
+    const size_t whole = n / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        PREFETCH(x + i + AHEAD_OF_SUM);
+        for (size_t l = 0; l < LANES; l++)
+            sum[l] += (double)x[i + l] * (double)x[i + l];
+    }
+    double total = 0;
+    for (size_t l = 0; l < LANES; l++)
+        total += sum[l];
+    for (size_t i = whole; i < n; i++)
+        total += (double)x[i] * (double)x[i];
+    return total;
+}
+
+static void add_values(size_t n, const float *restrict x, double *restrict sum) {
+    for (size_t i = 0; i < n; i++)
+        sum[i] += (double)x[i];
+}
+
+static void add_deviations(size_t n, const float *restrict x, const double *restrict mean,
+                           double *restrict squares) {
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)x[i] - mean[i];
+        squares[i] += d * d;
+    }
+}
+
+static void add_norm_slopes(size_t n, const float *restrict x, const float *restrict mean,
+                            const float *restrict scale, const float *restrict dy, double *restrict dbeta,
+                            double *restrict dgamma) {
+    for (size_t i = 0; i < n; i++) {
+        const float normed = (x[i] - mean[i]) * scale[i];
+        dbeta[i] += (double)dy[i];
+        dgamma[i] += (double)dy[i] * (double)normed;
+    }
+}
+
+static void norm_gradient(size_t n, const float *x, const float *mean, const float *factor,
+                          const float *shift, const float *tilt, const float *dy, float *dx) {
+    FOR_EACH_VECTOR(n) {
+        const vec apart = get(x + i, left) - get(mean + i, left);
+        const vec d = get(dy + i, left) - get(shift + i, left) - apart * get(tilt + i, left);
+        put(dx + i, left, get(factor + i, left) * d);
+    }
+}
+
 /* g, and the value after weight decay. */
 static ALWAYS_INLINE vec decayed(const home_update *s, const float *gradient, size_t left, vec *value) {
     const vec g = vec_fma(vec_set(s->decay), *value, vec_set(s->gradient_factor) * get(gradient, left));

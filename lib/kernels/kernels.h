@@ -72,6 +72,17 @@ typedef struct home_kernels {
     void (*affine)(size_t n, const float *x, const float *scale, const float *shift,
                    float *y); /* y = scale x + shift */
     float (*dot)(size_t n, const float *a, const float *b);
+    double (*sum_of_squares)(size_t n, const float *x);
+
+    /* Of batch norm, for a row at a time: sum += x;  squares += (x - mean)² */
+    void (*add_values)(size_t n, const float *x, double *sum);
+    void (*add_deviations)(size_t n, const float *x, const double *mean, double *squares);
+    /* with x̂ = (x - mean) scale:  dbeta += dy,  dgamma += dy x̂ */
+    void (*add_norm_slopes)(size_t n, const float *x, const float *mean, const float *scale, const float *dy,
+                            double *dbeta, double *dgamma);
+    /* dx = factor (dy - shift - (x - mean) tilt) */
+    void (*norm_gradient)(size_t n, const float *x, const float *mean, const float *factor,
+                          const float *shift, const float *tilt, const float *dy, float *dx);
 
     /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;  value -= rate m / (sqrt(v) root_factor + epsilon) */
     void (*adam)(size_t n, const home_update *step, const float *gradient, float *value, float *m, float *v);
