@@ -27,18 +27,22 @@ typedef struct tile {
     size_t c_row;
 } tile;
 
-/* `rows` and `panels` are constants where this is inlined, so that the sums live in registers. */
-static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t panels) {
+/* Vector v of a tile's line: its place in b or in the biases. */
+static ALWAYS_INLINE size_t place_of(const tile *t, size_t v) {
+    return v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH;
+}
+
+/* `rows` and `vectors` are constants where this is inlined, so that the sums live in registers. */
+static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t vectors) {
     vec sum[GEMM_ROWS][4 * GEMM_VECTORS];
     UNROLL
     for (size_t i = 0; i < rows; i++)
         UNROLL
-    for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
-        sum[i][v] = vec_load(t->bias ? t->bias + v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH
-                                     : t->c + i * t->c_row + v * VEC_WIDTH);
+    for (size_t v = 0; v < vectors; v++)
+        sum[i][v] = vec_load(t->bias ? t->bias + place_of(t, v) : t->c + i * t->c_row + v * VEC_WIDTH);
     UNROLL
     for (size_t i = 0; i < rows; i++) /* c is written at the end: by then it is here */
-        for (size_t j = 0; j < panels * PANEL; j += LINE)
+        for (size_t j = 0; j < vectors * VEC_WIDTH; j += LINE)
             PREFETCH(t->c + i * t->c_row + j);
     const float *b = t->b;
     const float *a = t->a;
@@ -49,87 +53,100 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
             PREFETCH(ahead + LINE);
         vec line[4 * GEMM_VECTORS];
         UNROLL
-        for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
-            line[v] = vec_load(b + v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH);
+        for (size_t v = 0; v < vectors; v++)
+            line[v] = vec_load(b + place_of(t, v));
         UNROLL
         for (size_t i = 0; i < rows; i++) {
             const vec factor = vec_set(a[i * t->a_row]);
             UNROLL
-            for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
+            for (size_t v = 0; v < vectors; v++)
                 sum[i][v] = vec_fma(factor, line[v], sum[i][v]);
         }
     }
     UNROLL
     for (size_t i = 0; i < rows; i++)
         UNROLL
-    for (size_t v = 0; v < panels * GEMM_VECTORS; v++)
+    for (size_t v = 0; v < vectors; v++)
         vec_store(t->c + i * t->c_row + v * VEC_WIDTH, sum[i][v]);
 }
 
-#define TILE_OF(rows, panels)                                                                                \
-    static void compute_tile_##rows##x##panels(const tile *t) {                                              \
-        compute_tile(t, rows, panels);                                                                       \
+/* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has too few sums to keep
+ * the adders busy, such of several panels. */
+enum { WHOLE = GEMM_VECTORS, NARROW = GEMM_VECTORS / 2 };
+#define TILE_OF(rows, name, vectors)                                                                         \
+    static void compute_##name##_##rows(const tile *t) {                                                     \
+        compute_tile(t, rows, vectors);                                                                      \
     }
-TILE_OF(1, 1)
-TILE_OF(2, 1)
-TILE_OF(3, 1)
-TILE_OF(4, 1)
-#if GEMM_ROWS > 4
-TILE_OF(5, 1)
-TILE_OF(6, 1)
+#if GEMM_ROWS == 12
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#elif GEMM_ROWS == 6
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #endif
-#if GEMM_ROWS > 6
-TILE_OF(7, 1)
-TILE_OF(8, 1)
-TILE_OF(9, 1)
-TILE_OF(10, 1)
-TILE_OF(11, 1)
-TILE_OF(12, 1)
-#endif
+#define WHOLE_OF(rows)  TILE_OF(rows, whole, WHOLE)
+#define NARROW_OF(rows) TILE_OF(rows, narrow, NARROW)
+FOR_EACH_ROWS(WHOLE_OF)
+FOR_EACH_ROWS(NARROW_OF)
+TILE_OF(1, four, 4 * GEMM_VECTORS)
+TILE_OF(2, two, 2 * GEMM_VECTORS)
+TILE_OF(3, two, 2 * GEMM_VECTORS)
 
-static void (*const tiles[GEMM_ROWS + 1])(const tile *) = {
-    NULL,
-    compute_tile_1x1,
-    compute_tile_2x1,
-    compute_tile_3x1,
-    compute_tile_4x1,
-#if GEMM_ROWS > 4
-    compute_tile_5x1,
-    compute_tile_6x1,
-#endif
-#if GEMM_ROWS > 6
-    compute_tile_7x1,
-    compute_tile_8x1,
-    compute_tile_9x1,
-    compute_tile_10x1,
-    compute_tile_11x1,
-    compute_tile_12x1,
-#endif
-};
+#define WHOLE_NAME(rows)  compute_whole_##rows,
+#define NARROW_NAME(rows) compute_narrow_##rows,
+static void (*const whole_tiles[GEMM_ROWS + 1])(const tile *) = {NULL, FOR_EACH_ROWS(WHOLE_NAME)};
+static void (*const narrow_tiles[GEMM_ROWS + 1])(const tile *) = {NULL, FOR_EACH_ROWS(NARROW_NAME)};
 
-/* With few rows one panel has too few sums to keep the adders busy, so several panels are taken at once. */
-TILE_OF(1, 4)
-TILE_OF(2, 2)
-TILE_OF(3, 2)
 static const struct {
     void (*compute)(const tile *);
     size_t panels;
-} few_rows[4] = {{NULL, 0}, {compute_tile_1x4, 4}, {compute_tile_2x2, 2}, {compute_tile_3x2, 2}};
+} few_rows[4] = {{NULL, 0}, {compute_four_1, 4}, {compute_two_2, 2}, {compute_two_3, 2}};
 
-/* A tile at the right edge of c: computed whole beside c, then its `columns` are copied. */
+/* Copies rows of some columns to others. */
+static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float *from, size_t from_row,
+                                       float *to, size_t to_row) {
+    for (size_t r = 0; r < rows; r++)
+        FOR_EACH_VECTOR(columns)
+    put(to + r * to_row + i, left, get(from + r * from_row + i, left));
+}
+
+#ifndef HOME_SERVE_ONLY
+/* Rows of a panel from rows of b, filled up with zeros; the rows behind them are fetched. */
+static void pack_rows(size_t rows, size_t columns, const float *b, size_t b_row, float *panel) {
+    if (columns < PANEL)
+        memset(panel, 0, rows * PANEL * sizeof *panel);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < columns; j += LINE)
+            PREFETCH(b + (r + rows) * b_row + j);
+    if (columns == PANEL)
+        copy_columns(rows, PANEL, b, b_row, panel, PANEL);
+    else
+        copy_columns(rows, columns, b, b_row, panel, PANEL);
+}
+#endif
+
+/* A tile at the right edge of c, of half a panel's vectors if its columns fit in. It is computed whole beside c, then its
+ * columns are copied. */
 static void compute_edge_tile(tile t, size_t rows, size_t columns) {
-    float edge[GEMM_ROWS * PANEL];
+    float edge[GEMM_ROWS * PANEL] = {0};
     float *const c = t.c;
-    for (size_t i = 0; i < rows && !t.bias; i++) {
-        memcpy(edge + i * PANEL, c + i * t.c_row, columns * sizeof *edge);
-        memset(edge + i * PANEL + columns, 0, (PANEL - columns) * sizeof *edge);
-    }
     const size_t c_row = t.c_row;
+    if (!t.bias)
+        copy_columns(rows, columns, c, c_row, edge, PANEL);
     t.c = edge;
     t.c_row = PANEL;
-    tiles[rows](&t);
-    for (size_t i = 0; i < rows; i++)
-        memcpy(c + i * c_row, edge + i * PANEL, columns * sizeof *edge);
+    (columns <= NARROW * VEC_WIDTH ? narrow_tiles : whole_tiles)[rows](&t);
+    copy_columns(rows, columns, edge, PANEL, c, c_row);
+}
+
+/* Columns of one panel. */
+static void compute_columns(const tile *t, size_t rows, size_t columns) {
+    if (columns == PANEL)
+        whole_tiles[rows](t);
+    else if (columns == NARROW * VEC_WIDTH)
+        narrow_tiles[rows](t);
+    else
+        compute_edge_tile(*t, rows, columns);
 }
 
 /* A part of a product: rows [row, row_end), columns [column, column_end), sums over [p, p + k). */
@@ -152,10 +169,8 @@ static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i,
     t->c = g->c + i * g->c_row + column;
     if (panels > 1)
         few_rows[rows].compute(t);
-    else if (columns == PANEL)
-        tiles[rows](t);
     else
-        compute_edge_tile(*t, rows, columns);
+        compute_columns(t, rows, columns);
     if (g->activation != HOME_ACT_NONE && at->p + at->k == g->k)
         activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
@@ -180,6 +195,14 @@ static const float *next_panel(const home_gemm *g, const part *at, size_t column
     return g->panels + (column < g->n ? column * (g->k + 1) : 0);
 }
 
+/* The rows of a's next tile, for the first panel that meets them. */
+static void fetch_rows(const home_gemm *g, const part *at, size_t i) {
+    const size_t last = at->row_end - i < GEMM_ROWS ? at->row_end : i + GEMM_ROWS;
+    for (; i < last; i++)
+        for (size_t p = 0; p < at->k; p += LINE)
+            PREFETCH(g->a + i * g->a_row + at->p + p);
+}
+
 /* Panels, or several at once for few rows, one after the other: a panel's part stays in the first cache meanwhile, and
  * the first tiles fetch the next one, which comes from as far as memory. */
 static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
@@ -191,6 +214,8 @@ static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
         t->ahead = next_panel(g, at, column + panels * PANEL);
         t->ahead_step = panels > 1 ? 0 : PANEL / fetchers;
         for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
+            if (column == at->column && i + GEMM_ROWS < at->row_end)
+                fetch_rows(g, at, i + GEMM_ROWS);
             t->a = g->a + i * g->a_row + at->p * g->a_step;
             multiply_tile(g, t, at, i, column, panels);
             t->ahead += t->ahead_step * at->k;

@@ -55,6 +55,9 @@ typedef struct home_kernels {
     /* y = act(x); in place allowed */
     void (*activate)(home_activation act, float swish_beta, size_t n, const float *x, float *y);
 
+    /* panel[r, j] = b[r, j] for j < columns, 0 up to the panel's width */
+    void (*pack_rows)(size_t rows, size_t columns, const float *b, size_t b_row, float *panel);
+
     /* dx = dy act'(x). `at` is the activation's input x for swish, its output for the others. In place (dx = dy)
      * allowed. */
     void (*activate_gradient)(home_activation act, float swish_beta, size_t n, const float *at,

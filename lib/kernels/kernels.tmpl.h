@@ -31,6 +31,7 @@ const home_kernels KERNELS = {
     .scale_add = scale_add,
     .multiply = multiply,
 #ifndef HOME_SERVE_ONLY
+    .pack_rows = pack_rows,
     .activate_gradient = activate_gradient,
     .multiply_add = multiply_add,
     .affine = affine,

@@ -80,28 +80,16 @@ void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_
     }
 }
 
-/* Whole panels of some rows, then the last panel, filled up with zeros. In blocks of rows: what they write to a panel
- * is contiguous, and their lines are read one after the other. */
+/* In blocks of rows: what they write to a panel is contiguous, and their lines are read one after the other. */
 void home_pack_rows(const home_kernels *kernels, size_t k, size_t n, size_t p, size_t rows, const float *b,
                     size_t ld, float *panels) {
     enum { BLOCK = 16 };
     const size_t width = kernels->panel;
-    const size_t whole = n / width * width;
     for (size_t j = 0; j < n; j += width)
-        memset(panels + j * (k + 1), 0, width * sizeof *panels);
-    for (size_t first = 0; first < rows; first += BLOCK) {
-        const size_t last = rows - first < BLOCK ? rows : first + BLOCK;
-        for (size_t j = 0; j < n; j += width) {
-            float *row = panels + j * (k + 1) + (p + first + 1) * width;
-            for (size_t r = first; r < last; r++, row += width)
-                if (j < whole) {
-                    memcpy(row, b + r * ld + j, width * sizeof *row);
-                } else {
-                    memcpy(row, b + r * ld + j, (n - j) * sizeof *row);
-                    memset(row + (n - j), 0, (width - (n - j)) * sizeof *row);
-                }
-        }
-    }
+        memset(panels + j * (k + 1), 0, width * sizeof *panels); /* biases */
+    for (size_t first = 0; first < rows; first += BLOCK)
+        for (size_t j = 0; j < n; j += width)
+            kernels->pack_rows(rows - first < BLOCK ? rows - first : BLOCK, n - j < width ? n - j : width,
+                               b + first * ld + j, ld, panels + j * (k + 1) + (p + first + 1) * width);
 }
-
 #endif
