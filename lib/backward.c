@@ -35,27 +35,46 @@ static void pack_input(const home_run *run, const home_step *step, size_t first,
                    run->training->panels + first * (run->rows + 1));
 }
 
-/* dW = dyᵀ x:  dy [B, out], x [B, in], dW [out, in], segment by segment */
-static void weight_gradients(const home_run *run, const home_step *step) {
-    const home_view x = step->in[0].view;
-    home_run_panels(run, step, x.width, pack_input);
+/* dW = dyᵀ x:  dy [B, out], x [B, in], dW [out, in]; columns [first, last) of a segment's dW, with x packed. */
+static home_gemm weight_product(const home_run *run, const home_step *step, size_t segment, size_t row,
+                                size_t first, size_t last) {
+    const home_segment *of = &step->segments[segment];
     home_view dy = step->out;
+    dy.column += row;
+    return (home_gemm){
+        .m = of->rows,
+        .n = last - first,
+        .k = run->rows,
+        .a = home_gradient_row(run, dy, 0),
+        .a_row = 1,
+        .a_step = home_view_stride(run, dy),
+        .panels = run->training->panels + first * (run->rows + 1),
+        .c = run->training->gradients + of->weight + first,
+        .c_row = of->ld,
+    };
+}
+
+/* Columns [first, last) of dW, whole panels, by one thread, whose cache keeps what it packs. */
+static void weight_gradient_columns(const home_run *run, const home_step *step, size_t first, size_t last) {
+    pack_input(run, step, first, last);
+    size_t row = 0;
     for (size_t s = 0; s < step->segment_count; s++) {
-        const home_segment *segment = &step->segments[s];
-        dy.width = segment->rows;
-        const home_gemm product = {
-            .m = segment->rows,
-            .n = x.width,
-            .k = run->rows,
-            .a = home_gradient_row(run, dy, 0),
-            .a_row = 1,
-            .a_step = home_view_stride(run, dy),
-            .panels = run->training->panels,
-            .c = run->training->gradients + segment->weight,
-            .c_row = segment->ld,
-        };
+        const home_gemm product = weight_product(run, step, s, row, first, last);
+        run->model->kernels->gemm(&product);
+        row += step->segments[s].rows;
+    }
+}
+
+static void weight_gradients(const home_run *run, const home_step *step) {
+    const size_t width = step->in[0].view.width;
+    if (home_run_panels(run, step, width, weight_gradient_columns))
+        return;
+    pack_input(run, step, 0, width);
+    size_t row = 0;
+    for (size_t s = 0; s < step->segment_count; s++) {
+        const home_gemm product = weight_product(run, step, s, row, 0, width);
         home_run_product(run, &product);
-        dy.column += segment->rows;
+        row += step->segments[s].rows;
     }
 }
 
@@ -71,22 +90,35 @@ static void pack_weights(const home_run *run, const home_step *step, size_t firs
     }
 }
 
-/* dx = dy W:  dy [B, out], W [out, in], dx [B, in] */
-static void input_gradient(const home_run *run, const home_step *step) {
+/* dx = dy W:  dy [B, out], W [out, in], dx [B, in]; columns [first, last), with W packed. */
+static home_gemm input_product(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_view x = step->in[0].view;
-    home_run_panels(run, step, x.width, pack_weights);
-    const home_gemm product = {
+    return (home_gemm){
         .m = run->rows,
-        .n = x.width,
+        .n = last - first,
         .k = step->out.width,
         .a = home_gradient_row(run, step->out, 0),
         .a_row = home_view_stride(run, step->out),
         .a_step = 1,
-        .panels = run->training->panels,
-        .c = home_gradient_row(run, x, 0),
+        .panels = run->training->panels + first * (step->out.width + 1),
+        .c = home_gradient_row(run, x, 0) + first,
         .c_row = home_view_stride(run, x),
         .accumulate = step->in[0].accumulate,
     };
+}
+
+static void input_gradient_columns(const home_run *run, const home_step *step, size_t first, size_t last) {
+    pack_weights(run, step, first, last);
+    const home_gemm product = input_product(run, step, first, last);
+    run->model->kernels->gemm(&product);
+}
+
+static void input_gradient(const home_run *run, const home_step *step) {
+    const size_t width = step->in[0].view.width;
+    if (home_run_panels(run, step, width, input_gradient_columns))
+        return;
+    pack_weights(run, step, 0, width);
+    const home_gemm product = input_product(run, step, 0, width);
     home_run_product(run, &product);
 }
 

@@ -182,7 +182,8 @@ typedef void (*home_range_function)(const home_run *run, const home_step *step, 
 void home_run_product(const home_run *run, const home_gemm *product);
 void home_run_rows(const home_run *run, const home_step *step, home_range_function function);
 void home_run_columns(const home_run *run, const home_step *step, home_range_function function);
-void home_run_panels(const home_run *run, const home_step *step, size_t width, home_range_function function);
+/* False, and nothing done, where there are fewer panels than threads. */
+bool home_run_panels(const home_run *run, const home_step *step, size_t width, home_range_function function);
 const home_parallel *home_model_parallel(const home_model *model); /* NULL where there is none */
 
 /* initialize.c: fresh weights from the seed. */

@@ -7,7 +7,7 @@ enum {
     ROW_UNIT = 24,        /* rows of a piece of a product: a multiple of all kernels' tiles */
     LEAST_WORK = 1 << 16, /* multiply-adds, or 16 times as few values, that are worth another thread */
     LEAST_VALUES = LEAST_WORK / 16,
-    COLUMNS = 64 /* of a piece of a reduction over rows: whole cache lines */
+    COLUMNS = 16 /* at which reductions over rows are cut: a cache line */
 };
 
 const home_parallel *home_model_parallel(const home_model *model) {
@@ -80,17 +80,29 @@ void home_run_rows(const home_run *run, const home_step *step, home_range_functi
 }
 
 #ifndef HOME_SERVE_ONLY
+/* A range of columns for each thread, of whole cache lines or panels, for neighbours to share none. */
+static size_t columns_each(const home_run *run, size_t width, size_t unit) {
+    const size_t threads = run->parallel ? run->parallel->threads : 1;
+    return home_divide_up(home_divide_up(width, unit), threads) * unit;
+}
+
 void home_run_columns(const home_run *run, const home_step *step, home_range_function function) {
     call c = {run, step, function};
-    const size_t whole = step->out.width;
-    home_parallel_ranges(run->parallel, whole, whole * run->rows < LEAST_VALUES ? whole : COLUMNS, call_range,
+    const size_t width = step->out.width;
+    const bool little = width * run->rows < LEAST_VALUES;
+    home_parallel_ranges(run->parallel, width, little ? width : columns_each(run, width, COLUMNS), call_range,
                          &c);
 }
 
-void home_run_panels(const home_run *run, const home_step *step, size_t width, home_range_function function) {
-    enum { PANELS = 4 }; /* of a piece */
+bool home_run_panels(const home_run *run, const home_step *step, size_t width, home_range_function function) {
     call c = {run, step, function};
-    home_parallel_ranges(run->parallel, width, PANELS * run->model->kernels->panel, call_range, &c);
+    const size_t panel = run->model->kernels->panel;
+    const bool little = width * run->rows < LEAST_WORK / step->out.width;
+    if (!little && run->parallel && home_divide_up(width, panel) < run->parallel->threads)
+        return false;
+    home_parallel_ranges(run->parallel, width, little ? width : columns_each(run, width, panel), call_range,
+                         &c);
+    return true;
 }
 
 /* ---------------------------------------------------------------------------------------- settings */
