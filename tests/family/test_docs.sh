@@ -1,21 +1,7 @@
 #!/bin/sh
 # The drawing in docs/ is what its script draws, and the page's links lead somewhere.
 # Run from the top of the tree.
-set -u
-passed=0
-failed=0
-skipped=0
-
-check() { # name, command...
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "failed: $name"
-    fi
-}
+. tests/test.sh
 
 drawing_is_current() {
     python3 docs/draw_hierarchy.py | cmp - docs/hierarchy.svg
@@ -39,17 +25,11 @@ links_lead_somewhere() {
     done
 }
 
-if command -v python3 >/dev/null; then
+if have python3; then
     check "docs/hierarchy.svg is current" drawing_is_current
     check "docs/hierarchy.svg is XML" drawing_is_xml
 else
-    echo "skipped: the drawing: python3 is not installed"
-    skipped=$((skipped + 2))
+    skip 'the drawing: python3 is not installed' 2
 fi
 check "links of docs/model.md" links_lead_somewhere
-if [ "$skipped" -ne 0 ]; then
-    echo "$passed passed, $failed failed, $skipped skipped"
-else
-    echo "$passed passed, $failed failed"
-fi
-[ "$failed" -eq 0 ]
+summary

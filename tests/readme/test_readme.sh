@@ -1,23 +1,9 @@
 #!/bin/sh
 # Builds and runs the README's C example as a reader would, and checks that what it names exists.
 # Run from the top of the tree, after make.
-set -u
-passed=0
-failed=0
+. tests/test.sh
 folder=build/tests/readme
 mkdir -p "$folder"
-
-check() { # name, command...
-    name=$1
-    shift
-    if "$@" >"$folder/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$name failed:"
-        cat "$folder/log"
-    fi
-}
 
 one_example() {
     [ "$(grep -c '^```c$' README.md)" = 1 ]
@@ -26,7 +12,7 @@ one_example() {
 compiles() {
     # shellcheck disable=SC2016 # the backquotes are Markdown's
     sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$folder/example.c"
-    ${CC:-cc} -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -Iinclude "$folder/example.c" build/libhome.a \
+    $CC -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -Iinclude "$folder/example.c" build/libhome.a \
         -lm -pthread -o "$folder/example"
 }
 
@@ -48,7 +34,7 @@ files_exist() {
 }
 
 vendors() {
-    (cd "$folder" && rm -f ./*.o && ${CC:-cc} -O2 -I../../../include -c ../../../lib/*.c ../../../lib/*/*.c)
+    (cd "$folder" && rm -f ./*.o && $CC -O2 -I../../../include -c ../../../lib/*.c ../../../lib/*/*.c)
 }
 
 check "one C example" one_example
@@ -56,5 +42,4 @@ check "the example compiles" compiles
 check "the example learns" learns
 check "the named files exist" files_exist
 check "the library compiles without make" vendors
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary
