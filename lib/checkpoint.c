@@ -531,13 +531,15 @@ static home_status load_archive(const home_archive *archive, const home_allocato
     home_status status = check_metadata(archive, error);
     if (status != HOME_OK)
         return status;
+    enum { SLACK = 1000 }; /* with few tensors more than the file, a message can name one that is missing */
     const char *config = home_archive_metadata(archive, "home.config");
     home_model *made = NULL;
     const home_blueprint blueprint = {.json = config,
                                       .json_length = strlen(config),
                                       .allocator = allocator,
                                       .check = check_fit,
-                                      .context = archive};
+                                      .context = archive,
+                                      .most_tensors = archive->count + SLACK};
     status = home_model_prepare(&blueprint, &made, error);
     if (status == HOME_E_JSON || status == HOME_E_CONFIG)
         home_fail_within(error, "home.config");

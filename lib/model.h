@@ -158,6 +158,8 @@ typedef struct home_blueprint {
     /* Called when settings, topology, plan and tensors are known, before memory is taken for them; may be NULL. */
     home_status (*check)(const home_model *model, const void *context, home_error *error);
     const void *context;
+    size_t
+        most_tensors; /* more are HOME_E_MISMATCH, before the plan for them takes memory and time; 0: any number */
 } home_blueprint;
 home_status home_model_prepare(const home_blueprint *blueprint, home_model **model, home_error *error);
 

@@ -50,7 +50,9 @@ size_t home_tensors_add(home_tensors *tensors, home_arena *arena, home_tensor_in
     va_start(arguments, format);
     const int length = vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    if (length < 0 || length >= MOST_NAME || !reserve(tensors, arena) || !place(tensors, &info)) {
+    tensors->too_many = tensors->most && tensors->count >= tensors->most;
+    if (length < 0 || length >= MOST_NAME || tensors->too_many || !reserve(tensors, arena) ||
+        !place(tensors, &info)) {
         arena->failed = true;
         return 0;
     }

@@ -32,9 +32,11 @@ typedef struct home_tensors {
     const void **by_name;   /* [count] the items in the order of their names, made by home_tensors_index() */
     size_t parameter_count; /* floats of all parameters together */
     size_t statistic_count;
+    size_t most;   /* tensors that there may be; 0: any number */
+    bool too_many; /* that was not enough */
 } home_tensors;
 
-/* Adds a tensor with a printf-made name and returns its offset. After a failure of memory or size,
+/* Adds a tensor with a printf-made name and returns its offset. After a failure of memory, size or number,
  * arena->failed is set and the offset is 0. Everything lives in the arena. */
 HOME_PRINTF(4, 5)
 size_t home_tensors_add(home_tensors *tensors, home_arena *arena, home_tensor_info info, const char *format,

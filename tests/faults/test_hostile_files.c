@@ -570,6 +570,32 @@ static void many_strangers(void) {
     free(text);
 }
 
+/* A few kilobytes that describe a million experts, each of them seen by hundreds of nodes: refused before a plan for them
+ * takes gigabytes. */
+static void huge_configuration(void) {
+    enum { GROUPS = 256, LAYERS = 64 };
+    char text[30000];
+    size_t at =
+        (size_t)sprintf(text, "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"preset\\\":"
+                              "\\\"adatt\\\",\\\"dense\\\":1,\\\"tasks\\\":[");
+    for (int i = 0; i < GROUPS; i++)
+        at += (size_t)sprintf(text + at, "%s{\\\"name\\\":\\\"t%d\\\"}", i ? "," : "", i);
+    at += (size_t)sprintf(text + at, "],\\\"layers\\\":[");
+    for (int i = 0; i < LAYERS; i++)
+        at += (size_t)sprintf(text + at, "%s{\\\"width\\\":1,\\\"task_experts\\\":64}", i ? "," : "");
+    sprintf(text + at, "]}\"}}");
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    file_bytes file = make_file(text, "", 0);
+    home_error error = new_error();
+    home_model *model = NULL;
+    CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error), HOME_E_MISMATCH);
+    CHECK_CONTAINS(error.message, "the configuration describes a model of more than 1000 tensors");
+    CHECK(m.allocations < 10000); /* most of them blocks of 16 KiB */
+    CHECK_INTEGER(m.live, 0);
+    free(file.bytes);
+}
+
 /* The files above are refused for their faults, not for how they were made. */
 static void good_file(void) {
     file_bytes file = make_file(header, body, BODY);
@@ -595,5 +621,6 @@ int main(void) {
     other_headers();
     RUN(alien_files);
     RUN(many_strangers);
+    RUN(huge_configuration);
     return test_summary();
 }
