@@ -6,10 +6,10 @@
 #
 # Each says what it misses, and passes, where a Debian package of its line is not installed.
 
-CROSS_PROGRAMS := unit/test_kernels unit/test_gradients unit/test_properties unit/test_training golden/test_golden
+CROSS_PROGRAMS := unit/test_kernels unit/test_gradients unit/test_properties unit/test_training golden/test_golden embedding/test_image
 CROSS_TOOLS    := cross/checkpoint cross/isa
 # qemu is slow at this machine's arithmetic: no more than the order of bytes could matter to.
-BIG_ENDIAN_PROGRAMS := unit/test_kernels golden/test_golden
+BIG_ENDIAN_PROGRAMS := unit/test_kernels golden/test_golden embedding/test_image
 
 $(CROSS_TOOLS:%=build/tests/%): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
