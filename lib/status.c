@@ -30,9 +30,9 @@ const char *home_status_string(home_status status) {
     case HOME_E_FILE:
         return "the operating system could not read or write a file";
     case HOME_E_FORMAT:
-        return "the data is not a valid checkpoint";
+        return "the data is not a valid checkpoint or image";
     case HOME_E_CHECKSUM:
-        return "the checkpoint is damaged: its checksum does not match";
+        return "the data is damaged: its checksum does not match";
     case HOME_E_MISMATCH:
         return "the checkpoint does not fit the model";
     case HOME_E_UNSUPPORTED:

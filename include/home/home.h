@@ -91,10 +91,10 @@ typedef int32_t home_status;
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
 #define HOME_E_JSON        21 /* the text is not JSON */
 #define HOME_E_FILE        30 /* the operating system refused to read or write a file */
-#define HOME_E_FORMAT      31 /* the bytes are not a checkpoint, or a damaged one */
-#define HOME_E_CHECKSUM    32 /* a checkpoint whose checksum does not match its bytes */
+#define HOME_E_FORMAT      31 /* the bytes are not a checkpoint or an image, or a damaged one */
+#define HOME_E_CHECKSUM    32 /* a checkpoint or image whose checksum does not match its bytes */
 #define HOME_E_MISMATCH    33 /* a sound checkpoint whose tensors are not those of the model */
-#define HOME_E_UNSUPPORTED 40 /* a checkpoint of a newer schema, or a feature not built in */
+#define HOME_E_UNSUPPORTED 40 /* not by this version, or not by this build on this machine */
 
 /* What a status means, in one English sentence; static, never NULL, for any number. Since 0.1. */
 HOME_API const char *home_status_string(home_status status);
@@ -358,8 +358,8 @@ typedef struct home_workspace home_workspace;
  * rounds log and cos alike (embeddings are the only use).
  *
  * On success *model holds one reference, which the caller gives back with home_model_release().
- * Errors: HOME_E_ARGUMENT (NULL), HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE.
- * Thread-safe. Since 0.1. */
+ * Errors: HOME_E_ARGUMENT (NULL), HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE, HOME_E_UNSUPPORTED (the build
+ * has no kernels for this machine: docs/embedding.md). Thread-safe. Since 0.1. */
 HOME_API home_status home_model_create(const home_config *config, home_model **model, home_error *error);
 
 /* The same from JSON text of `length` bytes (no final zero needed). `allocator` may be NULL. docs/model.md
@@ -510,7 +510,7 @@ HOME_API home_status home_model_input_gradient(const home_model *model, const fl
  * nothing but the model and that row: not on the other rows, their number, its position, nor the thread. A
  * NaN or infinite dense value makes that row's predictions NaN or finite nonsense and touches no other row.
  * `workspace` is one made for this model (or one of the same configuration and frozen or not alike), used by
- * this thread alone; NULL borrows one from the model.
+ * this thread alone; NULL borrows one from the model (not from one in an image: HOME_E_ARGUMENT).
  *
  * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range; HOME_E_MEMORY (only with a NULL workspace).
  * When it fails, the contents of `predictions` are undefined. Thread-safe. Since 0.1. */
