@@ -152,13 +152,16 @@ agree() { # two files
     [ -s "$1" ] && diff "$1" "$2"
 }
 options() { grep -o -e '--[a-z]\{2,\}' | sort -u; }
-for command in '' train eval predict info; do
-    build/home $command --help
-done | options >"$scratch/help.options"
-options <docs/cli.md >"$scratch/cli.options"
+build/home --help | sed -n 's/^.* home \([a-z]\{1,\}\) .*/\1/p' | sort >"$scratch/help.commands"
+sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Cm //p' docs/home.1 | sort >"$scratch/man.commands"
+while read -r command; do
+    build/home "$command" --help
+done <"$scratch/help.commands" | { build/home --help && cat; } | options >"$scratch/help.options"
 sed -n 's/Fl \\-\([a-z]*\)/\n--\1\n/gp' docs/home.1 | options >"$scratch/man.options"
-check 'options: --help (<) and docs/cli.md (>)' agree "$scratch/help.options" "$scratch/cli.options"
+options <docs/cli.md | comm -23 - "$scratch/man.options" >"$scratch/cli.options"
+check 'commands: --help (<) and docs/home.1 (>)' agree "$scratch/help.commands" "$scratch/man.commands"
 check 'options: --help (<) and docs/home.1 (>)' agree "$scratch/help.options" "$scratch/man.options"
+check 'options of docs/cli.md that docs/home.1 lacks' diff "$scratch/cli.options" /dev/null
 
 sed -n 's/^| `\([a-z_]*\)` |.*/\1/p' docs/cli.md | sort >"$scratch/cli.members"
 sed -n '/^\.Ss The recipe/,/^\.Sh/s/^\.It Cm //p' docs/home.1 | sort >"$scratch/man.members"
