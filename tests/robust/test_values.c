@@ -78,10 +78,24 @@ static home_model *form_of(home_model *model, bool frozen) {
     return copy;
 }
 
-/* All rows but [first, last) have the bytes expected. */
-static void check_others(const float *got, const float *expected, size_t first, size_t last) {
-    CHECK_BYTES(got, expected, first * TASKS * sizeof *got);
-    CHECK_BYTES(got + last * TASKS, expected + last * TASKS, (ROWS - last) * TASKS * sizeof *got);
+enum { APART = 6 }; /* bad rows first, first + APART...: each between good ones */
+
+static float *bad_place(scene *s, size_t first, size_t i) {
+    return &s->dense[(first + i * APART) * DENSE + i % DENSE];
+}
+
+static bool is_bad(size_t row, size_t first) {
+    return row >= first && (row - first) % APART == 0 && (row - first) / APART < BAD;
+}
+
+/* A good row has the bytes expected; a bad one's numbers are no numbers, or probabilities. */
+static void check_rows(const float *got, const float *expected, size_t first) {
+    for (size_t row = 0; row < ROWS; row++, got += TASKS, expected += TASKS)
+        for (size_t t = 0; t < TASKS; t++)
+            if (is_bad(row, first))
+                CHECK(isnan(got[t]) || (got[t] >= 0 && got[t] <= 1));
+            else
+                CHECK_BYTES(&got[t], &expected[t], sizeof *got);
 }
 
 static void check_serving(const home_model *model, scene *s, home_workspace *workspace) {
@@ -90,23 +104,17 @@ static void check_serving(const home_model *model, scene *s, home_workspace *wor
     REQUIRE(home_model_predict(model, &s->batch, expected, 0, workspace, NULL) == HOME_OK);
     for (size_t i = 0; i < OUTPUTS; i++)
         CHECK(expected[i] >= 0 && expected[i] <= 1);
-    static const size_t places[] = {0, 30, ROWS - BAD}; /* of the bad rows */
+    static const size_t places[] = {0, 5, ROWS - 1 - (BAD - 1) * APART}; /* the first row, the last row */
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
-        const size_t first = places[p];
         float kept[BAD];
         for (size_t i = 0; i < BAD; i++) {
-            float *value = &s->dense[(first + i) * DENSE + i % DENSE];
-            kept[i] = *value;
-            *value = bad_values[i];
+            kept[i] = *bad_place(s, places[p], i);
+            *bad_place(s, places[p], i) = bad_values[i];
         }
         CHECK_INTEGER(home_model_predict(model, &s->batch, got, 0, workspace, NULL), HOME_OK);
-        check_others(got, expected, first, first + BAD);
-        for (size_t i = 0; i < BAD; i++) { /* a NaN does not come out as a probability outside [0, 1] */
-            const float *row = got + (first + i) * TASKS;
-            for (size_t t = 0; t < TASKS; t++)
-                CHECK(isnan(row[t]) || (row[t] >= 0 && row[t] <= 1));
-            s->dense[(first + i) * DENSE + i % DENSE] = kept[i];
-        }
+        check_rows(got, expected, places[p]);
+        for (size_t i = 0; i < BAD; i++)
+            *bad_place(s, places[p], i) = kept[i];
         CHECK_INTEGER(home_model_predict(model, &s->batch, got, 0, workspace, NULL), HOME_OK);
         CHECK_BYTES(got, expected, sizeof got);
     }
