@@ -160,11 +160,20 @@ static bool is_own(const examination *of, size_t expert, size_t node) {
            !isnan(home_health_self_weight(of->health, node, expert));
 }
 
+/* A node that has a task's name serves that task alone, in every layer. */
+static bool serves_one_task(const examination *of, size_t node) {
+    const home_node_health n = examination_node(of, node);
+    for (size_t t = 0; t < of->by->label_count; t++)
+        if (strcmp(of->by->labels[t].task, n.node) == 0)
+            return true;
+    return false;
+}
+
 static void check_sharing(gathering *g, size_t expert) {
     const home_expert_health e = examination_expert(g->of, expert);
     char name[NAME];
-    if (e.seen_by < 2 || !(e.top_share >= DEGRADATION_SHARE) || is_own(g->of, expert, e.top_node) ||
-        e.mass < DEGRADATION_MASS * even_mass(g->of, expert))
+    if (e.seen_by < 2 || !(e.top_share >= DEGRADATION_SHARE) || !serves_one_task(g->of, e.top_node) ||
+        is_own(g->of, expert, e.top_node) || e.mass < DEGRADATION_MASS * even_mass(g->of, expert))
         return;
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     note(g, DIAGNOSIS_DEGRADATION,
