@@ -47,7 +47,8 @@ static void check_gate(gathering *g, size_t node) {
         return;
     diagnosis_expert_name(g->of, n.top_expert, expert, sizeof expert);
     note(g, DIAGNOSIS_COLLAPSE,
-         "standardise the inputs; use experts with batch norm and Swish; lower the learning rate",
+         "standardise the inputs; lower the learning rate; give the experts batch norm and Swish if they "
+         "have none",
          "layer %zu, node %.60s: its gate gives expert %s %.2f of its weight on average, out of %zu experts "
          "(threshold %.2f): it mixes no more",
          n.layer, n.node, expert, n.top_weight, n.experts, COLLAPSE_WEIGHT);
@@ -177,8 +178,7 @@ static void check_sharing(gathering *g, size_t expert) {
         return;
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     note(g, DIAGNOSIS_DEGRADATION,
-         "give tasks or groups experts of their own (preset home, or ple); lower the weight of the dominant "
-         "task",
+         "lower the weight of the dominant task; give tasks and groups experts of their own (preset home)",
          "layer %zu, expert %s is shared by %zu nodes, but %.0f %% of its gate mass comes from node %.60s "
          "(threshold "
          "%.0f %%, even would be %.0f %%): it serves one",
@@ -219,7 +219,8 @@ static void check_task(gathering *g, size_t node) {
     double largest;
     compare_gradients(g->of, node, task, &own, &largest);
     note(g, DIAGNOSIS_UNDERFITTING,
-         "raise the task's weight; use feature gates and self gates (preset home); give it fewer own experts",
+         "raise the task's weight; switch feature gates and self gates on if they are off; give it fewer own "
+         "experts",
          "task %.60s gives its own experts %.3f of its gate's weight (threshold %.3f, half of an even share) "
          "and leans on "
          "those of others: %" PRIu64 " positives in %" PRIu64

@@ -58,8 +58,8 @@ static double find_bias(const double *wants, size_t task, double rate) {
 
 static void feed_create(feed *made, const feed_plan *plan) {
     uint64_t state = 7;
-    double *wants = malloc(ROWS * TASKS * sizeof *wants);
-    *made = (feed){*plan, malloc(ROWS * INPUTS * sizeof(float)), malloc(ROWS * TASKS * sizeof(float))};
+    double *wants = malloc(sizeof *wants * ROWS * TASKS);
+    *made = (feed){*plan, malloc(sizeof(float) * ROWS * INPUTS), malloc(sizeof(float) * ROWS * TASKS)};
     REQUIRE(wants && made->inputs && made->labels);
     for (size_t r = 0; r < ROWS; r++) {
         double causes[CAUSES];
@@ -74,7 +74,7 @@ static void feed_create(feed *made, const feed_plan *plan) {
         const double bias = find_bias(wants, t, plan->rates[t]);
         for (size_t r = 0; r < ROWS; r++)
             made->labels[r * TASKS + t] =
-                random_between(&state, 0, 1) < 1 / (1 + exp(-bias - wants[r * TASKS + t]));
+                random_between(&state, 0, 1) < 1 / (1 + exp(-bias - wants[r * TASKS + t])) ? 1.0f : 0.0f;
     }
     free(wants);
 }
@@ -128,7 +128,6 @@ static home_model *create(const recipe_of *by, const feed_plan *plan, double rat
 
 /* Multiplies the last weights of the first layer's experts by 1 to `most`, as if they came from different models. */
 static void spread_scales(home_model *model, double most) {
-    home_tensor first = {.struct_size = sizeof first};
     size_t experts = 0;
     for (int counting = 1; counting >= 0; counting--) {
         size_t k = 0;
