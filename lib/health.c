@@ -84,7 +84,7 @@ struct home_health {
     float *block;       /* [BLOCK_ROWS, columns] copied aside */
     double *block_mean; /* [values] */
     double *block_squares;
-    double edges[HOME_HEALTH_BINS - 1];
+    double edges[HOME_HEALTH_BINS]; /* of the histograms; the last one is infinite */
 };
 
 /* ---------------------------------------------------------------------------------------- making */
@@ -220,6 +220,7 @@ static void fill(home_health *health, const home_model *model) {
     health->block_squares = home_arena_take(arena, health->values, sizeof(double));
     for (size_t i = 0; i + 1 < HOME_HEALTH_BINS; i++)
         health->edges[i] = home_health_bin_edge(i);
+    health->edges[HOME_HEALTH_BINS - 1] = (double)INFINITY;
 }
 
 home_status home_health_create(const home_model *model, const home_allocator *allocator, home_health **health,
@@ -363,50 +364,62 @@ static void count_moments(const home_health *health, const expert_place *e, size
         }
 }
 
-/* The bin of a value: how many edges lie at or below it. */
-static size_t bin_of(const home_health *health, double value) {
-    size_t low = 0;
-    size_t high = HOME_HEALTH_BINS - 1;
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-        if (health->edges[middle] <= value)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+/* The bin of a value: how many edges lie at or below it. A search that always takes the same steps, as values come
+ * in no order. */
+static size_t bin_of(const double edges[HOME_HEALTH_BINS], float value) {
+    size_t bin = 0;
+    for (size_t half = (HOME_HEALTH_BINS + 1) / 2; half > 0; half /= 2)
+        bin += half * (size_t)(edges[bin + half - 1] <= (double)value);
+    return bin;
+}
+
+/* Least, most and near-zero values of one row; loops apart, so that compilers can work on several values at once. */
+static void count_limits(tally *t, size_t expert, const expert_place *e, const float *row) {
+    double *least = t->least + e->output;
+    double *most = t->most + e->output;
+    uint64_t near_zero = 0;
+    for (size_t i = 0; i < e->width; i++)
+        least[i] = (double)row[i] < least[i] ? (double)row[i] : least[i];
+    for (size_t i = 0; i < e->width; i++)
+        most[i] = (double)row[i] > most[i] ? (double)row[i] : most[i];
+    for (size_t i = 0; i < e->width; i++)
+        near_zero += fabs((double)row[i]) < NEAR_ZERO;
+    t->near_zero[expert] += near_zero;
 }
 
 static void count_expert(home_health *health, size_t expert, size_t rows) {
     const expert_place *e = &health->experts[expert];
     tally *t = &health->added;
+    uint64_t *bins = t->bins + expert * HOME_HEALTH_BINS;
     count_moments(health, e, rows);
     for (size_t i = 0; i < e->width; i++)
         join_moments(&t->mean[e->output + i], &t->squares[e->output + i], (double)t->rows,
                      health->block_mean[e->output + i], health->block_squares[e->output + i], (double)rows);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < e->width; i++) {
-            const double value = (double)health->block[r * health->columns + e->column + i];
-            double *least = &t->least[e->output + i];
-            double *most = &t->most[e->output + i];
-            *least = value < *least ? value : *least;
-            *most = value > *most ? value : *most;
-            t->near_zero[expert] += fabs(value) < NEAR_ZERO;
-            t->bins[expert * HOME_HEALTH_BINS + bin_of(health, value)]++;
-        }
+    for (size_t r = 0; r < rows; r++) {
+        const float *row = health->block + r * health->columns + e->column;
+        count_limits(t, expert, e, row);
+        for (size_t i = 0; i < e->width; i++)
+            bins[bin_of(health->edges, row[i])]++;
+    }
 }
 
 /* sum_i (a_i - b_i)^2, as several sums side by side that do not wait for each other. */
 static double squared_difference(const float *a, const float *b, size_t width) {
     enum { LANES = 8 };
     double sums[LANES] = {0};
-    for (size_t i = 0; i < width; i++) {
-        const double d = (double)a[i] - (double)b[i];
-        sums[i % LANES] += d * d;
-    }
+    size_t i = 0;
+    for (; i + LANES <= width; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const double d = (double)a[i + lane] - (double)b[i + lane];
+            sums[lane] += d * d;
+        }
     double sum = 0;
     for (size_t lane = 0; lane < LANES; lane++)
         sum += sums[lane];
+    for (; i < width; i++) {
+        const double d = (double)a[i] - (double)b[i];
+        sum += d * d;
+    }
     return sum;
 }
 

@@ -71,7 +71,7 @@ static const char *const style[] = {
     "th { color: var(--soft); font-weight: 500 }\n",
     "th:first-child, td:first-child { text-align: left }\n",
     "table.narrow { font-size: .78rem }\n",
-    "table.narrow th, table.narrow td { padding: .28rem .4rem }\n",
+    "table.narrow th, table.narrow td { padding: .28rem .35rem }\n",
     "td.text { text-align: left; white-space: normal; overflow-wrap: anywhere }\n",
     "td.heat { background: color-mix(in srgb, var(--accent) calc(var(--w) * 70%), transparent) }\n",
     ".grid {"

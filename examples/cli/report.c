@@ -405,7 +405,7 @@ static void write_gradients(FILE *to, const material *m) {
                  "The norm of each task's gradient by the parameters of each unit's experts, mean over "
                  "training batches. "
                  "The shade compares the tasks of one row.");
-    fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>unit</th><th>layer</th>", to);
+    fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>layer, unit</th>", to);
     for (size_t t = 0; t < m->by->label_count; t++) {
         fputs("<th>", to);
         page_text(to, m->by->labels[t].task);
@@ -416,9 +416,9 @@ static void write_gradients(FILE *to, const material *m) {
         double most = 0;
         for (size_t t = 0; t < m->by->label_count; t++)
             most = fmax(most, examination_gradient(m->seen, u, t));
-        fputs("<tr><td>", to);
+        fprintf(to, "<tr><td>%zu, ", m->seen->units[u].layer);
         page_text(to, m->seen->units[u].name);
-        fprintf(to, "</td><td>%zu</td>", m->seen->units[u].layer);
+        fputs("</td>", to);
         for (size_t t = 0; t < m->by->label_count; t++) {
             const double norm = examination_gradient(m->seen, u, t);
             if (norm > 0)

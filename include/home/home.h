@@ -851,7 +851,7 @@ HOME_API home_status home_health_create(const home_model *model, const home_allo
 HOME_API void home_health_destroy(home_health *health);
 
 /* Runs the model on rows as home_model_predict() does (running values in the batch norms, no state changed) and adds
- * what its experts and gates gave. Costs about twice a prediction. Errors: HOME_E_ARGUMENT, for a model of another
+ * what its experts and gates gave. Costs two to three predictions. Errors: HOME_E_ARGUMENT, for a model of another
  * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, a dense value that is not
  * finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it held before. Threads: many
  * may add rows of one model at once, each to an accumulator of its own. Since 0.1. */

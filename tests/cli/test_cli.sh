@@ -597,6 +597,7 @@ sed -n '/^```sh$/,/^```$/p' "$root/docs/cli.md" | grep -v '^```' > manual/exampl
 check "the manual has an example" grep -q '^home train ' manual/example.sh
 check "the manual's example runs" sh -c 'cd manual && sh -e example.sh'
 check "and predicts" test "$(wc -l < manual/predictions.csv)" -eq 1001
+check "and reports" grep -q '</html>' manual/report.html
 check "no temporary file is left at the end" none_left
 
 echo "$passed passed, $failed failed"
