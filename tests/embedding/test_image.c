@@ -591,7 +591,7 @@ static bool survives(const guarded *image) {
     const home_status status =
         home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error);
     if (status == HOME_OK && home_workspace_size(model) <= MOST_WORKSPACE) {
-        guarded scratch = guarded_create(home_workspace_size(model), 0);
+        guarded scratch = guarded_create(home_workspace_size(model), 1); /* no slack at its end */
         memset(scratch.memory, 0, scratch.size);
         home_workspace *workspace = NULL;
         CHECK_INTEGER(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error), HOME_OK);
@@ -662,6 +662,21 @@ static void shuffled_records_are_harmless(void) {
     guarded_free(&image);
 }
 
+/* A line more or less than the records tell of, at the end. */
+static void wrong_lengths_are_refused(void) {
+    guarded image = small_image(true);
+    for (int more = 0; more < 2; more++) {
+        guarded other = guarded_create(more ? image.size + ALIGNMENT : image.size - ALIGNMENT, 0);
+        memset(other.memory, 0, other.size);
+        memcpy(other.memory, image.memory, more ? image.size : other.size);
+        put_64(other.memory + SIZE_AT, other.size);
+        mend_checksum(&other);
+        CHECK(!survives(&other));
+        guarded_free(&other);
+    }
+    guarded_free(&image);
+}
+
 /* A task's probability must not be a factor of itself. */
 static void tasks_given_each_other_are_refused(void) {
     guarded image = small_image(true);
@@ -723,6 +738,7 @@ int main(void) {
     RUN(headers_are_told_apart);
     RUN(wrong_records_are_harmless);
     RUN(shuffled_records_are_harmless);
+    RUN(wrong_lengths_are_refused);
     RUN(tasks_given_each_other_are_refused);
     RUN(a_weight_that_is_not_finite_is_not_written);
     return test_summary();
