@@ -66,18 +66,22 @@ ssize_t write(int descriptor, const void *bytes, size_t size) {
     return LIBC(function, "write")(descriptor, bytes, size);
 }
 
+/* The memory sanitizer does not see what libc itself writes: hence memset() in these. */
 int stat(const char *restrict path, struct stat *restrict out) {
     typedef int (*function)(const char *restrict, struct stat *restrict);
+    memset(out, 0, sizeof *out);
     return fails("stat") ? -1 : LIBC(function, "stat")(path, out);
 }
 
 int lstat(const char *restrict path, struct stat *restrict out) {
     typedef int (*function)(const char *restrict, struct stat *restrict);
+    memset(out, 0, sizeof *out);
     return fails("lstat") ? -1 : LIBC(function, "lstat")(path, out);
 }
 
 int fstat(int descriptor, struct stat *out) {
     typedef int (*function)(int, struct stat *);
+    memset(out, 0, sizeof *out);
     return fails("fstat") ? -1 : LIBC(function, "fstat")(descriptor, out);
 }
 
