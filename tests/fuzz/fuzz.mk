@@ -2,8 +2,9 @@
 #
 # make fuzz            each harness tests/fuzz/test_NAME.c for FUZZ_SECONDS seconds, one after the other
 # make fuzz-NAME       one of them
-#                      What is found is written to build/fuzz/NAME-crash-... and the like; build/fuzz/test_NAME FILE
-#                      runs it again. Inputs that reach new code are kept in build/fuzz/corpus/NAME.
+#                      What is found is written to build/fuzz/NAME-crash-... and the like, and run again by
+#                      build/fuzz/tests/fuzz/test_NAME FILE.
+#                      Inputs that reach new code are kept in build/fuzz/corpus/NAME.
 #
 # The same harnesses, linked with replay.c, are tests: they run the inputs in tests/fuzz/corpus/NAME.
 
