@@ -97,6 +97,9 @@ asks_nothing() { # objects
     nm -u "$@" | awk 'NF == 2 { print $2 }' | grep -v -e '^home_' -e '^__aarch64_' | sort -u >"$scratch/needed"
     ! grep -vxF -f "$scratch/allowed" "$scratch/needed"
 }
+has_no_variables() { # object
+    size -A "$scratch/$1" | awk '$1 ~ /^\.t?(data|bss)$/ { bytes += $2 } END { exit bytes != 0 }'
+}
 text_bytes() { # object
     size "$scratch/$1" | awk 'NR == 2 { print $1 }'
 }
@@ -134,6 +137,7 @@ serving() { # compiler
     check "$1, one set: refuses images for others" refuses one image.16
     check "$1, all sets" compile "$1" serve.o -O2 -DHOME_SERVE_ONLY
     check "$1, all sets: asks nothing of the system" asks_nothing "$scratch/serve.o"
+    check "$1, all sets: has no data that changes" has_no_variables serve.o
     check "$1, all sets: a device" program "$1" $here/device.c "$scratch/serve.o" all
     check "$1, all sets: predicts as the host does" predicts_the_same all image.8 portable
     if has_cpu avx2 fma; then
