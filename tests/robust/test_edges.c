@@ -1,11 +1,15 @@
 /* What lies just inside and just outside of the documented limits: names, counts, NULL handles, more threads than idle
- * workspaces are kept for. */
+ * workspaces are kept for, files and threads that the system refuses. */
+#define _GNU_SOURCE
 #include "family/family.h"
 #include "robust/child.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 /* -------------------------------------------------------------------------------------------- names */
 
@@ -163,6 +167,48 @@ static void metadata_is_text(void) {
     CHECK(home_model_metadata(model, NULL) == NULL);
     CHECK(home_model_metadata(NULL, "l") == NULL);
     home_model_release(model);
+}
+
+/* --------------------------------------------------------------------------------------- files that end */
+
+static enum { READ, FAIL, END } reading; /* what read() does */
+
+ssize_t read(int descriptor, void *bytes, size_t size) {
+    typedef ssize_t (*function)(int, void *, size_t);
+    void *next = dlsym(RTLD_NEXT, "read");
+    function libc;
+    memcpy(&libc, &next, sizeof libc);
+    if (reading == FAIL)
+        errno = EIO;
+    return reading == READ ? libc(descriptor, bytes, size) : reading == FAIL ? -1 : 0;
+}
+
+static void files_that_cannot_be_read(void) {
+    char path[] = "build/edges.XXXXXX";
+    setup s;
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    home_model *loaded = NULL;
+    home_error error = new_error();
+    const int file = mkstemp(path);
+    REQUIRE(file >= 0 && close(file) == 0);
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_OK);
+    reading = FAIL;
+    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_E_FILE);
+    CHECK_CONTAINS(error.message, "cannot read");
+    CHECK_CONTAINS(error.message, path);
+    reading = END;
+    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_E_FILE);
+    CHECK_CONTAINS(error.message, "became shorter");
+    reading = READ;
+    CHECK(loaded == NULL);
+    CHECK_INTEGER(m.live, 0);
+    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_OK);
+    home_model_release(loaded);
+    home_model_release(model);
+    remove(path);
 }
 
 /* ----------------------------------------------------------------------------------------------- NULL */
@@ -356,6 +402,7 @@ int main(void) {
     RUN(the_width_of_the_input);
     RUN(wrong_kinds_of_json);
     RUN(metadata_is_text);
+    RUN(files_that_cannot_be_read);
     RUN(questions_about_nothing);
     RUN(half_an_allocator);
     RUN(more_callers_than_idle_workspaces);

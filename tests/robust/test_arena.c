@@ -1,0 +1,69 @@
+/* Making a model when memory ends at any point. Settings, topology and plan are taken from blocks of 16 KiB, so which of
+ * their many parts meets the end of a block, and so a refusal, depends on what came before: names of different lengths
+ * move all of it. tests/faults/test_memory.c has every allocation of every call, for one model. */
+#include "test.h"
+#include "unit/fixture.h"
+
+enum { TASKS = 40, GROUPS = 2 };
+
+/* The first `longer` tasks have names that take two units of alignment instead of one. */
+static void set_names(setup *s, size_t longer) {
+    static char names[TASKS][80];
+    for (size_t t = 0; t < TASKS; t++) {
+        memset(names[t], 'n', sizeof names[t]);
+        snprintf(names[t], sizeof names[t], "t%02zu", t);
+        names[t][3] = t < longer ? 'n' : 0;
+        names[t][sizeof names[t] - 1] = 0;
+        s->tasks[t].name = names[t];
+    }
+}
+
+/* One refusal after the other, until a model is made, by the meter's allocator. Returns how many. */
+static long refuse_each(const home_config *config, meter *m) {
+    home_model *model = NULL;
+    long refused = 0;
+    for (; !model; refused++) {
+        home_error error = new_error();
+        atomic_store(&m->allocations, 0);
+        m->fail_at = refused;
+        const home_status status = home_model_create(config, &model, &error);
+        if (!CHECK(status == HOME_OK || status == HOME_E_MEMORY))
+            break;
+        CHECK((status == HOME_OK) == (model != NULL));
+        if (!model)
+            CHECK_INTEGER(m->live, 0);
+    }
+    home_model_release(model);
+    CHECK_INTEGER(m->live, 0);
+    return refused - 1;
+}
+
+static void memory_ends_anywhere(void) {
+    static const char *const groups[GROUPS] = {"g", "h"};
+    static const int32_t presets[] = {HOME_PRESET_HOME,         HOME_PRESET_PLE,  HOME_PRESET_ADATT,
+                                      HOME_PRESET_ADATT_SP,     HOME_PRESET_MMOE, HOME_PRESET_CGC,
+                                      HOME_PRESET_SHARED_BOTTOM};
+    const size_t stride = getenv("TEST_QUICK") ? 8 : 4;
+    for (size_t p = 0; p < sizeof presets / sizeof *presets; p++)
+        for (size_t longer = 0; longer < TASKS; longer += stride) {
+            setup s;
+            meter m;
+            const home_allocator allocator = meter_allocator(&m);
+            setup_small(&s);
+            s.config.allocator = &allocator;
+            setup_tasks(&s, TASKS, groups, GROUPS);
+            set_names(&s, longer);
+            s.config.preset = presets[p];
+            s.layers[0] = (home_layer_config){.struct_size = sizeof s.layers[0], .width = 3};
+            s.layers[1] = s.layers[0];
+            if (presets[p] == HOME_PRESET_MMOE || presets[p] == HOME_PRESET_CGC ||
+                presets[p] == HOME_PRESET_SHARED_BOTTOM)
+                s.config.layer_count = 1;
+            CHECK(refuse_each(&s.config, &m) > 10);
+        }
+}
+
+int main(void) {
+    RUN(memory_ends_anywhere);
+    return test_summary();
+}
