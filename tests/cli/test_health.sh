@@ -1,37 +1,12 @@
 #!/bin/sh
-# Tests of "home inspect", "home report" and "home train --log": sh tests/cli/test_health.sh [path of the program]
-# Prints one line per failed check, then "N passed, N failed".
-set -u
+# "home inspect", "home report" and "home train --log". Run from the top of the tree, after make.
+. tests/test.sh
 LC_ALL=C
 export LC_ALL
-
-root=$(cd "$(dirname "$0")/../.." && pwd)
-program=${1:-$root/build/home}
-program=$(cd "$(dirname "$program")" && pwd)/$(basename "$program")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-mkdir "$work/bin"
-ln -s "$program" "$work/bin/home"
-PATH=$work/bin:$PATH
-cd "$work" || exit 1
-home --version > version.out || { echo "cannot run $program"; exit 1; }
-
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...: the command must succeed.
-check() {
-    name=$1
-    shift
-    if "$@" > check.log 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name: $(tail -n 3 check.log | tr '\n' ' ')"
-    fi
-}
+mkdir "$scratch/bin"
+ln -s "$PWD/build/home" "$scratch/bin/home"
+PATH=$scratch/bin:$PATH
+cd "$scratch" || exit 1
 
 # fails STATUS PATTERN COMMAND...: the command must exit with the status and say the pattern (of grep -F).
 fails() {
@@ -141,7 +116,7 @@ fails 1 'column "training_loss": "much"; expected a decimal number' \
     home report home.safetensors rows.csv --log bad.csv --output none.html
 check "a failed report leaves nothing" test ! -e none.html
 
-if command -v python3 > /dev/null; then
+if have python3; then
     check "tags match" python3 - report.html collapsed.html bottom.html <<'END'
 import html.parser, sys
 
@@ -170,13 +145,6 @@ for path in sys.argv[1:]:
     assert not page.open, page.open
 END
 else
-    echo "skipped: tags match: python3 is not installed"
-    skipped=1
+    skip 'tags match: python3 is not installed'
 fi
-
-if [ "$skipped" -ne 0 ]; then
-    echo "$passed passed, $failed failed, $skipped skipped"
-else
-    echo "$passed passed, $failed failed"
-fi
-[ "$failed" -eq 0 ]
+summary

@@ -1,29 +1,13 @@
 #!/bin/sh
 # docs/health.md is true: its program compiles, its thresholds are those of the code, its links lead somewhere.
 # Run from the top of the tree, after make.
-set -u
-passed=0
-failed=0
-folder=build/tests/health
-mkdir -p "$folder"
-
-check() { # name, command...
-    name=$1
-    shift
-    if "$@" >"$folder/docs.log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$name failed:"
-        cat "$folder/docs.log"
-    fi
-}
+. tests/test.sh
 
 compiles() {
     # shellcheck disable=SC2016 # the backquotes are Markdown's
-    sed -n '/^```c$/,/^```$/p' docs/health.md | sed '1d;$d' >"$folder/docs.c"
-    [ -s "$folder/docs.c" ] &&
-        ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -c "$folder/docs.c" -o "$folder/docs.o"
+    sed -n '/^```c$/,/^```$/p' docs/health.md | sed '1d;$d' >"$scratch/docs.c"
+    [ -s "$scratch/docs.c" ] &&
+        $CC -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -c "$scratch/docs.c" -o "$scratch/docs.o"
 }
 
 # threshold MACRO TEXT: the page has the text, in which # stands for the macro's value.
@@ -33,11 +17,11 @@ threshold() {
 }
 
 files_exist() {
-    grep -o '](\([^)]*\))' docs/health.md | tr -d ']()' | sort -u >"$folder/links"
-    [ -s "$folder/links" ] || return 1
+    grep -o '](\([^)]*\))' docs/health.md | tr -d ']()' | sort -u >"$scratch/links"
+    [ -s "$scratch/links" ] || return 1
     while read -r file; do
         [ -e "docs/$file" ] || { echo "docs/health.md names $file, which does not exist"; return 1; }
-    done <"$folder/links"
+    done <"$scratch/links"
 }
 
 check "the program compiles" compiles
@@ -51,5 +35,4 @@ check "mass" threshold DEGRADATION_MASS 'less than # of the mass that even gates
 check "own mass" threshold UNDERFITTING_MASS 'less than # of an even share'
 check "rows" threshold DIAGNOSIS_ENOUGH_ROWS 'fewer than # rows'
 check "the named files exist" files_exist
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary
