@@ -269,6 +269,7 @@ static void agrees_with_the_reference(void) {
 static void histogram_counts_every_value(void) {
     setup given;
     setup_dense(&given, 6);
+    given.layers[0].width = 11;
     home_model *model = make_model(&given);
     randomize(model, 21);
     data d;
@@ -278,6 +279,7 @@ static void histogram_counts_every_value(void) {
     seen *s = see(&given, model, &d);
     for (size_t i = 0; i + 2 < HOME_HEALTH_BINS; i++)
         CHECK(home_health_bin_edge(i) < home_health_bin_edge(i + 1));
+    check_distances(s, health); /* wider than in the other models */
     for (size_t e = 0; e < home_health_expert_count(health); e++) {
         const size_t values = ROWS * expert_of(health, e).width;
         const double *h = outputs_of(s, health, e);
@@ -864,6 +866,23 @@ static void images_are_refused(void) {
     home_model_release(model);
 }
 
+/* Weights so large that a gate's logits overflow, though no expert's output does. */
+static void gates_that_overflow(void) {
+    setup given;
+    home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
+    set_tensor(model, "layers.0.nodes.follow.gate.linear.0.weight", 3e38f);
+    data d;
+    data_create(&d, &given.config, ROWS, 91);
+    home_health *health = new_health(model);
+    home_error error = new_error();
+    CHECK_INTEGER(home_health_add(health, model, &d.batch, &error), HOME_E_VALUE);
+    CHECK_CONTAINS(error.message, "layer 0, node \"follow\": weight 0 is not finite");
+    CHECK_INTEGER(home_health_rows(health), 0);
+    home_health_destroy(health);
+    data_free(&d);
+    home_model_release(model);
+}
+
 /* A caller built against an older header gets the fields it knows, and no byte more. */
 static void older_callers(void) {
     setup given;
@@ -888,9 +907,11 @@ static void memory(void) {
     data_create(&d, &given.config, ROWS, 82);
     home_error error = new_error();
     home_status status = HOME_E_MEMORY;
-    for (long fail_at = 0; status != HOME_OK; fail_at++) {
-        meter m = {.fail_at = fail_at};
+    long failures = 0;
+    for (; status != HOME_OK; failures++) {
+        meter m;
         const home_allocator allocator = meter_allocator(&m);
+        m.fail_at = failures;
         home_health *health = NULL;
         status = home_health_create(model, &allocator, &health, &error);
         if (status != HOME_OK) {
@@ -899,9 +920,10 @@ static void memory(void) {
         }
         home_health_destroy(health);
         CHECK_INTEGER(m.live, 0);
-        REQUIRE(fail_at < 1000);
+        REQUIRE(failures < 1000);
     }
-    meter m = {.fail_at = -1};
+    CHECK(failures > 3);
+    meter m;
     const home_allocator allocator = meter_allocator(&m);
     given.config.allocator = &allocator;
     home_model *metered = make_model(&given);
@@ -942,6 +964,7 @@ int main(void) {
     RUN(nothing_added_yet);
     RUN(bad_input_leaves_it_as_it_was);
     RUN(images_are_refused);
+    RUN(gates_that_overflow);
     RUN(older_callers);
     RUN(memory);
     return test_summary();
