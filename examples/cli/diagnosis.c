@@ -113,7 +113,7 @@ static void check_zeros(gathering *g, size_t expert) {
          "use Swish behind a batch norm instead of ReLU; lower the learning rate; standardise the inputs",
          "layer %zu, expert %s: %.0f %% of its values are zero (threshold %.0f %%), and %zu of its %zu "
          "outputs are the "
-         "same on every row (threshold %.0f %% of them): it is mostly dead",
+         "same on every row (threshold %.0f %% of them): much of it is dead",
          e.layer, name, 100 * e.near_zero, 100 * COLLAPSE_ZEROS, e.dead, e.width, 100 * COLLAPSE_DEAD);
 }
 
