@@ -233,6 +233,7 @@ static void questions_about_nothing(void) {
     CHECK_INTEGER(home_model_step_count(NULL), 0);
     CHECK_INTEGER(home_model_is_frozen(NULL), 0);
     CHECK(home_model_gradient_norm(NULL) == 0);
+    CHECK_INTEGER(home_model_set_parallel(NULL, NULL, NULL), HOME_E_ARGUMENT);
 }
 
 /* ------------------------------------------------------------------------------------------ allocators */
