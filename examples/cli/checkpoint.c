@@ -170,3 +170,103 @@ bool checkpoint_open(const char *path, home_model **model, recipe *of, failure *
     home_model_release(*model);
     return false;
 }
+
+/* ----------------------------------------------------------------------------------------- resume */
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The end of the token at `at`: a text in quotes, or one character. */
+static const char *token_end(const char *at, const char *end) {
+    if (*at != '"')
+        return at + 1;
+    for (at++; at < end && *at != '"'; at++)
+        at += *at == '\\';
+    return at + 1;
+}
+
+static const char *skip_space(const char *at, const char *end) {
+    while (at < end && is_space(*at))
+        at++;
+    return at;
+}
+
+/* Whether two values are written alike but for the space between tokens. */
+static bool written_alike(const document *doc_a, const home_json_value *a, const document *doc_b,
+                          const home_json_value *b) {
+    const char *at_a = doc_a->text + a->begin;
+    const char *at_b = doc_b->text + b->begin;
+    const char *end_a = doc_a->text + a->end;
+    const char *end_b = doc_b->text + b->end;
+    for (;;) {
+        at_a = skip_space(at_a, end_a);
+        at_b = skip_space(at_b, end_b);
+        if (at_a == end_a || at_b == end_b)
+            return at_a == end_a && at_b == end_b;
+        const size_t length = (size_t)(token_end(at_a, end_a) - at_a);
+        if ((size_t)(token_end(at_b, end_b) - at_b) != length || memcmp(at_a, at_b, length) != 0)
+            return false;
+        at_a += length;
+        at_b += length;
+    }
+}
+
+/* All of the recipe but "training" is built into the model. */
+static bool check_same_recipe(const char *path, const recipe *stored, const recipe *wanted, failure *why) {
+    static const char *const keys[] = {"dense", "ids", "labels", "row_weight", "user", "model"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const home_json_value *a = home_json_member(stored->root, keys[i]);
+        const home_json_value *b = home_json_member(wanted->root, keys[i]);
+        if (!a && !b)
+            continue;
+        if (!a || !b || !written_alike(&stored->doc, a, &wanted->doc, b))
+            return fail(why,
+                        "%s: \"%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
+                        "\"training\" alone",
+                        wanted->doc.name, keys[i], path);
+    }
+    return true;
+}
+
+/* Prediction does not need the optimizer's state, so most checkpoints have none, and no steps. */
+static bool check_resumable(const char *path, const home_model *model, failure *why) {
+    return home_model_step_count(model) > 0 ||
+           fail(why, "%s: no state of the optimizer in it; expected a model of \"home train --resumable\"",
+                path);
+}
+
+static bool read_epochs(const char *path, const home_model *model, uint64_t *epochs, failure *why) {
+    const char *text = home_model_metadata(model, CHECKPOINT_TRAINING_KEY);
+    document doc;
+    const home_json_value *member;
+    if (!text)
+        return fail(why, "%s: no record of its training in it; expected a model of \"home train\"", path);
+    if (!document_read_text(&doc, path, text, why))
+        return false;
+    const home_json_value *root = home_json_root(doc.json);
+    const bool read = document_member(&doc, root, "epoch", &member, why) &&
+                      document_whole(&doc, root, "epoch", 1, UINT64_MAX / 2, epochs, why);
+    document_free(&doc);
+    return read;
+}
+
+static void take_training(recipe *of, const recipe *wanted) {
+    of->training = wanted->training;
+    for (size_t i = 0; i < of->label_count; i++)
+        of->labels[i].selects = wanted->labels[i].selects;
+}
+
+bool checkpoint_resume(const char *path, const recipe *wanted, home_model **model, recipe *of,
+                       uint64_t *epochs, failure *why) {
+    if (!checkpoint_open(path, model, of, why))
+        return false;
+    if (check_resumable(path, *model, why) && check_same_recipe(path, of, wanted, why) &&
+        read_epochs(path, *model, epochs, why)) {
+        take_training(of, wanted);
+        return true;
+    }
+    recipe_free(of);
+    home_model_release(*model);
+    return false;
+}

@@ -19,4 +19,9 @@ bool checkpoint_load(const char *path, home_model **model, failure *why);
 bool checkpoint_has_recipe(const home_model *model);
 bool checkpoint_recipe(const char *path, const home_model *model, recipe *of, failure *why);
 
+/* Reads a checkpoint to train on from: it must hold the optimizer's state, and its recipe must be `wanted` in all but
+ * "training", which is taken from there. What was learned is the checkpoint's; *epochs gets those trained so far. */
+bool checkpoint_resume(const char *path, const recipe *wanted, home_model **model, recipe *of,
+                       uint64_t *epochs, failure *why);
+
 #endif

@@ -202,7 +202,7 @@ static bool find_columns(dataset_reader *reader, failure *why) {
     }
     if (by->user && !csv_column(csv, by->user, &reader->user, why))
         return false;
-    return reader->use != DATASET_TRAIN || !by->row_weight ||
+    return reader->use == DATASET_EVALUATE || !by->row_weight ||
            csv_column(csv, by->row_weight, &reader->weight, why);
 }
 

@@ -29,8 +29,14 @@ typedef struct dataset {
 bool dataset_start(dataset *data, const recipe *by, failure *why);
 void dataset_free(dataset *data); /* a zeroed struct is allowed */
 
-/* Which columns are read. Training reads all, and its ids make the vocabularies. */
-typedef enum dataset_use { DATASET_PREDICT, DATASET_EVALUATE, DATASET_TRAIN } dataset_use;
+/* Which columns are read. Training reads all, and its ids make the vocabularies; training further takes the transforms
+ * and vocabularies as they are. */
+typedef enum dataset_use {
+    DATASET_PREDICT,
+    DATASET_EVALUATE,
+    DATASET_TRAIN,
+    DATASET_TRAIN_FURTHER
+} dataset_use;
 
 /* An open CSV file, and where in it the recipe's columns are. */
 typedef struct dataset_reader {

@@ -64,7 +64,7 @@ static outcome run(char *const *words, int count, failure *why) {
     static const char *const names[] = {"MODEL", "DATA"};
     const char *operands[2];
     const char *json = NULL;
-    const option options[] = {{"json", &json, NULL, 0}, {NULL, NULL, NULL, 0}};
+    const option options[] = {{.name = "json", .text = &json}, {.name = NULL}};
     if (!options_read(words, count, options, names, operands, 2, why))
         return OUTCOME_USAGE;
     home_model *model;

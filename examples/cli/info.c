@@ -170,7 +170,7 @@ static bool print_model(const char *path, const home_model *model, failure *why)
 
 static outcome run(char *const *words, int count, failure *why) {
     static const char *const names[] = {"MODEL"};
-    const option options[] = {{NULL, NULL, NULL, 0}};
+    const option options[] = {{.name = NULL}};
     const char *path;
     home_model *model;
     if (!options_read(words, count, options, names, &path, 1, why))

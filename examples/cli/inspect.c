@@ -134,7 +134,7 @@ static bool inspect(home_model *model, recipe *by, const char *path, failure *wh
 static outcome run(char *const *words, int count, failure *why) {
     static const char *const names[] = {"MODEL", "DATA"};
     const char *operands[2];
-    const option options[] = {{NULL, NULL, NULL, 0}};
+    const option options[] = {{.name = NULL}};
     if (!options_read(words, count, options, names, operands, 2, why))
         return OUTCOME_USAGE;
     home_model *model;

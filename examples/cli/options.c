@@ -34,6 +34,10 @@ static bool take_option(char *const *words, int count, int *at, const option *op
     if (!of)
         return fail(why, "%s: no such option", words[*at]);
     const char *equals = strchr(words[*at], '=');
+    if (of->flag) {
+        *of->flag = true;
+        return !equals || fail(why, "--%s: \"%s\"; expected no value", of->name, equals + 1);
+    }
     if (equals)
         return take_value(of, equals + 1, why);
     if (*at + 1 == count)

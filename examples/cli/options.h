@@ -1,15 +1,18 @@
-/* The words of a command line: operands in order, and options as "--name value" or "--name=value". */
+/* The words of a command line: operands in order, and options as "--name value", "--name=value" or "--flag". */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
 #include "failure.h"
 
-/* An option, and where its value goes: exactly one of `text` and `whole` is set. */
+#include <stdbool.h>
+
+/* An option, and where its value goes: exactly one of `text`, `whole` and `flag` is set. */
 typedef struct option {
     const char *name; /* without the dashes */
     const char **text;
     uint64_t *whole;
     uint64_t least; /* of a whole number */
+    bool *flag;     /* takes no value */
 } option;
 
 /* Reads words[0 .. count). options[] ends with a NULL name. There must be exactly operand_count operands,

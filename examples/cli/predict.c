@@ -58,7 +58,7 @@ static outcome run(char *const *words, int count, failure *why) {
     static const char *const names[] = {"MODEL", "DATA"};
     const char *operands[2];
     const char *target = NULL;
-    const option options[] = {{"output", &target, NULL, 0}, {NULL, NULL, NULL, 0}};
+    const option options[] = {{.name = "output", .text = &target}, {.name = NULL}};
     if (!options_read(words, count, options, names, operands, 2, why))
         return OUTCOME_USAGE;
     home_model *model;

@@ -563,7 +563,8 @@ static outcome run(char *const *words, int count, failure *why) {
     const char *operands[2];
     const char *target = NULL;
     const char *log = NULL;
-    const option options[] = {{"output", &target, NULL, 0}, {"log", &log, NULL, 0}, {NULL, NULL, NULL, 0}};
+    const option options[] = {
+        {.name = "output", .text = &target}, {.name = "log", .text = &log}, {.name = NULL}};
     if (!options_read(words, count, options, names, operands, 2, why))
         return OUTCOME_USAGE;
     if (!target) {

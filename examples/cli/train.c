@@ -22,12 +22,7 @@ typedef struct learning_rates {
 } learning_rates;
 
 typedef struct trainer {
-    home_model *model;
-    const recipe *by;
-    const dataset *rows;
-    const dataset *validation;
-    const char *path;
-    const char *log; /* NULL: none */
+    training_job job;
     double started;
     learning_rates first_rates;
     batch batch;
@@ -66,18 +61,20 @@ static void free_trainer(trainer *t) {
 }
 
 static bool start_trainer(trainer *t, failure *why) {
-    const size_t tasks = t->by->label_count;
-    t->batch_rows = t->by->training.batch < t->rows->rows ? (size_t)t->by->training.batch : t->rows->rows;
+    const size_t tasks = t->job.by->label_count;
+    t->batch_rows =
+        t->job.by->training.batch < t->job.rows->rows ? (size_t)t->job.by->training.batch : t->job.rows->rows;
     t->best_score = -HUGE_VAL;
-    t->order = heap_new(t->rows->rows, sizeof *t->order);
+    t->order = heap_new(t->job.rows->rows, sizeof *t->order);
     t->predictions = heap_new(t->batch_rows * tasks, sizeof *t->predictions);
     t->task_losses = heap_new(tasks, sizeof *t->task_losses);
     t->mean_losses = heap_new(tasks, sizeof *t->mean_losses);
     if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses)
         return fail_memory(why);
     t->started = clock_seconds();
-    return (!t->log || history_start(t->log, why)) && read_rates(t->model, &t->first_rates, why) &&
-           batch_start(&t->batch, t->by, t->batch_rows, why);
+    return (!t->job.log || history_start(t->job.log, why)) &&
+           read_rates(t->job.model, &t->first_rates, why) &&
+           batch_start(&t->batch, t->job.by, t->batch_rows, why);
 }
 
 /* ------------------------------------------------------------------------------------------- epoch */
@@ -85,32 +82,34 @@ static bool start_trainer(trainer *t, failure *why) {
 /* The mean total loss over the rows of an epoch so far. */
 static double total_loss(const trainer *t) {
     double total = 0;
-    for (size_t i = 0; i < t->by->label_count; i++)
-        total += t->by->labels[i].weight * t->mean_losses[i];
+    for (size_t i = 0; i < t->job.by->label_count; i++)
+        total += t->job.by->labels[i].weight * t->mean_losses[i];
     return total;
 }
 
 /* Takes in the losses of a batch; `before` rows are in the means already. */
 static void add_losses(trainer *t, size_t before, size_t rows) {
     const double share = (double)rows / (double)(before + rows);
-    for (size_t i = 0; i < t->by->label_count; i++)
+    for (size_t i = 0; i < t->job.by->label_count; i++)
         t->mean_losses[i] += share * ((double)t->task_losses[i] - t->mean_losses[i]);
 }
 
 static bool step(trainer *t, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (home_model_forward(t->model, &t->batch.inputs, t->predictions, 0, &error) != HOME_OK ||
-        home_model_backward(t->model, &t->batch.targets, t->task_losses, &error) != HOME_OK ||
-        home_model_step(t->model, &error) != HOME_OK)
+    if (home_model_forward(t->job.model, &t->batch.inputs, t->predictions, 0, &error) != HOME_OK ||
+        home_model_backward(t->job.model, &t->batch.targets, t->task_losses, &error) != HOME_OK ||
+        home_model_step(t->job.model, &error) != HOME_OK)
         return fail_library(why, "training", &error);
     return true;
 }
 
+/* A run that resumes has other rows than the one before, and the rates start high again. */
 static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    const double factor = pow(t->by->training.learning_rate_decay, (double)(epoch - 1));
-    if (home_model_set_learning_rate(t->model, factor * t->first_rates.dense, &error) != HOME_OK ||
-        home_model_set_embedding_learning_rate(t->model, factor * t->first_rates.embedding, &error) !=
+    const double factor =
+        pow(t->job.by->training.learning_rate_decay, (double)(epoch - t->job.epochs_before - 1));
+    if (home_model_set_learning_rate(t->job.model, factor * t->first_rates.dense, &error) != HOME_OK ||
+        home_model_set_embedding_learning_rate(t->job.model, factor * t->first_rates.embedding, &error) !=
             HOME_OK)
         return fail_library(why, "setting the learning rate", &error);
     return true;
@@ -120,15 +119,15 @@ static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
 static uint64_t start_stream(const trainer *t, const char *purpose, uint64_t epoch) {
     char name[64];
     snprintf(name, sizeof name, "%s.%" PRIu64, purpose, epoch);
-    return home_random_seed(t->by->training.seed, name);
+    return home_random_seed(t->job.by->training.seed, name);
 }
 
 /* Fisher and Yates's shuffle. */
 static void shuffle(trainer *t, uint64_t epoch) {
     uint64_t stream = start_stream(t, "order", epoch);
-    for (size_t i = 0; i < t->rows->rows; i++)
+    for (size_t i = 0; i < t->job.rows->rows; i++)
         t->order[i] = i;
-    for (size_t left = t->rows->rows; left > 1; left--) {
+    for (size_t left = t->job.rows->rows; left > 1; left--) {
         const size_t other = (size_t)(home_random_uniform(&stream) * (double)left);
         const size_t moved = t->order[left - 1];
         t->order[left - 1] = t->order[other];
@@ -145,15 +144,15 @@ static bool score_batch(trainer *t, scores *seen, failure *why) {
 static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown, size_t *done,
                        failure *why) {
     uint64_t dropout = start_stream(t, "dropout", epoch);
-    const size_t rows = t->rows->rows;
+    const size_t rows = t->job.rows->rows;
     for (size_t first = 0; first < rows; first += t->batch_rows) {
         const size_t count = rows - first < t->batch_rows ? rows - first : t->batch_rows;
         if (count < 2) /* the variance of one row is 0/0; the next epoch's order leaves out another */
             break;
         if (interrupted())
             return fail(why, "interrupted");
-        if (!batch_fill(&t->batch, t->rows, t->order, first, count, &dropout, why) || !step(t, why) ||
-            (!t->validation && !score_batch(t, seen, why)))
+        if (!batch_fill(&t->batch, t->job.rows, t->order, first, count, &dropout, why) || !step(t, why) ||
+            (!t->job.validation && !score_batch(t, seen, why)))
             return false;
         add_losses(t, *done, count);
         *done += count;
@@ -162,11 +161,15 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
     return true;
 }
 
+static uint64_t last_epoch(const trainer *t) {
+    return t->job.epochs_before + t->job.by->training.epochs;
+}
+
 static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) {
-    progress shown = progress_start(epoch, t->by->training.epochs, t->rows->rows);
+    progress shown = progress_start(epoch, last_epoch(t), t->job.rows->rows);
     size_t done = 0;
     shuffle(t, epoch);
-    memset(t->mean_losses, 0, t->by->label_count * sizeof *t->mean_losses);
+    memset(t->mean_losses, 0, t->job.by->label_count * sizeof *t->mean_losses);
     if (!set_rates(t, epoch, why) || !train_rows(t, epoch, seen, &shown, &done, why)) {
         progress_clear(&shown);
         return false;
@@ -176,9 +179,9 @@ static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) 
 }
 
 static bool validate(trainer *t, scores *seen, failure *why) {
-    const dataset *rows = t->validation;
+    const dataset *rows = t->job.validation;
     predictor with;
-    if (!predictor_start(&with, t->model, t->by, why))
+    if (!predictor_start(&with, t->job.model, t->job.by, why))
         return false;
     bool good = true;
     for (size_t first = 0; good && first < rows->rows; first += PREDICTOR_ROWS) {
@@ -186,7 +189,7 @@ static bool validate(trainer *t, scores *seen, failure *why) {
         const size_t count = left < PREDICTOR_ROWS ? left : PREDICTOR_ROWS;
         good = predictor_run(&with, rows, first, count, why) &&
                scores_add(seen, "scoring the validation rows", count, with.predictions,
-                          rows->labels + first * t->by->label_count, rows->users + first, why);
+                          rows->labels + first * t->job.by->label_count, rows->users + first, why);
     }
     predictor_free(&with);
     return good;
@@ -201,13 +204,13 @@ static bool note_training(trainer *t, uint64_t epoch, double score, failure *why
     home_text_add(&text, "{\"epoch\": ");
     home_text_add_integer(&text, epoch);
     home_text_add(&text, ", \"steps\": ");
-    home_text_add_integer(&text, home_model_step_count(t->model));
-    home_text_add(&text, t->validation ? ", \"validation_auc\": " : ", \"training_auc\": ");
+    home_text_add_integer(&text, home_model_step_count(t->job.model));
+    home_text_add(&text, t->job.validation ? ", \"validation_auc\": " : ", \"training_auc\": ");
     home_text_add_number(&text, score);
     home_text_add(&text, "}");
     bool noted = !text.failed || fail_memory(why);
-    if (noted && home_model_set_metadata(t->model, CHECKPOINT_TRAINING_KEY, text.data, &error) != HOME_OK)
-        noted = fail_library(why, t->path, &error);
+    if (noted && home_model_set_metadata(t->job.model, CHECKPOINT_TRAINING_KEY, text.data, &error) != HOME_OK)
+        noted = fail_library(why, t->job.path, &error);
     heap_free(text.data);
     return noted;
 }
@@ -216,16 +219,18 @@ static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (!note_training(t, epoch, score, why))
         return false;
-    if (home_model_save(t->model, t->path, 0, &error) != HOME_OK)
-        return fail_library(why, t->path, &error);
+    if (home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0, &error) !=
+        HOME_OK)
+        return fail_library(why, t->job.path, &error);
     t->best_epoch = epoch;
     return true;
 }
 
 static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score) {
-    printf("epoch %" PRIu64 ", %zu %s rows\n", epoch, seen->rows, t->validation ? "validation" : "training");
+    printf("epoch %" PRIu64 ", %zu %s rows\n", epoch, seen->rows,
+           t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
-    if (t->validation)
+    if (t->job.validation)
         printf("mean AUC %.5f%s\n", score, t->best_epoch == epoch ? ", the best so far: saved" : "");
     putchar('\n');
     fflush(stdout);
@@ -234,48 +239,48 @@ static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, do
 /* Saves the model where it is the best so far, and shows how good it is. */
 static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *why) {
     const double score = scores_selection(seen);
-    if (!t->validation || score > t->best_score) {
+    if (!t->job.validation || score > t->best_score) {
         if (!save(t, epoch, score, why))
             return false;
         t->best_score = score;
     }
     print_epoch(t, epoch, seen, score);
-    return !t->log || history_add(t->log,
-                                  &(history_epoch){.epoch = epoch,
-                                                   .steps = home_model_step_count(t->model),
-                                                   .seconds = clock_seconds() - t->started,
-                                                   .losses = t->mean_losses,
-                                                   .seen = seen,
-                                                   .validated = t->validation != NULL},
-                                  why);
+    return !t->job.log || history_add(t->job.log,
+                                      &(history_epoch){.epoch = epoch,
+                                                       .steps = home_model_step_count(t->job.model),
+                                                       .seconds = clock_seconds() - t->started,
+                                                       .losses = t->mean_losses,
+                                                       .seen = seen,
+                                                       .validated = t->job.validation != NULL},
+                                      why);
 }
 
 static bool run_epoch(trainer *t, uint64_t epoch, failure *why) {
     scores seen;
-    if (!scores_start(&seen, t->by, why))
+    if (!scores_start(&seen, t->job.by, why))
         return false;
-    const bool good = train_epoch(t, epoch, &seen, why) && (!t->validation || validate(t, &seen, why)) &&
+    const bool good = train_epoch(t, epoch, &seen, why) && (!t->job.validation || validate(t, &seen, why)) &&
                       scores_compute(&seen, why) && end_epoch(t, epoch, &seen, why);
     scores_free(&seen);
     return good;
 }
 
 static bool is_patience_over(const trainer *t, uint64_t epoch) {
-    const uint64_t patience = t->by->training.patience;
-    return t->validation && patience && epoch - t->best_epoch >= patience;
+    const uint64_t patience = t->job.by->training.patience;
+    return t->job.validation && patience && epoch - t->best_epoch >= patience;
 }
 
 static bool run_epochs(trainer *t, failure *why) {
-    for (uint64_t epoch = 1; epoch <= t->by->training.epochs; epoch++) {
+    for (uint64_t epoch = t->job.epochs_before + 1; epoch <= last_epoch(t); epoch++) {
         if (!run_epoch(t, epoch, why))
             return false;
         if (is_patience_over(t, epoch)) {
             printf("stopped early: no better for %" PRIu64 " of at most %" PRIu64 " epochs\n",
-                   epoch - t->best_epoch, t->by->training.epochs);
+                   epoch - t->best_epoch, t->job.by->training.epochs);
             break;
         }
     }
-    printf("%s holds the model after epoch %" PRIu64 "\n", t->path, t->best_epoch);
+    printf("%s holds the model after epoch %" PRIu64 "\n", t->job.path, t->best_epoch);
     return true;
 }
 
@@ -283,14 +288,14 @@ static bool run_epochs(trainer *t, failure *why) {
 static void tell_what_is_saved(const trainer *t, failure *why) {
     const failure reason = *why;
     if (t->best_epoch)
-        fail(why, "%.700s; %.200s holds the model after epoch %" PRIu64, reason.text, t->path, t->best_epoch);
+        fail(why, "%.700s; %.200s holds the model after epoch %" PRIu64, reason.text, t->job.path,
+             t->best_epoch);
     else
         fail(why, "%.700s; no epoch was finished, so nothing was saved", reason.text);
 }
 
-bool train_model(home_model *model, const recipe *by, const dataset *rows, const dataset *validation,
-                 const char *path, const char *log, failure *why) {
-    trainer t = {.model = model, .by = by, .rows = rows, .validation = validation, .path = path, .log = log};
+bool train_model(const training_job *job, failure *why) {
+    trainer t = {.job = *job};
     const bool trained = start_trainer(&t, why) && run_epochs(&t, why);
     if (!trained)
         tell_what_is_saved(&t, why);

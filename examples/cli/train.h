@@ -4,10 +4,21 @@
 
 #include "dataset.h"
 
-/* Trains as by->training says, prints a table of scores after every epoch, and writes a checkpoint to `path`
- * after every epoch that is the best so far on `validation` (NULL: after every epoch). When it fails or is
- * interrupted, the last of these is there. What every epoch gave goes to the file `log` (NULL: none), see history.h. */
-bool train_model(home_model *model, const recipe *by, const dataset *rows, const dataset *validation,
-                 const char *path, const char *log, failure *why);
+/* What a run of training works with. */
+typedef struct training_job {
+    home_model *model;
+    const recipe *by;
+    const dataset *rows;
+    const dataset *validation; /* NULL: none */
+    const char *path;          /* of the checkpoint */
+    const char *log;           /* NULL: none */
+    bool resumable;            /* the checkpoint holds the optimizer's state too */
+    uint64_t epochs_before;    /* that the model was trained for already; numbers go on from there */
+} training_job;
+
+/* Trains as by->training says, prints a table of scores after every epoch, and writes a checkpoint after every
+ * epoch that is the best so far on the validation rows (without them after every epoch). When it fails or is
+ * interrupted, the last of these is there. What every epoch gave goes to the log, see history.h. */
+bool train_model(const training_job *job, failure *why);
 
 #endif

@@ -16,7 +16,9 @@ typedef struct arguments {
     const char *train;
     const char *valid; /* NULL: none */
     const char *output;
-    const char *log; /* NULL: none */
+    const char *log;    /* NULL: none */
+    const char *resume; /* NULL: a fresh model */
+    bool resumable;
     uint64_t threads;
     training_plan plan; /* what is not UNSET replaces the recipe's */
 } arguments;
@@ -26,16 +28,18 @@ typedef struct arguments {
 static bool read_arguments(char *const *words, int count, arguments *given, failure *why) {
     static const char *const names[] = {"RECIPE"};
     const option options[] = {
-        {"train", &given->train, NULL, 0},
-        {"valid", &given->valid, NULL, 0},
-        {"output", &given->output, NULL, 0},
-        {"log", &given->log, NULL, 0},
-        {"epochs", NULL, &given->plan.epochs, 1},
-        {"batch", NULL, &given->plan.batch, 2},
-        {"patience", NULL, &given->plan.patience, 0},
-        {"seed", NULL, &given->plan.seed, 0},
-        {"threads", NULL, &given->threads, 1},
-        {NULL, NULL, NULL, 0},
+        {.name = "train", .text = &given->train},
+        {.name = "valid", .text = &given->valid},
+        {.name = "output", .text = &given->output},
+        {.name = "log", .text = &given->log},
+        {.name = "resume", .text = &given->resume},
+        {.name = "resumable", .flag = &given->resumable},
+        {.name = "epochs", .whole = &given->plan.epochs, .least = 1},
+        {.name = "batch", .whole = &given->plan.batch, .least = 2},
+        {.name = "patience", .whole = &given->plan.patience},
+        {.name = "seed", .whole = &given->plan.seed},
+        {.name = "threads", .whole = &given->threads, .least = 1},
+        {.name = NULL},
     };
     *given = (arguments){.threads = 1,
                          .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
@@ -89,31 +93,53 @@ static bool check_validation(const dataset *rows, const char *path, failure *why
                 path);
 }
 
-static bool train_on(const dataset *rows, const dataset *validation, const recipe *by, const arguments *given,
-                     failure *why) {
-    home_model *model;
+/* Trains `model`, or where it is NULL a fresh one. */
+static bool train_on(home_model *model, uint64_t epochs_before, const dataset *rows,
+                     const dataset *validation, const recipe *by, const arguments *given, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (!checkpoint_create(by, rows, &model, why))
+    home_model *fresh = NULL;
+    if (!model && !checkpoint_create(by, rows, &fresh, why))
         return false;
-    const bool trained = home_model_set_threads(model, (size_t)given->threads, &error) == HOME_OK
-                             ? train_model(model, by, rows, validation, given->output, given->log, why)
+    const training_job job = {.model = model ? model : fresh,
+                              .by = by,
+                              .rows = rows,
+                              .validation = validation,
+                              .path = given->output,
+                              .log = given->log,
+                              .resumable = given->resumable || given->resume,
+                              .epochs_before = epochs_before};
+    const bool trained = home_model_set_threads(job.model, (size_t)given->threads, &error) == HOME_OK
+                             ? train_model(&job, why)
                              : fail_library(why, "--threads", &error);
-    home_model_release(model);
+    home_model_release(fresh);
     return trained;
 }
 
-static bool load_and_train(recipe *by, const arguments *given, failure *why) {
+static bool load_and_train(home_model *model, uint64_t epochs_before, recipe *by, const arguments *given,
+                           failure *why) {
     dataset rows;
     dataset validation = {0};
-    if (!load(&rows, by, given->train, DATASET_TRAIN, why))
+    if (!load(&rows, by, given->train, model ? DATASET_TRAIN_FURTHER : DATASET_TRAIN, why))
         return false;
     bool good = rows.rows >= 2 || fail(why, "%s: %zu rows; expected at least 2", given->train, rows.rows);
     if (good && given->valid)
         good = load(&validation, by, given->valid, DATASET_EVALUATE, why) &&
                check_validation(&validation, given->valid, why);
-    good = good && train_on(&rows, given->valid ? &validation : NULL, by, given, why);
+    good = good && train_on(model, epochs_before, &rows, given->valid ? &validation : NULL, by, given, why);
     dataset_free(&rows);
     dataset_free(&validation);
+    return good;
+}
+
+static bool resume(const recipe *wanted, const arguments *given, failure *why) {
+    home_model *model;
+    recipe by;
+    uint64_t epochs_before;
+    if (!checkpoint_resume(given->resume, wanted, &model, &by, &epochs_before, why))
+        return false;
+    const bool good = load_and_train(model, epochs_before, &by, given, why);
+    recipe_free(&by);
+    home_model_release(model);
     return good;
 }
 
@@ -126,7 +152,7 @@ static outcome run(char *const *words, int count, failure *why) {
         !recipe_read(&by, given.recipe, why))
         return OUTCOME_FAILED;
     apply_arguments(&by.training, &given);
-    const bool good = load_and_train(&by, &given, why);
+    const bool good = given.resume ? resume(&by, &given, why) : load_and_train(NULL, 0, &by, &given, why);
     recipe_free(&by);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
@@ -135,7 +161,7 @@ const command train_command = {
     "train",
     "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors\n"
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
-    "                  [--threads N] [--log LOG.csv]\n"
+    "                  [--threads N] [--log LOG.csv] [--resumable] [--resume MODEL.safetensors]\n"
     "\n"
     "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the --output\n"
     "file after every epoch; with --valid, only after an epoch that is the best so far on those rows.\n"
@@ -148,6 +174,13 @@ const command train_command = {
     "  --threads N    that compute at once; the result is the same for any number; default 1\n"
     "  --log FILE     adds a line per epoch and task to FILE, as it is reached: losses, AUC, GAUC and so "
     "on,\n"
-    "                 for \"home report\"\n",
+    "                 for \"home report\"\n"
+    "  --resumable    keeps the optimizer's state in the checkpoint, which makes it about three times as "
+    "large\n"
+    "  --resume FILE  trains on from such a checkpoint, on the rows of another day say, instead of from "
+    "fresh\n"
+    "                 weights; means, buckets and vocabularies stay as they were learned at first, and "
+    "RECIPE must\n"
+    "                 be that of the checkpoint in all but \"training\"; implies --resumable\n",
     run,
 };

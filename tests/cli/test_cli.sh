@@ -590,6 +590,52 @@ if script -qec true /dev/null > /dev/null 2>&1; then # there, and pseudo-termina
     check "a bar on a terminal" grep -q 'epoch 1/1 \[#*\.*\] .* rows/s  loss .* s left' bar.out
 fi
 
+# ----------------------------------------------------------------------------------- training further
+
+# Epochs are one stream of numbers: stopping after any of them and resuming gives the bytes of not stopping. The
+# rates of the epochs of a run start at the full one, so this is said of a recipe without decay.
+sed 's/, "learning_rate_decay": 0.9//' recipe.json > even.json
+rows 3 1500 > next.csv
+further() {
+    home train even.json --train "$1" --resume "$2" --output "$3" --epochs "$4"
+}
+check "two epochs in one go" home train even.json --train train.csv --output whole.safetensors --epochs 2 --resumable
+check "one epoch" home train even.json --train train.csv --output half.safetensors --epochs 1 --resumable
+check "and one more" further train.csv half.safetensors joined.safetensors 1
+check "stopping in between changes no byte" cmp whole.safetensors joined.safetensors
+check "two epochs on the next day" further next.csv whole.safetensors next.safetensors 2
+check "the first of them" further next.csv joined.safetensors joined.safetensors 1
+check "the second" further next.csv joined.safetensors joined.safetensors 1
+check "nor does it on other rows" cmp next.safetensors joined.safetensors
+check "they learned" differ whole.safetensors next.safetensors
+check "epochs go on" sh -c 'home info next.safetensors | grep -qF "\"epoch\": 4,"'
+check "vocabularies stay" sh -c 'home info next.safetensors | grep "^  user_id:" > a; home info whole.safetensors | grep -qxFf a'
+check "without the state a model is smaller" test "$(wc -c < m.safetensors)" -lt "$(wc -c < whole.safetensors)"
+check "further with validation rows" home train recipe.json --train next.csv --valid valid.csv \
+    --resume whole.safetensors --output valid.safetensors
+check "what is trained further predicts" home eval valid.safetensors valid.csv
+
+fails 1 'm.safetensors: no state of the optimizer in it; expected' further next.csv m.safetensors x.safetensors 1
+fails 1 'nothere.safetensors: cannot' further next.csv nothere.safetensors x.safetensors 1
+sed 's/"buckets": 5/"buckets": 6/' even.json > other.json
+fails 1 'other.json: "dense" is not what it is in the recipe of whole.safetensors; expected' \
+    home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
+sed '/row_weight/d' even.json > other.json
+fails 1 'other.json: "row_weight" is not' \
+    home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
+sed 's/"width": 16/"width": 32/' even.json > other.json
+fails 1 'other.json: "model" is not' \
+    home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
+tr -s ' \n' ' ' < even.json | sed 's/{/ { /g; s/"seed": 5/"seed": 6/' > other.json
+check "space and training may differ" \
+    home train other.json --train next.csv --resume whole.safetensors --output y.safetensors --epochs 1
+sed '1s/age/years/' next.csv > renamed.csv
+fails 1 'renamed.csv:1:1: no column "age"' further renamed.csv whole.safetensors x.safetensors 1
+sed '2s/^\([^,]*,[^,]*,[^,]*,\)[^,]*/\1old/' next.csv > bad.csv
+fails 1 'expected a decimal number' further bad.csv whole.safetensors x.safetensors 1
+fails 2 '--resumable: "yes"; expected no value' home train even.json --resumable=yes
+check "a failure leaves no file" test ! -e x.safetensors
+
 # -------------------------------------------------------------------------- the manual's own example
 
 mkdir manual
