@@ -4,10 +4,11 @@
 #include "model.h"
 
 enum {
-    ROW_UNIT = 24,        /* rows of a piece of a product: a multiple of all kernels' tiles */
-    LEAST_WORK = 1 << 16, /* multiply-adds, or 16 times as few values, that are worth another thread */
-    LEAST_VALUES = LEAST_WORK / 16,
-    COLUMNS = 16 /* at which reductions over rows are cut: a cache line */
+    ROW_UNIT = 24, /* rows of a piece of a product: a multiple of all kernels' tiles */
+    LEAST_WORK =
+        1 << 18, /* multiply-adds that are worth another thread, which takes a few microseconds to join in */
+    LEAST_VALUES = 1 << 13, /* values of a step that are */
+    COLUMNS = 16            /* at which reductions over rows are cut: a cache line */
 };
 
 const home_parallel *home_model_parallel(const home_model *model) {
