@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "abi.h"
+#include "kernels/kernels.h"
 #include "number.h"
 #include "status.h"
 #include "utf8.h"
@@ -612,6 +613,16 @@ static void read_optimizer(reader *in, home_settings *settings) {
                    1e-30, 1e6, "config.optimizer.embedding_epsilon");
 }
 
+static void read_isa(reader *in, home_settings *settings) {
+    const char *isa = settings->config.isa;
+    settings->config.isa = NULL;
+    settings->isa = isa ? home_isa_name(isa) : NULL;
+    if (ok(in) && isa && !settings->isa)
+        in->status = home_fail(
+            in->error, HOME_E_CONFIG,
+            "config.isa is \"%.40s\", expected \"portable\", \"avx2\", \"avx512\" or \"neon\"", isa);
+}
+
 home_status home_settings_resolve(const home_config *given, home_arena *arena, home_settings *settings,
                                   home_error *error) {
     reader in = {arena, error, HOME_OK};
@@ -633,6 +644,7 @@ home_status home_settings_resolve(const home_config *given, home_arena *arena, h
     if (ok(&in))
         read_switches(&in, settings->preset, config);
     read_optimizer(&in, settings);
+    read_isa(&in, settings);
     config->allocator = NULL;
     return in.status;
 }

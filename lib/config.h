@@ -27,6 +27,7 @@ typedef struct home_settings {
     home_config config; /* no field is 0 that has a default */
     home_optimizer_config optimizer;
     const home_preset *preset;
+    const char *isa;     /* not in `config`: it is about a machine, not about the model; NULL: any */
     size_t input_width;  /* V = dense values + widths of the fields */
     const char **groups; /* [group_count], in order of first appearance */
     size_t group_count;

@@ -188,6 +188,7 @@ static const field model_fields[] = {
     SECTION("tower", tower_fields),
     SCALAR(home_config, "uncertainty", TYPE_SWITCH, uncertainty),
     STRUCT(home_config, "optimizer", optimizer, optimizer_fields, home_optimizer_config),
+    SCALAR(home_config, "isa", TYPE_TEXT, isa),
     END,
 };
 

@@ -73,8 +73,10 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     if (!frozen)
         return home_fail_null(error, "frozen");
     home_model *made = NULL;
-    const home_blueprint blueprint = {
-        .config = &model->settings.config, .allocator = &model->allocator, .folded = true};
+    const home_blueprint blueprint = {.config = &model->settings.config,
+                                      .allocator = &model->allocator,
+                                      .folded = true,
+                                      .kernels = model->kernels};
     const home_status status = home_model_prepare(&blueprint, &made, error);
     if (status != HOME_OK)
         return status;

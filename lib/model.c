@@ -186,9 +186,11 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
         status = home_settings_resolve(config, &model->arena, &model->settings, error);
     if (status != HOME_OK)
         return status;
-    model->kernels = home_kernels_select();
+    model->kernels = blueprint->kernels ? blueprint->kernels : home_kernels_select(model->settings.isa);
     if (!model->kernels)
-        return home_fail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine");
+        return home_fail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine%s%s",
+                         model->settings.isa ? " within config.isa " : "",
+                         model->settings.isa ? model->settings.isa : "");
     const home_plan_options options = {blueprint->folded, model->kernels->panel};
     status = home_topology_build(&model->settings, &model->arena, &model->topology, error);
     if (status != HOME_OK)
@@ -288,6 +290,10 @@ void home_model_release(home_model *model) {
 
 void home_model_destroy(home_model *model) {
     home_model_release(model);
+}
+
+const char *home_model_isa(const home_model *model) {
+    return model ? model->kernels->name : NULL;
 }
 
 int32_t home_model_is_frozen(const home_model *model) {

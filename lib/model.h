@@ -155,6 +155,7 @@ typedef struct home_blueprint {
     size_t json_length;
     const home_allocator *allocator;
     bool folded;
+    const home_kernels *kernels; /* NULL: chosen for this machine */
     /* Called when settings, topology, plan and tensors are known, before memory is taken for them; may be NULL. */
     home_status (*check)(const home_model *model, const void *context, home_error *error);
     const void *context;

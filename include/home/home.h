@@ -34,8 +34,8 @@
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
  *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
- *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters. With
- *    finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
+ *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters.
+ *    With finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
  *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
@@ -338,6 +338,12 @@ typedef struct home_config {
 
     const home_optimizer_config *optimizer; /* NULL: all defaults */
     const home_allocator *allocator;        /* NULL: malloc and free */
+
+    /* The best instruction set that the model may use: "portable", "avx2", "avx512" (above avx2) or "neon"; NULL: any.
+     * What the CPU lacks is not used either, so that a name of another kind of CPU leaves "portable". It is about the
+     * machine, not about the model: no checkpoint and no home_model_config_json() has it, but a frozen copy uses what
+     * the original does. Since 0.1. */
+    const char *isa;
 } home_config;
 
 /* ---------------------------------------------------------------------------------------- model */
@@ -386,7 +392,8 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *       "optimizer": {"kind": "adam"|"sgd"|"adamw"|"adagrad", "learning_rate": 1e-3,
  *                     "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0, "weight_decay": 0,
  *                     "clip_norm": 0, "embedding_kind": "rowwise_adagrad"|"adagrad"|"adam",
- *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8} }
+ *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8},
+ *       "isa": "portable"|"avx2"|"avx512"|"neon" }
  *
  * The keys are those of the structs above, and not all go together (a preset has no "units"). Only "tasks",
  * "layers" and one of "dense" and "fields" are required. An unknown or repeated key is an error. Errors:
@@ -531,6 +538,11 @@ HOME_API home_status home_workspace_init(const home_model *model, void *memory, 
  * trained nor saved; the original is untouched and shares nothing with it. Metadata are copied. *frozen holds one
  * reference. Errors: HOME_E_ARGUMENT, HOME_E_STATE for a frozen model, HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_freeze(const home_model *model, home_model **frozen, home_error *error);
+
+/* The instruction set that the model computes with: "portable", "avx2", "avx512" or "neon", chosen when it was made by
+ * config.isa, the CPU, the operating system and the environment variable HOME_ISA (a cap, for tests and support). One
+ * opened from an image has that of the image's panels. Static; NULL for NULL. Thread-safe. Since 0.1. */
+HOME_API const char *home_model_isa(const home_model *model);
 
 /* 1 for a frozen model, 0 otherwise. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);

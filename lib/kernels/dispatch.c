@@ -49,12 +49,20 @@ static const char *read_cap(void) {
 #endif
 }
 
-/* The best of `panel` columns, or of any number where that is 0. */
-static const home_kernels *select_kernels(size_t panel) {
+/* Whether a CPU of the instruction set `cap` has `name` too. */
+static bool is_within(const char *name, const char *cap) {
+    return strcmp(name, "portable") == 0 || strcmp(name, cap) == 0 ||
+           (strcmp(name, "avx2") == 0 && strcmp(cap, "avx512") == 0);
+}
+
+/* The best within `isa` (NULL: any), of `panel` columns, or of any number where that is 0. */
+static const home_kernels *select_kernels(const char *isa, size_t panel) {
     const char *cap = read_cap();
     const home_kernels *best = NULL;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         if (candidates[i].supported && !candidates[i].supported())
+            break;
+        if (isa && !is_within(candidates[i].kernels->name, isa))
             break;
         if (panel == 0 || candidates[i].kernels->panel == panel)
             best = candidates[i].kernels;
@@ -64,10 +72,18 @@ static const home_kernels *select_kernels(size_t panel) {
     return best;
 }
 
-const home_kernels *home_kernels_select(void) {
-    return select_kernels(0);
+const char *home_isa_name(const char *name) {
+    static const char *const names[] = {"portable", "avx2", "avx512", "neon"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    return NULL;
+}
+
+const home_kernels *home_kernels_select(const char *isa) {
+    return select_kernels(isa, 0);
 }
 
 const home_kernels *home_kernels_select_panel(size_t panel) {
-    return panel ? select_kernels(panel) : NULL;
+    return panel ? select_kernels(NULL, panel) : NULL;
 }

@@ -95,9 +95,12 @@ typedef struct home_kernels {
     void (*sgd)(size_t n, const home_update *step, const float *gradient, float *value, float *buffer);
 } home_kernels;
 
-/* The best table that this CPU and operating system support, and not above the one that the environment
- * variable HOME_ISA names ("portable", "avx2", "avx512", "neon"), if it names one. */
-const home_kernels *home_kernels_select(void);
+/* The same name, static, where it is one of "portable", "avx2", "avx512" and "neon", of whatever CPU; else NULL. */
+const char *home_isa_name(const char *name);
+
+/* The best table that this CPU and operating system support, and not above the instruction set `isa` (NULL: any) nor the
+ * one that the environment variable HOME_ISA names, if it names one of this build's. NULL where there is none. */
+const home_kernels *home_kernels_select(const char *isa);
 
 /* The best of those with panels of so many columns; NULL where none has them. */
 const home_kernels *home_kernels_select_panel(size_t panel);

@@ -325,11 +325,11 @@ static bool write_lines(bench *b, const char *path) {
 /* The best instruction set and, where nobody asks for a certain one, AVX2 too. */
 static void choose_sets(bench *b) {
     const char *cap = getenv("HOME_ISA");
-    b->sets[b->set_count++] = home_kernels_select();
+    b->sets[b->set_count++] = home_kernels_select(NULL);
     if (cap)
         return;
     setenv("HOME_ISA", "avx2", 1);
-    const home_kernels *lesser = home_kernels_select();
+    const home_kernels *lesser = home_kernels_select(NULL);
     if (lesser != b->sets[0] && strcmp(lesser->name, "avx2") == 0)
         b->sets[b->set_count++] = lesser;
 }

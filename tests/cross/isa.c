@@ -8,7 +8,7 @@
 
 int main(int argc, char **argv) {
     if (argc == 1) {
-        puts(home_kernels_select()->name);
+        puts(home_kernels_select(NULL)->name);
         return 0;
     }
     const home_kernels *const tables[] = {

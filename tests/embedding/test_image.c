@@ -115,8 +115,11 @@ static void compare(const setup *s, home_image_options options, const char *isa,
     guarded image = image_of(frozen, &options);
     if (isa) {
         setenv("HOME_ISA", isa, 1);
+        home_model *capped = make_model(s);
+        copy_tensors(capped, model);
         home_model_release(frozen);
-        frozen = freeze(model);
+        frozen = freeze(capped);
+        home_model_release(capped);
     }
     float *expected = predict_all(frozen, &rows.batch);
     float *actual = predict_from_image(&image, &rows.batch, past);

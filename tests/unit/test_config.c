@@ -118,6 +118,8 @@ static const bad_struct bad_structs[] = {
     NULL_POINTER(config.tower_hidden, "tower_hidden"),
     BAD_INTEGER(config.uncertainty, 3, "uncertainty"),
     BAD_INTEGER(config.reserved2, 1, "reserved2"),
+    BAD_TEXT(config.isa, "sse9", "config.isa is \"sse9\", expected \"portable\""),
+    BAD_TEXT(config.isa, "", "config.isa"),
     BAD_TEXT(tasks[1].given, "nobody", "tasks[1].given"),
     BAD_TEXT(tasks[1].given, "follow", "tasks[1].given"), /* itself */
     BAD_REAL(optimizer.momentum, -0.5, "momentum"),

@@ -28,7 +28,7 @@ static size_t supported_count;
 
 static const home_kernels *select_capped(const char *cap) {
     REQUIRE((cap ? setenv("HOME_ISA", cap, 1) : unsetenv("HOME_ISA")) == 0);
-    return home_kernels_select();
+    return home_kernels_select(NULL);
 }
 
 /* A cap that is chosen by its name is supported; one above the CPU is not. */

@@ -40,7 +40,7 @@ static void answer(const worker_request *r) {
         return;
     }
     gemm_job job;
-    gemm_job_create(&job, home_kernels_select(), shape, form);
+    gemm_job_create(&job, home_kernels_select(NULL), shape, form);
     gemm_operands o = {form, (int)job.product.m, (int)job.product.n, (int)job.product.k, job.a, job.b, job.c};
     const size_t size = job.product.m * job.product.n * sizeof *job.c;
     float *expected = malloc(size);

@@ -40,7 +40,7 @@ static void answer_gemm(const worker_request *r) {
             if (strcmp(name, r->config) != 0)
                 continue;
             gemm_job job;
-            gemm_job_create(&job, home_kernels_select(), gemm_shapes[s], (gemm_form)form);
+            gemm_job_create(&job, home_kernels_select(NULL), gemm_shapes[s], (gemm_form)form);
             timing t = {.run = gemm_job_run, .context = &job};
             timing_sample(&t, r->slice);
             printf("%.3f %s", timing_median(&t), form == GEMM_DW ? "packs-x" : "packed");
@@ -82,7 +82,7 @@ static void answer(const worker_request *r) {
     model_job_prepare(&job);
     timing t = {.run = trains ? model_job_train : model_job_predict, .context = &job};
     timing_sample(&t, r->slice);
-    printf("%.3f %s", timing_median(&t), home_kernels_select()->name);
+    printf("%.3f %s", timing_median(&t), home_kernels_select(NULL)->name);
     for (size_t i = 0; i < tasks; i++)
         printf(" %.7g", (double)predictions[i]);
     timing_free(&t);
