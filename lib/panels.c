@@ -17,9 +17,10 @@ static void pack_linear(home_model *model, const home_step *step) {
 }
 
 static void pack_constant(home_model *model, const home_step *step) {
+    float *packed = model->panels + step->packed;
     for (size_t i = 0; i < step->out.width; i++)
-        model->panels[step->packed + i] =
-            step->weights == HOME_NONE ? 1 : model->parameters[step->weights + i];
+        packed[i] = step->weights == HOME_NONE ? 1 : model->parameters[step->weights + i];
+    model->kernels->flush(step->out.width, packed, packed);
 }
 
 /* factor = γ / sqrt(running variance + ε),  shift = β - running mean factor */
@@ -36,6 +37,8 @@ void home_model_fold_norms(home_model *model) {
                 (float)((double)model->parameters[step->beta + i] - mean * factor);
         }
     }
+    model->kernels->flush(model->plan.batch_width, model->norm_factor, model->norm_factor);
+    model->kernels->flush(model->plan.batch_width, model->norm_shift, model->norm_shift);
 }
 
 static void pack_steps(void *context, size_t first, size_t last) {

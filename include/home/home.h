@@ -35,6 +35,7 @@
  *    locale, signals and floating-point modes as it found them.
  *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
  *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters.
+ *    Forward and predict take denormal inputs, embeddings and weights for zeros, which CPUs multiply much faster.
  *    With finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
  *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,

@@ -199,6 +199,11 @@ static void activate_gradient(home_activation act, float swish_beta, size_t n, c
 
 #endif
 
+static void flush(size_t n, const float *x, float *y) {
+    FOR_EACH_VECTOR(n)
+    put(y + i, left, vec_flush(get(x + i, left)));
+}
+
 static void scale(size_t n, float w, const float *x, float *y) {
     const vec factor = vec_set(w);
     FOR_EACH_VECTOR(n)

@@ -57,15 +57,21 @@ static void transpose(size_t rows, size_t columns, const float *x, size_t x_row,
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. */
-static void transpose_into_panel(size_t width, size_t k, size_t first, size_t last, const float *w, size_t ld,
-                                 const float *bias, float *panel) {
+/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. No
+ * value stays denormal: multiplying such takes CPUs a hundred times as long. */
+static void transpose_into_panel(const home_kernels *kernels, size_t k, size_t first, size_t last,
+                                 const float *w, size_t ld, const float *bias, float *panel) {
     enum { BLOCK = 16 };
+    const size_t width = kernels->panel;
     for (size_t c = first; c < last; c++)
         panel[c] = bias ? bias[c - first] : 0;
-    for (size_t p = 0; p < k; p += BLOCK)
-        transpose(last - first, k - p < BLOCK ? k - p : BLOCK, w + p, ld, panel + (p + 1) * width + first,
-                  width);
+    kernels->flush(last - first, panel + first, panel + first);
+    for (size_t p = 0; p < k; p += BLOCK) {
+        const size_t lines = k - p < BLOCK ? k - p : BLOCK;
+        float *block = panel + (p + 1) * width;
+        transpose(last - first, lines, w + p, ld, block + first, width);
+        kernels->flush(lines * width, block, block);
+    }
 }
 
 void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_t rows, const float *w,
@@ -74,7 +80,7 @@ void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_
     for (size_t done = 0; done < rows;) {
         const size_t first = (j + done) % width;
         const size_t count = rows - done < width - first ? rows - done : width - first;
-        transpose_into_panel(width, k, first, first + count, w + done * ld, ld, bias ? bias + done : NULL,
+        transpose_into_panel(kernels, k, first, first + count, w + done * ld, ld, bias ? bias + done : NULL,
                              panels + (j + done - first) * (k + 1));
         done += count;
     }

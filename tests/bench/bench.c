@@ -185,6 +185,48 @@ static void add_model_cases(bench *b, subject *s) {
     }
 }
 
+/* How many of the inputs and of the parameters are denormal: each n-th, or none for 0. */
+typedef struct denormal_case {
+    const char *config; /* begins with the configuration that it is compared with */
+    size_t inputs;
+    size_t parameters;
+} denormal_case;
+
+static const denormal_case denormal_cases[] = {
+    {"M-denormal-inputs", 1, 0}, {"M-denormal-weights", 0, 1}, {"M-denormal-halves", 2, 2}};
+enum { DENORMAL_CASES = sizeof denormal_cases / sizeof denormal_cases[0], DENORMAL_ROWS = 128 };
+
+/* Predictions with denormal numbers, to compare with those of the ordinary model. */
+static void add_denormal_cases(bench *b, const reference_model *m, const model_rows *rows) {
+    for (size_t i = 0; i < DENORMAL_CASES; i++) {
+        const denormal_case *d = &denormal_cases[i];
+        if (strncmp(d->config, m->name, strlen(m->name)) != 0 ||
+            !is_wanted(b, PREDICT, d->config, DENORMAL_ROWS, 1, b->sets[0]))
+            continue;
+        home_error error = {.struct_size = sizeof error};
+        home_model *frozen = NULL;
+        home_model *model = reference_model_create(m, rows, b->sets[0]->name);
+        if (d->parameters)
+            model_make_denormal(model, d->parameters);
+        must(home_model_freeze(model, &frozen, &error), &error, "freeze");
+        const size_t width = m->config.dense_width;
+        model_rows own = {.dense = allocate(DENORMAL_ROWS * width * sizeof(float))};
+        memcpy(own.dense, rows->dense, DENORMAL_ROWS * width * sizeof(float));
+        if (d->inputs)
+            make_denormal(own.dense, DENORMAL_ROWS * width, d->inputs);
+        bench_case *added = add(b, PREDICT, d->config, b->sets[0], DENORMAL_ROWS, 1);
+        added->work = 2 * (double)home_model_macs_per_row(model) * DENORMAL_ROWS;
+        added->timing.run = model_job_predict;
+        added->job.model = (model_job){
+            .model = frozen,
+            .threads = 1,
+            .batch = model_rows_batch(&own, DENORMAL_ROWS),
+            .predictions = allocate(DENORMAL_ROWS * m->config.task_count * sizeof(float)),
+        };
+        home_model_release(model);
+    }
+}
+
 static void add_gemm_cases(bench *b, const home_kernels *kernels) {
     for (size_t s = 0; s < GEMM_SHAPES; s++)
         for (size_t form = 0; form < GEMM_FORMS; form++) {
@@ -215,6 +257,7 @@ static void add_all(bench *b) {
             subject s = {.m = &models[i], .kernels = b->sets[set], .rows = &rows[i]};
             add_model_cases(b, &s);
         }
+        add_denormal_cases(b, &models[i], &rows[i]);
     }
     for (size_t set = 0; set < b->set_count; set++)
         add_gemm_cases(b, b->sets[set]);
@@ -301,6 +344,26 @@ static void print_table(bench *b) {
     }
 }
 
+/* What denormal numbers cost: the time over that of the same rows and weights at their ordinary size. */
+static void print_denormals(bench *b) {
+    for (size_t i = 0; i < b->count; i++) {
+        bench_case *c = &b->cases[i];
+        const char *denormal = c->kind == PREDICT ? strstr(c->config, "-denormal-") : NULL;
+        bench_case *ordinary = NULL;
+        for (size_t j = 0; denormal && j < i; j++)
+            if (b->cases[j].kind == PREDICT && b->cases[j].kernels == c->kernels &&
+                b->cases[j].batch == c->batch && b->cases[j].threads == c->threads &&
+                strlen(b->cases[j].config) == (size_t)(denormal - c->config) &&
+                strncmp(b->cases[j].config, c->config, strlen(b->cases[j].config)) == 0)
+                ordinary = &b->cases[j];
+        if (ordinary)
+            printf("\npredict %s: %.2f times the time of %s (best %.2f)", c->config,
+                   timing_median(&c->timing) / timing_median(&ordinary->timing), ordinary->config,
+                   timing_best(&c->timing) / timing_best(&ordinary->timing));
+    }
+    printf("\n");
+}
+
 /* False when the file cannot be written. */
 static bool write_lines(bench *b, const char *path) {
     FILE *file = fopen(path, "w");
@@ -354,6 +417,7 @@ int main(int count, char **arguments) {
     run_rounds(&b, start + (b.quick ? QUICK_SECONDS : FULL_SECONDS));
     print_header(&b);
     print_table(&b);
+    print_denormals(&b);
     if (!write_lines(&b, arguments[1])) {
         perror(arguments[1]);
         return 1;

@@ -84,6 +84,27 @@ home_model *reference_model_create(const reference_model *m, const model_rows *r
     return model;
 }
 
+void make_denormal(float *values, size_t count, size_t step) {
+    for (size_t i = 0; i < count; i += step)
+        values[i] *= 0x1p-132f; /* of less than 64 */
+}
+
+void model_make_denormal(home_model *model, size_t step) {
+    home_error error = {.struct_size = sizeof error};
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        home_tensor tensor = {.struct_size = sizeof tensor};
+        must(home_model_tensor_at(model, i, &tensor, &error), &error, "tensor_at");
+        const size_t count = (size_t)(tensor.shape[0] * tensor.shape[1]);
+        float *values = malloc(count * sizeof *values);
+        if (tensor.kind == HOME_TENSOR_PARAMETER && values) {
+            memcpy(values, tensor.data, count * sizeof *values);
+            make_denormal(values, count, step);
+            must(home_model_set_tensor(model, tensor.name, values, count, &error), &error, tensor.name);
+        }
+        free(values);
+    }
+}
+
 void model_rows_create(model_rows *r, const reference_model *m) {
     const size_t dense = MODELS_MOST_ROWS * m->config.dense_width;
     const size_t labels = MODELS_MOST_ROWS * m->config.task_count;

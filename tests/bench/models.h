@@ -25,6 +25,12 @@ typedef struct model_rows {
     float *labels;
 } model_rows;
 
+/* Makes every `step`-th of them denormal, or zero. */
+void make_denormal(float *values, size_t count, size_t step);
+
+/* The same of each parameter of a model. */
+void model_make_denormal(home_model *model, size_t step);
+
 void model_rows_create(model_rows *r, const reference_model *m);
 void model_rows_free(model_rows *r);
 
