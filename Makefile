@@ -5,6 +5,7 @@
 # make kuairand DATA=folder    train and evaluate on the KuaiRand log
 # make amalgamation   the library as build/amalgamation/home.c and home.h (needs Python 3)
 # make V=1        shows the commands
+# make BLIS=1     matrix products by BLIS (Debian: libblis-dev), in front of any of these
 
 CC       ?= cc
 AR       ?= ar
@@ -25,11 +26,12 @@ endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes
 # What the build needs, apart from what a user may set.
-ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
+ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(if $(BLIS),-DHOME_BLIS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -fvisibility=hidden -ffp-contract=off -pthread -ffile-prefix-map=$(CURDIR)=. \
                $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(LDFLAGS)
-LDLIBS       = -lm
+BLIS_LIB     = $(if $(BLIS),-lblis)
+LDLIBS       = $(BLIS_LIB) -lm
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)

@@ -33,6 +33,7 @@ movable   := $(if $(filter /%,$(call in_prefix,$(LIBDIR)) $(call in_prefix,$(INC
 folder     = $(if $(movable),$${prefix}/$(call in_prefix,$(1)),$(abspath $(1)))
 # Fills in a template for a file in $(LIBDIR)/$(1) that knows its own folder as $(2).
 fill = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' \
+           -e 's|@BLIS_LIB@ *|$(BLIS_LIB:%=% )|' -e 's|@CMAKE_BLIS@|$(BLIS_LIB:-l%=%;)|' \
            -e 's|@PREFIX@|$(if $(movable),$(2)/$(call up,$(LIBDIR)/$(1)),$(abspath $(PREFIX)))|' \
            -e 's|@LIBDIR@|$(call folder,$(LIBDIR))|' -e 's|@INCLUDEDIR@|$(call folder,$(INCLUDEDIR))|'
 

@@ -10,6 +10,7 @@ set -u
 CC=${CC:-cc}
 CXX=${CXX:-g++}
 MAKE=${MAKE:-make}
+BLIS_LIB=${BLIS_LIB-} # what programs with libhome.a inside need, after make BLIS=1
 passed=0
 failed=0
 skipped=0

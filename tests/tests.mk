@@ -16,7 +16,7 @@ TEST_PROGRAMS := $(TEST_SOURCES:tests/%.c=build/tests/%)
 
 # lib/ for the tests of the library's inner parts.
 TEST_CPPFLAGS = $(ALL_CPPFLAGS) -Itests -Ilib
-TEST_ENV      = CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)'
+TEST_ENV      = CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)' BLIS_LIB='$(BLIS_LIB)'
 
 build/tests/%.o: tests/%.c
 	@mkdir -p $(@D)

@@ -3,11 +3,9 @@
  * on its place in a tile. */
 
 enum {
-    PANEL = GEMM_VECTORS * VEC_WIDTH,
     BLOCK_K = 256,  /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
     BLOCK_M = 144,  /* rows, and ... */
     BLOCK_N = 1024, /* ... columns, whose parts of a and c stay in the second cache meanwhile */
-    LINE = 16,      /* floats that come from memory at once */
     AHEAD = 4       /* tiles that share in fetching the panel behind the present one */
 };
 
@@ -101,29 +99,6 @@ static const struct {
     void (*compute)(const tile *);
     size_t panels;
 } few_rows[4] = {{NULL, 0}, {compute_four_1, 4}, {compute_two_2, 2}, {compute_two_3, 2}};
-
-/* Copies rows of some columns to others. */
-static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float *from, size_t from_row,
-                                       float *to, size_t to_row) {
-    for (size_t r = 0; r < rows; r++)
-        FOR_EACH_VECTOR(columns)
-    put(to + r * to_row + i, left, get(from + r * from_row + i, left));
-}
-
-#ifndef HOME_SERVE_ONLY
-/* Rows of a panel from rows of b, filled up with zeros; the rows behind them are fetched. */
-static void pack_rows(size_t rows, size_t columns, const float *b, size_t b_row, float *panel) {
-    if (columns < PANEL)
-        memset(panel, 0, rows * PANEL * sizeof *panel);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < columns; j += LINE)
-            PREFETCH(b + (r + rows) * b_row + j);
-    if (columns == PANEL)
-        copy_columns(rows, PANEL, b, b_row, panel, PANEL);
-    else
-        copy_columns(rows, columns, b, b_row, panel, PANEL);
-}
-#endif
 
 /* A tile at the right edge of c, of half a panel's vectors if its columns fit in. It is computed whole beside c, then its
  * columns are copied. */

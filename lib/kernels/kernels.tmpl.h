@@ -17,7 +17,12 @@
 
 /* clang-format off: the order matters */
 #include "elementwise.tmpl.h"
+#include "pack.tmpl.h"
+#ifdef HOME_BLIS
+#include "gemm_blis.tmpl.h"
+#else
 #include "gemm.tmpl.h"
+#endif
 /* clang-format on */
 
 const home_kernels KERNELS = {

@@ -33,4 +33,9 @@ extern const home_kernels home_kernels_avx512;
 extern const home_kernels home_kernels_neon;
 #endif
 
+#ifdef HOME_BLIS
+/* blis.c: c += a b, where g tells m, k, a and c's row stride; b is a row-major [k, columns], b_row apart. */
+void home_blis_multiply_add(const home_gemm *g, const float *b, size_t b_row, size_t columns, float *c);
+#endif
+
 #endif

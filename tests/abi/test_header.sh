@@ -59,10 +59,10 @@ link() { # compiler, program, libraries
     shift 2
     $compiler -Iinclude -o "$scratch/use" "$program" "$@" && LD_LIBRARY_PATH=build "$scratch/use"
 }
-check 'C runs with the static library' link "$CC" "$scratch/use.c" build/libhome.a -lm -pthread
+check 'C runs with the static library' link "$CC" "$scratch/use.c" build/libhome.a $BLIS_LIB -lm -pthread
 check 'C runs with the shared library' link "$CC" "$scratch/use.c" -Lbuild -lhome
 if have ${CXX%% *}; then
-    check 'C++ runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a -lm -pthread
+    check 'C++ runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a $BLIS_LIB -lm -pthread
     check 'C++ runs with the shared library' link "$CXX" "$scratch/use.cpp" -Lbuild -lhome
 fi
 

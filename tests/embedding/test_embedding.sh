@@ -59,8 +59,8 @@ program() { # compiler, source, library, program, options
 
 # The library as it is, to compare with: what it trains, writes and predicts.
 mkdir "$scratch/expected"
-check 'a host with libhome.a' program "$CC" $here/host.c build/libhome.a host -lm -pthread
-check 'a device with libhome.a' program "$CC" $here/device.c build/libhome.a device -lm -pthread
+check 'a host with libhome.a' program "$CC" $here/host.c build/libhome.a host $BLIS_LIB -lm -pthread
+check 'a device with libhome.a' program "$CC" $here/device.c build/libhome.a device $BLIS_LIB -lm -pthread
 "$scratch/host" train "$scratch/expected" >"$scratch/expected/predictions"
 
 trains_the_same() { # compiler
@@ -239,7 +239,7 @@ near_page() { # row, column, bytes, percent
 }
 sizes() {
     program "$CC" $here/sizes.c build/libhome.a sizes -Iinclude -Itests -D_POSIX_C_SOURCE=200809L tests/bench/models.c \
-        tests/unit/fixture.c build/libhome.a -lm -pthread && "$scratch/sizes" >"$scratch/measured" || return 1
+        tests/unit/fixture.c build/libhome.a $BLIS_LIB -lm -pthread && "$scratch/sizes" >"$scratch/measured" || return 1
     for row in S M L; do
         for column in 2 3 4 5; do
             near_page $row $column "$(figure "$scratch/measured" $row $column)" 5 || return 1

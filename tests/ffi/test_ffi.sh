@@ -8,6 +8,9 @@ CC=${CC:-cc}
 CXX=${CXX:-g++}
 GOCACHE=${GOCACHE:-$PWD/build/ffi/go-cache}
 export CC CXX GOCACHE PYTHONDONTWRITEBYTECODE=1
+# After make BLIS=1, what has libhome.a inside needs this too.
+BLIS_LIB=${BLIS_LIB-}
+[ -z "$BLIS_LIB" ] || export CGO_LDFLAGS="$BLIS_LIB" RUSTFLAGS="-C link-arg=$BLIS_LIB"
 passed=0
 failed=0
 skipped=0
@@ -34,7 +37,7 @@ skip() {
 
 # The commands of a section of the README: its indented lines.
 commands() {
-    sed -n "/^## $1\$/,/^## /s/^    //p" examples/ffi/README.md
+    sed -n "/^## $1\$/,/^## /s/^    //p" examples/ffi/README.md | sed "s|build/libhome\.a|& $BLIS_LIB|"
 }
 
 run_readme() {

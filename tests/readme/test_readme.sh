@@ -12,7 +12,7 @@ one_example() {
 compiles() {
     # shellcheck disable=SC2016 # the backquotes are Markdown's
     sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$folder/example.c"
-    $CC -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -Iinclude "$folder/example.c" build/libhome.a \
+    $CC -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -Iinclude "$folder/example.c" build/libhome.a $BLIS_LIB \
         -lm -pthread -o "$folder/example"
 }
 
