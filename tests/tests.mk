@@ -5,6 +5,7 @@
 # make test-tsan       those with threads under the thread sanitizer
 # make test-valgrind   the quick ones under valgrind's memcheck
 #                      HOME_ISA=portable in front of any of these caps the instruction set
+# make test-blis       the numeric ones with products by BLIS; make BLIS=1 test is all of them
 # make lint            formatting, clang-tidy and cppcheck; says which of them is not installed
 #
 # A file tests/*/test_*.c is a program of its own, a file tests/*/test_*.sh a script; nothing else to list.
@@ -69,6 +70,9 @@ $(eval $(call INSTRUMENTED,ubsan,$(SANITIZE) -fsanitize=undefined))
 # Threads are in these; the others would only take long.
 $(eval $(call INSTRUMENTED,tsan,$(SANITIZE) -fsanitize=thread,$(filter tests/robust/% \
     tests/unit/test_guards.c tests/unit/test_properties.c tests/unit/test_threads.c,$(TEST_SOURCES))))
+# The numeric ones on BLIS, in a folder of their own.
+$(eval $(call INSTRUMENTED,blis,,$(filter tests/golden/% tests/unit/%,$(TEST_SOURCES))))
+test-blis: BLIS := 1
 $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,,clang))
 
 LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \

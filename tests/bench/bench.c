@@ -36,6 +36,12 @@ static const size_t MEMORY_BYTES = (size_t)1 << 30;
 
 typedef enum bench_kind { PEAK, READ, PREDICT, TRAIN, GEMM } bench_kind;
 
+#ifdef HOME_BLIS
+static const char products[] = "blis";
+#else
+static const char products[] = "own";
+#endif
+
 static const char *const ops[] = {"peak", "read", "predict", "train_step", "gemm"};
 
 typedef struct bench_case {
@@ -307,7 +313,8 @@ static double peak(bench *b, const bench_case *c) {
 static void print_header(bench *b) {
     char cpu[128];
     machine_cpu_name(cpu, sizeof cpu);
-    printf("%s, %zu CPUs; %s; %zu rounds\n\n", cpu, timing_cpu_count(), machine_compiler(), b->rounds);
+    printf("%s, %zu CPUs; %s; products: %s; %zu rounds\n\n", cpu, timing_cpu_count(), machine_compiler(),
+           products, b->rounds);
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
         if (c->kind == PEAK)
@@ -375,10 +382,11 @@ static bool write_lines(bench *b, const char *path) {
             continue;
         fprintf(
             file,
-            "{\"op\": \"%s\", \"config\": \"%s\", \"dtype\": \"f32\", \"isa\": \"%s\", \"batch\": %zu, "
+            "{\"op\": \"%s\", \"config\": \"%s\", \"dtype\": \"f32\", \"isa\": \"%s\", \"products\": \"%s\", "
+            "\"batch\": %zu, "
             "\"threads\": %zu, \"us\": %.3f, \"gflops\": %.3f, \"peak_gflops\": %.3f, \"fraction\": %.4f}\n",
-            ops[c->kind], c->config, c->kernels->name, c->batch, c->threads, timing_median(&c->timing),
-            giga(c), peak(b, c), giga(c) / peak(b, c));
+            ops[c->kind], c->config, c->kernels->name, products, c->batch, c->threads,
+            timing_median(&c->timing), giga(c), peak(b, c), giga(c) / peak(b, c));
     }
     return fclose(file) == 0;
 }
