@@ -88,6 +88,7 @@ include tests/bench/bench.mk
 include tests/cross/cross.mk
 include tests/embedding/embedding.mk
 include tests/robust/robust.mk
+include examples/serve/serve.mk
 include examples/kuairand/kuairand.mk
 include pkgconfig/install.mk
 

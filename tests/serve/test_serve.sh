@@ -1,0 +1,62 @@
+#!/bin/sh
+# examples/serve: threads that predict while checkpoints are swapped, saved by training that goes on.
+. tests/test.sh
+
+served=$scratch/model.safetensors
+recipe=$scratch/recipe.json
+rows() {
+    awk -v seed="$1" -v count=2000 'BEGIN {
+        srand(seed)
+        print "x,y,like,view"
+        while (count--) { x = rand(); y = rand(); print x "," y "," (rand() < x) "," (rand() < y) }
+    }'
+}
+rows 1 >"$scratch/monday.csv"
+rows 2 >"$scratch/tuesday.csv"
+cat >"$recipe" <<'END'
+{"dense": [{"column": "x"}, {"column": "y"}],
+ "labels": [{"column": "like", "group": "act"}, {"column": "view", "group": "watch"}],
+ "training": {"epochs": 1}, "model": {"layers": [{"width": 32}, {"width": 32}]}}
+END
+
+# until_there FILE PATTERN: within ten seconds the pattern is in the file.
+until_there() {
+    tries=0
+    while ! grep -q "$2" "$1"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || return 1
+        sleep 0.1
+    done
+}
+
+check 'builds' $MAKE -s build/home build/serve
+check 'trains' build/home train "$recipe" --train "$scratch/monday.csv" --output "$served" --resumable
+sed 's/"x"}, //' "$recipe" | sed 's/{"column": {/{/' >"$scratch/narrow.json"
+check 'trains a model with other inputs' build/home train "$scratch/narrow.json" --train "$scratch/monday.csv" \
+    --output "$scratch/narrow.safetensors"
+
+build/serve "$served" 3 4 >"$scratch/out" 2>"$scratch/err" &
+server=$!
+sleep 0.3
+check 'trains on' build/home train "$recipe" --train "$scratch/tuesday.csv" --resume "$served" --output "$served"
+check 'takes the newer model up' until_there "$scratch/out" 'a newer model is served'
+head -c 1000 "$served" >"$scratch/damaged" && mv "$scratch/damaged" "$served"
+check 'refuses a damaged one' until_there "$scratch/out" 'the old model stays'
+cp "$scratch/narrow.safetensors" "$scratch/copy" && mv "$scratch/copy" "$served"
+check 'refuses one with other inputs' until_there "$scratch/err" 'other inputs'
+wait "$server"
+check 'no failed call' test $? -eq 0
+check 'says so' grep -qx '1 swaps, 0 failed calls' "$scratch/out"
+
+build/serve "$served" 1 1e9 >"$scratch/out.end" &
+server=$!
+sleep 0.3
+kill "$server"
+wait "$server"
+check "SIGTERM ends it in good order" grep -qx "0 swaps, 0 failed calls" "$scratch/out.end"
+for phase in before during after; do
+    check "calls $phase the swap" grep -q "^$phase  *[1-9]" "$scratch/out"
+done
+check 'a file that is not there' sh -c "! build/serve '$scratch/nothing' 1 1 2>'$scratch/err'"
+check 'is named' grep -q nothing "$scratch/err"
+summary
