@@ -197,7 +197,7 @@ static void backward_feature_columns(const home_run *run, const home_step *step,
     float *dx = home_gradient_row(run, step->in[0].view, row) + column;
     float factor[FEATURE_COLUMNS];
     float slope[FEATURE_COLUMNS];
-    home_feature_factor(run, step, row, column, width, factor);
+    home_feature_factor(run, step, row, row + 1, column, width, NULL, factor, width);
     kernels->multiply(width, dy, x, slope);
     if (step->in[0].accumulate)
         kernels->multiply_add(width, dy, factor, dx);

@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { TERMS = 32 }; /* vectors that are mixed at once */
-
 /* y = act(x Wᵀ + b):  x [B, in], W [out, in], y [B, out] */
 static void forward_linear(const home_run *run, const home_step *step) {
     const home_model *model = run->model;
@@ -60,54 +58,67 @@ static void sigmoid_column(const home_run *run, home_view y, size_t first, size_
 
 /* softmax over the experts a node sees, or, over one own expert, sigmoid:  y [B, experts] */
 static void forward_softmax(const home_run *run, const home_step *step, size_t first, size_t last) {
-    for (size_t r = first; r < last; r++)
-        sum_inputs(run, step, r, home_view_row(run, step->out, r));
+    home_view x = step->in[0].view;
+    if (step->sigmoid || step->in_count > 1) {
+        x = step->out;
+        for (size_t r = first; r < last; r++)
+            sum_inputs(run, step, r, home_view_row(run, x, r));
+    }
     if (step->sigmoid)
         sigmoid_column(run, step->out, first, last);
     else
-        run->model->kernels->softmax(last - first, step->out.width, home_view_row(run, step->out, first),
+        run->model->kernels->softmax(last - first, step->out.width, home_view_row(run, x, first),
+                                     home_view_stride(run, x), home_view_row(run, step->out, first),
                                      home_view_stride(run, step->out));
 }
 
-/* y = sum_t w_t x_t of some rows of vectors, as many terms at a time as fit. */
-static void mix_terms(const home_kernels *kernels, size_t terms, size_t width, const float *const *x,
-                      const float *w, bool first, float *y) {
-    if (first)
-        kernels->mix(terms, width, x, w, y);
-    for (size_t t = 0; t < terms && !first; t++)
-        kernels->scale_add(width, w[t], x[t], y);
+static home_rows rows_of(const home_run *run, home_view view, size_t row) {
+    return (home_rows){home_view_row(run, view, row), home_view_stride(run, view)};
 }
 
-/* Columns [column, column + width) of F(x) of one row: sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or
- * 2 sigmoid(sum_j p_j A_j B_j x). */
-void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
-                         float *factor) {
+/* Columns [column, column + width) of y = x * F(x), or of F(x) alone where x is NULL, for rows [first, last):
+ * F(x) = sum_j p_j 2 s_j with s_j = sigmoid(A_j B_j x), or 2 sigmoid(sum_j p_j A_j B_j x). */
+void home_feature_factor(const home_run *run, const home_step *step, size_t first, size_t last, size_t column,
+                         size_t width, const home_rows *x, float *y, size_t y_row) {
     const home_kernels *kernels = run->model->kernels;
     const size_t branches = home_feature_branches(step);
-    const float *p = branches > 1 ? home_view_row(run, step->in[1 + branches].view, row) : NULL;
-    const float most = step->mix_first ? 1 : 2;
-    const float *x[TERMS];
-    float w[TERMS];
+    home_rows s[HOME_MIX_TERMS];
+    home_rows p[HOME_MIX_TERMS];
+    home_mix m = {.rows = last - first,
+                  .n = width,
+                  .x = s,
+                  .w = branches > 1 ? p : NULL,
+                  .factor = step->mix_first ? 1 : 2,
+                  .y = y,
+                  .y_row = y_row};
+    if (x && !step->mix_first)
+        m.times = *x;
     for (size_t j = 0; j < branches; j++) {
-        x[j % TERMS] = home_view_row(run, step->in[1 + j].view, row) + column;
-        w[j % TERMS] = most * (p ? p[j] : 1);
-        if (j % TERMS == TERMS - 1 || j + 1 == branches)
-            mix_terms(kernels, j % TERMS + 1, width, x, w, j < TERMS, factor);
+        s[m.terms] = rows_of(run, step->in[1 + j].view, first);
+        s[m.terms].at += column;
+        if (branches > 1) {
+            p[m.terms] = rows_of(run, step->in[1 + branches].view, first);
+            p[m.terms].at += j;
+        }
+        if (++m.terms == HOME_MIX_TERMS || j + 1 == branches) {
+            kernels->mix(&m);
+            m.terms = 0;
+            m.accumulate = true;
+        }
     }
-    if (step->mix_first) {
-        kernels->activate(HOME_ACT_SIGMOID, 1, width, factor, factor);
-        kernels->scale(width, 2, factor, factor);
+    for (size_t r = 0; r < last - first && step->mix_first; r++, y += y_row) {
+        kernels->activate(HOME_ACT_SIGMOID, 1, width, y, y);
+        kernels->scale(width, 2, y, y);
+        if (x)
+            kernels->multiply(width, x->at + r * x->row, y, y);
     }
 }
 
 /* y = x * F(x):  [B, width] */
 static void forward_feature_gate(const home_run *run, const home_step *step, size_t first, size_t last) {
-    const home_kernels *kernels = run->model->kernels;
-    for (size_t r = first; r < last; r++) {
-        float *y = home_view_row(run, step->out, r);
-        home_feature_factor(run, step, r, 0, step->out.width, y);
-        kernels->multiply(step->out.width, home_view_row(run, step->in[0].view, r), y, y);
-    }
+    const home_rows x = rows_of(run, step->in[0].view, first);
+    home_feature_factor(run, step, first, last, 0, step->out.width, &x, home_view_row(run, step->out, first),
+                        home_view_stride(run, step->out));
 }
 
 /* y = the same weights in every row:  y [B, experts] */
@@ -119,17 +130,24 @@ static void forward_constant(const home_run *run, const home_step *step, size_t 
 
 /* z = sum_k w_k h_k:  h_k [B, D], w_k [B, 1] */
 static void forward_mix(const home_run *run, const home_step *step, size_t first, size_t last) {
-    const size_t terms = step->in_count / 2;
-    const float *h[TERMS];
-    float w[TERMS];
-    for (size_t r = first; r < last; r++)
-        for (size_t k = 0; k < terms; k++) {
-            h[k % TERMS] = home_view_row(run, step->in[2 * k].view, r);
-            w[k % TERMS] = *home_view_row(run, step->in[2 * k + 1].view, r);
-            if (k % TERMS == TERMS - 1 || k + 1 == terms)
-                mix_terms(run->model->kernels, k % TERMS + 1, step->out.width, h, w, k < TERMS,
-                          home_view_row(run, step->out, r));
+    home_rows h[HOME_MIX_TERMS];
+    home_rows w[HOME_MIX_TERMS];
+    home_mix m = {.rows = last - first,
+                  .n = step->out.width,
+                  .x = h,
+                  .w = w,
+                  .factor = 1,
+                  .y = home_view_row(run, step->out, first),
+                  .y_row = home_view_stride(run, step->out)};
+    for (size_t k = 0; k < step->in_count; k += 2) {
+        h[m.terms] = rows_of(run, step->in[k].view, first);
+        w[m.terms] = rows_of(run, step->in[k + 1].view, first);
+        if (++m.terms == HOME_MIX_TERMS || k + 2 == step->in_count) {
+            run->model->kernels->mix(&m);
+            m.terms = 0;
+            m.accumulate = true;
         }
+    }
 }
 
 #ifndef HOME_SERVE_ONLY

@@ -212,8 +212,8 @@ void home_collect_entries(home_model *model,
 void home_table_reduce(home_table *table, const home_run *run);
 
 /* forward.c, backward.c: the steps of the plan. */
-void home_feature_factor(const home_run *run, const home_step *step, size_t row, size_t column, size_t width,
-                         float *factor);
+void home_feature_factor(const home_run *run, const home_step *step, size_t first, size_t last, size_t column,
+                         size_t width, const home_rows *x, float *y, size_t y_row);
 void home_norm_factors(const home_run *run, const home_step *step);
 void home_run_forward(const home_run *run);
 bool home_move_running_values(const home_run *run);

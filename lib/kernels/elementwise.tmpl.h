@@ -2,7 +2,7 @@
 
 /* Some functions take a few vectors at once, step by step for all of them: the steps of one must wait for each other,
  * and a CPU does not look far enough ahead to find work in the next one by itself. */
-enum { GROUP = 4 };
+enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
 #define EACH UNROLL for (size_t u = 0; u < count; u++)
 
 /* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is denormal; to about 1 ulp.
@@ -115,7 +115,7 @@ static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, siz
     const vec beta = vec_set(swish_beta);
     for (size_t pair; rows > 0; rows -= pair, x += pair * row, y += pair * row) {
         pair = rows > 1 ? 2 : 1;
-        const size_t across = GROUP / pair * VEC_WIDTH;
+        const size_t across = GROUP_VALUES / pair;
         size_t done = 0;
         for (; done + across <= n; done += across)
             if (pair == 2)
@@ -163,7 +163,7 @@ static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t
     const vec beta = vec_set(swish_beta);
     const size_t count = GROUP;
     size_t done = 0;
-    for (; done + GROUP * VEC_WIDTH <= n; done += GROUP * VEC_WIDTH) {
+    for (; done + GROUP_VALUES <= n; done += GROUP_VALUES) {
         vec slope[GROUP];
         EACH slope[u] = vec_load(at + done + u * VEC_WIDTH);
         vec_slope(GROUP, act, beta, slope);
@@ -210,14 +210,14 @@ static void scale(size_t n, float w, const float *x, float *y) {
     put(y + i, left, factor * get(x + i, left));
 }
 
-/* Softmax of one row in place. The largest value is subtracted first, so that no exponential overflows. */
-static void softmax_row(size_t n, float *y) {
-    float largest = y[0];
+/* Softmax of one row. The largest value is subtracted first, so that no exponential overflows. */
+static void softmax_row(size_t n, const float *x, float *y) {
+    float largest = x[0];
     for (size_t i = 1; i < n; i++)
-        largest = y[i] > largest ? y[i] : largest;
+        largest = x[i] > largest ? x[i] : largest;
     const vec shift = vec_set(largest);
     FOR_EACH_VECTOR(n) {
-        vec e = get(y + i, left) - shift;
+        vec e = get(x + i, left) - shift;
         vec_exp(1, &e);
         put(y + i, left, e);
     }
@@ -230,11 +230,11 @@ static void softmax_row(size_t n, float *y) {
 enum { LANE_COLUMNS = 32 }; /* most columns of the rows that are taken a lane each */
 
 /* The same for VEC_WIDTH rows at once, one in each lane: the same operations in the same order, so the same bytes. */
-static void softmax_lanes(size_t n, float *y, size_t y_row) {
+static void softmax_lanes(size_t n, const float *x, size_t x_row, float *y, size_t y_row) {
     float lanes[LANE_COLUMNS][VEC_WIDTH];
     for (size_t j = 0; j < n; j++)
         for (size_t r = 0; r < VEC_WIDTH; r++)
-            lanes[j][r] = y[r * y_row + j];
+            lanes[j][r] = x[r * x_row + j];
     vec largest = vec_load(lanes[0]);
     for (size_t j = 1; j < n; j++)
         largest = vec_max(vec_load(lanes[j]), largest);
@@ -253,20 +253,36 @@ static void softmax_lanes(size_t n, float *y, size_t y_row) {
             y[r * y_row + j] = lanes[j][r];
 }
 
-static void softmax(size_t rows, size_t n, float *y, size_t y_row) {
+static void softmax(size_t rows, size_t n, const float *x, size_t x_row, float *y, size_t y_row) {
     size_t r = 0;
     for (; n <= LANE_COLUMNS && r + VEC_WIDTH <= rows; r += VEC_WIDTH)
-        softmax_lanes(n, y + r * y_row, y_row);
+        softmax_lanes(n, x + r * x_row, x_row, y + r * y_row, y_row);
     for (; r < rows; r++)
-        softmax_row(n, y + r * y_row);
+        softmax_row(n, x + r * x_row, y + r * y_row);
 }
 
-static void mix(size_t terms, size_t n, const float *const *x, const float *w, float *y) {
-    FOR_EACH_VECTOR(n) {
+static void mix_row(const home_mix *m, const float *const *x, const float *w, const float *times, float *y) {
+    FOR_EACH_VECTOR(m->n) {
         vec sum = vec_set(w[0]) * get(x[0] + i, left);
-        for (size_t t = 1; t < terms; t++)
+        for (size_t t = 1; t < m->terms; t++)
             sum = vec_fma(vec_set(w[t]), get(x[t] + i, left), sum);
+        if (times)
+            sum = get(times + i, left) * sum;
+        if (m->accumulate)
+            sum = get(y + i, left) + sum;
         put(y + i, left, sum);
+    }
+}
+
+static void mix(const home_mix *m) {
+    const float *x[HOME_MIX_TERMS];
+    float w[HOME_MIX_TERMS];
+    for (size_t r = 0; r < m->rows; r++) {
+        for (size_t t = 0; t < m->terms; t++) {
+            x[t] = m->x[t].at + r * m->x[t].row;
+            w[t] = m->w ? m->factor * m->w[t].at[r * m->w[t].row] : m->factor;
+        }
+        mix_row(m, x, w, m->times.at ? m->times.at + r * m->times.row : NULL, m->y + r * m->y_row);
     }
 }
 

@@ -70,7 +70,13 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
 
 /* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has too few sums to keep
  * the adders busy, such of several panels. */
-enum { WHOLE = GEMM_VECTORS, NARROW = GEMM_VECTORS / 2 };
+enum {
+    WHOLE = GEMM_VECTORS,
+    NARROW = GEMM_VECTORS / 2,
+    NARROW_COLUMNS = NARROW * VEC_WIDTH,
+    TWO_PANELS = 2 * GEMM_VECTORS,
+    FOUR_PANELS = 4 * GEMM_VECTORS
+};
 #define TILE_OF(rows, name, vectors)                                                                         \
     static void compute_##name##_##rows(const tile *t) {                                                     \
         compute_tile(t, rows, vectors);                                                                      \
@@ -86,9 +92,9 @@ enum { WHOLE = GEMM_VECTORS, NARROW = GEMM_VECTORS / 2 };
 #define NARROW_OF(rows) TILE_OF(rows, narrow, NARROW)
 FOR_EACH_ROWS(WHOLE_OF)
 FOR_EACH_ROWS(NARROW_OF)
-TILE_OF(1, four, 4 * GEMM_VECTORS)
-TILE_OF(2, two, 2 * GEMM_VECTORS)
-TILE_OF(3, two, 2 * GEMM_VECTORS)
+TILE_OF(1, four, FOUR_PANELS)
+TILE_OF(2, two, TWO_PANELS)
+TILE_OF(3, two, TWO_PANELS)
 
 #define WHOLE_NAME(rows)  compute_whole_##rows,
 #define NARROW_NAME(rows) compute_narrow_##rows,
@@ -110,7 +116,7 @@ static void compute_edge_tile(tile t, size_t rows, size_t columns) {
         copy_columns(rows, columns, c, c_row, edge, PANEL);
     t.c = edge;
     t.c_row = PANEL;
-    (columns <= NARROW * VEC_WIDTH ? narrow_tiles : whole_tiles)[rows](&t);
+    (columns <= NARROW_COLUMNS ? narrow_tiles : whole_tiles)[rows](&t);
     copy_columns(rows, columns, edge, PANEL, c, c_row);
 }
 
@@ -118,7 +124,7 @@ static void compute_edge_tile(tile t, size_t rows, size_t columns) {
 static void compute_columns(const tile *t, size_t rows, size_t columns) {
     if (columns == PANEL)
         whole_tiles[rows](t);
-    else if (columns == NARROW * VEC_WIDTH)
+    else if (columns == NARROW_COLUMNS)
         narrow_tiles[rows](t);
     else
         compute_edge_tile(*t, rows, columns);

@@ -33,6 +33,27 @@ typedef struct home_gemm {
     float swish_beta;
 } home_gemm;
 
+/* A matrix: its first row, and the floats from row to row. */
+typedef struct home_rows {
+    const float *at;
+    size_t row;
+} home_rows;
+
+enum { HOME_MIX_TERMS = 32 };
+
+/* Weighted sums:  y[i, :] = times[i, :] * sum_t factor w_t[i] x_t[i, :],  or, to accumulate, y += the same, for i < rows and
+ * 1 to HOME_MIX_TERMS terms. */
+typedef struct home_mix {
+    size_t rows, n, terms;
+    const home_rows *x; /* [terms] */
+    const home_rows *w; /* [terms] a weight in every row; NULL: 1 */
+    float factor;
+    home_rows times; /* at = NULL: 1 */
+    float *y;
+    size_t y_row;
+    bool accumulate;
+} home_mix;
+
 /* One step of an optimizer on n values. The gradient first becomes g = gradient_factor * gradient + decay *
  * value. */
 typedef struct home_update {
@@ -63,10 +84,10 @@ typedef struct home_kernels {
     void (*activate_gradient)(home_activation act, float swish_beta, size_t n, const float *at,
                               const float *dy, float *dx);
 
-    void (*softmax)(size_t rows, size_t n, float *y, size_t y_row); /* of each row, in place */
+    void (*softmax)(size_t rows, size_t n, const float *x, size_t x_row, float *y,
+                    size_t y_row); /* of each row */
 
-    /* y = sum over terms of w[t] x[t], at least one */
-    void (*mix)(size_t terms, size_t n, const float *const *x, const float *w, float *y);
+    void (*mix)(const home_mix *mixture);
 
     void (*flush)(size_t n, const float *x, float *y); /* y = x, 0 where it is denormal; in place allowed */
     void (*scale)(size_t n, float w, const float *x, float *y);               /* y = w x */

@@ -860,47 +860,67 @@ static void sums_products(const home_kernels *kernels) {
         }
 }
 
-/* y = a weighted sum of vectors; whole numbers are exact. */
+/* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors, then once more to accumulate.
+ * Whole numbers are exact. */
 static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool whole, bool at_end) {
-    enum { MOST = 9 };
+    enum { MOST = 9, PAIR = 2 };
     guarded x[MOST] = {{0}};
-    const float *rows[MOST];
-    const guarded w = guarded_create(terms, at_end);
-    const guarded y = guarded_create(n, at_end);
+    home_rows rows[MOST];
+    home_rows weights[MOST];
+    const guarded w = guarded_create(PAIR * terms, at_end);
+    const guarded times = guarded_create(PAIR * n, at_end);
+    const guarded y = guarded_create(PAIR * n, at_end);
     for (size_t t = 0; t < terms; t++) {
-        x[t] = guarded_create(n, at_end);
-        rows[t] = x[t].data;
-        w.data[t] = whole ? random_whole() : random_value();
-        for (size_t i = 0; i < n; i++)
+        x[t] = guarded_create(PAIR * n, at_end);
+        rows[t] = (home_rows){x[t].data, n};
+        weights[t] = (home_rows){w.data + t, terms};
+        for (size_t i = 0; i < PAIR * n; i++)
             x[t].data[i] = whole ? random_whole() : random_value();
         guarded_make_constant(&x[t]);
     }
+    for (size_t i = 0; i < w.count; i++)
+        w.data[i] = whole ? random_whole() : random_value();
+    for (size_t i = 0; i < times.count; i++)
+        times.data[i] = whole ? random_whole() : random_value();
     guarded_make_constant(&w);
-    kernels->mix(terms, n, rows, w.data, y.data);
-    for (size_t i = 0; i < n; i++) {
+    guarded_make_constant(&times);
+    home_mix m = {PAIR, n, terms, rows, weights, 2, {times.data, n}, y.data, n, false};
+    kernels->mix(&m);
+    for (size_t i = 0; i < PAIR * n; i++) {
         double expected = 0;
         double size = 0;
         for (size_t t = 0; t < terms; t++) {
-            expected += (double)w.data[t] * (double)rows[t][i];
-            size += fabs((double)w.data[t] * (double)rows[t][i]);
+            const double term =
+                2 * (double)w.data[i / n * terms + t] * (double)x[t].data[i] * (double)times.data[i];
+            expected += term;
+            size += fabs(term);
         }
-        const double tolerance = whole ? 0 : (double)(terms + 1) * ROUNDING * size;
+        const double tolerance = whole ? 0 : (double)(terms + 2) * ROUNDING * size;
         CHECK(tolerance < 0.25 / 2); /* half of the smallest term */
         CHECK_NEAR((double)y.data[i], expected, tolerance);
         float alone;
-        for (size_t t = 0; t < terms; t++)
-            rows[t] = x[t].data + i;
-        kernels->mix(terms, 1, rows, w.data, &alone);
+        home_rows value[MOST];
+        home_rows weight[MOST];
+        for (size_t t = 0; t < terms; t++) {
+            value[t] = (home_rows){x[t].data + i, 0};
+            weight[t] = (home_rows){w.data + i / n * terms + t, 0};
+        }
+        kernels->mix(&(home_mix){1, 1, terms, value, weight, 2, {times.data + i, 0}, &alone, 0, false});
         CHECK_BYTES(&alone, y.data + i, sizeof alone);
+        kernels->mix(&(home_mix){1, 1, terms, value, NULL, 2, {0}, &alone, 0, true});
+        double sum = (double)y.data[i];
         for (size_t t = 0; t < terms; t++)
-            rows[t] = x[t].data;
+            sum += 2 * (double)x[t].data[i];
+        CHECK_NEAR((double)alone, sum,
+                   whole ? 0 : 64 * ROUNDING * (1 + fabs(sum) + fabs((double)y.data[i]) + 20));
     }
-    CHECK(guarded_intact(&w) && guarded_intact(&y));
+    CHECK(guarded_intact(&w) && guarded_intact(&times) && guarded_intact(&y));
     for (size_t t = 0; t < terms; t++) {
         CHECK(guarded_intact(&x[t]));
         guarded_free(&x[t]);
     }
     guarded_free(&w);
+    guarded_free(&times);
     guarded_free(&y);
 }
 
@@ -941,7 +961,7 @@ static void check_softmax(const home_kernels *kernels, size_t rows, size_t n, si
     float *const x = malloc(y.count * sizeof(float));
     REQUIRE(x);
     memcpy(x, y.data, y.count * sizeof(float));
-    kernels->softmax(rows, n, y.data, stride);
+    kernels->softmax(rows, n, x, stride, y.data, stride);
     for (size_t r = 0; r < rows; r++) {
         float *const row = x + r * stride;
         float *const softened = y.data + r * stride;
@@ -960,7 +980,7 @@ static void check_softmax(const home_kernels *kernels, size_t rows, size_t n, si
             total += (double)softened[i];
         }
         CHECK_NEAR(total, 1, (double)(n + 2) * ROUNDING);
-        kernels->softmax(1, n, row, n);
+        kernels->softmax(1, n, row, n, row, n);
         CHECK_BYTES(softened, row, n * sizeof(float));
         make_red(softened, n);
     }
@@ -979,7 +999,7 @@ static void check_softmax_extremes(const home_kernels *kernels, size_t n, size_t
     for (size_t s = 0; s < COUNT(specials); s++) {
         float y[ROWS_OF_THREE_VECTORS * LONGEST] = {0};
         y[row * n + column] = specials[s];
-        kernels->softmax(ROWS_OF_THREE_VECTORS, n, y, n);
+        kernels->softmax(ROWS_OF_THREE_VECTORS, n, y, n, y, n);
         for (size_t r = 0; r < ROWS_OF_THREE_VECTORS; r++)
             for (size_t i = 0; i < n; i++) {
                 const float softened = y[r * n + i];
@@ -1034,7 +1054,7 @@ static void run_exp(const home_kernels *kernels, const float *x, float *y) {
         pairs[i][0] = 0;
         pairs[i][1] = x[i];
     }
-    kernels->softmax(SWEPT, 2, pairs[0], 2);
+    kernels->softmax(SWEPT, 2, pairs[0], 2, pairs[0], 2);
     for (size_t i = 0; i < SWEPT; i++)
         y[i] = pairs[i][1];
 }
