@@ -116,11 +116,12 @@ static void step_dense(home_model *model, float gradient_factor) {
     home_parallel_ranges(home_model_parallel(model), model->tensors.parameter_count, GRAIN, step_range, &d);
 }
 
-/* Row-wise Adagrad on a touched row:  G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε) */
+/* Row-wise Adagrad on a touched row:  G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε). In double, for squares of
+ * what is clipped may not be floats. */
 static void step_row(const home_model *model, const home_update *update, size_t dim, const float *g,
                      float *row, float *sum) {
-    const float square = update->gradient_factor * update->gradient_factor * model->kernels->dot(dim, g, g);
-    *sum += square / (float)dim;
+    const double factor = (double)update->gradient_factor;
+    *sum += (float)(factor * factor * model->kernels->sum_of_squares(dim, g) / (double)dim);
     const float rate = update->rate * update->gradient_factor / (sqrtf(*sum) + update->epsilon);
     model->kernels->scale_add(dim, -rate, g, row);
 }

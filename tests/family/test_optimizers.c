@@ -398,6 +398,51 @@ static void bad_kinds_are_refused(void) {
     }
 }
 
+static bool same_weights(const home_model *a, const home_model *b) {
+    bool same = true;
+    for (size_t i = 0; i < home_model_tensor_count(a); i++) {
+        const home_tensor x = tensor_number(a, i);
+        const home_tensor y = tensor_number(b, i);
+        same = same && memcmp(x.data, y.data, tensor_size(&x) * sizeof(float)) == 0;
+    }
+    return same;
+}
+
+/* -------------------------------------------------------------------------------------- clipping */
+
+/* A model after steps along gradients times 2^exponent, which clipping makes the same for all large exponents. */
+static home_model *train_clipped(const char *kind, const char *table_kind, int exponent) {
+    char json[160];
+    snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','momentum':0.9,'clip_norm':1", kind,
+             table_kind);
+    home_model *model = make_case(&(optimizer_case){.json = json});
+    uint64_t seed = 3;
+    for (int t = 0; t < 3; t++) {
+        run_backward(model, t, &seed);
+        const home_table_gradient table = make_gradients(model, &seed);
+        size_t count;
+        float *dense = home_model_gradients(model, &count);
+        for (size_t i = 0; i < count; i++)
+            dense[i] = ldexpf(dense[i], exponent);
+        for (size_t i = 0; i < table.count * DIM; i++)
+            table.gradient[i] = ldexpf(table.gradient[i], exponent);
+        CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
+    }
+    return model;
+}
+
+static void clipping_takes_any_size(void) {
+    for (size_t i = 0; i < 4; i++)
+        for (size_t k = 0; k < 3; k++) {
+            home_model *large = train_clipped(dense_kinds[i], table_kinds[k], 10);
+            home_model *huge = train_clipped(dense_kinds[i], table_kinds[k], 100);
+            if (!same_weights(large, huge))
+                test_fail(__FILE__, __LINE__, "%s and %s differ", dense_kinds[i], table_kinds[k]);
+            home_model_release(large);
+            home_model_release(huge);
+        }
+}
+
 /* ---------------------------------------------------------------------------------------- resuming */
 
 enum { RESUME_STEPS = 12, RATE_STEP = 4 };
@@ -433,16 +478,6 @@ static home_model *train_through(const setup *s, int point, uint32_t flags) {
         resume_step(model, s, t);
     }
     return model;
-}
-
-static bool same_weights(const home_model *a, const home_model *b) {
-    bool same = true;
-    for (size_t i = 0; i < home_model_tensor_count(a); i++) {
-        const home_tensor x = tensor_number(a, i);
-        const home_tensor y = tensor_number(b, i);
-        same = same && memcmp(x.data, y.data, tensor_size(&x) * sizeof(float)) == 0;
-    }
-    return same;
 }
 
 static void check_resume(int32_t dense, int32_t table) {
@@ -490,6 +525,7 @@ int main(void) {
     RUN(zero_rates_move_nothing);
     RUN(bad_rates_are_refused);
     RUN(bad_kinds_are_refused);
+    RUN(clipping_takes_any_size);
     resuming_changes_no_byte();
     return test_summary();
 }
