@@ -589,7 +589,7 @@ static void find_nearest(const home_health *health, size_t expert, home_expert_h
     figures->nearest_distance = (double)NAN;
     for (size_t other = 0; other < health->expert_count; other++) {
         const double distance = home_health_distance(health, expert, other);
-        if (!isnan(distance) && !(distance >= figures->nearest_distance)) {
+        if (!isnan(distance) && (figures->nearest == NOBODY || distance < figures->nearest_distance)) {
             figures->nearest = other;
             figures->nearest_distance = distance;
         }
@@ -698,8 +698,10 @@ static void fill_gate(const home_health *health, size_t number, home_node_health
     figures->top_weight = (double)NAN;
     for (size_t i = 0; i < node->expert_count; i++) {
         const double weight = ratio(health->total.weights[node->weight + i], rows);
+        if (isnan(weight)) /* no rows; a comparison with it would trap too */
+            continue;
         spread += information(weight);
-        if (!isnan(weight) && !(weight <= figures->top_weight)) {
+        if (figures->top_expert == NOBODY || weight > figures->top_weight) {
             figures->top_weight = weight;
             figures->top_expert = node->experts[i];
         }

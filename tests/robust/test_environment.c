@@ -255,6 +255,24 @@ static void ordinary_rows_create(ordinary_rows *d) {
     d->targets = (home_targets){.struct_size = sizeof d->targets, .labels = d->labels};
 }
 
+/* Every figure, before the first row and after. */
+static void look_at_health(const home_model *model, const home_batch *batch) {
+    home_health *health = NULL;
+    REQUIRE(home_health_create(model, NULL, &health, NULL) == HOME_OK);
+    for (int added = 0; added < 2; added++) {
+        for (size_t e = 0; e < home_health_expert_count(health); e++) {
+            home_expert_health expert = {.struct_size = sizeof expert};
+            REQUIRE(home_health_expert(health, e, &expert, NULL) == HOME_OK);
+        }
+        for (size_t o = 0; o < home_health_node_count(health); o++) {
+            home_node_health node = {.struct_size = sizeof node};
+            REQUIRE(home_health_node(health, o, &node, NULL) == HOME_OK);
+        }
+        REQUIRE(home_health_add(health, model, batch, NULL) == HOME_OK);
+    }
+    home_health_destroy(health);
+}
+
 typedef struct trial {
     const char *isa; /* NULL: the best */
     const char *json;
@@ -289,6 +307,7 @@ static int train_and_serve_with_traps(void *context) {
     free(bytes);
     free(predict_all(loaded, &rows.batch));
     free(predict_all(frozen, &rows.batch));
+    look_at_health(model, &rows.batch);
     home_model_release(frozen);
     home_model_release(loaded);
     home_model_release(model);
