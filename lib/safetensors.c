@@ -218,13 +218,13 @@ static const home_json_value *metadata_value(const home_archive *archive, const 
 static bool read_digits(const home_json_value *value, uint32_t *checksum) {
     if (value->length != HOME_CHECKSUM_DIGITS || value->end - value->begin != HOME_CHECKSUM_DIGITS + 2)
         return false;
+    static const char digits[] = "0123456789abcdef";
     *checksum = 0;
     for (size_t i = 0; i < HOME_CHECKSUM_DIGITS; i++) {
-        const char *digit = strchr("0123456789abcdef", value->text[i]);
+        const char *digit = strchr(digits, value->text[i]);
         if (!digit || !*digit)
             return false;
-        *checksum =
-            *checksum << 4 | (uint32_t)(strchr("0123456789abcdef", value->text[i]) - "0123456789abcdef");
+        *checksum = *checksum << 4 | (uint32_t)(digit - digits);
     }
     return true;
 }
