@@ -25,6 +25,10 @@ typedef struct layer_views {
     home_view *experts; /* [units] outputs of its experts, side by side */
 } layer_views;
 
+/* Floats, so few that the bytes of a block of serving's rows need no check, nor those of the packed weights. */
+#define MOST_ROW_WIDTH (SIZE_MAX / 1024)
+#define MOST_PACKED    (SIZE_MAX / 64)
+
 /* ------------------------------------------------------------------------------- buffers and steps */
 
 static void *grow_in_arena(home_arena *arena, void *items, size_t count, size_t *capacity, size_t size) {
@@ -48,19 +52,26 @@ static size_t stride_of(size_t width) {
     return (lines % KIB == 0 ? lines + 1 : lines) * LINE;
 }
 
+/* Adds to a sum of sizes; one that would be above `most` stays, and fails like an allocation. */
+static bool add_room(builder *b, size_t *total, size_t size, size_t most) {
+    if (size > most - *total) {
+        b->arena->failed = true;
+        return false;
+    }
+    *total += size;
+    return true;
+}
+
 static home_view new_buffer(builder *b, size_t width) {
     home_plan *plan = b->plan;
+    const size_t start = plan->row_width;
+    const size_t stride = width > MOST_ROW_WIDTH ? width : stride_of(width);
     home_buffer *buffers =
         grow_in_arena(b->arena, plan->buffers, plan->buffer_count, &plan->buffer_capacity, sizeof *buffers);
-    if (!buffers || width > SIZE_MAX / 1024 - plan->row_width) {
-        b->arena->failed = true;
+    if (!buffers || !add_room(b, &plan->row_width, stride, MOST_ROW_WIDTH))
         return (home_view){0, 0, width};
-    }
     plan->buffers = buffers;
-    const size_t stride = stride_of(width);
-    plan->buffers[plan->buffer_count] =
-        (home_buffer){.width = width, .stride = stride, .start = plan->row_width};
-    plan->row_width += stride;
+    plan->buffers[plan->buffer_count] = (home_buffer){.width = width, .stride = stride, .start = start};
     return (home_view){plan->buffer_count++, 0, width};
 }
 
@@ -118,11 +129,9 @@ static void add_linear(builder *b, home_view in, home_view out, const home_segme
     step->packed = b->plan->packed_size;
     const size_t panels = (out.width + b->options.panel - 1) / b->options.panel;
     size_t size;
-    if (!home_multiply_size(panels * b->options.panel, in.width + 1, &size) ||
-        size > SIZE_MAX / 64 - step->packed)
-        b->arena->failed = true;
-    else
-        b->plan->packed_size += size;
+    if (!home_multiply_size(panels * b->options.panel, in.width + 1, &size))
+        size = SIZE_MAX;
+    add_room(b, &b->plan->packed_size, size, MOST_PACKED);
     b->plan->macs += (uint64_t)in.width * out.width;
 }
 
@@ -530,7 +539,7 @@ static home_view add_constant(builder *b, const home_layer *layer, const home_no
     if (!step)
         return weights;
     step->packed = b->plan->packed_size;
-    b->plan->packed_size += experts;
+    add_room(b, &b->plan->packed_size, experts, MOST_PACKED);
     if (node->self == HOME_SELF_TERM_STATIC)
         step->weights = home_tensors_add(b->tensors, b->arena,
                                          constant_info(HOME_TENSOR_PARAMETER, experts, 1 / (double)experts),
