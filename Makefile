@@ -90,6 +90,7 @@ include tests/embedding/embedding.mk
 include tests/robust/robust.mk
 include examples/serve/serve.mk
 include examples/kuairand/kuairand.mk
+include examples/kuairand/study/study.mk
 include pkgconfig/install.mk
 
 clean:

@@ -77,7 +77,8 @@ $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-
 
 LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \
                                   examples/ffi/c/*.h tests/*.h tests/*/*.h))
-LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c examples/ffi/c/*.c tests/*/*.c))
+LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c examples/ffi/c/*.c \
+                                  examples/kuairand/study/*.c tests/*/*.c))
 
 format:
 	$(Q)clang-format -i $(LINT_HEADERS) $(LINT_SOURCES)

@@ -12,10 +12,11 @@ import functools
 import gzip
 import math
 import os
+import random
 import sys
 from collections import Counter, namedtuple
 from datetime import datetime
-from itertools import repeat
+from itertools import groupby, repeat
 
 FIRST_DATE = 20220425  # earlier rows are history
 SPLITS = {"train": (20220425, 20220502), "valid": (20220503, 20220504), "test": (20220505, 20220508)}
@@ -218,25 +219,27 @@ def weekday(date):
 
 
 class Features:
-    """All that a model may know of a row of the log."""
+    """All that a model may know of a row of the log: of the labels of other rows, what it has learned of them."""
 
-    def __init__(self, rows, histories, users, videos):
+    def __init__(self, histories, users, videos):
         self.users = UserFeatures(users, histories)
         self.videos = VideoFeatures(videos, histories)
         self.authors = {video: values[VIDEO_COLUMNS.index("author_id")] for video, values in videos.items()}
         self.rates = (LabelRates("user"), LabelRates("video"), LabelRates("author"))
-        everything = LabelRates("all")
-        for row in rows:
-            labels = labels_of(row)
-            everything.add(None, row.date, labels)
-            for rates, key in zip(self.rates, self.keys(row)):
-                rates.add(key, row.date, labels)
+        self.everything = LabelRates("all")
         self.base_rates = {}
-        for day in (None, *{row.date for row in rows}):
-            count, *positives = everything.sums_without(None, day)
-            self.base_rates[day] = [(positive + 1) / (count + 2) for positive in positives]
         self.columns = ("user_id", "video_id", "tab", "hour", "weekday", "duration_ms", *self.users.columns,
                         *self.videos.columns, *(name for rates in self.rates for name in rates.columns))
+
+    def learn(self, rows):
+        for row in rows:
+            labels = labels_of(row)
+            self.everything.add(None, row.date, labels)
+            for rates, key in zip(self.rates, self.keys(row)):
+                rates.add(key, row.date, labels)
+        for day in {None, *self.base_rates, *(row.date for row in rows)}:
+            count, *positives = self.everything.sums_without(None, day)
+            self.base_rates[day] = [(positive + 1) / (count + 2) for positive in positives]
 
     def keys(self, row):
         return row.user_id, row.video_id, self.authors[row.video_id]
@@ -263,7 +266,8 @@ def write(path, header, rows):
     os.replace(path + ".part", path)
 
 
-def prepare(folder, output):
+def read_tables(folder):
+    """The rows of the log from FIRST_DATE on, the history of each user, and the tables of users and videos."""
     impressions, histories = read_impressions(folder)
     users = read_features(require(folder, "user_features_pure.csv"), "user_id", USER_COLUMNS)
     videos = read_features(require(folder, "video_features_basic_pure.csv"), "video_id", VIDEO_COLUMNS)
@@ -271,14 +275,40 @@ def prepare(folder, output):
         if row.user_id not in users or row.video_id not in videos:
             raise DataError(f"{folder}: the log shows video {row.video_id} to user {row.user_id}; expected "
                             "both in the tables of features")
+    return impressions, histories, users, videos
+
+
+def prepare(folder, output, share=1):
+    """`share`: of the training rows, the part that is used, drawn at random; for anything, the rates too."""
+    impressions, histories, users, videos = read_tables(folder)
     splits = {name: [row for row in impressions if first <= row.date <= last]
               for name, (first, last) in SPLITS.items()}
-    features = Features(splits["train"], histories, users, videos)
+    if share < 1:
+        drawn = random.Random(1).sample(range(len(splits["train"])), round(share * len(splits["train"])))
+        splits["train"] = [splits["train"][index] for index in sorted(drawn)]
+    features = Features(histories, users, videos)
+    features.learn(splits["train"])
     os.makedirs(output, exist_ok=True)
     for name, rows in splits.items():
         write(os.path.join(output, name + ".csv"), (*features.columns, *TASKS),
               ([*features.values(row, row.date if name == "train" else None), *labels_of(row)] for row in rows))
         print(f"{name}: {len(rows)} rows")
+
+
+def prepare_days(folder, output):
+    """A table for each day but the first, YYYYMMDD.csv, with the rates of the days before it. Returns the days."""
+    impressions, histories, users, videos = read_tables(folder)
+    features = Features(histories, users, videos)
+    os.makedirs(output, exist_ok=True)
+    days = []
+    for date, rows in groupby(sorted(impressions, key=lambda row: row.date), lambda row: row.date):
+        rows = list(rows)
+        if date > FIRST_DATE:
+            days.append(date)
+            write(os.path.join(output, f"{date}.csv"), (*features.columns, *TASKS),
+                  ([*features.values(row, None), *labels_of(row)] for row in rows))
+        features.learn(rows)
+    return days
 
 
 def main():

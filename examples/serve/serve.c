@@ -2,7 +2,7 @@
  *
  *     serve MODEL.safetensors [THREADS [SECONDS]]
  *
- * Each thread predicts 64 made-up rows again and again, as a server would for each request. The main thread watches
+ * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The main thread watches
  * the file; when another one is there, it loads and freezes it beside the old model and then swaps one pointer. At the
  * end the latencies before, during and after the swaps are printed, and the number of calls that failed: that returned
  * an error, or gave other probabilities than the model they began with. A file that is no model, or one with other
@@ -43,7 +43,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { ROWS = 64, MOST_THREADS = 64, WATCH_MS = 20, BINS_PER_OCTAVE = 16, BINS = 40 * BINS_PER_OCTAVE };
+enum {
+    ROWS = 64,
+    MOST_THREADS = 64,
+    WATCH_MS = 20,
+    PAUSE_MS = 1,
+    BINS_PER_OCTAVE = 16,
+    BINS = 40 * BINS_PER_OCTAVE
+};
 
 typedef enum phase { BEFORE, DURING, AFTER, PHASES } phase;
 
@@ -273,6 +280,7 @@ static void *serve(void *argument) {
         const double end = now_ns();
         const bool swapping = begun_in == DURING || atomic_load(&self->of->phase) == DURING;
         count_latency(&self->seen[swapping ? DURING : begun_in], end - begin);
+        sleep_ms(PAUSE_MS);
     }
     return NULL;
 }

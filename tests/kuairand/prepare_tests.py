@@ -94,17 +94,30 @@ def public_tables(lines):
             "data/user_features_pure.csv": USERS, "data/video_features_basic_pure.csv": VIDEOS}
 
 
-def prepare_tables(tables):
+def write_tables(folder, tables):
+    os.mkdir(os.path.join(folder, "data"))
+    for name, text in tables.items():
+        with (gzip.open if name.endswith(".gz") else open)(os.path.join(folder, name), "wt") as file:
+            file.write(text)
+
+
+def prepare_tables(tables, share=1):
     """Writes the files, prepares them, and returns the text of each split."""
     with tempfile.TemporaryDirectory() as folder:
-        os.mkdir(os.path.join(folder, "data"))
-        for name, text in tables.items():
-            with (gzip.open if name.endswith(".gz") else open)(os.path.join(folder, name), "wt") as file:
-                file.write(text)
+        write_tables(folder, tables)
         output = os.path.join(folder, "output")
         with contextlib.redirect_stdout(io.StringIO()):
-            prepare.prepare(folder, output)
+            prepare.prepare(folder, output, share)
         return {name: pathlib.Path(output, name + ".csv").read_text(encoding="utf-8") for name in EXPECTED_SPLITS}
+
+
+def prepared_days(lines):
+    """The rows of each day's table."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_tables(folder, sample_tables(lines))
+        output = os.path.join(folder, "output")
+        days = prepare.prepare_days(folder, output)
+        return {day: rows_of(pathlib.Path(output, f"{day}.csv").read_text(encoding="utf-8")) for day in days}
 
 
 def rows_of(text):
@@ -246,6 +259,49 @@ class LabelRates(unittest.TestCase):
                 same = features_of(row) == features_of(other)
                 self.assertEqual(same, dates[number] == dates[changed], f"row {number}, changed {changed}")
             self.assertNotEqual(features_of(before["test"][0]), features_of(after["test"][0]))
+
+
+    def test_a_share_of_the_training_rows_is_all_there_is(self):
+        part = {name: rows_of(text) for name, text in prepare_tables(sample_tables(log_lines()), 0.5).items()}
+        whole = prepared(log_lines())
+        self.assertEqual(len(part["train"]), 3)
+        self.assertEqual([len(part[name]) for name in ("valid", "test")], [2, 2])
+        keys = [(row["user_id"], row["video_id"], row["hour"]) for row in whole["train"]]
+        drawn = [(row["user_id"], row["video_id"], row["hour"]) for row in part["train"]]
+        self.assertEqual(drawn, [key for key in keys if key in drawn])
+        for row in part["test"]:
+            rows = sum(user == row["user_id"] for user, _, _ in drawn)
+            self.assertEqual(int(row["user_rows"]), rows)
+
+
+class Days(unittest.TestCase):
+    def test_each_day_but_the_first_has_its_rows(self):
+        days = prepared_days(log_lines())
+        dates = [int(impression[2]) for impression in IMPRESSIONS[HISTORY_ROWS:]]
+        self.assertEqual({day: len(rows) for day, rows in days.items()},
+                         {date: dates.count(date) for date in dates if date > 20220425})
+
+    def test_rates_count_the_rows_of_the_days_before(self):
+        impressions = IMPRESSIONS[HISTORY_ROWS:]
+        for day, rows in prepared_days(log_lines()).items():
+            for row in rows:
+                before = [i for i in impressions if int(i[2]) < day and i[0] == row["user_id"]]
+                base = [i for i in impressions if int(i[2]) < day]
+                self.assertEqual(int(row["user_rows"]), len(before))
+                rate = logit(sum(i[4][0] == "1" for i in before), len(before),
+                             (sum(i[4][0] == "1" for i in base) + 1) / (len(base) + 2))
+                self.assertAlmostEqual(float(row["user_logit_is_click"]), rate, places=3)
+
+    def test_labels_change_features_of_later_days_only(self):
+        lines = log_lines()
+        before = prepared_days(lines)
+        for changed in range(HISTORY_ROWS, len(lines)):
+            date = int(IMPRESSIONS[changed][2])
+            after = prepared_days([with_other_labels(line) if number == changed else line
+                                   for number, line in enumerate(lines)])
+            for day in before:
+                same = list(map(features_of, before[day])) == list(map(features_of, after[day]))
+                self.assertEqual(same, day <= date, f"{day}, changed {changed}")
 
 
 class Errors(unittest.TestCase):

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Follows the KuaiRand log day by day: trains on a day, tests on the next, and goes on from there.
+
+    daily.py DATA [--home build/home] [--serve build/serve] [--work build/kuairand-daily]
+             [--results build/kuairand-daily.jsonl]
+
+Each day two models are tested on the day after it: one that was trained on with `home train --resume` on that day's rows
+alone, and one that was trained from fresh weights on all days so far. Both have the recipe kuairand.json. A server
+(examples/serve) predicts all the while and takes up each of the first kind. Each day adds a line to the results; days
+whose line is there are not done again.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import prepare
+import results
+
+RECIPE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kuairand.json")
+
+
+def days_of(data, work):
+    """The days in order; their tables are made where they are not there yet."""
+    listing = os.path.join(work, "days.json")
+    if not os.path.exists(listing):
+        days = prepare.prepare_days(data, work)
+        with open(listing, "w", encoding="utf-8") as file:
+            json.dump(days, file)
+    with open(listing, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def join(paths, output):
+    with open(output, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for index, path in enumerate(paths):
+            with open(path, encoding="utf-8", newline="") as part:
+                lines = csv.reader(part)
+                header = next(lines)
+                if index == 0:
+                    writer.writerow(header)
+                writer.writerows(lines)
+
+
+class Follower:
+    def __init__(self, arguments):
+        self.home = arguments.home
+        self.work = arguments.work
+        with open(RECIPE, encoding="utf-8") as file:
+            self.select = json.load(file)["training"]["select"]
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def call(self, *words):
+        subprocess.run([self.home, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def train(self, rows, output, *more):
+        """The seconds it took."""
+        begin = time.monotonic()
+        self.call("train", RECIPE, "--train", rows, "--output", output, *more)
+        return round(time.monotonic() - begin, 1)
+
+    def evaluate(self, model, rows):
+        self.call("eval", model, rows, "--json", self.path("test.json"))
+        with open(self.path("test.json"), encoding="utf-8") as file:
+            aucs = {name: figures["auc"] for name, figures in json.load(file)["tasks"].items()}
+        return {"mean6": sum(aucs[name] for name in self.select) / len(self.select), "auc": aucs}
+
+    def follow(self, days, number):
+        """Trains on days[number], with all before it, and tests on the next."""
+        today, tomorrow = (self.path(f"{day}.csv") for day in days[number:number + 2])
+        resumed, fresh, joined = map(self.path, ("resumed.safetensors", "fresh.safetensors", "joined.csv"))
+        yesterday = self.path(f"{days[number - 1]}.safetensors")
+        more = ("--resume", yesterday) if number else ()
+        result = {"day": days[number], "resumed_seconds": self.train(today, resumed, "--resumable", *more)}
+        join([self.path(f"{day}.csv") for day in days[:number + 1]], joined)
+        result["fresh_seconds"] = self.train(joined, fresh)
+        result["resumed"] = self.evaluate(resumed, tomorrow)
+        result["fresh"] = self.evaluate(fresh, tomorrow)
+        # The day is done once its checkpoint is there: a run that was interrupted resumes from the one before.
+        shutil.copyfile(resumed, self.path("copy.safetensors"))
+        os.replace(self.path("copy.safetensors"), self.path(f"{days[number]}.safetensors"))
+        return result
+
+
+class Server:
+    """Predicts with two threads until it is left, and takes up what is put into its place."""
+
+    SECONDS = 2  # that it goes on after the last model
+
+    def __init__(self, program, path):
+        self.program = program
+        self.path = path
+        self.process = None
+
+    def serve(self, model):
+        shutil.copyfile(model, self.path + ".new")
+        os.replace(self.path + ".new", self.path)
+        if not self.process:
+            self.process = subprocess.Popen([self.program, self.path, "2", "1e9"], text=True, stdout=subprocess.PIPE)
+
+    def finish(self):
+        if not self.process:
+            return ""
+        time.sleep(self.SECONDS)
+        self.process.terminate()
+        return self.process.communicate()[0]
+
+
+def print_table(days):
+    print(f"{'trained to':<12}{'resumed':>10}{'fresh':>10}{'difference':>12}   mean6 on the next day; seconds of training")
+    for result in days:
+        resumed, fresh = result["resumed"]["mean6"], result["fresh"]["mean6"]
+        print(f"{result['day']:<12}{resumed:>10.4f}{fresh:>10.4f}{resumed - fresh:>12.4f}   "
+              f"{result['resumed_seconds']:>8.1f}{result['fresh_seconds']:>8.1f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Follows the KuaiRand log day by day.")
+    parser.add_argument("data", help="folder of the data set, or of the two-week sample")
+    parser.add_argument("--home", default="build/home", help="the program (default: %(default)s)")
+    parser.add_argument("--serve", default="build/serve", help="the server (default: %(default)s)")
+    parser.add_argument("--work", default="build/kuairand-daily", help="folder for tables and models (default: %(default)s)")
+    parser.add_argument("--results", default="build/kuairand-daily.jsonl", help="default: %(default)s")
+    arguments = parser.parse_args()
+    os.makedirs(arguments.work, exist_ok=True)
+    follower = Follower(arguments)
+    server = Server(arguments.serve, follower.path("served.safetensors"))
+    try:
+        done = {result["day"]: result for result in results.read(arguments.results)}
+        days = days_of(arguments.data, arguments.work)
+        for number, day in enumerate(days[:-1]):
+            if day not in done:
+                done[day] = follower.follow(days, number)
+                server.serve(follower.path(f"{day}.safetensors"))
+                results.append(arguments.results, done[day])
+                print(f"{day}: done", flush=True)
+        print_table([done[day] for day in days[:-1]])
+    except (prepare.DataError, OSError) as error:
+        sys.exit(f"daily.py: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"daily.py: {' '.join(error.cmd[:2])} failed with status {error.returncode}: {error.stderr}")
+    except KeyboardInterrupt:
+        sys.exit("daily.py: interrupted; the days that were finished are kept")
+    finally:
+        print(server.finish(), end="")
+
+
+if __name__ == "__main__":
+    main()

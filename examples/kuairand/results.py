@@ -1,0 +1,19 @@
+"""Results as lines of JSON in a file: each is there as a whole or not at all, whenever a run was stopped."""
+
+import json
+import os
+
+
+def read(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb+") as file:
+        text = file.read()
+        whole = text.rfind(b"\n") + 1
+        file.truncate(whole)  # a line that was cut off
+    return [json.loads(line) for line in text[:whole].splitlines()]
+
+
+def append(path, result):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(result) + "\n")

@@ -1,0 +1,16 @@
+# Compares HoME with its relatives on the KuaiRand log in the folder DATA and, where CENSUS names a folder, on
+# Census-Income. Takes an hour or two; goes on where it was stopped. docs/study.md is written from what is there.
+
+build/study-speed: build/static/examples/kuairand/study/speed.o build/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+STUDY := $(PYTHON) -B examples/kuairand/study
+
+.PHONY: study study-report
+study: build/home build/study-speed
+	$(if $(DATA),,$(error make study wants DATA=folder, see examples/kuairand/README.md))
+	$(Q)$(STUDY)/study.py "$(DATA)" $(if $(CENSUS),--census "$(CENSUS)")
+	$(Q)$(STUDY)/report.py
+
+study-report:
+	$(Q)$(STUDY)/report.py
