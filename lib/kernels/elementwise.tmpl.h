@@ -327,7 +327,7 @@ static double sum_of_squares(size_t n, const float *x) {
     double sum[LANES] = {0};
     const size_t whole = n / LANES * LANES;
     for (size_t i = 0; i < whole; i += LANES) {
-        PREFETCH(x + i + AHEAD_OF_SUM);
+        PREFETCH(ADDRESS(x, i + AHEAD_OF_SUM));
         for (size_t l = 0; l < LANES; l++)
             sum[l] += (double)x[i + l] * (double)x[i + l];
     }

@@ -18,9 +18,8 @@ typedef struct tile {
     size_t k;
     const float
         *bias; /* [PANEL] to start from, the next panel's at bias + b_panel; NULL: start from what c holds */
-    const float *
-        ahead; /* what to bring into the second cache meanwhile: ahead_step floats for each p, at most PANEL */
-    size_t ahead_step;
+    uintptr_t ahead;   /* what to bring into the second cache meanwhile, a line or two for each p */
+    size_t ahead_step; /* bytes to those of the next p */
     float *c;
     size_t c_row;
 } tile;
@@ -44,11 +43,11 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
             PREFETCH(t->c + i * t->c_row + j);
     const float *b = t->b;
     const float *a = t->a;
-    const float *ahead = t->ahead;
+    uintptr_t ahead = t->ahead;
     for (size_t p = 0; p < t->k; p++, b += PANEL, a += t->a_step, ahead += t->ahead_step) {
         PREFETCH(ahead);
-        if (t->ahead_step > LINE)
-            PREFETCH(ahead + LINE);
+        if (t->ahead_step > LINE * sizeof(float))
+            PREFETCH(ahead + LINE * sizeof(float));
         vec line[4 * GEMM_VECTORS];
         UNROLL
         for (size_t v = 0; v < vectors; v++)
@@ -160,11 +159,11 @@ static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i,
 static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
     const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
     const float *a = g->a + i + at->p * g->a_step;
-    for (size_t q = 0; q < at->k; q++, a += g->a_step)
+    for (size_t q = 0; q < at->k; q++)
         if (rows == GEMM_ROWS)
-            memcpy(packed + q * GEMM_ROWS, a, GEMM_ROWS * sizeof *a);
+            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, GEMM_ROWS * sizeof *a);
         else
-            memcpy(packed + q * GEMM_ROWS, a, rows * sizeof *a);
+            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, rows * sizeof *a);
 }
 
 /* What the columns behind `column` will be multiplied with: in this part of a product, else in the next part. */
@@ -192,8 +191,8 @@ static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
     const size_t fetchers = tile_count < AHEAD ? tile_count : AHEAD;
     for (size_t column = at->column; column < at->column_end;) {
         const size_t panels = at->column_end - column >= few * PANEL ? few : 1;
-        t->ahead = next_panel(g, at, column + panels * PANEL);
-        t->ahead_step = panels > 1 ? 0 : PANEL / fetchers;
+        t->ahead = (uintptr_t)next_panel(g, at, column + panels * PANEL);
+        t->ahead_step = panels > 1 ? 0 : PANEL / fetchers * sizeof(float);
         for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
             if (column == at->column && i + GEMM_ROWS < at->row_end)
                 fetch_rows(g, at, i + GEMM_ROWS);
@@ -217,8 +216,8 @@ static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
     for (size_t i = at->row; i < at->row_end; i += GEMM_ROWS) {
         pack_tile(g, at, i, packed);
         const size_t next = i + GEMM_ROWS < g->m ? i + GEMM_ROWS : i;
-        t->ahead = g->a + next + at->p * g->a_step;
-        t->ahead_step = g->a_step;
+        t->ahead = ADDRESS(g->a, next + at->p * g->a_step);
+        t->ahead_step = g->a_step * sizeof *g->a;
         for (size_t column = at->column; column < at->column_end; column += PANEL) {
             multiply_tile(g, t, at, i, column, 1);
             t->ahead_step = 0;

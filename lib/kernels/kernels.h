@@ -9,8 +9,8 @@
 
 /* A matrix product on packed weights:
  *
- *     c[i, j] = act( sum_p a[i, p] b[p, j] + bias[j] )       or, to accumulate,   c[i, j] += sum_p a[i, p]
- * b[p, j]
+ *     c[i, j]  = act( sum_p a[i, p] b[p, j] + bias[j] )      or, to accumulate,
+ *     c[i, j] += sum_p a[i, p] b[p, j]
  *
  * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step], where a_row or a_step is 1, and c[i, j] at
  * c[i * c_row + j].

@@ -2,11 +2,13 @@
  * included a vector header. Everything else is static. */
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-#define PREFETCH(p)   __builtin_prefetch(p, 0, 2)
+#define PREFETCH(p)   __builtin_prefetch((const void *)(p), 0, 2)
 #else
 #define ALWAYS_INLINE inline
 #define PREFETCH(p)   ((void)(p))
 #endif
+/* Element n of p as a number, for what is fetched ahead may lie behind the end of an array. */
+#define ADDRESS(p, n) ((uintptr_t)(p) + (n) * sizeof *(p))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)

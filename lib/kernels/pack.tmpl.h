@@ -20,7 +20,7 @@ static void pack_rows(size_t rows, size_t columns, const float *b, size_t b_row,
         memset(panel, 0, rows * PANEL * sizeof *panel);
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < columns; j += LINE)
-            PREFETCH(b + (r + rows) * b_row + j);
+            PREFETCH(ADDRESS(b, (r + rows) * b_row + j));
     if (columns == PANEL)
         copy_columns(rows, PANEL, b, b_row, panel, PANEL);
     else
