@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-/* How often a thread looks for work before it sleeps: some ten microseconds, about as long as waking it would
- * take. */
+/* How often a worker looks for a job, and the caller for the end of one, before it sleeps: for tens of microseconds, about
+ * as long as waking it would take. */
 enum { LOOKS = 2000 };
 
 enum { OPEN = 1, ENTERED = 2 };

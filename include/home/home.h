@@ -167,12 +167,10 @@ typedef struct home_allocator {
 
 /* Losses of a task. */
 #define HOME_LOSS_BCE 1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
-/* (prediction - label)^2, any finite label; the prediction is the logit itself                        \
-       */
+/* (prediction - label)^2, any finite label; the prediction is the logit itself */
 #define HOME_LOSS_SQUARED 2
 
-/* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW.
- */
+/* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW. */
 #define HOME_OPTIMIZER_ADAM 1 /* (default for dense parameters) */
 /* tables only (default): G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + eps) */
 #define HOME_OPTIMIZER_ROWWISE_ADAGRAD 2
@@ -763,8 +761,7 @@ HOME_API uint64_t home_hash_id(uint64_t id, uint64_t rows);
  * and merge them. */
 typedef struct home_metrics home_metrics;
 
-/* The figures of one task over all rows added. A figure that is not defined (no rows, a single class) is NaN.
- */
+/* The figures of one task over all rows added. A figure that is not defined (no rows, a single class) is NaN. */
 typedef struct home_metric_result {
     size_t struct_size;
     uint64_t rows;      /* rows whose label was there */
