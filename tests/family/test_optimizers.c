@@ -411,9 +411,9 @@ static bool same_weights(const home_model *a, const home_model *b) {
 /* -------------------------------------------------------------------------------------- clipping */
 
 /* A model after steps along gradients times 2^exponent, which clipping makes the same for all large exponents. */
-static home_model *train_clipped(const char *kind, const char *table_kind, int exponent) {
+static home_model *train_clipped(const char *dense_kind, const char *table_kind, int exponent) {
     char json[160];
-    snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','momentum':0.9,'clip_norm':1", kind,
+    snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','momentum':0.9,'clip_norm':1", dense_kind,
              table_kind);
     home_model *model = make_case(&(optimizer_case){.json = json});
     uint64_t seed = 3;
