@@ -93,7 +93,7 @@ class Follower:
 class Server:
     """Predicts with two threads until it is left, and takes up what is put into its place."""
 
-    SECONDS = 2  # that it goes on after the last model
+    SECONDS = 2  # that it has to start with the first model, and goes on after the last
 
     def __init__(self, program, path):
         self.program = program
@@ -105,13 +105,18 @@ class Server:
         os.replace(self.path + ".new", self.path)
         if not self.process:
             self.process = subprocess.Popen([self.program, self.path, "2", "1e9"], text=True, stdout=subprocess.PIPE)
+            time.sleep(self.SECONDS)
 
     def finish(self):
+        """Shows how it went, and leaves it in a file for the study's report."""
         if not self.process:
-            return ""
+            return
         time.sleep(self.SECONDS)
         self.process.terminate()
-        return self.process.communicate()[0]
+        told = self.process.communicate()[0]
+        print(told, end="")
+        with open(self.path + ".txt", "w", encoding="utf-8") as file:
+            file.write(told)
 
 
 def print_table(days):
@@ -138,6 +143,8 @@ def main():
         days = days_of(arguments.data, arguments.work)
         for number, day in enumerate(days[:-1]):
             if day not in done:
+                if number and not server.process:
+                    server.serve(follower.path(f"{days[number - 1]}.safetensors"))
                 done[day] = follower.follow(days, number)
                 server.serve(follower.path(f"{day}.safetensors"))
                 results.append(arguments.results, done[day])
@@ -150,7 +157,7 @@ def main():
     except KeyboardInterrupt:
         sys.exit("daily.py: interrupted; the days that were finished are kept")
     finally:
-        print(server.finish(), end="")
+        server.finish()
 
 
 if __name__ == "__main__":

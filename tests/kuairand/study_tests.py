@@ -91,7 +91,7 @@ class Report(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "results.jsonl")
             pathlib.Path(path).write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
-            report.Report(types.SimpleNamespace(results=path, daily="", docs=folder)).write()
+            report.Report(types.SimpleNamespace(results=path, daily="", served="", docs=folder)).write()
             for plot in pathlib.Path(folder).glob("*.svg"):
                 xml.etree.ElementTree.parse(plot)
             return pathlib.Path(folder, "study.md").read_text(encoding="utf-8")

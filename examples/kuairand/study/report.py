@@ -93,6 +93,7 @@ class Report:
     def __init__(self, arguments):
         self.results = list(study.Results(arguments.results).found.values())
         self.daily = arguments.daily
+        self.served = arguments.served
         self.docs = arguments.docs
 
     def found(self, data, select, names, wider=1, deeper=False):
@@ -227,9 +228,22 @@ class Report:
         rows.append(["mean", f"{mean[0]:.4f}", f"{mean[1]:.4f}", f"{mean[0] - mean[1]:+.4f}", *[""] * len(tasks), ""])
         text.append("AUC on the next day, resumed / fresh; seconds of training on a busy machine.\n")
         text.append(table(["trained to", "resumed mean6", "fresh mean6", "difference", *tasks, "seconds"], rows))
+        gaps = [day["resumed"]["mean6"] - day["fresh"]["mean6"] for day in days[1:]]
+        if gaps:
+            text.append(f"After the first day, on which both are the same, training on is {statistics.mean(gaps):+.4f} "
+                        f"against training afresh (from {min(gaps):+.4f} to {max(gaps):+.4f}; better on "
+                        f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} days), for about the cost of one day a day "
+                        "instead of all days. Means, buckets and vocabularies of the resumed model are those of its "
+                        "first day, and each day starts at the full learning rate.\n")
         plot.lines(self.path("study-daily.svg"), "mean6 on the next day", [str(day["day"])[4:] for day in days],
                    {kind: [day[kind]["mean6"] for day in days] for kind in ("resumed", "fresh")})
         text.append("![day by day](study-daily.svg)\n")
+        if os.path.exists(self.served):
+            with open(self.served, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            start = next(index for index, line in enumerate(lines) if line.startswith("swap"))
+            text.append("The server over the last of these days, beside the training on the same two cores:\n")
+            text += ["    " + line for line in lines[start:]] + [""]
         return text
 
     def write(self):
@@ -253,13 +267,14 @@ class Report:
                               "mean AUC")[0]
         text += self.day_by_day()
         with open(self.path("study.md"), "w", encoding="utf-8") as file:
-            file.write("\n".join(part for part in text if part))
+            file.write("\n".join(part for part in text if part).rstrip("\n") + "\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Writes docs/study.md from the results.")
     parser.add_argument("--results", default="build/study.jsonl", help="default: %(default)s")
     parser.add_argument("--daily", default="build/kuairand-daily.jsonl", help="default: %(default)s")
+    parser.add_argument("--served", default="build/kuairand-daily/served.safetensors.txt", help="default: %(default)s")
     parser.add_argument("--docs", default="docs", help="folder of study.md (default: %(default)s)")
     Report(parser.parse_args()).write()
 
