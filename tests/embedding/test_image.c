@@ -304,7 +304,11 @@ static void a_model_in_an_image_knows_itself(void) {
 
 /* ------------------------------------------------------------------------------------------- stack */
 
+#ifdef HOME_BLIS
+enum { STACK = 1 << 18, STACK_PROMISED = 64 << 10 }; /* BLIS takes 10 KB and more itself */
+#else
 enum { STACK = 1 << 18, STACK_PROMISED = 16 << 10 };
+#endif
 
 typedef struct stack_job {
     const guarded *image;
