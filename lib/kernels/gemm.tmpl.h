@@ -155,17 +155,6 @@ static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i,
         activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
 
-/* packed[q * GEMM_ROWS + r] = a[i + r, p + q], for a transposed a, whose a_row is 1 */
-static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
-    const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
-    const float *a = g->a + i + at->p * g->a_step;
-    for (size_t q = 0; q < at->k; q++)
-        if (rows == GEMM_ROWS)
-            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, GEMM_ROWS * sizeof *a);
-        else
-            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, rows * sizeof *a);
-}
-
 /* What the columns behind `column` will be multiplied with: in this part of a product, else in the next part. */
 static const float *next_panel(const home_gemm *g, const part *at, size_t column) {
     if (column < at->column_end)
@@ -206,6 +195,18 @@ static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
     }
 }
 
+#ifndef HOME_SERVE_ONLY
+/* packed[q * GEMM_ROWS + r] = a[i + r, p + q], for a transposed a, whose a_row is 1 */
+static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
+    const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
+    const float *a = g->a + i + at->p * g->a_step;
+    for (size_t q = 0; q < at->k; q++)
+        if (rows == GEMM_ROWS)
+            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, GEMM_ROWS * sizeof *a);
+        else
+            memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, rows * sizeof *a);
+}
+
 /* Tiles one after the other, for a transposed a, whose lines lie far apart: a tile's part of it is packed, while the part
  * of the next one is fetched. */
 static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
@@ -224,11 +225,18 @@ static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
         }
     }
 }
+#endif
 
 static void multiply_part(const home_gemm *g, const part *at) {
     tile t = {
         .a_row = g->a_row, .a_step = g->a_step, .b_panel = (g->k + 1) * PANEL, .k = at->k, .c_row = g->c_row};
-    (g->a_step == 1 ? multiply_by_panels : multiply_by_tiles)(g, &t, at);
+#ifndef HOME_SERVE_ONLY
+    if (g->a_step != 1) {
+        multiply_by_tiles(g, &t, at);
+        return;
+    }
+#endif
+    multiply_by_panels(g, &t, at);
 }
 
 /* In parts: the rows of b that a part meets stay in the second cache while the tiles pass by. The loop over p runs once
