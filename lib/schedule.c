@@ -5,10 +5,10 @@
 
 enum {
     ROW_UNIT = 24, /* rows of a piece of a product: a multiple of all kernels' tiles */
-    LEAST_WORK =
-        1 << 18, /* multiply-adds that are worth another thread, which takes a few microseconds to join in */
-    LEAST_VALUES = 1 << 13, /* values of a step that are */
-    COLUMNS = 16            /* at which reductions over rows are cut: a cache line */
+    COLUMNS = 16,  /* at which reductions over rows are cut: a cache line */
+    /* What is worth another thread, which takes a few microseconds to join in: */
+    LEAST_WORK = 1 << 18,  /* multiply-adds */
+    LEAST_VALUES = 1 << 13 /* values of a step */
 };
 
 const home_parallel *home_model_parallel(const home_model *model) {

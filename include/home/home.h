@@ -490,7 +490,8 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
-/* Change the learning rates from the next step on; finite and >= 0. Since 0.1. */
+/* Change the learning rates from the next step on; finite and >= 0. Errors: HOME_E_STATE for a frozen model;
+ * HOME_E_ARGUMENT. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_learning_rate(home_model *model, double rate, home_error *error);
 HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, double rate,
                                                             home_error *error);
@@ -518,7 +519,8 @@ HOME_API home_status home_model_input_gradient(const home_model *model, const fl
  * `workspace` is one made for this model (or one of the same configuration and frozen or not alike), used by
  * this thread alone; NULL borrows one from the model (not from one in an image: HOME_E_ARGUMENT).
  *
- * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range; HOME_E_MEMORY (only with a NULL workspace).
+ * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range; HOME_E_MEMORY (only with a NULL workspace);
+ * HOME_E_TOO_LARGE for more rows than memory can hold.
  * When it fails, the contents of `predictions` are undefined. Thread-safe. Since 0.1. */
 HOME_API home_status home_model_predict(const home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_workspace *workspace,
@@ -665,8 +667,9 @@ HOME_API home_status home_model_load_memory(const void *data, size_t size, const
 HOME_API home_status home_model_load_weights(home_model *model, const char *path, home_error *error);
 
 /* Text of the host's own that is stored in checkpoints under `key`: a preprocessing recipe, a training
- * date... Keys that begin with "home." are the library's. `value` NULL removes the key. Both are UTF-8 and
- * copied. Since 0.1. */
+ * date... Keys that begin with "home." are the library's, and "format" is left to other tools. `value` NULL removes the
+ * key. Both are UTF-8 and copied. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model opened from an image;
+ * HOME_E_MEMORY. No other thread may be using the model. Since 0.1. */
 HOME_API home_status home_model_set_metadata(home_model *model, const char *key, const char *value,
                                              home_error *error);
 
@@ -728,8 +731,9 @@ HOME_API home_status home_model_tensor_at(const home_model *model, size_t index,
 HOME_API home_status home_model_tensor(const home_model *model, const char *name, home_tensor *tensor,
                                        home_error *error);
 
-/* Overwrites a tensor with `count` floats, which must be its element count and finite. One thread owns the
- * model. Since 0.1. */
+/* Overwrites a tensor with `count` floats, which must be its element count; a backward of an earlier forward is then not
+ * possible any more. Errors: HOME_E_NOT_FOUND, for a frozen model always; HOME_E_ARGUMENT; HOME_E_VALUE for a value that
+ * is not finite, or a running variance below 0. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_tensor(home_model *model, const char *name, const float *data,
                                            size_t count, home_error *error);
 
@@ -776,7 +780,7 @@ typedef struct home_metric_result {
 } home_metric_result;
 
 /* Makes an empty accumulator for `tasks` tasks. It keeps every (user, prediction, label): 16 bytes a row and
- * task. Since 0.1. */
+ * task. `allocator` may be NULL. Errors: HOME_E_ARGUMENT, HOME_E_MEMORY. Since 0.1. */
 HOME_API home_status home_metrics_create(size_t tasks, const home_allocator *allocator,
                                          home_metrics **metrics, home_error *error);
 
@@ -785,17 +789,18 @@ HOME_API void home_metrics_destroy(home_metrics *metrics);
 
 /* Adds rows: predictions and labels [rows, tasks], NaN labels take no part; users [rows] or NULL (then no
  * GAUC: each row added so counts as of no user). Errors: HOME_E_VALUE for a label outside [0, 1] or a
- * prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY. Since 0.1. */
+ * prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY; HOME_E_TOO_LARGE. After an error it holds what it
+ * held before. Since 0.1. */
 HOME_API home_status home_metrics_add(home_metrics *metrics, size_t rows, const float *predictions,
                                       size_t prediction_stride, const float *labels, size_t label_stride,
                                       const uint64_t *users, home_error *error);
 
 /* Adds all that `from` holds to `into`; the result is the same whatever the order. HOME_E_ARGUMENT where
- * their task counts differ. Since 0.1. */
+ * their task counts differ; HOME_E_MEMORY. Since 0.1. */
 HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *from, home_error *error);
 
-/* Computes the figures of a task. Costs a sort. HOME_E_NOT_FOUND past the last task; HOME_E_MEMORY. Since
- * 0.1. */
+/* Computes the figures of a task. Costs a sort. Errors: HOME_E_NOT_FOUND past the last task; HOME_E_MEMORY;
+ * HOME_E_TOO_LARGE for 2^32 rows or more; HOME_E_ARGUMENT. Since 0.1. */
 HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t task, home_metric_result *result,
                                          home_error *error);
 
