@@ -2,8 +2,7 @@
  * included a vector header. Everything else is static. */
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-#define PREFETCH(p)                                                                                          \
-    __builtin_prefetch((const void *)(p), 0, 2) /* NOLINT(performance-no-int-to-ptr): never read */
+#define PREFETCH(p)   __builtin_prefetch((const void *)(p), 0, 2)
 #else
 #define ALWAYS_INLINE inline
 #define PREFETCH(p)   ((void)(p))
