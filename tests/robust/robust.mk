@@ -24,7 +24,7 @@ build/analyze/lib/config.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 build/analyze/lib/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 # The pieces of a model are NULL only where their sizes are added up.
 build/analyze/lib/image.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
-# loses sight of memory that an array of pointers holds
+# The analyzer loses sight of memory that an array of pointers holds.
 build/analyze/examples/serve/serve.o: ANALYZED_BUT = -Wno-analyzer-malloc-leak
 
 .PHONY: analyze
