@@ -716,24 +716,46 @@ static void add_tables(builder *b) {
 
 /* ---------------------------------------------------------------------------------------- landmarks */
 
+/* The steps that write each buffer, from the last one back. */
+typedef struct writers {
+    size_t *last;   /* [buffers] */
+    size_t *before; /* [steps] the one before it that writes the same buffer */
+} writers;
+
+static writers list_writers(const builder *b) {
+    const home_plan *plan = b->plan;
+    const writers list = {home_arena_take(b->arena, plan->buffer_count, sizeof *list.last),
+                          home_arena_take(b->arena, plan->step_count, sizeof *list.before)};
+    for (size_t i = 0; i < plan->buffer_count && !b->arena->failed; i++)
+        list.last[i] = HOME_NONE;
+    for (size_t s = 0; s < plan->step_count && !b->arena->failed; s++) {
+        size_t *last = &list.last[plan->steps[s].out.buffer];
+        list.before[s] = *last;
+        *last = s;
+    }
+    return list;
+}
+
 /* The last step that writes into any of the view's columns. */
-static void find_writer(const home_plan *plan, home_landmark *mark) {
-    mark->step = HOME_NONE;
-    for (size_t s = 0; s < plan->step_count && mark->view.width > 0; s++) {
-        const home_view out = plan->steps[s].out;
-        if (out.buffer == mark->view.buffer && out.column < mark->view.column + mark->view.width &&
-            mark->view.column < out.column + out.width)
-            mark->step = s;
+static void find_writer(const home_plan *plan, const writers *list, home_landmark *mark) {
+    const home_view view = mark->view;
+    mark->step = view.width > 0 ? list->last[view.buffer] : HOME_NONE;
+    for (; mark->step != HOME_NONE; mark->step = list->before[mark->step]) {
+        const home_view out = plan->steps[mark->step].out;
+        if (out.column < view.column + view.width && view.column < out.column + out.width)
+            return;
     }
 }
 
-static void find_writers(const home_plan *plan, const home_topology *topology) {
-    for (size_t l = 0; l < topology->layer_count; l++) {
+static void find_writers(const builder *b, const home_topology *topology) {
+    const home_plan *plan = b->plan;
+    const writers list = list_writers(b);
+    for (size_t l = 0; l < topology->layer_count && !b->arena->failed; l++) {
         for (size_t u = 0; u < topology->layers[l].unit_count; u++)
-            find_writer(plan, &plan->layers[l].experts[u]);
+            find_writer(plan, &list, &plan->layers[l].experts[u]);
         for (size_t o = 0; o < topology->layers[l].node_count; o++) {
-            find_writer(plan, &plan->layers[l].gates[o]);
-            find_writer(plan, &plan->layers[l].selves[o]);
+            find_writer(plan, &list, &plan->layers[l].gates[o]);
+            find_writer(plan, &list, &plan->layers[l].selves[o]);
         }
     }
 }
@@ -862,7 +884,7 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
     add_uncertainty(&b);
     add_tables(&b);
     if (!arena->failed)
-        find_writers(plan, topology);
+        find_writers(&b, topology);
     if (!arena->failed && !options.folded)
         plan_gradients(&b);
     if (!arena->failed)
