@@ -24,12 +24,23 @@
         (result) = (call);                                                                                   \
     while ((result) < 0 && errno == EINTR)
 
+/* The text of strerror_r(), which gives a status in POSIX and the text itself in GNU C, as the host's macros have it. */
+static const char *text_of_status(int status, const char *buffer) {
+    return status == 0 ? buffer : "unknown error";
+}
+
+static const char *text_itself(const char *text, const char *buffer) {
+    (void)buffer;
+    return text;
+}
+
 /* The system's text for an error number, without the static buffer of strerror(). */
 static home_status fail_system(home_error *error, const char *action, const char *path, int number) {
-    char reason[80] = "";
-    if (strerror_r(number, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", number);
-    return home_fail(error, HOME_E_FILE, "cannot %s \"%.120s\": %s", action, path, reason);
+    char buffer[80] = "";
+    const char *reason = _Generic(strerror_r(number, buffer, sizeof buffer), int
+                                  : text_of_status, default
+                                  : text_itself)(strerror_r(number, buffer, sizeof buffer), buffer);
+    return home_fail(error, HOME_E_FILE, "cannot %s \"%.120s\": %.80s", action, path, reason);
 }
 
 /* Reads up to `size` bytes; returns how many, or -1. */

@@ -541,9 +541,12 @@ size_t home_health_node_count(const home_health *health) {
     return health ? health->node_count : 0;
 }
 
-/* NaN where there is nothing to divide by, computed without the division: hosts may trap it. */
+/* NaN where there is nothing to divide by. The divisor is never 0, for compilers may divide before they look whether it
+ * is wanted, and hosts may trap that. */
 static double ratio(double part, double whole) {
-    return whole > 0 ? part / whole : (double)NAN;
+    const double divisor = whole > 0 ? whole : 1;
+    const double quotient = part / divisor;
+    return whole > 0 ? quotient : (double)NAN;
 }
 
 /* The sum over an expert's values of their squares around their own means. */
@@ -648,8 +651,10 @@ static void find_limits(const home_health *health, const expert_place *e, home_e
     for (size_t i = 0; i < e->width && health->total.rows > 0; i++) {
         const double least = health->total.least[e->output + i];
         const double most = health->total.most[e->output + i];
-        figures->least = fmin(figures->least, least); /* of a number and NaN: the number */
-        figures->most = fmax(figures->most, most);
+        if (i == 0 || least < figures->least)
+            figures->least = least;
+        if (i == 0 || most > figures->most)
+            figures->most = most;
         figures->dead += most - least < NEAR_ZERO;
     }
 }

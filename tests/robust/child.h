@@ -2,29 +2,11 @@
 #ifndef TESTS_ROBUST_CHILD_H
 #define TESTS_ROBUST_CHILD_H
 
+#include "sanitizer.h"
 #include "test.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* gcc and clang tell in different ways that a sanitizer is built in. */
-#if defined(__has_feature)
-#define TEST_HAS_FEATURE(name) __has_feature(name)
-#else
-#define TEST_HAS_FEATURE(name) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || TEST_HAS_FEATURE(thread_sanitizer)
-#define TEST_UNDER_TSAN 1
-#else
-#define TEST_UNDER_TSAN 0
-#endif
-/* These three take terabytes of addresses. */
-#if TEST_UNDER_TSAN || defined(__SANITIZE_ADDRESS__) || TEST_HAS_FEATURE(address_sanitizer) ||               \
-    TEST_HAS_FEATURE(memory_sanitizer)
-#define TEST_NEEDS_ADDRESSES 1
-#else
-#define TEST_NEEDS_ADDRESSES 0
-#endif
 
 /* Starts a child that ends with the number of failures `part` returns, or, where it hangs, by SIGALRM. The child says
  * nothing of memory it leaves: that is the parent's. */
