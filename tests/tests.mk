@@ -32,7 +32,7 @@ test: all $(TEST_PROGRAMS)
 
 # Where no pool spins, for valgrind lets one thread run at a time. The memory sanitizer sees all of them. What the library
 # allocates is aligned, so it holds pointers into blocks, not to their starts: such blocks are not lost.
-VALGRIND_TESTS := $(filter tests/fuzz/% tests/golden/% tests/health/% tests/robust/test_edges.c tests/unit/test_calls.c \
+VALGRIND_TESTS := $(filter tests/fuzz/% tests/golden/% tests/health/test_health.c tests/robust/test_edges.c tests/unit/test_calls.c \
     tests/unit/test_config.c tests/unit/test_training.c,$(TEST_SOURCES))
 
 VALGRIND := valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99
