@@ -4,6 +4,7 @@
 #include "model.h"
 
 #ifndef HOME_SERVE_ONLY
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -541,11 +542,10 @@ size_t home_health_node_count(const home_health *health) {
     return health ? health->node_count : 0;
 }
 
-/* NaN where there is nothing to divide by. The divisor is never 0, for compilers may divide before they look whether it
- * is wanted, and hosts may trap that. */
+/* NaN where there is nothing to divide by; then the part is 0 too. The divisor never is, for compilers may divide before
+ * they look whether it is wanted, and hosts may trap that. */
 static double ratio(double part, double whole) {
-    const double divisor = whole > 0 ? whole : 1;
-    const double quotient = part / divisor;
+    const double quotient = part / (whole > DBL_MIN ? whole : DBL_MIN);
     return whole > 0 ? quotient : (double)NAN;
 }
 
