@@ -22,7 +22,8 @@ INTRODUCTION = """# What the hierarchy is worth on real data
 
 HoME and its relatives on the same columns of the same log, with the same budget of tuning. The tables below are
 written by a program from the results (`make study-report`); `make study DATA=folder CENSUS=folder` makes what is
-missing and goes on where it was stopped. Read [examples/kuairand](../examples/kuairand/README.md) first: it tells of the
+missing and goes on where it was stopped. The results so far are `docs/study.jsonl` and `docs/study-daily.jsonl`: copied to
+`build/study.jsonl` and `build/kuairand-daily.jsonl`, they are not measured again. Read [examples/kuairand](../examples/kuairand/README.md) first: it tells of the
 data, the split, the columns and the tasks.
 
 ## How it was done
