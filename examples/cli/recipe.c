@@ -191,10 +191,17 @@ static bool parse_select(recipe *of, const home_json_value *object, failure *why
 }
 
 static bool parse_training(recipe *of, failure *why) {
-    static const char *const keys[] = {
-        "epochs", "batch", "patience", "seed", "base_rate", "select", "learning_rate_decay", NULL};
+    static const char *const keys[] = {"epochs",
+                                       "batch",
+                                       "patience",
+                                       "seed",
+                                       "base_rate",
+                                       "select",
+                                       "learning_rate_factor",
+                                       "learning_rate_decay",
+                                       NULL};
     training_plan *plan = &of->training;
-    *plan = (training_plan){5, 512, 1, 1, true, 1};
+    *plan = (training_plan){5, 512, 1, 1, true, 1, 1};
     const home_json_value *object = home_json_member(of->root, "training");
     if (!object)
         return true;
@@ -205,6 +212,8 @@ static bool parse_training(recipe *of, failure *why) {
            document_whole(doc, object, "patience", 0, UINT32_MAX, &plan->patience, why) &&
            document_whole(doc, object, "seed", 0, UINT64_MAX, &plan->seed, why) &&
            document_switch(doc, object, "base_rate", &plan->base_rate, why) &&
+           document_number(doc, object, "learning_rate_factor", 1e-9, 1e9, &plan->learning_rate_factor,
+                           why) &&
            document_number(doc, object, "learning_rate_decay", 1e-9, 1, &plan->learning_rate_decay, why) &&
            parse_select(of, object, why);
 }

@@ -44,7 +44,8 @@ typedef struct training_plan {
     uint64_t patience; /* epochs without improvement before the end, 0: no end */
     uint64_t seed;
     bool base_rate;
-    double learning_rate_decay; /* factor from one epoch to the next */
+    double learning_rate_factor; /* of the model's rates, from the first epoch on */
+    double learning_rate_decay;  /* factor from one epoch to the next */
 } training_plan;
 
 typedef struct recipe {

@@ -103,11 +103,12 @@ static bool step(trainer *t, failure *why) {
     return true;
 }
 
-/* A run that resumes has other rows than the one before, and the rates start high again. */
+/* A run that resumes has other rows than the one before: its own factor says how high its rates start. */
 static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    const double factor =
-        pow(t->job.by->training.learning_rate_decay, (double)(epoch - t->job.epochs_before - 1));
+    const training_plan *plan = &t->job.by->training;
+    const double factor = plan->learning_rate_factor *
+                          pow(plan->learning_rate_decay, (double)(epoch - t->job.epochs_before - 1));
     if (home_model_set_learning_rate(t->job.model, factor * t->first_rates.dense, &error) != HOME_OK ||
         home_model_set_embedding_learning_rate(t->job.model, factor * t->first_rates.embedding, &error) !=
             HOME_OK)

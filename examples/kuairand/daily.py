@@ -5,9 +5,9 @@
              [--results build/kuairand-daily.jsonl]
 
 Each day two models are tested on the day after it: one that was trained on with `home train --resume` on that day's rows
-alone, and one that was trained from fresh weights on all days so far. Both have the recipe kuairand.json. A server
-(examples/serve) predicts all the while and takes up each of the first kind. Each day adds a line to the results; days
-whose line is there are not done again.
+alone, in one epoch of smaller steps, and one that was trained from fresh weights on all days so far. Both have the recipe
+kuairand.json. A server (examples/serve) predicts all the while and takes up each of the first kind. Each day adds a line
+to the results; days whose line is there are not done again.
 """
 
 import argparse
@@ -23,6 +23,8 @@ import prepare
 import results
 
 RECIPE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kuairand.json")
+# Of a day that is trained on: full steps on one day's rows would undo much of what the days before have taught.
+FURTHER = {"epochs": 1, "learning_rate_factor": 0.3}
 
 
 def days_of(data, work):
@@ -53,7 +55,12 @@ class Follower:
         self.home = arguments.home
         self.work = arguments.work
         with open(RECIPE, encoding="utf-8") as file:
-            self.select = json.load(file)["training"]["select"]
+            recipe = json.load(file)
+        self.select = recipe["training"]["select"]
+        recipe["training"].update(FURTHER)
+        self.further = self.path("further.json")
+        with open(self.further, "w", encoding="utf-8") as file:
+            json.dump(recipe, file)
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -61,10 +68,10 @@ class Follower:
     def call(self, *words):
         subprocess.run([self.home, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def train(self, rows, output, *more):
+    def train(self, recipe, rows, output, *more):
         """The seconds it took."""
         begin = time.monotonic()
-        self.call("train", RECIPE, "--train", rows, "--output", output, *more)
+        self.call("train", recipe, "--train", rows, "--output", output, *more)
         return round(time.monotonic() - begin, 1)
 
     def evaluate(self, model, rows):
@@ -78,10 +85,10 @@ class Follower:
         today, tomorrow = (self.path(f"{day}.csv") for day in days[number:number + 2])
         resumed, fresh, joined = map(self.path, ("resumed.safetensors", "fresh.safetensors", "joined.csv"))
         yesterday = self.path(f"{days[number - 1]}.safetensors")
-        more = ("--resume", yesterday) if number else ()
-        result = {"day": days[number], "resumed_seconds": self.train(today, resumed, "--resumable", *more)}
+        recipe, *more = (self.further, "--resume", yesterday) if number else (RECIPE, "--resumable")
+        result = {"day": days[number], "resumed_seconds": self.train(recipe, today, resumed, *more)}
         join([self.path(f"{day}.csv") for day in days[:number + 1]], joined)
-        result["fresh_seconds"] = self.train(joined, fresh)
+        result["fresh_seconds"] = self.train(RECIPE, joined, fresh)
         result["resumed"] = self.evaluate(resumed, tomorrow)
         result["fresh"] = self.evaluate(fresh, tomorrow)
         # The day is done once its checkpoint is there: a run that was interrupted resumes from the one before.

@@ -541,6 +541,7 @@ recipe 'batch: 1; expected a whole number from 2' '"batch": 64' '"batch": 1'
 recipe 'patience: "x"; expected a whole number' '"patience": 2' '"patience": "x"'
 recipe '"nothing"; expected the task of a label' '"seed": 5' '"select": ["nothing"]'
 recipe 'base_rate: 1; expected true or false' '"seed": 5' '"base_rate": 1'
+recipe 'learning_rate_factor: 0; expected a number from' '"seed": 5' '"learning_rate_factor": 0'
 recipe 'learning_rate_decay: 2; expected a number from' '"learning_rate_decay": 0.9' '"learning_rate_decay": 2'
 recipe 'dense: 3; expected this to be left out' '"layers"' '"dense": 3, "layers"'
 recipe 'broken.json: the model: ' '"width": 16' '"width": 0'
@@ -611,6 +612,11 @@ check "they learned" differ whole.safetensors next.safetensors
 check "epochs go on" sh -c 'home info next.safetensors | grep -qF "\"epoch\": 4,"'
 check "vocabularies stay" sh -c 'home info next.safetensors | grep "^  user_id:" > a; home info whole.safetensors | grep -qxFf a'
 check "without the state a model is smaller" test "$(wc -c < m.safetensors)" -lt "$(wc -c < whole.safetensors)"
+sed 's/"seed": 5/"seed": 5, "learning_rate_factor": 0.9/' recipe.json > slower.json
+check "two epochs of which the second is slower" home train recipe.json --train train.csv --output whole2.safetensors --epochs 2 --resumable
+check "one" home train recipe.json --train train.csv --output half2.safetensors --epochs 1 --resumable
+check "and one that resumes slower" home train slower.json --train train.csv --resume half2.safetensors --output joined2.safetensors --epochs 1
+check "a factor goes on where a decay has led" cmp whole2.safetensors joined2.safetensors
 check "further with validation rows" home train recipe.json --train next.csv --valid valid.csv \
     --resume whole.safetensors --output valid.safetensors
 check "what is trained further predicts" home eval valid.safetensors valid.csv

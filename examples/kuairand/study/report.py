@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/study.md and its plots from the results that are there.
+"""Writes the tables of docs/study.md and its plots from the results that are there.
 
     report.py [--results build/study.jsonl] [--daily build/kuairand-daily.jsonl] [--docs docs]
 
@@ -9,6 +9,7 @@ A model is in a table when all its seeds are there. What is missing is said abov
 import argparse
 import os
 import statistics
+import sys
 
 import data as sources
 import models
@@ -18,35 +19,8 @@ import study
 SEEDS = len(study.SEEDS)
 CENSUS_REFERENCE = {"income_over_50k": 0.9495, "never_married": 0.9943}
 
-INTRODUCTION = """# What the hierarchy is worth on real data
-
-HoME and its relatives on the same columns of the same log, with the same budget of tuning. The tables below are
-written by a program from the results (`make study-report`); `make study DATA=folder CENSUS=folder` makes what is
-missing and goes on where it was stopped. The results so far are `docs/study.jsonl` and `docs/study-daily.jsonl`: copied to
-`build/study.jsonl` and `build/kuairand-daily.jsonl`, they are not measured again. Read [examples/kuairand](../examples/kuairand/README.md) first: it tells of the
-data, the split, the columns and the tasks.
-
-## How it was done
-
-- **Models.** All are two layers deep and have one width, with towers of 16. *Shared bottom*: one expert for all tasks.
-  *MMoE*: 4 experts. *CGC*: a shared expert and one for each task. *PLE*: two layers of that. *AdaTT*: two layers in
-  which every task sees all experts. *HoME*: two layers, one expert a unit, feature gates of rank 8. *Cured* means batch
-  norm and Swish in the experts, as HoME has them; without the word, ReLU and no norm. The ablations of HoME switch off
-  one part each; *flat* puts all tasks in one group.
-- **Tuning.** Each model gets the same grid: learning rate 0.001 or 0.003, width 32 or 64, one run each with a seed of its
-  own; the best mean AUC on the valid days is taken. Everything else is that of `kuairand.json`: two epochs, the second
-  at 0.2 of the rate, embeddings of 16. That schedule and those columns were chosen with HoME, before this study, which
-  favours HoME a little. The test days were read once for each model and seed.
-- **Seeds.** Five. ± is the standard deviation between them. A *difference* to HoME is paired: the same seed, so the same
-  order of the rows; its ± is the standard error of the mean of the five. That is the noise of training alone. Other test
-  rows would move a difference by more: about 0.0004 for mean6 (paired bootstrap over test rows in an early prototype),
-  and several times that for a sparse task. A difference is called one here when it is above two standard errors
-  *and* above 0.0008.
-- **Speed.** One thread, batches of 512 rows, rows per second of processor time (`study-speed`), the median over the seeds.
-  The machine was busy with other work: compare the rows of a table with each other only. FLOPs are those of the matrix
-  products of one row, 2 per multiply-add.
-"""
-
+# What stands above this line of docs/study.md is written by hand, what stands below by this program.
+MARK = "<!-- Everything below is written by `make study-report`. -->\n"
 MARGIN = 0.0008  # below this a difference in mean AUC is within what other test rows would change
 
 
@@ -92,18 +66,17 @@ def table(header, rows):
 
 class Report:
     def __init__(self, arguments):
-        self.results = list(study.Results(arguments.results).found.values())
+        self.results = study.Results(arguments.results)
         self.daily = arguments.daily
         self.served = arguments.served
         self.docs = arguments.docs
 
-    def found(self, data, select, names, wider=1, deeper=False):
+    def found(self, data, select, names, tuned_on=None, **changed):
         """The figures of models of which every seed is there, and how many runs of the others are."""
         complete, counts = {}, {}
         for name in names:
-            tests = [result for result in self.results if result["split"] == "test" and
-                     (result["data"], result["model"], result["wider"], result["deeper"]) ==
-                     (data, name, wider, deeper)]
+            runs = self.results.wanted(data, name, tuned_on or data, select, **changed)
+            tests = [self.results.get(run) for run in runs if self.results.get(run)]
             if len(tests) == SEEDS:
                 complete[name] = Figures(tests, select)
             else:
@@ -194,7 +167,7 @@ class Report:
         found = {}
         for share in (*study.SHARES, 1):
             name = "kuairand" if share == 1 else f"kuairand-{round(100 * share)}"
-            complete, counts = self.found(name, sources.MAIN_TASKS, study.FEW)
+            complete, counts = self.found(name, sources.MAIN_TASKS, study.FEW, "kuairand")
             found[share] = complete
             text.append(f"{share:.0%} of the training rows: {self.state(complete, counts)}")
         names = [name for name in study.FEW if all(name in complete for complete in found.values())]
@@ -212,10 +185,10 @@ class Report:
     def day_by_day(self):
         text = ["## Day by day\n",
                 "`make kuairand-daily DATA=folder`: each day a model is trained on with `home train --resume` on that day's "
-                "rows alone; another is trained from fresh weights on all days so far; both are tested on the next day. "
-                "Rates of labels are those of the days before a row's own, as a nightly job would know them. Nothing was "
-                "tuned for it: both follow the recipe of `kuairand.json`, two epochs, one seed. A server (`examples/serve`) "
-                "predicted all the while, and took up a frozen copy of each day's resumed model.\n"]
+                "rows alone, one epoch with 0.3 of the learning rate; another is trained from fresh weights on all days so "
+                "far, with the recipe `kuairand.json`; both are tested on the next day. Rates of labels are those of the "
+                "days before a row's own, as a nightly job would know them. One seed. A server (`examples/serve`) predicted "
+                "all the while, and took up a frozen copy of each day's resumed model.\n"]
         days = study.lines.read(self.daily)
         if not days:
             return [*text, "*Not finished: no day was done.*\n"]
@@ -235,7 +208,7 @@ class Report:
                         f"against training afresh (from {min(gaps):+.4f} to {max(gaps):+.4f}; better on "
                         f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} days), for about the cost of one day a day "
                         "instead of all days. Means, buckets and vocabularies of the resumed model are those of its "
-                        "first day, and each day starts at the full learning rate.\n")
+                        "first day.\n")
         plot.lines(self.path("study-daily.svg"), "mean6 on the next day", [str(day["day"])[4:] for day in days],
                    {kind: [day[kind]["mean6"] for day in days] for kind in ("resumed", "fresh")})
         text.append("![day by day](study-daily.svg)\n")
@@ -247,10 +220,17 @@ class Report:
             text += ["    " + line for line in lines[start:]] + [""]
         return text
 
+    def introduction(self):
+        with open(self.path("study.md"), encoding="utf-8") as file:
+            text = file.read()
+        if MARK not in text:
+            sys.exit(f"report.py: {self.path('study.md')} has no line {MARK.strip()}")
+        return text[:text.index(MARK)] + MARK
+
     def write(self):
-        text = [INTRODUCTION, *self.main_table(), *self.curves()]
+        text = [self.introduction(), *self.main_table(), *self.curves()]
         text += self.part("Six tasks instead of ten", "kuairand-six", sources.MAIN_TASKS, study.FEW, "mean6",
-                          "Without the four sparsest tasks. Settings as with ten.")[0]
+                          "Without the four sparsest tasks. Settings as with ten.", tuned_on="kuairand")[0]
         text += self.part("Wider: four times the experts", "kuairand", sources.MAIN_TASKS, models.DEEPER, "mean6",
                           "Settings as above.", tasks=False, wider=4)[0]
         text += self.part("Deeper: one more hidden layer in every expert", "kuairand", sources.MAIN_TASKS,

@@ -23,14 +23,20 @@ import results as lines  # from the folder above, where data.py looks too
 
 SEEDS = range(1, 6)
 TUNING_SEED = 101
-RATES = (0.001, 0.003)
-WIDTHS = (32, 64)
+RATES = (0.001, 0.003, 0.01)
+WIDTHS = (32, 64, 128)
 EMBEDDING_RATE = 0.1
 
 # In the parts behind the first, these stand for the families.
 FEW = ("HoME", "MMoE, cured", "shared bottom", "PLE, cured", "MMoE")
 SHARES = (0.1, 0.3)
 RELATIONS = (0, 0.5, 1)
+
+
+def grid(data, model):
+    """The runs by which a setting is chosen: the same ones for every model."""
+    return [{"data": data, "model": model, "wider": 1, "deeper": False, "rate": rate, "width": width,
+             "seed": TUNING_SEED, "split": "valid"} for rate in RATES for width in WIDTHS]
 
 
 class Results:
@@ -50,6 +56,18 @@ class Results:
     def add(self, result):
         self.found[self.key(result)] = result
         lines.append(self.path, result)
+
+    def tuned(self, data, model, select):
+        """The run of the grid with the best mean AUC over the tasks `select`; none where a run is missing."""
+        runs = grid(data, model)
+        if not all(map(self.get, runs)):
+            return None
+        return max(runs, key=lambda run: mean(self.get(run)["tasks"][task]["auc"] for task in select))
+
+    def wanted(self, data, model, tuned_on, select, **changed):
+        """The runs of a model that are read on the test rows, one for each seed."""
+        tuned = self.tuned(tuned_on, model, select)
+        return [{**tuned, "data": data, **changed, "seed": seed, "split": "test"} for seed in SEEDS] if tuned else []
 
 
 def mean(values):
@@ -93,14 +111,11 @@ class Study:
         return folder, paths, {line["task"]: {"auc": float(line["auc"])} for line in best}
 
     def valid(self, data, run):
-        run = {**run, "split": "valid"}
         if not self.results.get(run):
             _, _, tasks = self.train(data, run)
             self.results.add({**run, "tasks": tasks})
-        return mean(self.results.get(run)["tasks"][task]["auc"] for task in data.select)
 
     def test(self, data, run):
-        run = {**run, "split": "test"}
         if self.results.get(run):
             return
         folder, paths, valid = self.train(data, run)
@@ -113,17 +128,13 @@ class Study:
                                            for task in data.tasks},
                           "valid": valid, "speed": json.loads(measured.stdout)})
 
-    def tuned(self, data, model):
-        """The setting with the best mean AUC on the valid rows, of the grid that every model gets."""
-        runs = [{"data": data.name, "model": model, "wider": 1, "deeper": False, "rate": rate, "width": width,
-                 "seed": TUNING_SEED} for rate in RATES for width in WIDTHS]
-        scores = [self.valid(data, run) for run in runs]
-        return max(zip(scores, range(len(runs)), runs))[2]
-
-    def model(self, data, model, tuned_on=None, seeds=SEEDS, **changed):
-        setting = {**self.tuned(tuned_on or data, model), "data": data.name, **changed}
-        for seed in seeds:
-            self.test(data, {**setting, "seed": seed})
+    def model(self, data, model, tuned_on=None, **changed):
+        """Trains all seeds of a model with the setting that is the best one on the valid rows of `tuned_on`."""
+        tuned_on = tuned_on or data
+        for run in grid(tuned_on.name, model):
+            self.valid(tuned_on, run)
+        for run in self.results.wanted(data.name, model, tuned_on.name, tuned_on.select, **changed):
+            self.test(data, run)
         print(f"{data.name}: {model}{''.join(f', {name} {value}' for name, value in changed.items())}", flush=True)
 
 
