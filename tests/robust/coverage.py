@@ -3,11 +3,11 @@
     python3 tests/robust/coverage.py build/coverage
 
 A kernel source is compiled once for each instruction set: a line, or a branch of it, counts as run where it ran in any
-of them. Every line that did not run is named, and with --branches
-every branch too.
+of them. Every line that did not run is named with its function, and with --branches every branch too.
 """
 
 import collections
+import itertools
 import json
 import pathlib
 import subprocess
@@ -31,7 +31,7 @@ def outcomes(name, branches):
 
 
 def merge(folder):
-    """File -> line -> [runs, runs of each branch]."""
+    """File -> line -> [runs, runs of each branch, function]."""
     files = collections.defaultdict(dict)
     for report in reports(folder):
         for source in report["files"]:
@@ -40,7 +40,7 @@ def merge(folder):
             lines = files[source["file"]]
             for line in source["lines"]:
                 branches = outcomes(source["file"], [b["count"] for b in line["branches"] if not b["throw"]])
-                seen = lines.setdefault(line["line_number"], [0, []])
+                seen = lines.setdefault(line["line_number"], [0, [], line.get("function_name", "")])
                 seen[0] += line["count"]
                 longer, shorter = sorted((seen[1], branches), key=len, reverse=True)
                 seen[1] = [count + (shorter[i] if i < len(shorter) else 0) for i, count in enumerate(longer)]
@@ -58,21 +58,21 @@ def main():
     print(f"{'':32}{'lines':>14}{'branches':>22}")
     totals = [0, 0, 0, 0]
     for name, lines in sorted(files.items()):
-        branches = [count for _, all_of_line in lines.values() for count in all_of_line]
-        figures = [sum(runs > 0 for runs, _ in lines.values()), len(lines),
+        branches = [count for _, all_of_line, _ in lines.values() for count in all_of_line]
+        figures = [sum(runs > 0 for runs, *_ in lines.values()), len(lines),
                    sum(count > 0 for count in branches), len(branches)]
         totals = [a + b for a, b in zip(totals, figures)]
         print(f"{name:32}{share(*figures[:2])}{share(*figures[2:])}")
     print(f"{'total':32}{share(*totals[:2])}{share(*totals[2:])}")
     print("\nlines that did not run:")
     for name, lines in sorted(files.items()):
-        missing = [number for number, (runs, _) in sorted(lines.items()) if runs == 0]
-        if missing:
-            print(f"{name}:{','.join(map(str, missing))}")
+        missing = [(number, function) for number, (runs, _, function) in sorted(lines.items()) if runs == 0]
+        for function, group in itertools.groupby(missing, key=lambda line: line[1]):
+            print(f"{name}: {function}() {','.join(str(number) for number, _ in group)}")
     if "--branches" in sys.argv:
         print("\nbranches that did not run (line:branch of its branches):")
         for name, lines in sorted(files.items()):
-            for number, (runs, branches) in sorted(lines.items()):
+            for number, (runs, branches, _) in sorted(lines.items()):
                 missing = [str(i) for i, count in enumerate(branches) if count == 0]
                 if runs and missing:
                     print(f"{name}:{number}:{','.join(missing)} of {len(branches)}")
