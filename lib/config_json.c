@@ -1,4 +1,5 @@
-/* The configuration as JSON, both ways, from one description of its structs. */
+/* The configuration as JSON, both ways, from one description of its structs: which keys there are and of what type. What
+ * values they may have is config.c's. */
 #include "config.h"
 
 #include "status.h"
@@ -12,7 +13,6 @@ typedef enum field_type {
     TYPE_SIZE,
     TYPE_UINT64,
     TYPE_NUMBER,
-    TYPE_POSITIVE, /* a number that is not 0: in a struct, 0 means the default, and here a key can be left out */
     TYPE_CHOICE,  /* one of `names` */
     TYPE_SWITCH,  /* true or false for HOME_ON and HOME_OFF */
     TYPE_WIDTHS,  /* an array of sizes: pointer and count */
@@ -32,52 +32,57 @@ typedef struct field {
     size_t size;                /* of a struct of its own */
     int32_t first;              /* of TYPE_CHOICE: the number of the first name */
     const char *names[8];
+    /* Of TYPE_NUMBER: what is expected instead of 0 in this object, or NULL where 0 is a number as any other. In a
+     * struct 0 may mean the default; here the key can be left out, and who writes 0 wants 0. NULL: never refused. */
+    const char *(*instead_of_zero)(const char *object);
 } field;
 
 #define SCALAR(type, key, kind, member)                                                                      \
-    {                                                                                                        \
-        key, kind, offsetof(type, member), 0, NULL, 0, 0, {                                                  \
-            NULL                                                                                             \
-        }                                                                                                    \
-    }
+    { key, kind, offsetof(type, member), 0, NULL, 0, 0, {NULL}, NULL }
+#define NONZERO(type, key, member, instead)                                                                  \
+    { key, TYPE_NUMBER, offsetof(type, member), 0, NULL, 0, 0, {NULL}, instead }
 #define CHOICE(type, key, member, first, ...)                                                                \
-    {                                                                                                        \
-        key, TYPE_CHOICE, offsetof(type, member), 0, NULL, 0, first, {                                       \
-            __VA_ARGS__                                                                                      \
-        }                                                                                                    \
-    }
+    { key, TYPE_CHOICE, offsetof(type, member), 0, NULL, 0, first, {__VA_ARGS__}, NULL }
 #define ARRAY(type, key, kind, member)                                                                       \
-    {                                                                                                        \
-        key, kind, offsetof(type, member), offsetof(type, member##_count), NULL, 0, 0, {                     \
-            NULL                                                                                             \
-        }                                                                                                    \
-    }
+    { key, kind, offsetof(type, member), offsetof(type, member##_count), NULL, 0, 0, {NULL}, NULL }
 #define STRUCTS(type, key, member, count, fields, element)                                                   \
     {                                                                                                        \
-        key, TYPE_STRUCTS, offsetof(type, member), offsetof(type, count), fields, sizeof(element), 0, {      \
-            NULL                                                                                             \
-        }                                                                                                    \
+        key, TYPE_STRUCTS, offsetof(type, member), offsetof(type, count), fields, sizeof(element), 0,        \
+            {NULL}, NULL                                                                                     \
     }
 #define STRUCT(type, key, member, fields, element)                                                           \
-    {                                                                                                        \
-        key, TYPE_STRUCT, offsetof(type, member), 0, fields, sizeof(element), 0, {                           \
-            NULL                                                                                             \
-        }                                                                                                    \
-    }
+    { key, TYPE_STRUCT, offsetof(type, member), 0, fields, sizeof(element), 0, {NULL}, NULL }
 #define SECTION(key, fields)                                                                                 \
-    {                                                                                                        \
-        key, TYPE_SECTION, 0, 0, fields, 0, 0, {                                                             \
-            NULL                                                                                             \
-        }                                                                                                    \
-    }
+    { key, TYPE_SECTION, 0, 0, fields, 0, 0, {NULL}, NULL }
 #define END SCALAR(home_config, NULL, TYPE_TEXT, struct_size)
+
+static int32_t number_at(const char *source) {
+    int32_t number;
+    memcpy(&number, source, sizeof number);
+    return number;
+}
+
+static const char *never_zero(const char *object) {
+    (void)object;
+    return "a number that is not 0 (leave the key out for the default)";
+}
+
+static const char *rate_of_binary(const char *task) {
+    const bool squared = number_at(task + offsetof(home_task_config, loss)) == HOME_LOSS_SQUARED;
+    return squared ? NULL : "a number above 0 and below 1 (leave the key out to start at 1/2)";
+}
+
+static const char *decay_of_adamw(const char *optimizer) {
+    const bool adamw = number_at(optimizer + offsetof(home_optimizer_config, kind)) == HOME_OPTIMIZER_ADAMW;
+    return adamw ? "a number that is not 0 (AdamW without decay is the kind \"adam\")" : NULL;
+}
 
 static const field table_fields[] = {
     SCALAR(home_table_config, "name", TYPE_TEXT, name),
     SCALAR(home_table_config, "rows", TYPE_UINT64, rows),
     SCALAR(home_table_config, "dim", TYPE_SIZE, dim),
     CHOICE(home_table_config, "index", index, HOME_INDEX_DIRECT, "direct", "hashed"),
-    SCALAR(home_table_config, "init_std", TYPE_POSITIVE, init_std),
+    NONZERO(home_table_config, "init_std", init_std, never_zero),
     END,
 };
 static const field field_fields[] = {
@@ -89,9 +94,9 @@ static const field field_fields[] = {
 static const field task_fields[] = {
     SCALAR(home_task_config, "name", TYPE_TEXT, name),
     SCALAR(home_task_config, "group", TYPE_TEXT, group),
-    SCALAR(home_task_config, "weight", TYPE_POSITIVE, weight),
+    NONZERO(home_task_config, "weight", weight, never_zero),
     CHOICE(home_task_config, "loss", loss, HOME_LOSS_BCE, "bce", "squared"),
-    SCALAR(home_task_config, "base_rate", TYPE_NUMBER, base_rate),
+    NONZERO(home_task_config, "base_rate", base_rate, rate_of_binary),
     SCALAR(home_task_config, "given", TYPE_TEXT, given),
     END,
 };
@@ -128,9 +133,9 @@ static const field expert_fields[] = {
     CHOICE(home_config, "activation", expert_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     CHOICE(home_config, "hidden_activation", expert_hidden_activation, HOME_ACTIVATION_RELU, "relu", "swish"),
     SCALAR(home_config, "bias_before_norm", TYPE_SWITCH, bias_before_norm),
-    SCALAR(home_config, "swish_beta", TYPE_POSITIVE, swish_beta),
-    SCALAR(home_config, "norm_epsilon", TYPE_POSITIVE, norm_epsilon),
-    SCALAR(home_config, "norm_momentum", TYPE_POSITIVE, norm_momentum),
+    NONZERO(home_config, "swish_beta", swish_beta, never_zero),
+    NONZERO(home_config, "norm_epsilon", norm_epsilon, never_zero),
+    NONZERO(home_config, "norm_momentum", norm_momentum, never_zero),
     END,
 };
 static const field feature_gate_fields[] = {
@@ -161,15 +166,15 @@ static const field optimizer_fields[] = {
            "adamw", "adagrad"),
     CHOICE(home_optimizer_config, "embedding_kind", embedding_kind, HOME_OPTIMIZER_ADAM, "adam",
            "rowwise_adagrad", "sgd", "adamw", "adagrad"),
-    SCALAR(home_optimizer_config, "learning_rate", TYPE_POSITIVE, learning_rate),
-    SCALAR(home_optimizer_config, "beta1", TYPE_POSITIVE, beta1),
-    SCALAR(home_optimizer_config, "beta2", TYPE_POSITIVE, beta2),
-    SCALAR(home_optimizer_config, "epsilon", TYPE_POSITIVE, epsilon),
+    NONZERO(home_optimizer_config, "learning_rate", learning_rate, never_zero),
+    NONZERO(home_optimizer_config, "beta1", beta1, never_zero),
+    NONZERO(home_optimizer_config, "beta2", beta2, never_zero),
+    NONZERO(home_optimizer_config, "epsilon", epsilon, never_zero),
     SCALAR(home_optimizer_config, "momentum", TYPE_NUMBER, momentum),
-    SCALAR(home_optimizer_config, "weight_decay", TYPE_NUMBER, weight_decay),
+    NONZERO(home_optimizer_config, "weight_decay", weight_decay, decay_of_adamw),
     SCALAR(home_optimizer_config, "clip_norm", TYPE_NUMBER, clip_norm),
-    SCALAR(home_optimizer_config, "embedding_learning_rate", TYPE_POSITIVE, embedding_learning_rate),
-    SCALAR(home_optimizer_config, "embedding_epsilon", TYPE_POSITIVE, embedding_epsilon),
+    NONZERO(home_optimizer_config, "embedding_learning_rate", embedding_learning_rate, never_zero),
+    NONZERO(home_optimizer_config, "embedding_epsilon", embedding_epsilon, never_zero),
     END,
 };
 static const field model_fields[] = {
@@ -294,10 +299,6 @@ static home_status read_plain(const reader *in, const field *f, const home_json_
             return fail(in, f->key, value, "a whole number from 0 to 18446744073709551615");
         memcpy(target, &value->integer, sizeof value->integer);
         return HOME_OK;
-    case TYPE_POSITIVE:
-        if (value->type == HOME_JSON_NUMBER && value->number == 0)
-            return fail(in, f->key, value, "a number that is not 0 (leave the key out for the default)");
-        /* fall through */
     case TYPE_NUMBER:
         if (value->type != HOME_JSON_NUMBER)
             return fail(in, f->key, value, "a number");
@@ -372,6 +373,19 @@ static home_status read_field(const reader *in, const field *f, const home_json_
     return read_struct(&inner, f, value, made);
 }
 
+/* Refuses zeros that would become another number. Whether one would may depend on keys behind it. */
+static home_status check_zeros(const reader *in, const field *fields, const home_json_value *value,
+                               const char *object) {
+    for (const home_json_value *member = value->first; member; member = member->next) {
+        const field *f = find_field(fields, member);
+        const bool zero = member->type == HOME_JSON_NUMBER && member->number == 0;
+        const char *expected = zero && f->instead_of_zero ? f->instead_of_zero(object) : NULL;
+        if (expected)
+            return fail(in, f->key, member, expected);
+    }
+    return HOME_OK;
+}
+
 /* Reads an object all of whose keys are in `fields`. */
 static home_status read_object(const reader *in, const field *fields, const home_json_value *value,
                                char *object) {
@@ -389,7 +403,7 @@ static home_status read_object(const reader *in, const field *fields, const home
         if (status != HOME_OK)
             return status;
     }
-    return HOME_OK;
+    return check_zeros(in, fields, value, object);
 }
 
 home_status home_config_from_json(const char *json, size_t length, home_arena *arena, home_config *config,
@@ -419,12 +433,6 @@ static size_t size_at(const char *source) {
     return size;
 }
 
-static int32_t number_at(const char *source) {
-    int32_t number;
-    memcpy(&number, source, sizeof number);
-    return number;
-}
-
 /* A field that says nothing: a text that is not there, an empty list of names or structs, a choice not made.
  */
 static bool is_absent(const field *f, const char *object) {
@@ -436,11 +444,6 @@ static bool is_absent(const field *f, const char *object) {
         return size_at(object + f->count_offset) == 0;
     case TYPE_CHOICE:
         return number_at(object + f->offset) < f->first;
-    case TYPE_POSITIVE: {
-        double number;
-        memcpy(&number, object + f->offset, sizeof number);
-        return number == 0;
-    }
     default:
         return false;
     }
@@ -482,8 +485,7 @@ static void write_value(const field *f, const char *object, home_text *text) {
         home_text_add_integer(text, integer);
         break;
     }
-    case TYPE_NUMBER:
-    case TYPE_POSITIVE: {
+    case TYPE_NUMBER: {
         double number;
         memcpy(&number, source, sizeof number);
         home_text_add_number(text, number);

@@ -275,7 +275,7 @@ typedef struct home_optimizer_config {
     double beta2;                   /* 0: 0.999 */
     double epsilon;                 /* 0: 1e-8, Adagrad 1e-10 */
     double momentum;                /* of SGD */
-    double weight_decay;            /* dense parameters; 0: none, AdamW 0.01 */
+    double weight_decay;            /* dense parameters; 0: none, AdamW 0.01 (without decay it is Adam) */
     double clip_norm;               /* scale all gradients so that their norm is at most this; 0: off */
     double embedding_learning_rate; /* 0: 0.01 */
     double embedding_epsilon;       /* 0: 1e-8, Adagrad 1e-10 */

@@ -207,6 +207,9 @@ static const struct {
     {"\"weight\":2", "\"weight\":1e30", HOME_E_CONFIG,
      "config.tasks[0].weight is 1e+30, expected a number from 0 to below 1e+30"},
     {"\"weight\":2", "\"weight\":[2]", HOME_E_CONFIG, "config.tasks[0].weight is [2], expected a number"},
+    {"\"base_rate\":0.02", "\"base_rate\":0", HOME_E_CONFIG,
+     "config.tasks[0].base_rate is 0, expected a number above 0 and below 1 (leave the key out to start at "
+     "1/2)"},
     {"\"base_rate\":0.02", "\"base_rate\":1", HOME_E_CONFIG,
      "config.tasks[0].base_rate is 1, expected a number from 1e-30 to below 1"},
     {"\"loss\":\"bce\"", "\"loss\":\"squared\"", HOME_E_CONFIG,
@@ -292,6 +295,9 @@ static const struct {
     {"\"learning_rate\":1e-3", "\"learning_rate\":0", HOME_E_CONFIG,
      "config.optimizer.learning_rate is 0, expected a number that is not 0 (leave the key out for the "
      "default)"},
+    {"\"kind\":\"adam\"", "\"weight_decay\":0,\"kind\":\"adamw\"", HOME_E_CONFIG,
+     "config.optimizer.weight_decay is 0, expected a number that is not 0 (AdamW without decay is the kind "
+     "\"adam\")"},
     {"\"learning_rate\":1e-3", "\"learning_rate\":null", HOME_E_CONFIG,
      "config.optimizer.learning_rate is null, expected a number"},
     {"\"beta2\":0.999", "\"beta2\":2", HOME_E_CONFIG,

@@ -228,6 +228,10 @@ static void good_json_round_trips(void) {
         "{\"seed\":18446744073709551615,\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":1e-7}],"
         "\"layers\":[{\"width\":2,\"feature_gates\":false},{\"width\":2}],\"self_gate\":{\"on\":false},"
         "\"experts\":{\"norm\":\"none\",\"activation\":\"relu\",\"swish_beta\":0.30000000000000004}}",
+        /* Zeros where they are numbers as any other. */
+        "{\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":0,\"loss\":\"squared\"}],\"layers\":[{"
+        "\"width\":2},"
+        "{\"width\":2}],\"optimizer\":{\"momentum\":0,\"weight_decay\":0,\"clip_norm\":0}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         home_model *model = from_json(texts[i]);
