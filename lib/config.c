@@ -119,14 +119,24 @@ static void size_between(reader *in, size_t *value, size_t preset, size_t least,
             home_fail(in->error, HOME_E_CONFIG, "%s is %zu, expected %zu to %zu", field, *value, least, most);
 }
 
-/* A number in (low, high) or [low, high), 0 meaning `preset`. */
-static void number_between(reader *in, double *value, double preset, double low, double high,
-                           const char *field) {
+/* A number in [low, high), 0 meaning `preset`. */
+static void number_below(reader *in, double *value, double preset, double low, double high,
+                         const char *field) {
     if (*value == 0)
         *value = preset;
     if (ok(in) && !(*value >= low && *value < high))
         in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to below %s",
                                field, HOME_BRIEF(*value), HOME_BRIEF(low), HOME_BRIEF(high));
+}
+
+/* A number in [low, high], 0 meaning `preset`. */
+static void number_up_to(reader *in, double *value, double preset, double low, double high,
+                         const char *field) {
+    if (*value == 0)
+        *value = preset;
+    if (ok(in) && !(*value >= low && *value <= high))
+        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to %s", field,
+                               HOME_BRIEF(*value), HOME_BRIEF(low), HOME_BRIEF(high));
 }
 
 static void must_be_zero(reader *in, int32_t value, const char *field) {
@@ -213,7 +223,7 @@ static void read_tables(reader *in, home_config *config) {
         snprintf(field, sizeof field, "config.tables[%zu].reserved", i);
         must_be_zero(in, table->reserved, field);
         snprintf(field, sizeof field, "config.tables[%zu].init_std", i);
-        number_between(in, &table->init_std, 0.01, 0, 1e6, field);
+        number_below(in, &table->init_std, 0.01, 0, 1e6, field);
         for (size_t j = 0; j < i && ok(in); j++)
             if (strcmp(tables[j].name, table->name) == 0)
                 in->status =
@@ -309,7 +319,7 @@ static void read_task(reader *in, home_task_config *task, size_t i) {
     snprintf(field, sizeof field, "config.tasks[%zu].group", i);
     task->group = read_name(in, task->group ? task->group : "all", field);
     snprintf(field, sizeof field, "config.tasks[%zu].weight", i);
-    number_between(in, &task->weight, 1, 0, 1e30, field);
+    number_below(in, &task->weight, 1, 0, 1e30, field);
     snprintf(field, sizeof field, "config.tasks[%zu].loss", i);
     choose(in, &task->loss, HOME_LOSS_BCE, HOME_LOSS_SQUARED, field);
     snprintf(field, sizeof field, "config.tasks[%zu].reserved", i);
@@ -320,7 +330,7 @@ static void read_task(reader *in, home_task_config *task, size_t i) {
                                HOME_BRIEF(task->base_rate));
     snprintf(field, sizeof field, "config.tasks[%zu].base_rate", i);
     if (task->loss == HOME_LOSS_BCE)
-        number_between(in, &task->base_rate, 0.5, 1e-30, 1, field);
+        number_below(in, &task->base_rate, 0.5, 1e-30, 1, field);
     snprintf(field, sizeof field, "config.tasks[%zu].given", i);
     if (task->given)
         task->given = read_name(in, task->given, field);
@@ -559,9 +569,9 @@ static void read_switches(reader *in, const home_preset *preset, home_config *c)
     choose(in, &c->expert_hidden_activation, activation, HOME_ACTIVATION_SWISH,
            "config.expert_hidden_activation");
     choose(in, &c->bias_before_norm, HOME_OFF, HOME_ON, "config.bias_before_norm");
-    number_between(in, &c->swish_beta, 1, 1e-6, 1e6, "config.swish_beta");
-    number_between(in, &c->norm_epsilon, 1e-5, 1e-30, 1e6, "config.norm_epsilon");
-    number_between(in, &c->norm_momentum, 0.1, 1e-30, 1.0000001, "config.norm_momentum");
+    number_below(in, &c->swish_beta, 1, 1e-6, 1e6, "config.swish_beta");
+    number_below(in, &c->norm_epsilon, 1e-5, 1e-30, 1e6, "config.norm_epsilon");
+    number_up_to(in, &c->norm_momentum, 0.1, 1e-30, 1, "config.norm_momentum");
     choose(in, &c->feature_order, HOME_FEATURE_SIGMOID_FIRST, HOME_FEATURE_MIX_FIRST, "config.feature_order");
     choose(in, &c->feature_init, HOME_INIT_ZERO, HOME_INIT_UNIFORM, "config.feature_init");
     choose(in, &c->gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH, "config.gate_activation");
@@ -600,17 +610,17 @@ static void read_optimizer(reader *in, home_settings *settings) {
                       "config.optimizer.embedding_kind is %d, expected row-wise Adagrad, Adagrad or Adam",
                       (int)o->embedding_kind);
     const bool adagrad = o->kind == HOME_OPTIMIZER_ADAGRAD;
-    number_between(in, &o->learning_rate, adagrad ? 1e-2 : 1e-3, 0, 1e6, "config.optimizer.learning_rate");
-    number_between(in, &o->beta1, 0.9, 0, 1, "config.optimizer.beta1");
-    number_between(in, &o->beta2, 0.999, 0, 1, "config.optimizer.beta2");
-    number_between(in, &o->epsilon, adagrad ? 1e-10 : 1e-8, 1e-30, 1e6, "config.optimizer.epsilon");
-    number_between(in, &o->momentum, 0, 0, 1, "config.optimizer.momentum");
-    number_between(in, &o->weight_decay, o->kind == HOME_OPTIMIZER_ADAMW ? 0.01 : 0, 0, 1e6,
-                   "config.optimizer.weight_decay");
-    number_between(in, &o->clip_norm, 0, 0, 1e30, "config.optimizer.clip_norm");
-    number_between(in, &o->embedding_learning_rate, 0.01, 0, 1e6, "config.optimizer.embedding_learning_rate");
-    number_between(in, &o->embedding_epsilon, o->embedding_kind == HOME_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8,
-                   1e-30, 1e6, "config.optimizer.embedding_epsilon");
+    number_below(in, &o->learning_rate, adagrad ? 1e-2 : 1e-3, 0, 1e6, "config.optimizer.learning_rate");
+    number_below(in, &o->beta1, 0.9, 0, 1, "config.optimizer.beta1");
+    number_below(in, &o->beta2, 0.999, 0, 1, "config.optimizer.beta2");
+    number_below(in, &o->epsilon, adagrad ? 1e-10 : 1e-8, 1e-30, 1e6, "config.optimizer.epsilon");
+    number_below(in, &o->momentum, 0, 0, 1, "config.optimizer.momentum");
+    number_below(in, &o->weight_decay, o->kind == HOME_OPTIMIZER_ADAMW ? 0.01 : 0, 0, 1e6,
+                 "config.optimizer.weight_decay");
+    number_below(in, &o->clip_norm, 0, 0, 1e30, "config.optimizer.clip_norm");
+    number_below(in, &o->embedding_learning_rate, 0.01, 0, 1e6, "config.optimizer.embedding_learning_rate");
+    number_below(in, &o->embedding_epsilon, o->embedding_kind == HOME_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8, 1e-30,
+                 1e6, "config.optimizer.embedding_epsilon");
 }
 
 static void read_isa(reader *in, home_settings *settings) {

@@ -306,7 +306,7 @@ typedef struct home_config {
     int32_t bias_before_norm;         /* HOME_ON gives the linear before a batch norm a bias; 0: off */
     double swish_beta;                /* swish(a) = a sigmoid(beta a); 0: 1 */
     double norm_epsilon;              /* 0: 1e-5 */
-    double norm_momentum;             /* 0: 0.1 */
+    double norm_momentum;             /* at most 1; 0: 0.1 */
 
     /* Feature gates: gated x = x * F(x). */
     int32_t feature_order; /* HOME_FEATURE_*, 0: sigmoid first */

@@ -232,6 +232,8 @@ static void good_json_round_trips(void) {
         "{\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":0,\"loss\":\"squared\"}],\"layers\":[{"
         "\"width\":2},"
         "{\"width\":2}],\"optimizer\":{\"momentum\":0,\"weight_decay\":0,\"clip_norm\":0}}",
+        "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}],\"experts\":{"
+        "\"norm_momentum\":1}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         home_model *model = from_json(texts[i]);
