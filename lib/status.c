@@ -1,4 +1,7 @@
+/* The numbers of statuses in words, and the messages of failures. */
 #include "status.h"
+
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -36,7 +39,7 @@ const char *home_status_string(home_status status) {
     case HOME_E_MISMATCH:
         return "the checkpoint does not fit the model";
     case HOME_E_UNSUPPORTED:
-        return "not supported by this version of the library";
+        return "not supported by this version of the library, or by this build on this machine";
     default:
         return "unknown status";
     }
@@ -114,6 +117,20 @@ static size_t message_room(const home_error *error) {
     return given < sizeof error->message ? given : sizeof error->message;
 }
 
+/* Puts '?' in the place of each byte that belongs to no character: a name may have been cut within one, the message too,
+ * and what a caller gave may be no UTF-8 at all. */
+static void mend_characters(char *text) {
+    size_t left = strlen(text);
+    while (left > 0) {
+        const size_t character = home_utf8_length(text, left);
+        const size_t step = character ? character : 1;
+        if (character == 0)
+            *text = '?';
+        text += step;
+        left -= step;
+    }
+}
+
 home_status home_fail(home_error *error, home_status status, const char *format, ...) {
     const size_t room = message_room(error);
     if (room > 0) {
@@ -122,6 +139,7 @@ home_status home_fail(home_error *error, home_status status, const char *format,
         va_start(arguments, format);
         format_message(error->message, room, format, arguments);
         va_end(arguments);
+        mend_characters(error->message);
     }
     return status;
 }

@@ -1,6 +1,5 @@
 #include "utf8.h"
 
-#ifndef HOME_SERVE_ONLY
 size_t home_utf8_length(const char *text, size_t left) {
     const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
@@ -18,6 +17,7 @@ size_t home_utf8_length(const char *text, size_t left) {
     return length;
 }
 
+#ifndef HOME_SERVE_ONLY
 bool home_utf8_is_text(const char *text, size_t length) {
     for (size_t i = 0; i < length;) {
         const size_t character = home_utf8_length(text + i, length - i);

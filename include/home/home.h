@@ -105,7 +105,7 @@ HOME_API const char *home_status_string(home_status status);
 typedef struct home_error {
     size_t struct_size;
     home_status status;
-    char message[244]; /* always ends in a zero byte; cut where it is too long */
+    char message[244]; /* UTF-8, cut where it is too long, always with a zero byte at its end */
 } home_error;
 
 /* ------------------------------------------------------------------------------------ allocator */

@@ -526,6 +526,45 @@ static void error_struct(void) {
     scene_end(&s);
 }
 
+#define DOT "\xE7\x82\xB9" /* a character of three bytes */
+
+/* Nothing but whole characters DOT and ASCII. */
+static bool whole_characters(const char *text) {
+    while (*text)
+        if (strncmp(text, DOT, 3) == 0)
+            text += 3;
+        else if ((unsigned char)*text++ >= 0x80)
+            return false;
+    return true;
+}
+
+/* Bindings decode messages as UTF-8, whatever the names in them were cut to. */
+static void messages_are_utf8(void) {
+    setup given;
+    setup_small(&given);
+    given.tasks[1].name = DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT ".x"; /* shown: 40 bytes */
+    home_model *model = NULL;
+    home_error error = new_error();
+    CHECK_INTEGER(home_model_create(&given.config, &model, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message,
+                   "name is \"" DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT "?\", expected");
+    CHECK(whole_characters(error.message));
+    given.tasks[1].name = DOT "\xFF" DOT "\xE7\x82."; /* was never UTF-8 */
+    CHECK_INTEGER(home_model_create(&given.config, &model, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, "name is \"" DOT "?" DOT "\?\?.\", expected");
+    setup_small(&given);
+    model = make_model(&given);
+    home_tensor tensor = {.struct_size = sizeof tensor};
+    for (size_t size = offsetof(home_error, message) + 1; size <= sizeof error; size++) {
+        error.struct_size = size;
+        CHECK_INTEGER(home_model_tensor(model, DOT DOT DOT DOT DOT DOT DOT, &tensor, &error),
+                      HOME_E_NOT_FOUND);
+        CHECK(whole_characters(error.message));
+    }
+    CHECK_CONTAINS(error.message, "\"" DOT DOT DOT DOT DOT DOT DOT "\"");
+    home_model_release(model);
+}
+
 static void statuses(void) {
     static const home_status all[] = {HOME_OK,          HOME_E_ARGUMENT,   HOME_E_STATE,     HOME_E_VALUE,
                                       HOME_E_NOT_FOUND, HOME_E_MEMORY,     HOME_E_TOO_LARGE, HOME_E_CONFIG,
@@ -584,6 +623,7 @@ int main(void) {
     RUN(workspaces);
     RUN(frozen_models);
     RUN(error_struct);
+    RUN(messages_are_utf8);
     RUN(statuses);
     RUN(references);
     RUN(hash_is_fixed);
