@@ -730,9 +730,10 @@ static double deviation_ratio(const home_health *health, const node_place *node)
 
 static void fill_own(const home_health *health, size_t number, home_node_health *figures) {
     const node_place *node = &health->nodes[number];
+    figures->self_weight = health->total.rows ? 0 : (double)NAN;
     for (size_t k = 0; k < node->own_count; k++) {
-        const double self = home_health_self_weight(health, number, node->own + k);
-        figures->self_weight += node->self ? self : 0;
+        if (node->self)
+            figures->self_weight += home_health_self_weight(health, number, node->own + k);
         if (find_visible(node, node->own + k) < node->expert_count) {
             figures->own_experts++;
             figures->own_mass += home_health_gate_weight(health, number, node->own + k);

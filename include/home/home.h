@@ -853,7 +853,7 @@ typedef struct home_node_health {
     /* Its own experts: those of its self term's unit or, without one, of the unit of its own name. */
     size_t own_experts; /* that it sees; 0: none */
     double own_mass;    /* sum of their mean weights; own_experts / experts is an even share */
-    double self_weight; /* sum of the mean weights in its self term */
+    double self_weight; /* sum of the mean weights in its self term; 0 where it has none */
 } home_node_health;
 
 /* Makes an empty accumulator for models like this one: same layers, units, nodes and masks, frozen or not. It keeps

@@ -755,6 +755,12 @@ static void nothing_added_yet(void) {
     CHECK(isnan(o.entropy) && isnan(o.entropy_spread) && isnan(o.top_weight) && isnan(o.own_mass) &&
           isnan(o.self_weight) && isnan(o.deviation_ratio));
     CHECK(isnan(home_health_gate_weight(health, 0, 0)));
+    setup no_self_term;
+    home_model *mmoe = plain_model(&no_self_term, HOME_PRESET_MMOE, 4, 0);
+    home_health *of_mmoe = new_health(mmoe);
+    CHECK(isnan(node_of(of_mmoe, 0).self_weight) && isnan(node_of(of_mmoe, 0).own_mass));
+    home_health_destroy(of_mmoe);
+    home_model_release(mmoe);
     home_health *other = new_health(model);
     CHECK_INTEGER(home_health_merge(health, other, NULL), HOME_OK);
     CHECK_INTEGER(home_health_rows(health), 0);
