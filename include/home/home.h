@@ -123,6 +123,12 @@ typedef struct home_allocator {
 
 /* -------------------------------------------------------------------------------- configuration */
 
+/* Limits, which no sensible model meets. A name is UTF-8, 1 to 120 bytes without a dot or control characters (below
+ * 0x20, and 0x7f). A model has up to 1024 tasks, 64 layers (where the preset leaves their number open), and 4096 of
+ * anything else that is listed: tables, fields, a layer's units and nodes, names in a list. Up to 1024 experts a unit,
+ * 16 hidden layers an MLP, 64 branches a feature gate; widths, dims and ranks, v's width too, up to 2^24. More is
+ * HOME_E_CONFIG. */
+
 /* Presets: how units, nodes and masks are laid out (docs/model.md). */
 #define HOME_PRESET_HOME          0 /* two layers: groups of tasks, then tasks */
 #define HOME_PRESET_SHARED_BOTTOM 1 /* one expert for all tasks, no gates */
@@ -185,7 +191,7 @@ typedef struct home_allocator {
 /* An embedding table. Several fields may share one. */
 typedef struct home_table_config {
     size_t struct_size;
-    const char *name; /* required; distinct among tables, without a dot */
+    const char *name; /* required; distinct among tables */
     uint64_t rows;    /* required, at least 1 */
     size_t dim;       /* required, at least 1 */
     int32_t index;    /* HOME_INDEX_*, 0: direct */
@@ -206,7 +212,7 @@ typedef struct home_field_config {
 /* A behaviour to predict. */
 typedef struct home_task_config {
     size_t struct_size;
-    const char *name;  /* required; distinct among tasks and groups, not "shared", without a dot */
+    const char *name;  /* required; distinct among tasks and groups, not "shared" */
     const char *group; /* NULL: the group "all". Groups are ordered by first appearance. */
     double weight;     /* factor of the task's loss in the total; 0: 1 */
     int32_t loss;      /* HOME_LOSS_*, 0: binary cross-entropy */
@@ -221,7 +227,7 @@ typedef struct home_task_config {
 /* A set of experts that share one input, in a layer of the preset custom. */
 typedef struct home_unit_config {
     size_t struct_size;
-    const char *name;  /* required; distinct among the layer's units, without a dot */
+    const char *name;  /* required; distinct among the layer's units */
     const char *input; /* the node of the layer below whose output it reads; NULL: v in the first layer, in
                           others the node of the unit's own name */
     size_t experts;    /* 0: 1 */
@@ -233,7 +239,7 @@ typedef struct home_unit_config {
  * node of that name: only `name` and `sees` may be set. */
 typedef struct home_node_config {
     size_t struct_size;
-    const char *name;        /* required */
+    const char *name;        /* required; distinct among the layer's nodes */
     const char *const *sees; /* [sees_count] required: the units whose experts it may see, in the order of its
                                 gate's outputs */
     size_t sees_count;
@@ -295,8 +301,8 @@ typedef struct home_config {
     size_t field_count;
     const home_task_config *tasks; /* [task_count], at least one */
     size_t task_count;
-    const home_layer_config
-        *layers; /* [layer_count]; shared-bottom, mmoe and cgc have one, home two, ple two or more */
+    /* [layer_count]: one of shared-bottom, mmoe and cgc, two of home, two or more of ple */
+    const home_layer_config *layers;
     size_t layer_count;
 
     /* Experts: h = Act(Norm(MLP(x))). */
@@ -400,9 +406,9 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
 HOME_API home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
                                             home_model **model, home_error *error);
 
-/* Takes one more reference; returns the model. To replace a model that other threads use, read the pointer and
- * retain under one lock of the host's: in between, the last reference could be given back. Thread-safe. Since
- * 0.1. */
+/* Takes one more reference; returns the model, NULL for NULL. To replace a model that other threads use, read the
+ * pointer and retain under one lock of the host's: in between, the last reference could be given back. Thread-safe.
+ * Since 0.1. */
 HOME_API home_model *home_model_retain(const home_model *model);
 
 /* Gives a reference back; the last one frees the model and all it owns, the NULL-workspace pool
@@ -418,7 +424,7 @@ HOME_API void home_model_destroy(home_model *model);
 typedef struct home_ids {
     const uint64_t *ids;
     const size_t *offsets; /* [rows + 1], row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1];
-                              NULL: exactly one id a row, ids[r] */
+                              never falling (HOME_E_VALUE); NULL: exactly one id a row, ids[r] */
 } home_ids;
 
 /* Rows to predict or to train on. All memory is the caller's and only read during the call. */
@@ -451,8 +457,8 @@ typedef struct home_targets {
  *
  * Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT for a batch that does not fit the
  * configuration, no rows, or one row where the model has batch norms (its variance is 0/0);
- * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, and for values so large
- * that a batch norm's variance is not finite (a backward of an earlier forward is then not possible any more);
+ * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, offsets that fall, and for values so
+ * large that a batch norm's variance is not finite (a backward of an earlier forward is then not possible any more);
  * HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_error *error);
@@ -490,13 +496,16 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
-/* Change the learning rates from the next step on; finite and >= 0. Errors: HOME_E_STATE for a frozen model;
- * HOME_E_ARGUMENT. One thread owns the model. Since 0.1. */
+/* Change the learning rates from the next step on; finite and >= 0. A checkpoint with HOME_SAVE_OPTIMIZER keeps them;
+ * a model from one without has the configuration's. Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT. One
+ * thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_learning_rate(home_model *model, double rate, home_error *error);
 HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, double rate,
                                                             home_error *error);
 
-/* The steps taken since the model was created, those before a save included. Since 0.1. */
+/* The steps taken since the model was created, those before a save with HOME_SAVE_OPTIMIZER included; a model from a
+ * checkpoint without the optimizer starts at 0, home_model_load_weights() goes back to 0. 0 for a frozen model and for
+ * NULL. Since 0.1. */
 HOME_API uint64_t home_model_step_count(const home_model *model);
 
 /* The Euclidean norm of all gradients of the last backward (dense and table rows, before any clipping). Read
@@ -519,18 +528,21 @@ HOME_API home_status home_model_input_gradient(const home_model *model, const fl
  * `workspace` is one made for this model (or one of the same configuration and frozen or not alike), used by
  * this thread alone; NULL borrows one from the model (not from one in an image: HOME_E_ARGUMENT).
  *
- * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range; HOME_E_MEMORY (only with a NULL workspace);
- * HOME_E_TOO_LARGE for more rows than memory can hold.
+ * A batch without rows is a success; `predictions` may then be NULL.
+ *
+ * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range or offsets that fall; HOME_E_MEMORY (only with a NULL
+ * workspace); HOME_E_TOO_LARGE for more rows than memory can hold.
  * When it fails, the contents of `predictions` are undefined. Thread-safe. Since 0.1. */
 HOME_API home_status home_model_predict(const home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_workspace *workspace,
                                         home_error *error);
 
-/* The exact bytes home_workspace_init() wants for this model, whatever the number of rows. Since 0.1. */
+/* The exact bytes home_workspace_init() wants for this model, whatever the number of rows; 0 for NULL. Since 0.1. */
 HOME_API size_t home_workspace_size(const home_model *model);
 
-/* Makes a workspace in the caller's memory of `size` bytes (any alignment), which must outlive it; there is
- * nothing to free but that memory. HOME_E_ARGUMENT where size < home_workspace_size(model). Since 0.1. */
+/* Makes a workspace in the caller's memory of `size` bytes (any alignment), which must outlive it; there is nothing to
+ * free but that memory. HOME_E_ARGUMENT for NULL, and where size < home_workspace_size(model). Thread-safe like
+ * predict. Since 0.1. */
 HOME_API home_status home_workspace_init(const home_model *model, void *memory, size_t size,
                                          home_workspace **workspace, home_error *error);
 
@@ -545,7 +557,7 @@ HOME_API home_status home_model_freeze(const home_model *model, home_model **fro
  * opened from an image has that of the image's panels. Static; NULL for NULL. Thread-safe. Since 0.1. */
 HOME_API const char *home_model_isa(const home_model *model);
 
-/* 1 for a frozen model, 0 otherwise. Since 0.1. */
+/* 1 for a frozen model, 0 otherwise and for NULL. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);
 
 /* --------------------------------------------------------------------------------- serving images */
@@ -574,7 +586,7 @@ typedef struct home_image_options {
  * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. The buffer may have any alignment. The
  * image has the embedding tables, the metadata, the names and both JSON texts too; the same model and options
  * give the same bytes. `options` may be NULL. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model that is not
- * frozen; HOME_E_VALUE where a weight is not finite (what is in the buffer is then undefined);
+ * frozen; HOME_E_VALUE where a weight is not finite (*length is still set, and what is in the buffer is undefined);
  * HOME_E_TOO_LARGE. Thread-safe like predict. Not in a serve-only build. Since 0.1. */
 HOME_API home_status home_image_write(const home_model *model, const home_image_options *options,
                                       void *buffer, size_t capacity, size_t *length, home_error *error);
@@ -613,17 +625,18 @@ typedef struct home_parallel {
     void (*run)(void *user, size_t count, void (*task)(void *context, size_t index), void *context);
 } home_parallel;
 
-/* Spreads the work of forward, backward, step and predict over the host's threads; NULL: back to the calling
- * thread alone, which is how every model starts. The struct is copied. Results are the same bytes for any
- * number of threads. A frozen copy starts with what its original uses. HOME_E_ARGUMENT. No other thread may
- * be using the model. Since 0.1. */
+/* Spreads the work of forward, backward, step and predict over the host's threads; NULL: back to the calling thread
+ * alone, which is how every model starts. The struct is copied. Results are the same bytes for any number of threads.
+ * A frozen copy starts with what its original uses. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model opened from an
+ * image. No other thread may be using the model. Since 0.1. */
 HOME_API home_status home_model_set_parallel(home_model *model, const home_parallel *parallel,
                                              home_error *error);
 
-/* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone
- * with the model or with the next call of this or the function above. 1: none. They block all signals, and have
- * the floating-point modes of the thread that makes this call. A frozen copy starts without. HOME_E_ARGUMENT
- * for 0 or more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
+/* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone with the
+ * model or with the next call of this or the function above. 1: none. They block all signals, and have the
+ * floating-point modes of the thread that makes this call. A frozen copy starts without. Errors: HOME_E_ARGUMENT for 0
+ * or more than 1024; HOME_E_STATE for a model opened from an image; HOME_E_MEMORY when the threads cannot be had. No
+ * other thread may be using the model.
  *
  * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it
  * without const at that moment. The pool's threads are in the parent only: in the child the calling thread does
@@ -635,17 +648,23 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
 /* Save optimizer state and step count too: training can go on as if never stopped. */
 #define HOME_SAVE_OPTIMIZER 1u
 
-/* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a
- * checksum in its metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is
- * synced and renamed over it, so a crash or a full disk leaves the old file whole. A symbolic link is followed. Any number
- * of threads and processes may save to one path at the same time: it leads to one of their checkpoints. flags: 0 or
- * HOME_SAVE_OPTIMIZER. Errors: HOME_E_STATE for a frozen model, HOME_E_VALUE (and the old file stays) where a tensor is not finite,
- * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Since 0.1. */
+/* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a checksum in its
+ * metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is synced and renamed over it,
+ * so a crash or a full disk leaves the old file whole. A symbolic link is followed. flags: 0 or HOME_SAVE_OPTIMIZER.
+ *
+ * The temporary file is "<path>.0.tmp", or .1.tmp and so on where another save holds it by a lock (flock). A regular
+ * file of that name that nobody has locked, with the same owner and no other links, is taken for one that a killed
+ * process left: it is emptied and used. So any number of threads and processes may save to one path at the same time,
+ * which leads to one of their checkpoints; on a file system without locks, only one at a time may.
+ *
+ * Errors: HOME_E_STATE for a frozen model; HOME_E_VALUE (and the old file stays) where a tensor is not finite;
+ * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_save(const home_model *model, const char *path, uint32_t flags,
                                      home_error *error);
 
-/* The same bytes into memory. *length gets the bytes needed; with buffer NULL nothing else happens;
- * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. Since 0.1. */
+/* The same bytes into memory. *length gets the bytes needed; with buffer NULL nothing else happens. Errors:
+ * HOME_E_ARGUMENT, where capacity is smaller with *length still set; HOME_E_STATE for a frozen model; HOME_E_VALUE
+ * where a tensor is not finite; HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_serialize(const home_model *model, uint32_t flags, void *buffer,
                                           size_t capacity, size_t *length, home_error *error);
 
@@ -654,7 +673,7 @@ HOME_API home_status home_model_serialize(const home_model *model, uint32_t flag
  * elsewhere without a checksum loads, a wrong checksum does not. Errors: HOME_E_FILE, HOME_E_FORMAT,
  * HOME_E_CHECKSUM, HOME_E_MISMATCH, HOME_E_UNSUPPORTED, HOME_E_CONFIG, HOME_E_JSON, HOME_E_MEMORY,
  * HOME_E_TOO_LARGE, HOME_E_VALUE (a tensor that is not finite, or negative where that cannot be),
- * HOME_E_ARGUMENT. Since 0.1. */
+ * HOME_E_ARGUMENT. Thread-safe. Since 0.1. */
 HOME_API home_status home_model_load(const char *path, const home_allocator *allocator, home_model **model,
                                      home_error *error);
 HOME_API home_status home_model_load_memory(const void *data, size_t size, const home_allocator *allocator,
@@ -688,7 +707,11 @@ HOME_API const char *home_model_config_json(const home_model *model);
  *       "nodes": [{"name": "like", "sees": ["shared", "like"], "gate": [{"unit": "like", "gated": true}],
  *                  "self_kind": "gate"|"static"|"one"|"none", "self": "like"}, ..]}, ..]}
  *
- * "input" names the node of the layer below that a unit reads, "v" the model's input. */
+ * "input" names the node of the layer below that a unit reads, "v" the model's input. Layers come from the input up,
+ * units and nodes in an order that is the preset's (docs/model.md) or the configuration's, "sees" in the order of the
+ * gate's outputs; experts and nodes of home_health are numbered in this order. "gate" is empty for a node without a
+ * gate, and "self" missing where "self_kind" is "none". A layer without feature gates has no "feature_branches" and
+ * "feature_rank", and "gated" is false in it whatever gate_input says. */
 HOME_API const char *home_model_topology_json(const home_model *model);
 
 /* What the model takes and gives. Names are NULL past the end, and valid until release. Since 0.1. */
@@ -698,8 +721,8 @@ HOME_API const char *home_model_field_name(const home_model *model, size_t field
 HOME_API size_t home_model_task_count(const home_model *model);
 HOME_API const char *home_model_task_name(const home_model *model, size_t task);
 
-/* Trainable parameters outside the embedding tables, and multiply-adds of the matrix products for one row at
- * serving. Since 0.1. */
+/* Parameters outside the embedding tables: those that train, or, of a frozen model, those that are left, batch norms
+ * folded away. And multiply-adds of the matrix products for one row at serving. Both are 0 for NULL. Since 0.1. */
 HOME_API uint64_t home_model_parameter_count(const home_model *model);
 HOME_API uint64_t home_model_macs_per_row(const home_model *model);
 
@@ -725,7 +748,8 @@ typedef struct home_tensor {
  * Since 0.1. */
 HOME_API size_t home_model_tensor_count(const home_model *model);
 
-/* Errors: HOME_E_NOT_FOUND, HOME_E_ARGUMENT. Since 0.1. */
+/* Errors: HOME_E_NOT_FOUND, HOME_E_ARGUMENT. Thread-safe like predict; so is reading the values that `data` and
+ * `gradient` point to. Since 0.1. */
 HOME_API home_status home_model_tensor_at(const home_model *model, size_t index, home_tensor *tensor,
                                           home_error *error);
 HOME_API home_status home_model_tensor(const home_model *model, const char *name, home_tensor *tensor,
@@ -738,12 +762,13 @@ HOME_API home_status home_model_set_tensor(home_model *model, const char *name, 
                                            size_t count, home_error *error);
 
 /* All gradients of dense parameters, one contiguous array of *count floats that the host may read and change
- * between backward and step. NULL, and *count 0, for a frozen model. Since 0.1. */
+ * between backward and step; `count` may be NULL. NULL, and *count 0, for a frozen model or NULL. One thread owns the
+ * model. Since 0.1. */
 HOME_API float *home_model_gradients(home_model *model, size_t *count);
 
 /* The rows of a table that the last backward touched, each once, ascending, with their summed gradients,
  * which the host may change before the step. Valid until the next forward or release. Errors:
- * HOME_E_NOT_FOUND, HOME_E_STATE, HOME_E_ARGUMENT. Since 0.1. */
+ * HOME_E_NOT_FOUND, HOME_E_STATE, HOME_E_ARGUMENT. One thread owns the model. Since 0.1. */
 typedef struct home_table_gradient {
     size_t struct_size;
     size_t count;
@@ -761,8 +786,9 @@ HOME_API uint64_t home_hash_id(uint64_t id, uint64_t rows);
 
 /* ------------------------------------------------------------------------------------------ metrics */
 
-/* Accumulates predictions and labels, then tells how good they were. Threads or machines may each fill one
- * and merge them. */
+/* Accumulates predictions and labels, then tells how good they were. Threads may each fill one and merge them; as with
+ * a model, functions that take one as const may run in any number of threads at once, while none is inside a function
+ * that takes the same without const. */
 typedef struct home_metrics home_metrics;
 
 /* The figures of one task over all rows added. A figure that is not defined (no rows, a single class) is NaN. */
@@ -787,16 +813,17 @@ HOME_API home_status home_metrics_create(size_t tasks, const home_allocator *all
 /* Frees it; NULL is allowed. Since 0.1. */
 HOME_API void home_metrics_destroy(home_metrics *metrics);
 
-/* Adds rows: predictions and labels [rows, tasks], NaN labels take no part; users [rows] or NULL (then no
- * GAUC: each row added so counts as of no user). Errors: HOME_E_VALUE for a label outside [0, 1] or a
- * prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY; HOME_E_TOO_LARGE. After an error it holds what it
- * held before. Since 0.1. */
+/* Adds rows: predictions and labels [rows, tasks]; where a label is NaN, neither it nor its prediction takes part. The
+ * figures are those of binary tasks: give NaN for all labels of a task with a squared error, whose predictions are not
+ * in [0, 1]. users: [rows], or NULL (then no GAUC: each row added so counts as of no user). Errors: HOME_E_VALUE for a
+ * label outside [0, 1] or a prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY; HOME_E_TOO_LARGE. After
+ * an error it holds what it held before. Since 0.1. */
 HOME_API home_status home_metrics_add(home_metrics *metrics, size_t rows, const float *predictions,
                                       size_t prediction_stride, const float *labels, size_t label_stride,
                                       const uint64_t *users, home_error *error);
 
-/* Adds all that `from` holds to `into`; the result is the same whatever the order. HOME_E_ARGUMENT where
- * their task counts differ; HOME_E_MEMORY. Since 0.1. */
+/* Adds all that `from` holds to `into`; the result is the same whatever the order, and the two may be the same.
+ * HOME_E_ARGUMENT for NULL, and where their task counts differ; HOME_E_MEMORY. Since 0.1. */
 HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *from, home_error *error);
 
 /* Computes the figures of a task. Costs a sort. Errors: HOME_E_NOT_FOUND past the last task; HOME_E_MEMORY;
@@ -809,6 +836,9 @@ HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t tas
 /* Statistics of what experts and gates compute on rows that are shown to it: collapse, degradation and underfitting
  * of a mixture in figures (docs/health.md). Threads or machines may each fill one and merge them. A program that
  * makes none pays nothing.
+ *
+ * Functions that take one as const may run in any number of threads at once, while none is inside a function that
+ * takes the same without const.
  *
  * Experts are numbered through all layers, units and experts of a unit, nodes through all layers and nodes, in the
  * order of home_model_topology_json(). A figure that is not defined is NaN; before the first row all are. */
@@ -845,11 +875,10 @@ typedef struct home_node_health {
     const char *node; /* valid until home_health_destroy() */
     size_t experts;   /* that it sees */
     double entropy;   /* mean over the rows of -sum w log w / log(experts): 1 even, 0 all on one expert */
-    double entropy_spread; /* the same of the mean weights: near 0, every row chooses the same expert */
-    size_t top_expert;     /* the number of the expert with the largest mean weight */
-    double top_weight;     /* that weight */
-    double
-        deviation_ratio; /* largest / smallest standard deviation of the experts it sees; infinite above 0 */
+    double entropy_spread;  /* the same of the mean weights: near 0, every row chooses the same expert */
+    size_t top_expert;      /* the number of the expert with the largest mean weight */
+    double top_weight;      /* that weight */
+    double deviation_ratio; /* of the experts it sees, largest / smallest deviation; infinite above 0 */
     /* Its own experts: those of its self term's unit or, without one, of the unit of its own name. */
     size_t own_experts; /* that it sees; 0: none */
     double own_mass;    /* sum of their mean weights; own_experts / experts is an even share */
@@ -867,14 +896,15 @@ HOME_API void home_health_destroy(home_health *health);
 
 /* Runs the model on rows as home_model_predict() does (running values in the batch norms, no state changed) and adds
  * what its experts and gates gave. Costs two to three predictions. Errors: HOME_E_ARGUMENT, for a model of another
- * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, a dense value that is not
- * finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it held before. Threads: many
- * may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
+ * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, offsets that fall, a
+ * dense value that is not finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it
+ * held before. Threads: many may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
 HOME_API home_status home_health_add(home_health *health, const home_model *model, const home_batch *batch,
                                      home_error *error);
 
-/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double.
- * HOME_E_ARGUMENT where they were made for models of different shapes. Since 0.1. */
+/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double. The
+ * two may be the same. HOME_E_ARGUMENT for NULL, and where they were made for models of different shapes. Since
+ * 0.1. */
 HOME_API home_status home_health_merge(home_health *into, const home_health *from, home_error *error);
 
 /* What it holds. Since 0.1. */
