@@ -4,6 +4,8 @@
 
 #include "home/home.h"
 
+#define HOME_MOST_RATE 1e6 /* of learning */
+
 #include "json.h"
 #include "memory.h"
 

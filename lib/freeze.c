@@ -1,5 +1,6 @@
 /* A copy for serving: batch norms folded into the linear layers before them. */
 #include "model.h"
+#include "portability.h"
 
 #ifndef HOME_SERVE_ONLY
 #include <math.h>
@@ -81,9 +82,11 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     if (status != HOME_OK)
         return status;
     copy_shared_tensors(model, made);
+    const home_float_mode host = home_begin_computing();
     if (made->settings.config.expert_norm == HOME_NORM_BATCH)
         fold_norms(model, made);
     home_model_pack(made);
+    home_end_computing(host);
     home_deallocate(&made->allocator, made->parameters); /* the panels hold them now */
     made->parameters = NULL;
     home_metadata **end = &made->metadata;

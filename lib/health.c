@@ -785,7 +785,7 @@ static bool unit_squares(const home_model *model, size_t layer, const char *unit
 home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, const char *unit,
                                           const float *gradients, size_t count, double *norm,
                                           home_error *error) {
-    const home_status status = home_check_trainable(model, error);
+    home_status status = home_check_trainable(model, error);
     if (status != HOME_OK)
         return status;
     if (!unit || !norm)
@@ -793,8 +793,10 @@ home_status home_model_unit_gradient_norm(const home_model *model, size_t layer,
     if (gradients && count != model->tensors.parameter_count)
         return home_fail(error, HOME_E_ARGUMENT, "count is %zu, expected %zu", count,
                          model->tensors.parameter_count);
-    if (!gradients && model->training->phase != HOME_PHASE_BACKWARD)
-        return home_fail(error, HOME_E_STATE, "there are no gradients: call home_model_backward() first");
+    if (!gradients)
+        status = home_check_gradients(model, error);
+    if (status != HOME_OK)
+        return status;
     double squares;
     if (!unit_squares(model, layer, unit, gradients ? gradients : model->training->gradients, &squares))
         return home_fail(error, HOME_E_NOT_FOUND, "there is no unit \"%.60s\" in layer %zu", unit, layer);

@@ -104,17 +104,6 @@ static float pooling_factor(int32_t pooling, size_t ids) {
     return pooling == HOME_POOL_MEAN && ids > 0 ? 1 / (float)ids : 1;
 }
 
-/* y += factor x, whose denormal values count as 0: CPUs are slow with them. */
-static void add_row(const home_kernels *kernels, size_t dim, float factor, const float *x, float *y) {
-    enum { BLOCK = 64 };
-    float block[BLOCK];
-    for (size_t i = 0; i < dim; i += BLOCK) {
-        const size_t count = dim - i < BLOCK ? dim - i : BLOCK;
-        kernels->flush(count, x + i, block);
-        kernels->scale_add(count, factor, block, y + i);
-    }
-}
-
 /* out = sum or mean of the table's rows of the ids; no ids give zeros. */
 static void pool_field(const home_model *model, const home_ids *ids, size_t field, size_t row, float *out) {
     const home_table *table = &model->tables[model->settings.field_table[field]];
@@ -125,9 +114,8 @@ static void pool_field(const home_model *model, const home_ids *ids, size_t fiel
     memset(out, 0, dim * sizeof *out);
     const float factor = pooling_factor(model->settings.config.fields[field].pooling, end - begin);
     for (size_t i = begin; i < end; i++)
-        add_row(model->kernels, dim, factor, table->weights + table_row(table->config, ids->ids[i]) * dim,
-                out);
-    model->kernels->flush(dim, out, out);
+        model->kernels->scale_add(dim, factor, table->weights + table_row(table->config, ids->ids[i]) * dim,
+                                  out);
 }
 
 void home_fill_input(const home_run *run, const home_batch *batch, size_t first) {
@@ -136,7 +124,7 @@ void home_fill_input(const home_run *run, const home_batch *batch, size_t first)
     for (size_t r = 0; r < run->rows; r++) {
         float *v = home_view_row(run, model->plan.input, r);
         if (dense > 0)
-            model->kernels->flush(dense, batch->dense + (first + r) * batch->dense_stride, v);
+            memcpy(v, batch->dense + (first + r) * batch->dense_stride, dense * sizeof *v);
         for (size_t f = 0; f < batch->field_count; f++)
             pool_field(model, &batch->fields[f], f, first + r, v + model->settings.field_column[f]);
     }

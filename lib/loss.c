@@ -84,7 +84,7 @@ static double log_add(double a, double b) {
  *     dloss/dx_i = (p - y) sigmoid(-x_i) / q  =  sigmoid(-x_i) ((1 - y) p / q - y)
  * q is summed up in logarithms, for the product may round to 1: it is the probability that the first factor fails, or
  * the second after the first has not, and so on. Adds factor * dloss/dx_i to the row's derivatives, and returns the loss. */
-static double chain_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+static double chain_row_backward(const home_run *run, size_t row, size_t task, double y, double factor) {
     const size_t *given = run->model->settings.task_given;
     const float *x = home_view_row(run, run->model->plan.logits, row);
     float *dx = home_gradient_row(run, run->model->plan.logits, row);
@@ -102,16 +102,16 @@ static double chain_row(const home_run *run, size_t row, size_t task, double y, 
 }
 
 /* The same for a task that is given no other: p = sigmoid(x),  dloss/dx = p - y. */
-static double binary_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+static double binary_row_backward(const home_run *run, size_t row, size_t task, double y, double factor) {
     if (run->model->settings.task_given[task] != SIZE_MAX)
-        return chain_row(run, row, task, y, factor);
+        return chain_row_backward(run, row, task, y, factor);
     const double x = (double)home_view_row(run, run->model->plan.logits, row)[task];
     home_gradient_row(run, run->model->plan.logits, row)[task] += (float)(factor * (sigmoid(x) - y));
     return -y * log_sigmoid(x) - (1 - y) * log_sigmoid(-x);
 }
 
 /* loss = (x - y)²,  dloss/dx = 2 (x - y) */
-static double squared_row(const home_run *run, size_t row, size_t task, double y, double factor) {
+static double squared_row_backward(const home_run *run, size_t row, size_t task, double y, double factor) {
     const double x = (double)home_view_row(run, run->model->plan.logits, row)[task];
     home_gradient_row(run, run->model->plan.logits, row)[task] += (float)(factor * 2 * (x - y));
     return (x - y) * (x - y);
@@ -129,20 +129,20 @@ static double term_factor(const home_model *model, size_t task) {
 
 /* The derivative of the task's term by its s: weight / 2 - a L; 0 for a task without live labels, whose term
  * is absent. */
-static void uncertainty_gradient(const home_run *run, size_t task, double loss, bool live) {
+static void uncertainty_gradient(const home_run *run, size_t task, double term, double loss, bool live) {
     const home_model *model = run->model;
     if (model->plan.uncertainty == HOME_NONE)
         return;
     const double weight = model->settings.config.tasks[task].weight;
-    run->training->gradients[model->plan.uncertainty + task] =
-        live ? (float)(weight / 2 - term_factor(model, task) * loss) : 0;
+    run->training->gradients[model->plan.uncertainty + task] = live ? (float)(weight / 2 - term * loss) : 0;
 }
 
 /* L = sum_r w_r loss_r / sum_r w_r, and the derivatives of the task's term in the total, added to those by
  * the logits. */
-double home_task_loss(const home_run *run, const home_targets *targets, size_t task) {
+double home_task_backward(const home_run *run, const home_targets *targets, size_t task) {
     const home_model *model = run->model;
     const bool binary = model->settings.config.tasks[task].loss == HOME_LOSS_BCE;
+    const double term = term_factor(model, task);
     double total = 0;
     double loss = 0;
     for (size_t r = 0; r < run->rows; r++)
@@ -152,11 +152,11 @@ double home_task_loss(const home_run *run, const home_targets *targets, size_t t
         if (w == 0)
             continue;
         const double y = (double)targets->labels[r * targets->label_stride + task];
-        const double factor = term_factor(model, task) * w / total;
-        loss += w * (binary ? binary_row : squared_row)(run, r, task, y, factor);
+        const double factor = term * w / total;
+        loss += w * (binary ? binary_row_backward : squared_row_backward)(run, r, task, y, factor);
     }
     loss = total > 0 ? loss / total : 0;
-    uncertainty_gradient(run, task, loss, total > 0);
+    uncertainty_gradient(run, task, term, loss, total > 0);
     return loss;
 }
 

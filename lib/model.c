@@ -496,9 +496,8 @@ home_status home_model_set_tensor(home_model *model, const char *name, const flo
             if (data[i] < 0)
                 return home_fail(error, HOME_E_VALUE, "data[%zu] for \"%.120s\" is %s, expected at least 0",
                                  i, name, HOME_BRIEF((double)data[i]));
-    memcpy(home_tensor_data(model, info), data, count * sizeof *data);
-    if (model->training->phase ==
-        HOME_PHASE_FORWARD) /* what forward kept does not belong to the new values */
+    memmove(home_tensor_data(model, info), data, count * sizeof *data); /* it may be the tensor itself */
+    if (model->training->phase == HOME_PHASE_FORWARD) /* what it kept does not belong to the new values */
         model->training->phase = HOME_PHASE_IDLE;
     if (info->kind == HOME_TENSOR_PARAMETER)
         home_model_pack_range(model, info->offset, count);
@@ -516,13 +515,14 @@ float *home_model_gradients(home_model *model, size_t *count) {
 
 home_status home_model_table_gradient(home_model *model, const char *table, home_table_gradient *gradient,
                                       home_error *error) {
-    const home_status status = home_check_trainable(model, error);
+    home_status status = home_check_trainable(model, error);
     if (status != HOME_OK)
         return status;
     if (!table || !gradient)
         return home_fail_null(error, table ? "gradient" : "table");
-    if (model->training->phase != HOME_PHASE_BACKWARD)
-        return home_fail(error, HOME_E_STATE, "there are no gradients: call home_model_backward() first");
+    status = home_check_gradients(model, error);
+    if (status != HOME_OK)
+        return status;
     for (size_t i = 0; i < model->settings.config.table_count; i++) {
         const home_table *found = &model->tables[i];
         if (strcmp(found->config->name, table) != 0)

@@ -46,7 +46,13 @@ typedef struct home_table {
     size_t gradient_capacity;
 } home_table;
 
-typedef enum home_phase { HOME_PHASE_IDLE, HOME_PHASE_FORWARD, HOME_PHASE_BACKWARD } home_phase;
+/* How far training has come with a batch. */
+typedef enum home_phase {
+    HOME_PHASE_IDLE,
+    HOME_PHASE_FORWARD,
+    HOME_PHASE_BACKWARD,
+    HOME_PHASE_STEPPED
+} home_phase;
 
 /* What only a model in training has. */
 typedef struct home_training {
@@ -166,6 +172,8 @@ home_status home_model_prepare(const home_blueprint *blueprint, home_model **mod
 
 /* HOME_E_ARGUMENT for NULL; HOME_E_STATE for a frozen model. */
 home_status home_check_trainable(const home_model *model, home_error *error);
+home_status home_check_gradients(const home_model *model,
+                                 home_error *error); /* of a model that can be trained */
 /* HOME_E_STATE for a model that was opened from an image. */
 home_status home_check_not_image(const home_model *model, home_error *error);
 size_t home_stride_or(size_t stride, size_t width);
@@ -227,7 +235,7 @@ home_run home_training_run(const home_model *model);
 home_status home_check_targets(const home_run *run, const home_targets *given, home_targets *targets,
                                home_error *error);
 void home_zero_dlogits(const home_run *run);
-double home_task_loss(const home_run *run, const home_targets *targets, size_t task);
+double home_task_backward(const home_run *run, const home_targets *targets, size_t task);
 
 /* optimizer.c: what an optimizer (HOME_OPTIMIZER_*) keeps; the norm of all gradients; one step along them. */
 const home_optimizer_traits *home_optimizer_traits_of(int32_t kind);

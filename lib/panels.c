@@ -1,5 +1,6 @@
 /* The forms of the parameters that products and serving read. */
 #include "model.h"
+#include "portability.h"
 
 #ifndef HOME_SERVE_ONLY
 #include <math.h>
@@ -20,12 +21,12 @@ static void pack_constant(home_model *model, const home_step *step) {
     float *packed = model->panels + step->packed;
     for (size_t i = 0; i < step->out.width; i++)
         packed[i] = step->weights == HOME_NONE ? 1 : model->parameters[step->weights + i];
-    model->kernels->flush(step->out.width, packed, packed);
 }
 
 /* factor = γ / sqrt(running variance + ε),  shift = β - running mean factor */
 void home_model_fold_norms(home_model *model) {
     const double epsilon = model->settings.config.norm_epsilon;
+    const home_float_mode host = home_begin_computing();
     for (size_t s = 0; s < model->plan.step_count; s++) {
         const home_step *step = &model->plan.steps[s];
         for (size_t i = 0; i < step->out.width && step->kind == HOME_STEP_NORM; i++) {
@@ -37,8 +38,7 @@ void home_model_fold_norms(home_model *model) {
                 (float)((double)model->parameters[step->beta + i] - mean * factor);
         }
     }
-    model->kernels->flush(model->plan.batch_width, model->norm_factor, model->norm_factor);
-    model->kernels->flush(model->plan.batch_width, model->norm_shift, model->norm_shift);
+    home_end_computing(host);
 }
 
 static void pack_steps(void *context, size_t first, size_t last) {

@@ -1,4 +1,7 @@
+/* Ranges of work as tasks for threads. */
 #include "parallel.h"
+
+#include "portability.h"
 
 /* A range function as a task of a home_parallel. */
 typedef struct ranges {
@@ -8,10 +11,13 @@ typedef struct ranges {
     void *context;
 } ranges;
 
+/* On any thread, in whatever modes. */
 static void run_range(void *context, size_t index) {
     const ranges *r = context;
     const size_t first = index * r->grain;
+    const home_float_mode host = home_begin_computing();
     r->function(r->context, first, r->count - first < r->grain ? r->count : first + r->grain);
+    home_end_computing(host);
 }
 
 void home_parallel_ranges(const home_parallel *parallel, size_t count, size_t grain,

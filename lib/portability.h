@@ -20,4 +20,40 @@
 #define HOME_PAUSE() ((void)0)
 #endif
 
+/* How a thread's CPU computes: rounding, denormals, traps and the flags of what has happened. HOME_FLOAT_MODE is the
+ * library's own: to nearest, denormal numbers count as zero, in and out (multiplying them takes x86 a hundred times as
+ * long), nothing traps. CPUs that are not named here compute in the modes of the host. */
+#if defined(__GNUC__) && defined(__x86_64__)
+typedef unsigned home_float_mode;
+#define HOME_FLOAT_MODE             0x9fc0u
+#define HOME_READ_FLOAT_MODE()      __builtin_ia32_stmxcsr()
+#define HOME_WRITE_FLOAT_MODE(mode) __builtin_ia32_ldmxcsr(mode)
+#elif defined(__aarch64__) && defined(__GNUC__)
+#include <stdint.h>
+typedef uint64_t home_float_mode;
+#define HOME_FLOAT_MODE             ((home_float_mode)1 << 24)
+static inline home_float_mode home_read_fpcr(void) {
+    home_float_mode mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+#define HOME_READ_FLOAT_MODE()      home_read_fpcr()
+#define HOME_WRITE_FLOAT_MODE(mode) __asm__ volatile("msr fpcr, %0" : : "r"((home_float_mode)(mode)))
+#else
+typedef int home_float_mode;
+#define HOME_FLOAT_MODE             0
+#define HOME_READ_FLOAT_MODE()      0
+#define HOME_WRITE_FLOAT_MODE(mode) ((void)(mode))
+#endif
+
+/* Around all that computes: takes the thread to the library's mode, and with what that returned back to the host's. */
+static inline home_float_mode home_begin_computing(void) {
+    const home_float_mode host = HOME_READ_FLOAT_MODE();
+    HOME_WRITE_FLOAT_MODE(HOME_FLOAT_MODE);
+    return host;
+}
+static inline void home_end_computing(home_float_mode host) {
+    HOME_WRITE_FLOAT_MODE(host);
+}
+
 #endif

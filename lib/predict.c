@@ -1,5 +1,6 @@
 /* Serving: rows in blocks through the plan, in a workspace. */
 #include "model.h"
+#include "portability.h"
 
 #include <string.h>
 
@@ -208,7 +209,9 @@ home_status home_model_predict(const home_model *model, const home_batch *given,
                  .stride = stride,
                  .workspace = used,
                  .taken = ATOMIC_FLAG_INIT};
+    const home_float_mode host = home_begin_computing();
     predict_rows(&q);
+    home_end_computing(host);
     if (!workspace)
         return_workspace(model, used);
     return HOME_OK;
@@ -220,6 +223,7 @@ home_status home_observe(const home_model *model, const home_batch *batch, const
     if (!workspace)
         return HOME_E_MEMORY;
     const size_t block = observer->rows < workspace->rows ? observer->rows : workspace->rows;
+    const home_float_mode host = home_begin_computing();
     for (size_t first = 0; first < batch->rows; first += block) {
         const size_t left = batch->rows - first;
         const home_run run = {
@@ -233,6 +237,7 @@ home_status home_observe(const home_model *model, const home_batch *batch, const
         home_fill_input(&run, batch, first);
         home_run_forward(&run);
     }
+    home_end_computing(host);
     return_workspace(model, workspace);
     return HOME_OK;
 }

@@ -1,6 +1,7 @@
 /* The public calls of training: forward, backward, step. */
 #include "model.h"
 #include "number.h"
+#include "portability.h"
 
 #ifndef HOME_SERVE_ONLY
 #include <math.h>
@@ -85,6 +86,20 @@ static home_status check_training_batch(const home_model *model, const home_batc
     return status == HOME_OK ? home_check_ids(model, batch, error) : status;
 }
 
+/* False where the running values could not be moved. */
+static bool compute_forward(home_model *model, const home_batch *batch, float *predictions, size_t stride) {
+    const home_run run = home_training_run(model);
+    home_collect_entries(model, batch);
+    home_fill_input(&run, batch, 0);
+    home_run_forward(&run);
+    if (!home_move_running_values(&run))
+        return false;
+    home_model_fold_norms(model);
+    if (predictions)
+        home_write_predictions(&run, predictions, stride);
+    return true;
+}
+
 home_status home_model_forward(home_model *model, const home_batch *given, float *predictions,
                                size_t prediction_stride, home_error *error) {
     home_status status = home_check_trainable(model, error);
@@ -104,19 +119,14 @@ home_status home_model_forward(home_model *model, const home_batch *given, float
     if (status != HOME_OK)
         return status;
     model->training->rows = batch.rows;
-    const home_run run = home_training_run(model);
-    home_collect_entries(model, &batch);
-    home_fill_input(&run, &batch, 0);
-    home_run_forward(&run);
-    model->training->phase = HOME_PHASE_IDLE;
-    if (!home_move_running_values(&run))
+    const home_float_mode host = home_begin_computing();
+    const bool finite = compute_forward(model, &batch, predictions, stride);
+    home_end_computing(host);
+    model->training->phase = finite ? HOME_PHASE_FORWARD : HOME_PHASE_IDLE;
+    if (!finite)
         return home_fail(
             error, HOME_E_VALUE,
             "batch.dense or the weights are so large that a batch norm's mean or variance is not finite");
-    home_model_fold_norms(model);
-    if (predictions)
-        home_write_predictions(&run, predictions, stride);
-    model->training->phase = HOME_PHASE_FORWARD;
     return HOME_OK;
 }
 
@@ -155,13 +165,15 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
     status = home_check_targets(&run, given, &targets, error);
     if (status != HOME_OK)
         return status;
+    const home_float_mode host = home_begin_computing();
     home_zero_dlogits(&run);
     for (size_t t = 0; t < model->settings.config.task_count; t++) {
-        const double loss = home_task_loss(&run, &targets, t);
+        const double loss = home_task_backward(&run, &targets, t);
         if (task_losses)
             task_losses[t] = (float)loss;
     }
     run_backward(model);
+    home_end_computing(host);
     return HOME_OK;
 }
 
@@ -183,10 +195,12 @@ home_status home_model_task_gradient(home_model *model, const home_targets *give
     status = home_check_targets(&run, given, &targets, error);
     if (status != HOME_OK)
         return status;
+    const home_float_mode host = home_begin_computing();
     home_zero_dlogits(&run);
     zero_uncertainty(model);
-    const double value = home_task_loss(&run, &targets, task);
+    const double value = home_task_backward(&run, &targets, task);
     home_run_backward(&run);
+    home_end_computing(host);
     memcpy(gradients, model->training->gradients, count * sizeof *gradients);
     if (loss)
         *loss = (float)value;
@@ -214,19 +228,33 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
         for (size_t t = 0; t < logits.width; t++)
             home_gradient_row(&run, logits, r)[t] = dlogits[r * stride + t];
     zero_uncertainty(model);
+    const home_float_mode host = home_begin_computing();
     run_backward(model);
+    home_end_computing(host);
     return HOME_OK;
+}
+
+/* A step leaves the gradients as they are. */
+static bool has_gradients(const home_model *model) {
+    return model->training->phase == HOME_PHASE_BACKWARD || model->training->phase == HOME_PHASE_STEPPED;
+}
+
+home_status home_check_gradients(const home_model *model, home_error *error) {
+    return has_gradients(model)
+               ? HOME_OK
+               : home_fail(error, HOME_E_STATE, "there are no gradients: call home_model_backward() first");
 }
 
 home_status home_model_input_gradient(const home_model *model, const float **gradient, size_t *stride,
                                       home_error *error) {
-    const home_status status = home_check_trainable(model, error);
+    home_status status = home_check_trainable(model, error);
     if (status != HOME_OK)
         return status;
     if (!gradient || !stride)
         return home_fail_null(error, gradient ? "stride" : "gradient");
-    if (model->training->phase != HOME_PHASE_BACKWARD)
-        return home_fail(error, HOME_E_STATE, "there is no gradient: call home_model_backward() first");
+    status = home_check_gradients(model, error);
+    if (status != HOME_OK)
+        return status;
     const home_run run = home_training_run(model);
     *gradient = home_gradient_row(&run, model->plan.input, 0);
     *stride = home_view_stride(&run, model->plan.input);
@@ -238,28 +266,39 @@ home_status home_model_input_gradient(const home_model *model, const float **gra
 /* Of larger gradients the optimizer's sums of squares, which are floats, would soon be infinite. */
 static const double LARGEST_NORM = 1e15;
 
+/* The gradients' norm; the step is taken where that, after clipping, is small enough. */
+static bool take_step(home_model *model, double *norm) {
+    const double clip = model->settings.optimizer.clip_norm;
+    *norm = home_gradient_norm(model);
+    if (!isfinite(*norm) || (clip > 0 && clip < *norm ? clip : *norm) > LARGEST_NORM)
+        return false;
+    home_optimizer_step(model, *norm);
+    home_model_pack(model);
+    return true;
+}
+
 home_status home_model_step(home_model *model, home_error *error) {
     const home_status status = check_phase(model, HOME_PHASE_BACKWARD, "home_model_backward()", error);
     if (status != HOME_OK)
         return status;
-    const double norm = home_gradient_norm(model);
-    const double clip = model->settings.optimizer.clip_norm;
-    if (!isfinite(norm) || (clip > 0 && clip < norm ? clip : norm) > LARGEST_NORM)
+    double norm;
+    const home_float_mode host = home_begin_computing();
+    const bool taken = take_step(model, &norm);
+    home_end_computing(host);
+    if (!taken)
         return home_fail(
             error, HOME_E_VALUE,
             "the norm of the gradients is %s, expected a finite number up to %s; the parameters were "
             "left as they are",
             HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
-    home_optimizer_step(model, norm);
-    home_model_pack(model);
-    model->training->phase = HOME_PHASE_IDLE;
+    model->training->phase = HOME_PHASE_STEPPED;
     return HOME_OK;
 }
 
 static home_status set_rate(double *rate, double value, home_error *error) {
-    if (!isfinite(value) || value < 0)
-        return home_fail(error, HOME_E_ARGUMENT, "rate is %s, expected a finite number >= 0",
-                         HOME_BRIEF(value));
+    if (!(value >= 0 && value <= HOME_MOST_RATE))
+        return home_fail(error, HOME_E_ARGUMENT, "rate is %s, expected a number from 0 to %s",
+                         HOME_BRIEF(value), HOME_BRIEF(HOME_MOST_RATE));
     *rate = value;
     return HOME_OK;
 }
@@ -279,8 +318,7 @@ uint64_t home_model_step_count(const home_model *model) {
 }
 
 double home_model_gradient_norm(const home_model *model) {
-    const bool there = model && model->training && model->training->phase == HOME_PHASE_BACKWARD;
-    return there ? home_gradient_norm(model) : 0;
+    return model && model->training && has_gradients(model) ? home_gradient_norm(model) : 0;
 }
 
 #endif

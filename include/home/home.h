@@ -33,11 +33,11 @@
  *    first element, which all others must have too. Set the whole struct to zero first, then struct_size.
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
- *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
- *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters.
- *    Forward and predict take denormal inputs, embeddings and weights for zeros, which CPUs multiply much faster.
- *    With finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
- *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
+ *  - Floating point: on x86-64 and AArch64, forward, backward, step, freeze and predict round to nearest, take denormal
+ *    numbers for zeros (which CPUs multiply much faster) and never trap, whatever the modes of the thread; they
+ *    leave these, and but for freeze the flags of what has happened, as they were. All other calls, and all of them on
+ *    other CPUs, compute in the thread's modes; what is said of results then holds for rounding to nearest. With
+ *    finite values and no overflow, these raise no "invalid", "divide by zero" or "overflow", so a host may trap them.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
  *
@@ -458,7 +458,7 @@ typedef struct home_targets {
  * Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT for a batch that does not fit the
  * configuration, no rows, or one row where the model has batch norms (its variance is 0/0);
  * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, offsets that fall, and for values so
- * large that a batch norm's variance is not finite (a backward of an earlier forward is then not possible any more);
+ * large that a batch norm's variance is not finite (neither a backward nor a step of an earlier forward is then possible);
  * HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_error *error);
@@ -496,7 +496,7 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
-/* Change the learning rates from the next step on; finite and >= 0. A checkpoint with HOME_SAVE_OPTIMIZER keeps them;
+/* Change the learning rates from the next step on; 0 to 1e6. A checkpoint with HOME_SAVE_OPTIMIZER keeps them;
  * a model from one without has the configuration's. Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT. One
  * thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_learning_rate(home_model *model, double rate, home_error *error);
@@ -509,8 +509,8 @@ HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, d
 HOME_API uint64_t home_model_step_count(const home_model *model);
 
 /* The Euclidean norm of all gradients of the last backward (dense and table rows, before any clipping). Read
- * the norm after changing gradients by hand and before home_model_step(). 0 before the first backward. Since
- * 0.1. */
+ * the norm after changing gradients by hand. 0 before the first backward, and between a forward and its backward.
+ * Since 0.1. */
 HOME_API double home_model_gradient_norm(const home_model *model);
 
 /* dTotal/ddense of the last backward, [rows, dense_width], for hosts that own their embeddings. Valid until
@@ -520,7 +520,8 @@ HOME_API home_status home_model_input_gradient(const home_model *model, const fl
 
 /* ---------------------------------------------------------------------------------------- serving */
 
-/* Predicts rows: running values in the batch norms, no state changed, nothing allocated after warm-up.
+/* Predicts rows: running values in the batch norms, no state changed, nothing allocated after warm-up (while at most
+ * 64 threads are at once in calls that borrow their workspace).
  *
  * predictions: [rows, tasks], probabilities of binary tasks. The bytes of a row's predictions depend on
  * nothing but the model and that row: not on the other rows, their number, its position, nor the thread. A
@@ -621,7 +622,8 @@ typedef struct home_parallel {
     void *user;
     size_t threads; /* how many tasks run at once, at least 1 */
     /* Calls task(context, i) once for each i < count, on any threads, and returns when all calls have
-     * returned. Must be callable from every thread that uses the model, at the same time where they do. */
+     * returned. Must be callable from every thread that uses the model, at the same time where they do. It is called
+     * in the floating-point modes that the library computes in; tasks set these themselves on any thread. */
     void (*run)(void *user, size_t count, void (*task)(void *context, size_t index), void *context);
 } home_parallel;
 
@@ -633,9 +635,8 @@ HOME_API home_status home_model_set_parallel(home_model *model, const home_paral
                                              home_error *error);
 
 /* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone with the
- * model or with the next call of this or the function above. 1: none. They block all signals, and have the
- * floating-point modes of the thread that makes this call. A frozen copy starts without. Errors: HOME_E_ARGUMENT for 0
- * or more than 1024; HOME_E_STATE for a model opened from an image; HOME_E_MEMORY when the threads cannot be had. No
+ * model or with the next call of this or the function above. 1: none. They block all signals. A frozen copy
+ * starts without. Errors: HOME_E_ARGUMENT for 0 or more than 1024; HOME_E_STATE for a model opened from an image; HOME_E_MEMORY when the threads cannot be had. No
  * other thread may be using the model.
  *
  * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it

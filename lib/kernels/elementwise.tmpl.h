@@ -199,11 +199,6 @@ static void activate_gradient(home_activation act, float swish_beta, size_t n, c
 
 #endif
 
-static void flush(size_t n, const float *x, float *y) {
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_flush(get(x + i, left)));
-}
-
 static void scale(size_t n, float w, const float *x, float *y) {
     const vec factor = vec_set(w);
     FOR_EACH_VECTOR(n)
@@ -382,8 +377,8 @@ static void adam(size_t n, const home_update *s, const float *gradient, float *v
     FOR_EACH_VECTOR(n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
-        const vec m1 = vec_flush(vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g));
-        const vec v1 = vec_flush(vec_fma(vec_set(s->beta2), get(v + i, left), vec_set(s->rest2) * g * g));
+        const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g);
+        const vec v1 = vec_fma(vec_set(s->beta2), get(v + i, left), vec_set(s->rest2) * g * g);
         const vec root = vec_fma(vec_sqrt(v1), vec_set(s->root_factor), vec_set(s->epsilon));
         put(m + i, left, m1);
         put(v + i, left, v1);
@@ -405,7 +400,7 @@ static void sgd(size_t n, const home_update *s, const float *gradient, float *va
     FOR_EACH_VECTOR(n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
-        const vec velocity = vec_flush(vec_fma(vec_set(s->beta1), get(buffer + i, left), g));
+        const vec velocity = vec_fma(vec_set(s->beta1), get(buffer + i, left), g);
         put(buffer + i, left, velocity);
         put(value + i, left, x - vec_set(s->rate) * velocity);
     }

@@ -89,7 +89,6 @@ typedef struct home_kernels {
 
     void (*mix)(const home_mix *mixture);
 
-    void (*flush)(size_t n, const float *x, float *y); /* y = x, 0 where it is denormal; in place allowed */
     void (*scale)(size_t n, float w, const float *x, float *y);               /* y = w x */
     void (*scale_add)(size_t n, float w, const float *x, float *y);           /* y += w x */
     void (*multiply)(size_t n, const float *a, const float *b, float *y);     /* y = a b; in place allowed */

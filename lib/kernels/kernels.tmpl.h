@@ -34,7 +34,6 @@ const home_kernels KERNELS = {
     .activate = activate,
     .softmax = softmax,
     .mix = mix,
-    .flush = flush,
     .scale = scale,
     .scale_add = scale_add,
     .multiply = multiply,

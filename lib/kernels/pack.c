@@ -57,20 +57,16 @@ static void transpose(size_t rows, size_t columns, const float *x, size_t x_row,
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. No
- * value stays denormal: multiplying such takes CPUs a hundred times as long. */
+/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. */
 static void transpose_into_panel(const home_kernels *kernels, size_t k, size_t first, size_t last,
                                  const float *w, size_t ld, const float *bias, float *panel) {
     enum { BLOCK = 16 };
     const size_t width = kernels->panel;
     for (size_t c = first; c < last; c++)
         panel[c] = bias ? bias[c - first] : 0;
-    kernels->flush(last - first, panel + first, panel + first);
     for (size_t p = 0; p < k; p += BLOCK) {
         const size_t lines = k - p < BLOCK ? k - p : BLOCK;
-        float *block = panel + (p + 1) * width;
-        transpose(last - first, lines, w + p, ld, block + first, width);
-        kernels->flush(lines * width, block, block);
+        transpose(last - first, lines, w + p, ld, panel + (p + 1) * width + first, width);
     }
 }
 

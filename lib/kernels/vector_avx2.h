@@ -64,9 +64,3 @@ static inline vec vec_reciprocal(vec v) {
 static inline vec vec_step(vec v) {
     return _mm256_and_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ), _mm256_set1_ps(1));
 }
-
-/* 0 in place of a denormal number, with which CPUs are slow; a NaN stays. */
-static inline vec vec_flush(vec v) {
-    const vec magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
-    return _mm256_and_ps(v, _mm256_cmp_ps(magnitude, _mm256_set1_ps(0x1p-126f), _CMP_NLT_UQ));
-}

@@ -67,9 +67,3 @@ static inline vec vec_reciprocal(vec v) {
 static inline vec vec_step(vec v) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ), _mm512_set1_ps(1));
 }
-
-/* 0 in place of a denormal number, with which CPUs are slow; a NaN stays. */
-static inline vec vec_flush(vec v) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(0x1p-126f), _CMP_NLT_UQ),
-                               v);
-}

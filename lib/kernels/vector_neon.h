@@ -63,10 +63,3 @@ static inline vec vec_reciprocal(vec v) {
 static inline vec vec_step(vec v) {
     return vbslq_f32(vcgtq_f32(v, vdupq_n_f32(0)), vdupq_n_f32(1), vdupq_n_f32(0));
 }
-
-/* 0 in place of a denormal number, with which CPUs are slow; a NaN stays. */
-static inline vec vec_flush(vec v) {
-    const uint32x4_t magnitude = vreinterpretq_u32_f32(vabsq_f32(v));
-    const uint32x4_t keep = vcgeq_u32(magnitude, vdupq_n_u32(0x00800000));
-    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), keep));
-}

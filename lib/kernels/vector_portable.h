@@ -103,10 +103,3 @@ static inline vec vec_reciprocal(vec v) {
 static inline vec vec_step(vec v) {
     return vec_select(v > vec_set(0.0f), vec_set(1.0f), vec_set(0.0f));
 }
-
-/* 0 in place of a denormal number, with which CPUs are slow; a NaN stays. */
-static inline vec vec_flush(vec v) {
-    const vec_bits magnitude = VEC_FILL(0x7FFFFFFF);
-    const vec_bits least = VEC_FILL(0x00800000);
-    return vec_select((vec_to_bits(v) & magnitude) >= least, v, vec_set(0.0f));
-}

@@ -376,8 +376,8 @@ static void gradients_that_are_not_finite(void) {
 static void numbers_and_names(void) {
     scene s;
     scene_begin(&s);
-    static const double bad_rates[] = {-1, NAN, INFINITY};
-    for (size_t i = 0; i < 3; i++) {
+    static const double bad_rates[] = {-1, NAN, INFINITY, 1.1e6};
+    for (size_t i = 0; i < sizeof bad_rates / sizeof *bad_rates; i++) {
         const home_status dense = home_model_set_learning_rate(s.model, bad_rates[i], &s.error);
         CHECK(dense == HOME_E_ARGUMENT || dense == HOME_E_VALUE);
         CHECK_CONTAINS(s.error.message, "rate");

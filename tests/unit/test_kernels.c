@@ -924,25 +924,6 @@ static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool 
     guarded_free(&y);
 }
 
-static void flushes(const home_kernels *kernels) {
-    static const float from[] = {1,        -FLT_MIN / 2, FLT_MIN, 0,      INFINITY, 0x1p-149f,
-                                 -FLT_MIN, -1e-3f,       NAN,     1e-39f, FLT_MAX};
-    static const float to[] = {1, 0, FLT_MIN, 0, INFINITY, 0, -FLT_MIN, -1e-3f, NAN, 0, FLT_MAX};
-    float x[67];
-    float y[COUNT(x)];
-    for (size_t i = 0; i < COUNT(x); i++)
-        x[i] = from[i % COUNT(from)];
-    for (size_t n = 0; n <= COUNT(x); n++) {
-        for (size_t i = 0; i < COUNT(y); i++)
-            y[i] = 5;
-        kernels->flush(n, x, y);
-        for (size_t i = 0; i < COUNT(y); i++) {
-            const float expected = i < n ? to[i % COUNT(to)] : 5;
-            CHECK(isnan(expected) ? isnan(y[i]) : y[i] == expected);
-        }
-    }
-}
-
 static void mixes(const home_kernels *kernels) {
     for (size_t n = 0; n <= LONGEST; n++)
         for (size_t terms = 1; terms <= 9; terms++)
@@ -1138,7 +1119,6 @@ int main(void) {
         {"activates extremes", activates_extremes},
         {"optimizers rest at zero", optimizers_rest_at_zero},
         {"sums products", sums_products},
-        {"flushes", flushes},
         {"mixes", mixes},
         {"softens", softens},
         {"is accurate", is_accurate},

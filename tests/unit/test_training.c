@@ -523,6 +523,34 @@ static void workspace_needs_no_allocator(void) {
     CHECK_INTEGER(m.live, 0);
 }
 
+/* What a backward has computed can be read until the next forward, the step between them included. */
+static void gradients_outlive_the_step(void) {
+    setup s;
+    data d;
+    setup_small(&s);
+    data_create(&d, &s.config, 20, 3);
+    home_model *model = make_model(&s);
+    const float *input;
+    size_t stride;
+    double unit;
+    home_table_gradient table = {.struct_size = sizeof table};
+    for (int turn = 0; turn < 2; turn++) {
+        free(forward_all(model, &d.batch));
+        CHECK(home_model_gradient_norm(model) == 0);
+        CHECK_INTEGER(home_model_input_gradient(model, &input, &stride, NULL), HOME_E_STATE);
+        REQUIRE(home_model_backward(model, &d.targets, NULL, NULL) == HOME_OK);
+        const double norm = home_model_gradient_norm(model);
+        REQUIRE(home_model_step(model, NULL) == HOME_OK);
+        CHECK(norm > 0 && home_model_gradient_norm(model) == norm);
+        CHECK_INTEGER(home_model_input_gradient(model, &input, &stride, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_table_gradient(model, "user", &table, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &unit, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_step(model, NULL), HOME_E_STATE);
+    }
+    home_model_release(model);
+    data_free(&d);
+}
+
 int main(void) {
     RUN(optimizers_by_default);
     RUN(optimizers_with_other_numbers);
@@ -538,5 +566,6 @@ int main(void) {
     RUN(confident_and_wrong);
     RUN(steady_state);
     RUN(workspace_needs_no_allocator);
+    RUN(gradients_outlive_the_step);
     return test_summary();
 }
