@@ -12,12 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bounds that no sensible model meets. They keep what a small hostile file can ask for small. */
-#define MOST_ITEMS  4096u
-#define MOST_TASKS  1024u
+/* More such bounds as config.h has. */
 #define MOST_HIDDEN 16u
-#define MOST_LAYERS 64u
-#define MOST_WIDTH  (1u << 24)
 #define MOST_NAME   120u
 
 const home_preset home_presets[] = {
@@ -25,10 +21,10 @@ const home_preset home_presets[] = {
     [HOME_PRESET_SHARED_BOTTOM] = {"shared-bottom", 1, 1, false, false, true, false, SIZE_MAX},
     [HOME_PRESET_MMOE] = {"mmoe", 1, 1, false, false, true, false, SIZE_MAX},
     [HOME_PRESET_CGC] = {"cgc", 1, 1, false, false, true, false, 0},
-    [HOME_PRESET_PLE] = {"ple", 2, MOST_LAYERS, false, false, true, false, 0},
-    [HOME_PRESET_ADATT_SP] = {"adatt-sp", 1, MOST_LAYERS, false, true, false, false, 0},
-    [HOME_PRESET_ADATT] = {"adatt", 1, MOST_LAYERS, false, true, true, false, 0},
-    [HOME_PRESET_CUSTOM] = {"custom", 1, MOST_LAYERS, false, true, false, false, SIZE_MAX},
+    [HOME_PRESET_PLE] = {"ple", 2, HOME_MOST_LAYERS, false, false, true, false, 0},
+    [HOME_PRESET_ADATT_SP] = {"adatt-sp", 1, HOME_MOST_LAYERS, false, true, false, false, 0},
+    [HOME_PRESET_ADATT] = {"adatt", 1, HOME_MOST_LAYERS, false, true, true, false, 0},
+    [HOME_PRESET_CUSTOM] = {"custom", 1, HOME_MOST_LAYERS, false, true, false, false, SIZE_MAX},
 };
 enum { PRESET_COUNT = sizeof home_presets / sizeof home_presets[0] };
 
@@ -63,11 +59,12 @@ static void read_struct(reader *in, const void *given, void *out, size_t known, 
 static void *read_array(reader *in, const void *given, size_t count, size_t known, const char *name) {
     if (!ok(in) || count == 0)
         return NULL;
-    if (!given || count > MOST_ITEMS) {
-        in->status = given ? home_fail(in->error, HOME_E_CONFIG,
-                                       "config.%s_count is %zu, expected at most %u", name, count, MOST_ITEMS)
-                           : home_fail(in->error, HOME_E_CONFIG, "config.%ss is NULL, expected %zu elements",
-                                       name, count);
+    if (!given || count > HOME_MOST_ITEMS) {
+        in->status = given
+                         ? home_fail(in->error, HOME_E_CONFIG, "config.%s_count is %zu, expected at most %u",
+                                     name, count, HOME_MOST_ITEMS)
+                         : home_fail(in->error, HOME_E_CONFIG, "config.%ss is NULL, expected %zu elements",
+                                     name, count);
         return NULL;
     }
     char *copy = home_arena_take(in->arena, count, known);
@@ -192,9 +189,9 @@ static void read_hidden(reader *in, const size_t **hidden, size_t count, const c
     }
     for (size_t i = 0; i < count; i++) {
         copy[i] = (*hidden)[i];
-        if (ok(in) && (copy[i] == 0 || copy[i] > MOST_WIDTH))
+        if (ok(in) && (copy[i] == 0 || copy[i] > HOME_MOST_WIDTH))
             in->status = home_fail(in->error, HOME_E_CONFIG, "%s[%zu] is %zu, expected 1 to %u", field, i,
-                                   copy[i], MOST_WIDTH);
+                                   copy[i], HOME_MOST_WIDTH);
     }
     *hidden = copy;
 }
@@ -214,7 +211,7 @@ static void read_tables(reader *in, home_config *config) {
         if (table->rows == 0 || table->rows > SIZE_MAX / 4)
             fail_integer(in, field, table->rows, "at least 1, and a size that this machine can hold");
         snprintf(field, sizeof field, "config.tables[%zu].dim", i);
-        size_between(in, &table->dim, 0, 1, MOST_WIDTH, field);
+        size_between(in, &table->dim, 0, 1, HOME_MOST_WIDTH, field);
         if (ok(in) && !home_multiply_size((size_t)table->rows, table->dim * sizeof(float), &elements))
             in->status = home_fail(in->error, HOME_E_TOO_LARGE,
                                    "config.tables[%zu]: rows x dim does not fit memory", i);
@@ -274,15 +271,15 @@ static void read_fields(reader *in, home_settings *settings) {
         settings->field_table[i] = table;
         settings->field_column[i] = column;
         column += config->tables[table].dim;
-        if (column > MOST_WIDTH) /* before it could wrap */
+        if (column > HOME_MOST_WIDTH) /* before it could wrap */
             break;
     }
     settings->input_width = column;
-    if (ok(in) && (column == 0 || column > MOST_WIDTH))
+    if (ok(in) && (column == 0 || column > HOME_MOST_WIDTH))
         in->status =
             home_fail(in->error, HOME_E_CONFIG,
                       "config.dense_width and the fields give an input of width %zu, expected 1 to %u",
-                      column, MOST_WIDTH);
+                      column, HOME_MOST_WIDTH);
 }
 
 /* ----------------------------------------------------------------------------------------- tasks */
@@ -369,7 +366,7 @@ static void check_chain(reader *in, const home_settings *settings, size_t i) {
 
 static void read_tasks(reader *in, home_settings *settings) {
     home_config *config = &settings->config;
-    if (ok(in) && (config->task_count == 0 || config->task_count > MOST_TASKS))
+    if (ok(in) && (config->task_count == 0 || config->task_count > HOME_MOST_TASKS))
         fail_integer(in, "config.task_count", config->task_count, "1 to 1024");
     home_task_config *tasks = read_array(in, config->tasks, config->task_count, sizeof *tasks, "task");
     config->tasks = tasks;
@@ -405,12 +402,12 @@ static void read_names(reader *in, const char *const **names, size_t count, cons
         return;
     }
     const char **copy =
-        !*names || count > MOST_ITEMS ? NULL : home_arena_take(in->arena, count, sizeof *copy);
+        !*names || count > HOME_MOST_ITEMS ? NULL : home_arena_take(in->arena, count, sizeof *copy);
     if (!copy) {
         in->status =
-            !*names || count > MOST_ITEMS
+            !*names || count > HOME_MOST_ITEMS
                 ? home_fail(in->error, HOME_E_CONFIG, "%s has %zu names, expected an array of at most %u",
-                            field, count, MOST_ITEMS)
+                            field, count, HOME_MOST_ITEMS)
                 : home_fail_memory(in->error);
         return;
     }
@@ -510,7 +507,7 @@ static void read_layer(reader *in, const home_preset *preset, home_layer_config 
     const bool single = preset == &home_presets[HOME_PRESET_SHARED_BOTTOM];
     char field[64];
     snprintf(field, sizeof field, "config.layers[%zu].width", i);
-    size_between(in, &layer->width, 0, 1, MOST_WIDTH, field);
+    size_between(in, &layer->width, 0, 1, HOME_MOST_WIDTH, field);
     snprintf(field, sizeof field, "config.layers[%zu].hidden", i);
     read_hidden(in, &layer->hidden, layer->hidden_count, field);
     snprintf(field, sizeof field, "config.layers[%zu].shared_experts", i);
@@ -529,7 +526,7 @@ static void read_layer(reader *in, const home_preset *preset, home_layer_config 
     size_between(in, &layer->feature_branches, 2, 1, 64, field);
     snprintf(field, sizeof field, "config.layers[%zu].feature_rank", i);
     const size_t rank = layer->feature_branches ? input / layer->feature_branches : 0;
-    size_between(in, &layer->feature_rank, rank > 1 ? rank : 1, 1, MOST_WIDTH, field);
+    size_between(in, &layer->feature_rank, rank > 1 ? rank : 1, 1, HOME_MOST_WIDTH, field);
     snprintf(field, sizeof field, "config.layers[%zu].unit_count", i);
     if (custom != (layer->unit_count > 0))
         fail_integer(in, field, layer->unit_count,
@@ -644,7 +641,7 @@ home_status home_settings_resolve(const home_config *given, home_arena *arena, h
                               (int)config->preset, PRESET_COUNT - 1);
     if (ok(&in))
         settings->preset = &home_presets[config->preset];
-    if (ok(&in) && config->dense_width > MOST_WIDTH)
+    if (ok(&in) && config->dense_width > HOME_MOST_WIDTH)
         fail_integer(&in, "config.dense_width", config->dense_width, "at most 16777216");
     read_tables(&in, config);
     read_fields(&in, settings);

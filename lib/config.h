@@ -9,6 +9,12 @@
 #include "json.h"
 #include "memory.h"
 
+/* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
+#define HOME_MOST_ITEMS  4096u /* tables, fields, units or nodes of a layer */
+#define HOME_MOST_TASKS  1024u
+#define HOME_MOST_LAYERS 64u
+#define HOME_MOST_WIDTH  (1u << 24) /* no product of two overflows 64 bits */
+
 /* What sets one preset apart from another, for checks and defaults; topology.c lays out its units and nodes.
  */
 typedef struct home_preset {

@@ -63,6 +63,29 @@ static pieces take_pieces(room *space, const home_image_header *header) {
 
 /* ------------------------------------------------------------------------------------------ header */
 
+/* A model keeps to the limits of a configuration, and every record of an image takes some words of it, a text at least
+ * two: so a small image asks for little memory and time. */
+static home_status check_counts(const home_image_header *header, home_error *error) {
+    enum { BUFFER = 3, STEP = 8, INPUT = 3, METADATA = 4 };
+    const uint64_t words = header->size / sizeof(uint64_t);
+    const struct {
+        const char *name;
+        uint64_t count;
+        uint64_t most;
+    } counts[] = {
+        {"buffers", header->buffers, words / BUFFER},     {"steps", header->steps, words / STEP},
+        {"inputs", header->inputs, words / INPUT},        {"tasks", header->tasks, HOME_MOST_TASKS},
+        {"tables", header->tables, HOME_MOST_ITEMS},      {"fields", header->fields, HOME_MOST_ITEMS},
+        {"metadata", header->metadata, words / METADATA},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (counts[i].count > counts[i].most)
+            return home_fail(
+                error, HOME_E_FORMAT, "the image's header tells of %llu %s, expected at most %llu",
+                (unsigned long long)counts[i].count, counts[i].name, (unsigned long long)counts[i].most);
+    return HOME_OK;
+}
+
 static home_status check_header(const void *image, size_t size, home_image_header *header,
                                 home_error *error) {
     const size_t past = (size_t)((uintptr_t)image % HOME_ALIGNMENT);
@@ -88,7 +111,7 @@ static home_status check_header(const void *image, size_t size, home_image_heade
     if (header->reserved != 0)
         return home_fail(error, HOME_E_FORMAT, "a reserved field of the image is %u, expected 0",
                          header->reserved);
-    return HOME_OK;
+    return check_counts(header, error);
 }
 
 /* The model's pieces, and slack for memory that is not aligned. */
@@ -189,12 +212,10 @@ static void skip_gap(reader *in) {
 
 /* -------------------------------------------------------------------------------------------- plan */
 
-enum { MOST_WIDTH = 1 << 24 }; /* that of a configuration; no product of two overflows 64 bits */
-
 /* A buffer, inside the rows of the activations. A workspace's size must not overflow. */
 static void read_buffer(reader *in, home_plan *plan, home_buffer *buffer) {
     const size_t most = SIZE_MAX / sizeof(float) / HOME_IMAGE_MOST_BLOCK_ROWS / 4;
-    buffer->width = read_size(in, 1, MOST_WIDTH);
+    buffer->width = read_size(in, 1, HOME_MOST_WIDTH);
     buffer->stride = read_size(in, buffer->width, most / 2);
     buffer->start = read_size(in, 0, most / 2);
     const size_t end = buffer->start + buffer->stride;
@@ -326,7 +347,7 @@ static void read_tables(reader *in, const pieces *p, const home_image_header *he
     for (size_t i = 0; i < config->table_count && !in->failed; i++) {
         home_table_config *table = &p->table_configs[i];
         table->rows = read_size(in, 1, SIZE_MAX);
-        table->dim = read_size(in, 1, MOST_WIDTH);
+        table->dim = read_size(in, 1, HOME_MOST_WIDTH);
         table->index = (int32_t)read_size(in, HOME_INDEX_DIRECT, HOME_INDEX_HASHED);
         table->name = read_text(in);
         model->tables[i].config = table;
@@ -349,7 +370,7 @@ static void read_fields(reader *in, const pieces *p, const home_image_header *he
         p->fields[i].table = config->tables[p->field_table[i]].name;
         p->field_column[i] = settings->input_width;
         settings->input_width += config->tables[p->field_table[i]].dim;
-        require(in, settings->input_width <= MOST_WIDTH); /* before it could wrap */
+        require(in, settings->input_width <= HOME_MOST_WIDTH); /* before it could wrap */
     }
 }
 
@@ -381,7 +402,7 @@ static void read_weights(reader *in, home_model *model) {
 static void read_model(reader *in, const pieces *p, const home_image_header *header) {
     home_model *model = p->model;
     home_settings *settings = &model->settings;
-    settings->config.dense_width = read_size(in, 0, MOST_WIDTH);
+    settings->config.dense_width = read_size(in, 0, HOME_MOST_WIDTH);
     model->block_rows = read_size(in, 0, HOME_IMAGE_MOST_BLOCK_ROWS);
     model->tensors.parameter_count = read_size(in, 0, SIZE_MAX);
     model->plan.macs = read_word(in);

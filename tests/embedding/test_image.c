@@ -568,7 +568,13 @@ static void headers_are_told_apart(void) {
         {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
         {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
         {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
-        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT, "more than memory can hold"},
+        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615 buffers, expected at most"},
+        {PANEL_AT + 16, true, 1 << 20, HOME_E_FORMAT, "1048576 steps, expected at most"},
+        {PANEL_AT + 24, true, 1 << 20, HOME_E_FORMAT, "1048576 inputs, expected at most"},
+        {PANEL_AT + 32, true, 1025, HOME_E_FORMAT, "1025 tasks, expected at most 1024"},
+        {PANEL_AT + 40, true, 4097, HOME_E_FORMAT, "4097 tables, expected at most 4096"},
+        {PANEL_AT + 48, true, 4097, HOME_E_FORMAT, "4097 fields, expected at most 4096"},
+        {PANEL_AT + 56, true, 1 << 20, HOME_E_FORMAT, "1048576 metadata, expected at most"},
         {PANEL_AT + 8, true, 0, HOME_E_FORMAT, "not valid"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -706,6 +712,36 @@ static void tasks_given_each_other_are_refused(void) {
     guarded_free(&image);
 }
 
+/* The largest models that a configuration can describe have images that open. */
+static void as_many_tasks_as_there_may_be(void) {
+    enum { TASKS = 1024 };
+    static home_task_config tasks[TASKS];
+    static char names[TASKS][8];
+    setup s;
+    setup_dense(&s, 1);
+    for (size_t i = 0; i < TASKS; i++) {
+        snprintf(names[i], sizeof names[i], "t%zu", i);
+        tasks[i] = (home_task_config){.struct_size = sizeof tasks[i], .name = names[i]};
+        tasks[i].given = i > 0 ? names[i - 1] : NULL;
+    }
+    s.config.preset = HOME_PRESET_SHARED_BOTTOM;
+    s.config.tasks = tasks;
+    s.config.task_count = TASKS;
+    s.config.layer_count = 1;
+    s.layers[0].shared_experts = 1;
+    s.layers[0].group_experts = 0;
+    home_model *model = make_model(&s);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, NULL);
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_error error = new_error();
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error), HOME_OK);
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+}
+
 static void a_weight_that_is_not_finite_is_not_written(void) {
     setup s;
     setup_dense(&s, 3);
@@ -748,6 +784,7 @@ int main(void) {
     RUN(shuffled_records_are_harmless);
     RUN(wrong_lengths_are_refused);
     RUN(tasks_given_each_other_are_refused);
+    RUN(as_many_tasks_as_there_may_be);
     RUN(a_weight_that_is_not_finite_is_not_written);
     return test_summary();
 }
