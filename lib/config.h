@@ -9,6 +9,9 @@
 #include "json.h"
 #include "memory.h"
 
+/* An index of nothing: no task, no layer, no node. */
+#define HOME_NONE SIZE_MAX
+
 /* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
 #define HOME_MOST_ITEMS  4096u /* tables, fields, units or nodes of a layer */
 #define HOME_MOST_TASKS  1024u
@@ -25,7 +28,7 @@ typedef struct home_preset {
     bool self_terms;         /* the self term is on unless switched off */
     bool shared;             /* has the unit `shared` */
     bool groups;             /* has units for groups */
-    size_t first_task_layer; /* the first layer with units for tasks; SIZE_MAX: none has */
+    size_t first_task_layer; /* the first layer with units for tasks; HOME_NONE: none has */
 } home_preset;
 
 extern const home_preset home_presets[];
@@ -39,9 +42,9 @@ typedef struct home_settings {
     size_t input_width;  /* V = dense values + widths of the fields */
     const char **groups; /* [group_count], in order of first appearance */
     size_t group_count;
-    size_t *task_group;   /* [task_count] index into groups */
-    size_t *task_given;   /* [task_count] the task whose probability is a factor of this one's, or SIZE_MAX */
-    size_t *field_table;  /* [field_count] index into tables */
+    size_t *task_group;  /* [task_count] index into groups */
+    size_t *task_given;  /* [task_count] the task whose probability is a factor of this one's, or HOME_NONE */
+    size_t *field_table; /* [field_count] index into tables */
     size_t *field_column; /* [field_count] first column of the field in v */
 } home_settings;
 
@@ -49,7 +52,7 @@ typedef struct home_settings {
 home_status home_settings_resolve(const home_config *given, home_arena *arena, home_settings *settings,
                                   home_error *error);
 
-/* The index of a name among items of a struct whose second member it is; count where it is none of them. */
+/* The index of a name among items of a struct of home.h that has a name; count where it is none of them. */
 size_t home_find_name(const void *items, size_t count, size_t item_size, const char *name);
 
 /* JSON text -> config struct in the arena, unchecked but for names and types of the fields. */

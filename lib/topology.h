@@ -5,8 +5,6 @@
 
 #include "config.h"
 
-#define HOME_NONE SIZE_MAX
-
 /* A set of experts that share one input vector. */
 typedef struct home_unit {
     const char *name;

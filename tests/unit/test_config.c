@@ -409,6 +409,84 @@ static void huge_tables(void) {
     }
 }
 
+/* A configuration with something in it as often as wanted: `item`, with its number where it has %zu. */
+typedef struct limit {
+    size_t most; /* as home.h has it */
+    const char *before;
+    const char *item;
+    const char *between;
+    const char *after;
+    const char *message; /* of one more */
+} limit;
+
+#define ONE_TASK   "'tasks':[{'name':'a'}]"
+#define ONE_LAYER  "'layers':[{'width':1}]"
+#define OF_A_LAYER "{'preset':'shared-bottom','dense':1," ONE_TASK ",'layers':[{'width':1,"
+#define CUSTOM     "{'preset':'custom','dense':1," ONE_TASK ",'layers':[{'width':1,"
+
+static const limit limits[] = {
+    {120, "{'preset':'mmoe','dense':1," ONE_LAYER ",'tasks':[{'name':'", "n", "", "'}]}",
+     "config.tasks[0].name is \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\", expected at most 120 bytes"},
+    {1024, "{'preset':'shared-bottom','dense':1," ONE_LAYER ",'tasks':[", "{'name':'%zu'}", ",", "]}",
+     "config.task_count is 1025, expected 1 to 1024"},
+    {4096, "{'preset':'mmoe','dense':1," ONE_TASK "," ONE_LAYER ",'tables':[",
+     "{'name':'%zu','rows':1,'dim':1}", ",", "]}", "config.table_count is 4097, expected at most 4096"},
+    {4096, "{'preset':'mmoe'," ONE_TASK "," ONE_LAYER ",'tables':[{'name':'t','rows':1,'dim':1}],'fields':[",
+     "{'name':'%zu','table':'t'}", ",", "]}", "config.field_count is 4097, expected at most 4096"},
+    {64, "{'preset':'adatt-sp','dense':1," ONE_TASK ",'layers':[", "{'width':1}", ",", "]}",
+     "config.layer_count is 65, expected 1 to 64 for the preset adatt-sp"},
+    {16, OF_A_LAYER "'hidden':[", "1", ",", "]}]}",
+     "config.layers[0].hidden has 17 layers, expected at most 16"},
+    {4095, CUSTOM "'units':[{'name':'u'}],'nodes':[{'name':'a','sees':['u']}", ",{'name':'%zu','sees':['u']}",
+     "", "]}]}", "config.layers[0].node_count is 4097, expected at most 4096"},
+    {4096, CUSTOM "'nodes':[{'name':'a','sees':['0']}],'units':[", "{'name':'%zu'}", ",", "]}]}",
+     "config.layers[0].unit_count is 4097, expected at most 4096"},
+    {4096, CUSTOM "'units':[{'name':'u'}],'nodes':[{'name':'a','sees':[", "'u'", ",", "]}]}]}",
+     "config.layers[0].nodes[0].sees has 4097 names, expected an array of at most 4096"},
+};
+
+static char *text_with(const limit *l, size_t count) {
+    const size_t room = 1000 + count * 64;
+    char *text = malloc(room);
+    REQUIRE(text);
+    size_t length = (size_t)snprintf(text, room, "%s", l->before);
+    for (size_t i = 0; i < count; i++) {
+        const char *number = strstr(l->item, "%zu");
+        length += (size_t)snprintf(text + length, room - length, "%s", i ? l->between : "");
+        if (number)
+            length += (size_t)snprintf(text + length, room - length, "%.*s%zu%s", (int)(number - l->item),
+                                       l->item, i, number + 3);
+        else
+            length += (size_t)snprintf(text + length, room - length, "%s", l->item);
+    }
+    snprintf(text + length, room - length, "%s", l->after);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    return text;
+}
+
+static home_status create_with(const limit *l, size_t count, home_error *error) {
+    char *text = text_with(l, count);
+    home_model *model = NULL;
+    const home_status status = home_model_create_json(text, strlen(text), NULL, &model, error);
+    home_model_release(model);
+    free(text);
+    return status;
+}
+
+/* As many as home.h tells, and not one more. Where so many make no sensible model, another fault is met than the limit. */
+static void limits_are_as_told(const limit *l) {
+    home_error error = new_error();
+    const home_status status = create_with(l, l->most, &error);
+    if (status != HOME_OK) {
+        CHECK_INTEGER(status, HOME_E_CONFIG);
+        CHECK(strstr(error.message, "is unseen") || strstr(error.message, "each unit once"));
+    }
+    CHECK_INTEGER(create_with(l, l->most + 1, &error), HOME_E_CONFIG);
+    CHECK_CONTAINS(error.message, l->message);
+}
+
 static void null_arguments(void) {
     setup s;
     setup_small(&s);
@@ -444,6 +522,11 @@ int main(void) {
     RUN(newer_caller);
     RUN(missing_struct_size);
     RUN(huge_tables);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        test_begin("limit: %s", limits[i].message);
+        limits_are_as_told(&limits[i]);
+        test_end();
+    }
     RUN(null_arguments);
     return test_summary();
 }
