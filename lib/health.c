@@ -1,92 +1,12 @@
-/* What experts and gates compute, in figures. A run of the serving plan is observed: expert outputs and gate weights
- * are copied aside as they appear, and counted when the plan has gone through. */
-#include "abi.h"
-#include "model.h"
+/* What experts and gates compute, counted. A run of the serving plan is observed: expert outputs and gate weights are
+ * copied aside as they appear, and counted when the plan has gone through. */
+#include "health.h"
 
 #ifndef HOME_SERVE_ONLY
-#include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { BLOCK_ROWS = 64 }; /* observed at a time */
-
-static const double NEAR_ZERO = 1e-6;
-
-/* A node or expert that is not there. */
-#define NOBODY SIZE_MAX
-
-typedef struct expert_place {
-    size_t layer;
-    const char *unit;
-    size_t index; /* in its unit */
-    size_t width;
-    size_t column; /* of its outputs in a row that was copied aside */
-    size_t output; /* of its first value among the tally's values */
-    size_t first;  /* expert of its layer */
-    size_t pairs;  /* of its layer start here in the tally */
-} expert_place;
-
-typedef struct node_place {
-    size_t layer;
-    const char *name;
-    const size_t *experts; /* [expert_count] that its gate sees */
-    size_t expert_count;
-    bool gated;    /* without a gate its one expert has weight 1 */
-    size_t column; /* of its gate's weights */
-    size_t weight; /* of the first of them in the tally */
-    size_t own;    /* its first own expert */
-    size_t own_count;
-    bool self; /* has a self term */
-    size_t self_column;
-    size_t self_weight;
-} node_place;
-
-typedef struct layer_place {
-    const size_t *units; /* [unit_count] the first expert of each */
-    size_t unit_count;
-    size_t nodes; /* the first node */
-    size_t node_count;
-} layer_place;
-
-/* What has been counted. Of each output value: the mean and the sum of squares around it, which merge by Chan, Golub
- * and LeVeque's formula without losing digits. */
-typedef struct tally {
-    uint64_t rows;
-    double *mean;
-    double *squares;
-    double *least;
-    double *most;
-    double *differences; /* [pairs] sum of (a - b)^2 */
-    double *weights;     /* sums */
-    double *self_weights;
-    double *entropies;   /* [nodes] sums, in nats */
-    uint64_t *near_zero; /* [experts] */
-    uint64_t *bins;      /* [experts, HOME_HEALTH_BINS] */
-} tally;
-
-struct home_health {
-    home_allocator allocator;
-    home_arena arena; /* names, places and tallies */
-    const char *topology;
-    layer_place *layers;
-    size_t layer_count;
-    expert_place *experts;
-    size_t expert_count;
-    node_place *nodes;
-    size_t node_count;
-    size_t values; /* of all experts' outputs in a row */
-    size_t pairs;
-    size_t weights;
-    size_t self_weights;
-    size_t columns; /* of a row copied aside */
-    tally total;
-    tally added;        /* by the call that runs */
-    float *block;       /* [BLOCK_ROWS, columns] copied aside */
-    double *block_mean; /* [values] */
-    double *block_squares;
-    double edges[HOME_HEALTH_BINS]; /* of the histograms; the last one is infinite */
-};
 
 /* ---------------------------------------------------------------------------------------- making */
 
@@ -99,7 +19,7 @@ static size_t advance(home_health *health, size_t *counter, size_t by) {
 }
 
 static void place_experts(home_health *health, const home_layer *layer, size_t l) {
-    layer_place *place = &health->layers[l];
+    home_layer_place *place = &health->layers[l];
     size_t *units = home_arena_take(&health->arena, layer->unit_count, sizeof *units);
     const size_t first = health->expert_count;
     size_t expert = first;
@@ -109,14 +29,15 @@ static void place_experts(home_health *health, const home_layer *layer, size_t l
         units[u] = expert;
         for (size_t k = 0; k < layer->units[u].experts && !health->arena.failed; k++) {
             const size_t width = layer->config->width;
-            health->experts[expert++] = (expert_place){.layer = l,
-                                                       .unit = unit,
-                                                       .index = k,
-                                                       .width = width,
-                                                       .column = advance(health, &health->columns, width),
-                                                       .output = advance(health, &health->values, width),
-                                                       .first = first,
-                                                       .pairs = health->pairs};
+            health->experts[expert++] =
+                (home_expert_place){.layer = l,
+                                    .unit = unit,
+                                    .index = k,
+                                    .width = width,
+                                    .column = advance(health, &health->columns, width),
+                                    .output = advance(health, &health->values, width),
+                                    .first = first,
+                                    .pairs = health->pairs};
         }
     }
     size_t pairs;
@@ -129,19 +50,19 @@ static void place_experts(home_health *health, const home_layer *layer, size_t l
     place->unit_count = layer->unit_count;
 }
 
-/* The unit whose experts are the node's own, or NOBODY. */
+/* The unit whose experts are the node's own, or HOME_NONE. */
 static size_t own_unit(const home_layer *layer, const home_node *node) {
     if (node->self != HOME_SELF_TERM_NONE)
         return node->own;
     for (size_t u = 0; u < layer->unit_count; u++)
         if (strcmp(layer->units[u].name, node->name) == 0)
             return u;
-    return NOBODY;
+    return HOME_NONE;
 }
 
 static void place_node(home_health *health, const home_layer *layer, size_t l, const home_node *node,
-                       node_place *place) {
-    const layer_place *in = &health->layers[l];
+                       home_node_place *place) {
+    const home_layer_place *in = &health->layers[l];
     size_t count = 0;
     for (size_t i = 0; i < node->sees_count; i++)
         count += layer->units[node->sees[i]].experts;
@@ -151,14 +72,14 @@ static void place_node(home_health *health, const home_layer *layer, size_t l, c
         for (size_t k = 0; k < layer->units[node->sees[i]].experts; k++)
             experts[count++] = in->units[node->sees[i]] + k;
     const size_t own = own_unit(layer, node);
-    *place = (node_place){.layer = l,
-                          .name = home_arena_text(&health->arena, node->name, strlen(node->name)),
-                          .experts = experts,
-                          .expert_count = count,
-                          .gated = node->input_count > 0,
-                          .own = own == NOBODY ? 0 : in->units[own],
-                          .own_count = own == NOBODY ? 0 : layer->units[own].experts,
-                          .self = node->self != HOME_SELF_TERM_NONE};
+    *place = (home_node_place){.layer = l,
+                               .name = home_arena_text(&health->arena, node->name, strlen(node->name)),
+                               .experts = experts,
+                               .expert_count = count,
+                               .gated = node->input_count > 0,
+                               .own = own == HOME_NONE ? 0 : in->units[own],
+                               .own_count = own == HOME_NONE ? 0 : layer->units[own].experts,
+                               .self = node->self != HOME_SELF_TERM_NONE};
     place->weight = advance(health, &health->weights, count);
     if (place->gated)
         place->column = advance(health, &health->columns, count);
@@ -190,7 +111,7 @@ static void place_all(home_health *health, const home_topology *topology) {
     }
 }
 
-static void make_tally(home_health *health, tally *t) {
+static void make_tally(home_health *health, home_tally *t) {
     home_arena *arena = &health->arena;
     t->mean = home_arena_take(arena, health->values, sizeof(double));
     t->squares = home_arena_take(arena, health->values, sizeof(double));
@@ -266,7 +187,7 @@ static void join_moments(double *mean, double *squares, double n, double other_m
     *squares += other_squares + apart * apart * (n * (m / (n + m)));
 }
 
-static void reset(const home_health *health, tally *t) {
+static void reset(const home_health *health, home_tally *t) {
     t->rows = 0;
     for (size_t i = 0; i < health->values; i++) {
         t->mean[i] = t->squares[i] = 0;
@@ -292,7 +213,7 @@ static void add_counts(uint64_t *into, const uint64_t *from, size_t count) {
 }
 
 /* The two may be the same. */
-static void join(const home_health *health, tally *into, const tally *from) {
+static void join(const home_health *health, home_tally *into, const home_tally *from) {
     if (from->rows == 0)
         return;
     for (size_t i = 0; i < health->values; i++) {
@@ -331,13 +252,13 @@ static void copy_aside(const home_health *health, const home_run *run, home_view
 /* Takes what step `step` has completed. */
 static void collect(const home_health *health, const home_run *run, size_t step) {
     for (size_t l = 0; l < health->layer_count; l++) {
-        const layer_place *place = &health->layers[l];
+        const home_layer_place *place = &health->layers[l];
         const home_landmarks *marks = &run->model->plan.layers[l];
         for (size_t u = 0; u < place->unit_count; u++)
             if (marks->experts[u].step == step)
                 copy_aside(health, run, marks->experts[u].view, health->experts[place->units[u]].column);
         for (size_t o = 0; o < place->node_count; o++) {
-            const node_place *node = &health->nodes[place->nodes + o];
+            const home_node_place *node = &health->nodes[place->nodes + o];
             if (marks->gates[o].step == step)
                 copy_aside(health, run, marks->gates[o].view, node->column);
             if (marks->selves[o].step == step)
@@ -347,7 +268,7 @@ static void collect(const home_health *health, const home_run *run, size_t step)
 }
 
 /* Mean and squares around it of one expert's values in the block, in two passes. */
-static void count_moments(const home_health *health, const expert_place *e, size_t rows) {
+static void count_moments(const home_health *health, const home_expert_place *e, size_t rows) {
     double *mean = health->block_mean + e->output;
     double *squares = health->block_squares + e->output;
     const float *block = health->block + e->column;
@@ -375,7 +296,7 @@ static size_t bin_of(const double edges[HOME_HEALTH_BINS], float value) {
 }
 
 /* Least, most and near-zero values of one row; loops apart, so that compilers can work on several values at once. */
-static void count_limits(tally *t, size_t expert, const expert_place *e, const float *row) {
+static void count_limits(home_tally *t, size_t expert, const home_expert_place *e, const float *row) {
     double *least = t->least + e->output;
     double *most = t->most + e->output;
     uint64_t near_zero = 0;
@@ -384,13 +305,13 @@ static void count_limits(tally *t, size_t expert, const expert_place *e, const f
     for (size_t i = 0; i < e->width; i++)
         most[i] = (double)row[i] > most[i] ? (double)row[i] : most[i];
     for (size_t i = 0; i < e->width; i++)
-        near_zero += fabs((double)row[i]) < NEAR_ZERO;
+        near_zero += fabs((double)row[i]) < HOME_NEAR_ZERO;
     t->near_zero[expert] += near_zero;
 }
 
 static void count_expert(home_health *health, size_t expert, size_t rows) {
-    const expert_place *e = &health->experts[expert];
-    tally *t = &health->added;
+    const home_expert_place *e = &health->experts[expert];
+    home_tally *t = &health->added;
     uint64_t *bins = t->bins + expert * HOME_HEALTH_BINS;
     count_moments(health, e, rows);
     for (size_t i = 0; i < e->width; i++)
@@ -424,41 +345,28 @@ static double squared_difference(const float *a, const float *b, size_t width) {
     return sum;
 }
 
-/* The place of a pair of experts of one layer, a < b: a triangle, row by row of b. */
-static size_t pair_of(const home_health *health, size_t a, size_t b) {
-    const expert_place *e = &health->experts[b];
-    const size_t i = a - e->first;
-    const size_t j = b - e->first;
-    return e->pairs + j * (j - 1) / 2 + i;
-}
-
 /* Differences between an expert and those of its layer before it. */
 static void count_pairs(home_health *health, size_t expert, size_t rows) {
-    const expert_place *e = &health->experts[expert];
+    const home_expert_place *e = &health->experts[expert];
     for (size_t other = e->first; other < expert; other++) {
         double sum = 0;
         for (size_t r = 0; r < rows; r++) {
             const float *row = health->block + r * health->columns;
             sum += squared_difference(row + e->column, row + health->experts[other].column, e->width);
         }
-        health->added.differences[pair_of(health, other, expert)] += sum;
+        health->added.differences[home_health_pair(health, other, expert)] += sum;
     }
 }
 
-/* -w log w, 0 for w = 0 */
-static double information(double w) {
-    return w > 0 ? -w * log(w) : 0;
-}
-
 static void count_node(home_health *health, size_t number, size_t rows) {
-    const node_place *node = &health->nodes[number];
-    tally *t = &health->added;
+    const home_node_place *node = &health->nodes[number];
+    home_tally *t = &health->added;
     for (size_t r = 0; r < rows; r++) {
         const float *row = health->block + r * health->columns;
         for (size_t i = 0; i < node->expert_count; i++) {
             const double w = node->gated ? (double)row[node->column + i] : 1;
             t->weights[node->weight + i] += w;
-            t->entropies[number] += information(w);
+            t->entropies[number] += home_information(w);
         }
         for (size_t k = 0; k < node->own_count && node->self; k++)
             t->self_weights[node->self_weight + k] += (double)row[node->self_column + k];
@@ -483,7 +391,7 @@ static void observe(void *context, const home_run *run, size_t step) {
 /* Values that are not finite spoil the means of the rows added, and are found there. */
 static home_status check_finite(const home_health *health, home_error *error) {
     for (size_t e = 0; e < health->expert_count; e++) {
-        const expert_place *place = &health->experts[e];
+        const home_expert_place *place = &health->experts[e];
         for (size_t i = 0; i < place->width; i++)
             if (!isfinite(health->added.mean[place->output + i]))
                 return home_fail(
@@ -492,7 +400,7 @@ static home_status check_finite(const home_health *health, home_error *error) {
                     place->layer, place->unit, place->index, i);
     }
     for (size_t o = 0; o < health->node_count; o++) {
-        const node_place *node = &health->nodes[o];
+        const home_node_place *node = &health->nodes[o];
         for (size_t i = 0; i < node->expert_count; i++)
             if (!isfinite(health->added.weights[node->weight + i]))
                 return home_fail(error, HOME_E_VALUE,
@@ -526,282 +434,6 @@ home_status home_health_add(home_health *health, const home_model *model, const 
     if (status == HOME_OK)
         join(health, &health->total, &health->added);
     return status;
-}
-
-/* ---------------------------------------------------------------------------------------- figures */
-
-uint64_t home_health_rows(const home_health *health) {
-    return health ? health->total.rows : 0;
-}
-
-size_t home_health_expert_count(const home_health *health) {
-    return health ? health->expert_count : 0;
-}
-
-size_t home_health_node_count(const home_health *health) {
-    return health ? health->node_count : 0;
-}
-
-/* NaN where there is nothing to divide by; then the part is 0 too. The divisor never is, for compilers may divide before
- * they look whether it is wanted, and hosts may trap that. */
-static double ratio(double part, double whole) {
-    const double quotient = part / (whole > DBL_MIN ? whole : DBL_MIN);
-    return whole > 0 ? quotient : (double)NAN;
-}
-
-/* The sum over an expert's values of their squares around their own means. */
-static double squares_within(const home_health *health, const expert_place *e) {
-    double sum = 0;
-    for (size_t i = 0; i < e->width; i++)
-        sum += health->total.squares[e->output + i];
-    return sum;
-}
-
-static double expert_mean(const home_health *health, const expert_place *e) {
-    double sum = 0;
-    for (size_t i = 0; i < e->width; i++)
-        sum += health->total.mean[e->output + i];
-    return health->total.rows ? sum / (double)e->width : (double)NAN;
-}
-
-static double expert_deviation(const home_health *health, const expert_place *e) {
-    const double mean = expert_mean(health, e);
-    double between = 0;
-    for (size_t i = 0; i < e->width; i++) {
-        const double apart = health->total.mean[e->output + i] - mean;
-        between += apart * apart;
-    }
-    const double rows = (double)health->total.rows;
-    return sqrt(ratio(squares_within(health, e) + rows * between, rows * (double)e->width));
-}
-
-double home_health_distance(const home_health *health, size_t a, size_t b) {
-    if (!health || a >= health->expert_count || b >= health->expert_count || a == b ||
-        health->total.rows == 0 || health->experts[a].layer != health->experts[b].layer)
-        return (double)NAN;
-    const double apart = health->total.differences[a < b ? pair_of(health, a, b) : pair_of(health, b, a)];
-    const double within =
-        squares_within(health, &health->experts[a]) + squares_within(health, &health->experts[b]);
-    if (apart == 0)
-        return 0;
-    return within > 0 ? sqrt(apart / within) : (double)INFINITY;
-}
-
-static void find_nearest(const home_health *health, size_t expert, home_expert_health *figures) {
-    figures->nearest = NOBODY;
-    figures->nearest_distance = (double)NAN;
-    for (size_t other = 0; other < health->expert_count; other++) {
-        const double distance = home_health_distance(health, expert, other);
-        if (!isnan(distance) && (figures->nearest == NOBODY || distance < figures->nearest_distance)) {
-            figures->nearest = other;
-            figures->nearest_distance = distance;
-        }
-    }
-}
-
-/* Which of the experts in the node's gate it is; expert_count where it is none of them. */
-static size_t find_visible(const node_place *node, size_t expert) {
-    size_t i = 0;
-    while (i < node->expert_count && node->experts[i] != expert)
-        i++;
-    return i;
-}
-
-double home_health_gate_weight(const home_health *health, size_t node, size_t expert) {
-    if (!health || node >= health->node_count)
-        return (double)NAN;
-    const node_place *place = &health->nodes[node];
-    const size_t i = find_visible(place, expert);
-    return i < place->expert_count
-               ? ratio(health->total.weights[place->weight + i], (double)health->total.rows)
-               : (double)NAN;
-}
-
-double home_health_self_weight(const home_health *health, size_t node, size_t expert) {
-    if (!health || node >= health->node_count)
-        return (double)NAN;
-    const node_place *place = &health->nodes[node];
-    if (!place->self || expert < place->own || expert - place->own >= place->own_count)
-        return (double)NAN;
-    return ratio(health->total.self_weights[place->self_weight + expert - place->own],
-                 (double)health->total.rows);
-}
-
-static void sum_mass(const home_health *health, size_t expert, home_expert_health *figures) {
-    double top = 0;
-    figures->top_node = NOBODY;
-    for (size_t o = 0; o < health->node_count; o++) {
-        const double weight = home_health_gate_weight(health, o, expert);
-        figures->seen_by += find_visible(&health->nodes[o], expert) < health->nodes[o].expert_count;
-        if (isnan(weight))
-            continue;
-        figures->mass += weight;
-        if (weight > top) {
-            top = weight;
-            figures->top_node = o;
-        }
-    }
-    figures->top_share = ratio(top, figures->mass);
-    if (health->total.rows == 0)
-        figures->mass = (double)NAN;
-}
-
-static void find_limits(const home_health *health, const expert_place *e, home_expert_health *figures) {
-    figures->least = figures->most = (double)NAN;
-    for (size_t i = 0; i < e->width && health->total.rows > 0; i++) {
-        const double least = health->total.least[e->output + i];
-        const double most = health->total.most[e->output + i];
-        if (i == 0 || least < figures->least)
-            figures->least = least;
-        if (i == 0 || most > figures->most)
-            figures->most = most;
-        figures->dead += most - least < NEAR_ZERO;
-    }
-}
-
-static home_status check_expert(const home_health *health, size_t expert, const void *result,
-                                home_error *error) {
-    if (!health || !result)
-        return home_fail_null(error, health ? "result" : "health");
-    if (expert >= health->expert_count)
-        return home_fail(error, HOME_E_NOT_FOUND, "expert is %zu, expected less than %zu", expert,
-                         health->expert_count);
-    return HOME_OK;
-}
-
-home_status home_health_expert(const home_health *health, size_t expert, home_expert_health *result,
-                               home_error *error) {
-    const home_status status = check_expert(health, expert, result, error);
-    if (status != HOME_OK)
-        return status;
-    const expert_place *e = &health->experts[expert];
-    home_expert_health figures = {.layer = e->layer, .unit = e->unit, .expert = e->index, .width = e->width};
-    figures.mean = expert_mean(health, e);
-    figures.deviation = expert_deviation(health, e);
-    figures.near_zero =
-        ratio((double)health->total.near_zero[expert], (double)health->total.rows * (double)e->width);
-    find_limits(health, e, &figures);
-    find_nearest(health, expert, &figures);
-    sum_mass(health, expert, &figures);
-    return home_write_struct(&figures, result, sizeof figures, "result", error);
-}
-
-home_status home_health_histogram(const home_health *health, size_t expert, uint64_t *counts,
-                                  home_error *error) {
-    const home_status status = check_expert(health, expert, counts, error);
-    if (status == HOME_OK)
-        memcpy(counts, health->total.bins + expert * HOME_HEALTH_BINS, HOME_HEALTH_BINS * sizeof *counts);
-    return status;
-}
-
-static void fill_gate(const home_health *health, size_t number, home_node_health *figures) {
-    const node_place *node = &health->nodes[number];
-    const double rows = (double)health->total.rows;
-    const double even = log((double)node->expert_count);
-    double spread = 0;
-    figures->top_expert = NOBODY;
-    figures->top_weight = (double)NAN;
-    for (size_t i = 0; i < node->expert_count; i++) {
-        const double weight = ratio(health->total.weights[node->weight + i], rows);
-        if (isnan(weight)) /* no rows; a comparison with it would trap too */
-            continue;
-        spread += information(weight);
-        if (figures->top_expert == NOBODY || weight > figures->top_weight) {
-            figures->top_weight = weight;
-            figures->top_expert = node->experts[i];
-        }
-    }
-    figures->entropy = ratio(ratio(health->total.entropies[number], rows), even);
-    figures->entropy_spread = rows > 0 ? ratio(spread, even) : (double)NAN;
-}
-
-static double deviation_ratio(const home_health *health, const node_place *node) {
-    double least = (double)INFINITY;
-    double most = 0;
-    for (size_t i = 0; i < node->expert_count && health->total.rows > 0; i++) {
-        const double deviation = expert_deviation(health, &health->experts[node->experts[i]]);
-        least = fmin(least, deviation);
-        most = fmax(most, deviation);
-    }
-    if (most == 0) /* no rows, or no expert that moves */
-        return (double)NAN;
-    return least > 0 ? most / least : (double)INFINITY;
-}
-
-static void fill_own(const home_health *health, size_t number, home_node_health *figures) {
-    const node_place *node = &health->nodes[number];
-    figures->self_weight = health->total.rows ? 0 : (double)NAN;
-    for (size_t k = 0; k < node->own_count; k++) {
-        if (node->self)
-            figures->self_weight += home_health_self_weight(health, number, node->own + k);
-        if (find_visible(node, node->own + k) < node->expert_count) {
-            figures->own_experts++;
-            figures->own_mass += home_health_gate_weight(health, number, node->own + k);
-        }
-    }
-    if (figures->own_experts == 0)
-        figures->own_mass = (double)NAN;
-}
-
-home_status home_health_node(const home_health *health, size_t node, home_node_health *result,
-                             home_error *error) {
-    if (!health || !result)
-        return home_fail_null(error, health ? "result" : "health");
-    if (node >= health->node_count)
-        return home_fail(error, HOME_E_NOT_FOUND, "node is %zu, expected less than %zu", node,
-                         health->node_count);
-    const node_place *place = &health->nodes[node];
-    home_node_health figures = {.layer = place->layer, .node = place->name, .experts = place->expert_count};
-    fill_gate(health, node, &figures);
-    figures.deviation_ratio = deviation_ratio(health, place);
-    fill_own(health, node, &figures);
-    return home_write_struct(&figures, result, sizeof figures, "result", error);
-}
-
-/* ---------------------------------------------------------------------------------------- gradients */
-
-/* Sum of squares over the tensors of a unit's experts; false where there is none. */
-static bool unit_squares(const home_model *model, size_t layer, const char *unit, const float *gradients,
-                         double *squares) {
-    bool found = false;
-    char prefix[512]; /* longer than any name that checked settings can give */
-    const int length = snprintf(prefix, sizeof prefix, "layers.%zu.units.%s.experts.", layer, unit);
-    *squares = 0;
-    if (length < 0 || (size_t)length >= sizeof prefix)
-        return false;
-    for (size_t i = 0; i < model->tensors.count; i++) {
-        const home_tensor_info *tensor = &model->tensors.items[i];
-        if (tensor->kind != HOME_TENSOR_PARAMETER || strncmp(tensor->name, prefix, (size_t)length) != 0)
-            continue;
-        found = true;
-        for (size_t j = 0; j < home_tensor_size(tensor); j++) {
-            const double g = (double)gradients[tensor->offset + j];
-            *squares += g * g;
-        }
-    }
-    return found;
-}
-
-home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, const char *unit,
-                                          const float *gradients, size_t count, double *norm,
-                                          home_error *error) {
-    home_status status = home_check_trainable(model, error);
-    if (status != HOME_OK)
-        return status;
-    if (!unit || !norm)
-        return home_fail_null(error, unit ? "norm" : "unit");
-    if (gradients && count != model->tensors.parameter_count)
-        return home_fail(error, HOME_E_ARGUMENT, "count is %zu, expected %zu", count,
-                         model->tensors.parameter_count);
-    if (!gradients)
-        status = home_check_gradients(model, error);
-    if (status != HOME_OK)
-        return status;
-    double squares;
-    if (!unit_squares(model, layer, unit, gradients ? gradients : model->training->gradients, &squares))
-        return home_fail(error, HOME_E_NOT_FOUND, "there is no unit \"%.60s\" in layer %zu", unit, layer);
-    *norm = sqrt(squares);
-    return HOME_OK;
 }
 
 #endif

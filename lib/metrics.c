@@ -1,6 +1,8 @@
+/* How good predictions are. Every label that is there is kept, and sorted when figures are asked for. */
 #include "abi.h"
 #include "memory.h"
 #include "number.h"
+#include "ratio.h"
 #include "status.h"
 
 #ifndef HOME_SERVE_ONLY
@@ -240,11 +242,6 @@ static bool is_positive(const record *r) {
     return r->label > 0.5f;
 }
 
-/* NaN where there is nothing to divide by, computed without the division: hosts may trap it. */
-static double ratio(double part, double whole) {
-    return whole > 0.0 ? part / whole : (double)NAN;
-}
-
 /* The share of pairs of a positive and a negative that are in the right order, over records sorted by
  * prediction; a tie is right by half. NaN where there is no pair. */
 static double auc_of(const record *sorted, size_t count) {
@@ -264,7 +261,7 @@ static double auc_of(const record *sorted, size_t count) {
         positives += tied_positives;
         negatives += tied_negatives;
     }
-    return ratio((double)right_halves, 2.0 * (double)positives * (double)negatives);
+    return home_ratio((double)right_halves, 2.0 * (double)positives * (double)negatives);
 }
 
 /* `items` and `spare` have room for all records of the task. */
@@ -283,7 +280,7 @@ static void fill_gauc(const records *of_users, record *items, record *spare, hom
         result->gauc_rows += end - begin;
         result->gauc_users++;
     }
-    result->gauc = ratio(weighted, (double)result->gauc_rows);
+    result->gauc = home_ratio(weighted, (double)result->gauc_rows);
 }
 
 /* Minus the logarithm of the probability that was given to the label. */
@@ -309,8 +306,8 @@ static void fill_figures(const task_records *task, record *items, record *spare,
     }
     result->rows = count;
     result->auc = auc_of(sorted, count);
-    result->log_loss = ratio(losses, (double)count);
-    result->calibration = ratio(predictions, labels);
+    result->log_loss = home_ratio(losses, (double)count);
+    result->calibration = home_ratio(predictions, labels);
 }
 
 home_status home_metrics_result(const home_metrics *metrics, size_t task, home_metric_result *result,
