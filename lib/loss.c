@@ -6,12 +6,23 @@
 #ifndef HOME_SERVE_ONLY
 #include <math.h>
 
-static home_status check_weight(float weight, const char *name, size_t row, size_t task, home_error *error) {
-    if (isfinite(weight) && weight >= 0)
-        return HOME_OK;
-    return home_fail(error, HOME_E_VALUE,
-                     "targets.%s at row %zu, task %zu is %s, expected a finite number >= 0", name, row, task,
-                     HOME_BRIEF((double)weight));
+static bool is_weight(float weight) {
+    return isfinite(weight) && weight >= 0;
+}
+
+static home_status check_row_weight(float weight, size_t row, home_error *error) {
+    return is_weight(weight) ? HOME_OK
+                             : home_fail(error, HOME_E_VALUE,
+                                         "targets.row_weights[%zu] is %s, expected a finite number >= 0", row,
+                                         HOME_BRIEF((double)weight));
+}
+
+static home_status check_weight(float weight, size_t row, const char *task, home_error *error) {
+    return is_weight(weight)
+               ? HOME_OK
+               : home_fail(error, HOME_E_VALUE,
+                           "targets.weights at row %zu, task \"%.60s\" is %s, expected a finite number >= 0",
+                           row, task, HOME_BRIEF((double)weight));
 }
 
 home_status home_check_targets(const home_run *run, const home_targets *given, home_targets *targets,
@@ -32,7 +43,7 @@ home_status home_check_targets(const home_run *run, const home_targets *given, h
                          targets->label_stride, targets->weight_stride, tasks);
     for (size_t r = 0; r < run->rows && status == HOME_OK; r++) {
         if (targets->row_weights)
-            status = check_weight(targets->row_weights[r], "row_weights", r, 0, error);
+            status = check_row_weight(targets->row_weights[r], r, error);
         for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
             const float label = targets->labels[r * targets->label_stride + t];
             const bool binary = run->model->settings.config.tasks[t].loss == HOME_LOSS_BCE;
@@ -42,8 +53,8 @@ home_status home_check_targets(const home_run *run, const home_targets *given, h
                                  run->model->settings.config.tasks[t].name, HOME_BRIEF((double)label),
                                  binary ? "0 to 1" : "a finite number");
             if (targets->weights)
-                status =
-                    check_weight(targets->weights[r * targets->weight_stride + t], "weights", r, t, error);
+                status = check_weight(targets->weights[r * targets->weight_stride + t], r,
+                                      run->model->settings.config.tasks[t].name, error);
         }
     }
     return status;

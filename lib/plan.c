@@ -359,11 +359,8 @@ static void expert_tensors(builder *b, const home_unit *unit, size_t i, size_t i
 }
 
 /* One [D] vector per expert, side by side; returns the offset of the first. */
-static size_t norm_tensors(builder *b, const home_unit *unit, int32_t kind, size_t width, double start,
-                           const char *name) {
+static size_t norm_tensors(builder *b, const home_unit *unit, home_tensor_info info, const char *name) {
     size_t first = 0;
-    home_tensor_info info = constant_info(kind, width, start);
-    info.never_negative = strcmp(name, "running_var") == 0;
     for (size_t k = 0; k < unit->experts; k++) {
         const size_t offset =
             home_tensors_add(b->tensors, b->arena, info, "layers.%zu.units.%s.experts.%zu.norm.%s", b->layer,
@@ -377,10 +374,15 @@ static size_t norm_tensors(builder *b, const home_unit *unit, int32_t kind, size
 static home_view add_norm(builder *b, const home_unit *unit, size_t width, home_view x,
                           home_activation activation) {
     const home_view out = new_buffer(b, x.width);
-    const size_t gamma = norm_tensors(b, unit, HOME_TENSOR_PARAMETER, width, 1, "weight");
-    const size_t beta = norm_tensors(b, unit, HOME_TENSOR_PARAMETER, width, 0, "bias");
-    const size_t mean = norm_tensors(b, unit, HOME_TENSOR_STATISTIC, width, 0, "running_mean");
-    const size_t variance = norm_tensors(b, unit, HOME_TENSOR_STATISTIC, width, 1, "running_var");
+    const home_tensor_info ones = constant_info(HOME_TENSOR_PARAMETER, width, 1);
+    const home_tensor_info zeros = constant_info(HOME_TENSOR_PARAMETER, width, 0);
+    const home_tensor_info means = constant_info(HOME_TENSOR_STATISTIC, width, 0);
+    home_tensor_info variances = constant_info(HOME_TENSOR_STATISTIC, width, 1);
+    variances.never_negative = true;
+    const size_t gamma = norm_tensors(b, unit, ones, "weight");
+    const size_t beta = norm_tensors(b, unit, zeros, "bias");
+    const size_t mean = norm_tensors(b, unit, means, "running_mean");
+    const size_t variance = norm_tensors(b, unit, variances, "running_var");
     home_step *step = new_step(b, HOME_STEP_NORM, &x, 1, out);
     if (step) {
         step->gamma = gamma;
@@ -714,163 +716,6 @@ static void add_tables(builder *b) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- landmarks */
-
-/* The steps that write each buffer, from the last one back. */
-typedef struct writers {
-    size_t *last;   /* [buffers] */
-    size_t *before; /* [steps] the one before it that writes the same buffer */
-} writers;
-
-static writers list_writers(const builder *b) {
-    const home_plan *plan = b->plan;
-    const writers list = {home_arena_take(b->arena, plan->buffer_count, sizeof *list.last),
-                          home_arena_take(b->arena, plan->step_count, sizeof *list.before)};
-    for (size_t i = 0; i < plan->buffer_count && !b->arena->failed; i++)
-        list.last[i] = HOME_NONE;
-    for (size_t s = 0; s < plan->step_count && !b->arena->failed; s++) {
-        size_t *last = &list.last[plan->steps[s].out.buffer];
-        list.before[s] = *last;
-        *last = s;
-    }
-    return list;
-}
-
-/* The last step that writes into any of the view's columns. */
-static void find_writer(const home_plan *plan, const writers *list, home_landmark *mark) {
-    const home_view view = mark->view;
-    mark->step = view.width > 0 ? list->last[view.buffer] : HOME_NONE;
-    for (; mark->step != HOME_NONE; mark->step = list->before[mark->step]) {
-        const home_view out = plan->steps[mark->step].out;
-        if (out.column < view.column + view.width && view.column < out.column + out.width)
-            return;
-    }
-}
-
-static void find_writers(const builder *b, const home_topology *topology) {
-    const home_plan *plan = b->plan;
-    const writers list = list_writers(b);
-    for (size_t l = 0; l < topology->layer_count && !b->arena->failed; l++) {
-        for (size_t u = 0; u < topology->layers[l].unit_count; u++)
-            find_writer(plan, &list, &plan->layers[l].experts[u]);
-        for (size_t o = 0; o < topology->layers[l].node_count; o++) {
-            find_writer(plan, &list, &plan->layers[l].gates[o]);
-            find_writer(plan, &list, &plan->layers[l].selves[o]);
-        }
-    }
-}
-
-/* ---------------------------------------------------------------------------------- gradient writers */
-
-static bool any_written(const bool *written, const home_plan *plan, home_view view, bool wanted) {
-    const bool *columns = written + plan->buffers[view.buffer].start + view.column;
-    for (size_t i = 0; i < view.width; i++)
-        if (columns[i] == wanted)
-            return true;
-    return false;
-}
-
-static void mark_written(bool *written, const home_plan *plan, home_view view) {
-    memset(written + plan->buffers[view.buffer].start + view.column, true, view.width);
-}
-
-/* Walks the steps backward and notes for each input whether its gradient is there already (add to it) or not
- * (write it). A buffer whose gradient would be read or added to in part before it is written is zeroed first.
- */
-static void plan_gradients(builder *b) {
-    home_plan *plan = b->plan;
-    bool *written = home_arena_take(b->arena, plan->row_width, sizeof *written);
-    if (!written)
-        return;
-    mark_written(written, plan, plan->logits); /* by the loss */
-    for (size_t s = plan->step_count; s-- > 0;) {
-        home_step *step = &plan->steps[s];
-        if (any_written(written, plan, step->out, false))
-            plan->buffers[step->out.buffer].zero_gradient = true;
-        for (size_t i = 0; i < step->in_count; i++) {
-            home_source *in = &step->in[i];
-            in->accumulate = any_written(written, plan, in->view, true);
-            if (in->accumulate && any_written(written, plan, in->view, false))
-                plan->buffers[in->view.buffer].zero_gradient = true;
-            mark_written(written, plan, in->view);
-        }
-    }
-    if (any_written(written, plan, plan->input, false))
-        plan->buffers[plan->input.buffer].zero_gradient = true;
-}
-
-/* ------------------------------------------------------------------------------- sharing of memory */
-
-/* The steps between which a buffer holds something: from the one that writes it to the last that reads it. */
-typedef struct lifetime {
-    size_t first;
-    size_t last;
-} lifetime;
-
-static lifetime *find_lifetimes(const builder *b) {
-    const home_plan *plan = b->plan;
-    lifetime *lives = home_arena_take(b->arena, plan->buffer_count, sizeof *lives);
-    for (size_t i = 0; lives && i < plan->buffer_count; i++)
-        lives[i] = (lifetime){plan->step_count, 0};
-    for (size_t s = 0; lives && s < plan->step_count; s++) {
-        const home_step *step = &plan->steps[s];
-        lifetime *out = &lives[step->out.buffer];
-        out->first = s < out->first ? s : out->first;
-        out->last = s;
-        for (size_t i = 0; i < step->in_count; i++)
-            lives[step->in[i].view.buffer].last = s;
-    }
-    if (lives) { /* filled before the first step; read behind the last */
-        lives[plan->input.buffer].first = 0;
-        lives[plan->logits.buffer].last = plan->step_count;
-        lives[plan->sigmoids.buffer] = (lifetime){plan->step_count, plan->step_count};
-    }
-    return lives;
-}
-
-/* The first place for buffer i that no earlier buffer takes at the same time. Every buffer in the way moves
- * the place behind its own end, until none is. */
-static size_t find_place(const home_plan *plan, const lifetime *lives, const size_t *starts, size_t i) {
-    size_t start = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (size_t j = 0; j < i; j++) {
-            const size_t end = starts[j] + plan->buffers[j].stride;
-            const bool together = lives[j].first <= lives[i].last && lives[i].first <= lives[j].last;
-            if (together && start < end && starts[j] < start + plan->buffers[i].stride) {
-                start = end;
-                moved = true;
-            }
-        }
-    }
-    return start;
-}
-
-/* Buffers that are never in use together take the same memory, which so stays in the caches: in serving all buffers, in
- * training their gradients. A gradient lives as long as its buffer would in serving, backward; one that starts at zero
- * does so at the beginning. */
-static void share_buffers(const builder *b) {
-    home_plan *plan = b->plan;
-    lifetime *lives = find_lifetimes(b);
-    size_t *starts = home_arena_take(b->arena, plan->buffer_count, sizeof *starts);
-    size_t width = 0;
-    for (size_t i = 0; lives && starts && i < plan->buffer_count; i++) {
-        if (plan->buffers[i].zero_gradient)
-            lives[i].last = plan->step_count;
-        starts[i] = find_place(plan, lives, starts, i);
-        const size_t end = starts[i] + plan->buffers[i].stride;
-        width = end > width ? end : width;
-        if (b->options.folded)
-            plan->buffers[i].start = starts[i];
-        else
-            plan->buffers[i].gradient_start = starts[i];
-    }
-    if (b->options.folded)
-        plan->row_width = width;
-    else
-        plan->gradient_width = width;
-}
-
 home_status home_plan_build(const home_settings *settings, const home_topology *topology,
                             home_plan_options options, home_arena *arena, home_plan *plan,
                             home_tensors *tensors, home_error *error) {
@@ -884,11 +729,11 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
     add_uncertainty(&b);
     add_tables(&b);
     if (!arena->failed)
-        find_writers(&b, topology);
+        home_plan_find_writers(plan, topology, arena);
     if (!arena->failed && !options.folded)
-        plan_gradients(&b);
+        home_plan_gradients(plan, arena);
     if (!arena->failed)
-        share_buffers(&b);
+        home_plan_share_buffers(plan, options.folded, arena);
     if (arena->failed || !home_tensors_index(tensors, arena))
         return home_fail(error, HOME_E_MEMORY,
                          "out of memory for the plan of %zu steps and %zu parameters so far",

@@ -125,4 +125,18 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
                             home_plan_options options, home_arena *arena, home_plan *plan,
                             home_tensors *tensors, home_error *error);
 
+/* The last of that, once all steps are there; where memory ends, the arena has failed. */
+
+/* Finds the steps that write what the landmarks name. */
+void home_plan_find_writers(home_plan *plan, const home_topology *topology, home_arena *arena);
+
+/* Notes for each step's input whether its gradient is there already when the step runs backward (add to it) or not
+ * (write it), and which gradients must start at zero. */
+void home_plan_gradients(home_plan *plan, home_arena *arena);
+
+/* Lets buffers that are never in use together take the same memory, which so stays in the caches: in serving (folded)
+ * all buffers, in training their gradients. A gradient lives as long as its buffer would in serving, backward; one that
+ * starts at zero does so at the beginning. */
+void home_plan_share_buffers(home_plan *plan, bool folded, home_arena *arena);
+
 #endif
