@@ -15,8 +15,8 @@
 
 /* A tensor to write, or to read into. */
 typedef struct item {
-    const char *name;
-    const char *dtype; /* "F32", "F64" or "I64" */
+    const char *name; /* first, for home_search_by_name() */
+    home_dtype dtype; /* not HOME_OTHER_DTYPE */
     size_t rank;
     size_t shape[2];
     void *data; /* NULL where the model has no memory yet */
@@ -32,12 +32,12 @@ typedef struct item_list {
     double rates[2]; /* optimizer.learning_rate */
 } item_list;
 
-static size_t element_size(const item *i) {
-    return strcmp(i->dtype, "F32") == 0 ? 4 : 8;
+static size_t item_count(const item *i) {
+    return i->shape[0] * i->shape[1];
 }
 
 static size_t item_bytes(const item *i) {
-    return element_size(i) * i->shape[0] * i->shape[1];
+    return home_dtype_size(i->dtype) * item_count(i);
 }
 
 /* ------------------------------------------------------------------------------- what a checkpoint has */
@@ -52,9 +52,17 @@ static void add_item(item_list *list, item made, const char *suffix) {
             return;
         snprintf(text, room, "%s%s%s", prefix, made.name, suffix);
         made.name = text;
-        made.never_negative = strcmp(suffix, ".exp_avg_sq") == 0 || strcmp(suffix, ".sum") == 0;
     }
     list->items[list->count++] = made;
+}
+
+/* A tensor of the model, without its data. */
+static item item_of(const home_tensor_info *t) {
+    return (item){.name = t->name,
+                  .dtype = HOME_F32,
+                  .rank = (size_t)t->rank,
+                  .shape = {t->rows, t->columns},
+                  .never_negative = t->never_negative};
 }
 
 /* State of the optimizer that belongs to a tensor: [the tensor's shape], or [rows] where it is row-wise. */
@@ -64,7 +72,8 @@ static void add_state_items(item_list *list, const home_model *model, const home
     const home_optimizer_traits *traits = home_optimizer_traits_of(table ? o->embedding_kind : o->kind);
     for (int slot = 0; slot < HOME_STATE_SLOTS && traits->state[slot] && t->kind != HOME_TENSOR_STATISTIC;
          slot++) {
-        item made = {t->name, "F32", (size_t)t->rank, {t->rows, t->columns}, NULL, false};
+        item made = item_of(t);
+        made.never_negative = traits->never_negative[slot];
         if (traits->row_wise) {
             made.rank = 1;
             made.shape[1] = 1;
@@ -79,8 +88,8 @@ static void add_state_items(item_list *list, const home_model *model, const home
 static void add_optimizer_items(item_list *list, const home_model *model) {
     for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++)
         add_state_items(list, model, &model->tensors.items[i]);
-    add_item(list, (item){"step", "I64", 1, {1, 1}, &list->step, false}, "");
-    add_item(list, (item){"learning_rate", "F64", 1, {2, 1}, list->rates, false}, "");
+    add_item(list, (item){"step", HOME_I64, 1, {1, 1}, &list->step, true}, "");
+    add_item(list, (item){"learning_rate", HOME_F64, 1, {2, 1}, list->rates, true}, "");
     if (model->training) {
         list->step = (int64_t)model->training->step_count;
         list->rates[0] = model->training->learning_rate;
@@ -96,10 +105,9 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
         return home_fail_memory(error);
     for (size_t i = 0; i < model->tensors.count; i++) {
         const home_tensor_info *t = &model->tensors.items[i];
-        float *data = model->training ? home_tensor_data(model, t) : NULL;
-        add_item(list,
-                 (item){t->name, "F32", (size_t)t->rank, {t->rows, t->columns}, data, t->never_negative},
-                 NULL);
+        item made = item_of(t);
+        made.data = model->training ? home_tensor_data(model, t) : NULL;
+        add_item(list, made, NULL);
     }
     if (optimizer)
         add_optimizer_items(list, model);
@@ -109,24 +117,50 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
     return home_fail_memory(error);
 }
 
-/* Values that no training gives: what is not finite, and negative variances and sums of squares. */
-static home_status check_value(const item *i, size_t element, float value, home_error *error) {
-    if (isfinite(value) && !(i->never_negative && value < 0))
-        return HOME_OK;
+static double value_of(home_dtype dtype, const void *element) {
+    float narrow;
+    double wide;
+    int64_t whole;
+    switch (dtype) {
+    case HOME_F32:
+        memcpy(&narrow, element, sizeof narrow);
+        return (double)narrow;
+    case HOME_F64:
+        memcpy(&wide, element, sizeof wide);
+        return wide;
+    default:
+        memcpy(&whole, element, sizeof whole);
+        return (double)whole;
+    }
+}
+
+/* Training gives no value that is not finite, and no negative step, rate, variance or sum of squares. */
+static bool is_possible(const item *i, double value) {
+    return isfinite(value) && !(i->never_negative && value < 0);
+}
+
+static home_status fail_value(const item *i, size_t element, double value, home_error *error) {
     return home_fail(error, HOME_E_VALUE, "tensor \"%.120s\": element %zu is %s, expected a finite number%s",
-                     i->name, element, HOME_BRIEF((double)value), i->never_negative ? " >= 0" : "");
+                     i->name, element, HOME_BRIEF(value), i->never_negative ? " >= 0" : "");
+}
+
+static home_status check_values(const item *i, home_error *error) {
+    const size_t size = home_dtype_size(i->dtype);
+    const size_t count = item_count(i);
+    const char *data = i->data;
+    for (size_t e = 0; e < count; e++) {
+        const double value = value_of(i->dtype, data + e * size);
+        if (!is_possible(i, value))
+            return fail_value(i, e, value, error);
+    }
+    return HOME_OK;
 }
 
 /* What would not be read shall not be written, least of all over a good checkpoint. */
 static home_status check_own_values(const item_list *list, home_error *error) {
     home_status status = HOME_OK;
-    for (size_t i = 0; i < list->count; i++) {
-        const item *own = &list->items[i];
-        const float *values = own->data;
-        for (size_t e = 0;
-             strcmp(own->dtype, "F32") == 0 && e < own->shape[0] * own->shape[1] && status == HOME_OK; e++)
-            status = check_value(own, e, values[e], error);
-    }
+    for (size_t i = 0; i < list->count && status == HOME_OK; i++)
+        status = check_values(&list->items[i], error);
     return status;
 }
 
@@ -152,25 +186,35 @@ static void write_file(void *target, const void *bytes, size_t size) {
     home_file_write(target, bytes, size);
 }
 
+static void put_little_endian(uint64_t bits, size_t size, unsigned char *target) {
+    for (size_t b = 0; b < size; b++)
+        target[b] = (unsigned char)(bits >> (8 * b) & 255);
+}
+
+/* An element of 4 or 8 bytes, from the machine's order. */
+static void write_element(const void *source, size_t size, unsigned char *target) {
+    if (size == 4) {
+        uint32_t bits;
+        memcpy(&bits, source, sizeof bits);
+        put_little_endian(bits, 4, target);
+    } else {
+        uint64_t bits;
+        memcpy(&bits, source, sizeof bits);
+        put_little_endian(bits, 8, target);
+    }
+}
+
 /* Writes elements little-endian, whatever the machine is. */
 static void write_elements(const sink *out, const item *i) {
     enum { BLOCK = 4096 };
     unsigned char block[BLOCK];
-    const size_t element = element_size(i);
-    const size_t count = i->shape[0] * i->shape[1];
+    const size_t element = home_dtype_size(i->dtype);
+    const size_t count = item_count(i);
     const char *source = i->data;
     size_t filled = 0;
     for (size_t e = 0; e < count; e++) {
-        uint64_t bits = 0;
-        if (element == 4) {
-            uint32_t narrow;
-            memcpy(&narrow, source + e * element, sizeof narrow);
-            bits = narrow;
-        } else {
-            memcpy(&bits, source + e * element, sizeof bits);
-        }
-        for (size_t b = 0; b < element; b++)
-            block[filled++] = (unsigned char)(bits >> (8 * b) & 255);
+        write_element(source + e * element, element, block + filled);
+        filled += element;
         if (filled == BLOCK) {
             out->write(out->target, block, filled);
             filled = 0;
@@ -190,7 +234,7 @@ static void add_entry(home_text *text, const item *i, size_t begin) {
     home_text_add(text, ",");
     home_text_add_string(text, i->name);
     home_text_add(text, ":{");
-    add_pair(text, "dtype", i->dtype);
+    add_pair(text, "dtype", home_dtype_name(i->dtype));
     home_text_add(text, ",\"shape\":[");
     for (size_t d = 0; d < i->rank; d++) {
         home_text_add(text, d ? "," : "");
@@ -229,8 +273,7 @@ static void write_header(const home_model *model, const item_list *list, home_te
 
 static void write_all(const sink *out, const home_text *header, const item_list *list) {
     unsigned char length[8];
-    for (size_t b = 0; b < sizeof length; b++)
-        length[b] = (unsigned char)((uint64_t)header->length >> (8 * b) & 255);
+    put_little_endian(header->length, sizeof length, length);
     out->write(out->target, length, sizeof length);
     out->write(out->target, header->data, header->length);
     for (size_t i = 0; i < list->count; i++)
@@ -322,21 +365,29 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
 
 /* ----------------------------------------------------------------------------------------- reading */
 
-static void read_elements(const item *i, const home_stored *stored) {
-    const size_t element = element_size(i);
-    const size_t count = i->shape[0] * i->shape[1];
-    char *target = i->data;
-    for (size_t e = 0; e < count; e++) {
-        const unsigned char *source = stored->data + e * element;
-        uint64_t bits = 0;
-        for (size_t b = element; b-- > 0;)
-            bits = bits << 8 | source[b];
-        const uint32_t narrow = (uint32_t)bits;
-        if (element == 4)
-            memcpy(target + e * element, &narrow, sizeof narrow);
-        else
-            memcpy(target + e * element, &bits, sizeof bits);
+static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
+    uint64_t bits = 0;
+    for (size_t b = size; b-- > 0;)
+        bits = bits << 8 | bytes[b];
+    return bits;
+}
+
+/* An element of 4 or 8 bytes, in the machine's order. */
+static void read_element(const unsigned char *source, size_t size, void *target) {
+    if (size == 4) {
+        const uint32_t bits = (uint32_t)get_little_endian(source, 4);
+        memcpy(target, &bits, sizeof bits);
+    } else {
+        const uint64_t bits = get_little_endian(source, 8);
+        memcpy(target, &bits, sizeof bits);
     }
+}
+
+static void read_elements(const item *i, const home_stored *stored) {
+    const size_t size = home_dtype_size(i->dtype);
+    char *target = i->data;
+    for (size_t at = 0; at < stored->size; at += size)
+        read_element(stored->data + at, size, target + at);
 }
 
 static bool same_shape(const item *i, const home_stored *stored) {
@@ -359,9 +410,9 @@ static home_status check_item(const item *i, const home_archive *archive, home_e
     const home_stored *stored = home_archive_find(archive, i->name);
     if (!stored)
         return home_fail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is missing", i->name);
-    if (strcmp(stored->dtype, i->dtype) != 0)
-        return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": dtype is %.10s, expected %s", i->name,
-                         stored->dtype, i->dtype);
+    if (stored->dtype != i->dtype)
+        return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": dtype is %s, expected %s", i->name,
+                         stored->dtype_name, home_dtype_name(i->dtype));
     if (!same_shape(i, stored))
         return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": shape is %.*s, expected [%zu%s%.0zu]",
                          i->name, shape_length(stored), archive->text + stored->shape->begin, i->shape[0],
@@ -369,30 +420,8 @@ static home_status check_item(const item *i, const home_archive *archive, home_e
     return HOME_OK;
 }
 
-static home_status check_stored_values(const item *i, const home_stored *stored, home_error *error) {
-    home_status status = HOME_OK;
-    for (size_t e = 0; strcmp(i->dtype, "F32") == 0 && e < i->shape[0] * i->shape[1] && status == HOME_OK;
-         e++) {
-        const unsigned char *p = stored->data + 4 * e;
-        const uint32_t bits =
-            (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        status = check_value(i, e, value, error);
-    }
-    return status;
-}
-
 static bool is_optimizer_tensor(const char *name) {
     return strncmp(name, "optimizer.", 10) == 0;
-}
-
-static const char *name_of(const void *listed) {
-    return ((const item *)listed)->name;
-}
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp(name_of(a), name_of(b));
 }
 
 /* Names a tensor of the archive that is none of the items. */
@@ -403,26 +432,21 @@ static home_status fail_stranger(item_list *list, const home_archive *archive, b
         return home_fail_memory(error);
     for (size_t i = 0; i < list->count; i++)
         sorted[i] = &list->items[i];
-    home_sort(sorted, list->count, compare_names);
+    home_sort_by_name(sorted, list->count);
     const char *stranger = "";
     for (size_t i = 0; i < archive->count && !*stranger; i++) {
         const char *name = archive->tensors[i].name;
-        if ((optimizer || !is_optimizer_tensor(name)) && !home_search(sorted, list->count, name, name_of))
+        if ((optimizer || !is_optimizer_tensor(name)) && !home_search_by_name(sorted, list->count, name))
             stranger = name;
     }
     return home_fail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is none of the model's", stranger);
 }
 
-/* The archive must have the items and, `optimizer.` tensors apart that are not asked for, nothing else. */
 static home_status check_items(item_list *list, const home_archive *archive, bool optimizer,
                                home_error *error) {
     home_status status = HOME_OK;
-    for (size_t i = 0; i < list->count && status == HOME_OK; i++) {
+    for (size_t i = 0; i < list->count && status == HOME_OK; i++)
         status = check_item(&list->items[i], archive, error);
-        if (status == HOME_OK)
-            status =
-                check_stored_values(&list->items[i], home_archive_find(archive, list->items[i].name), error);
-    }
     size_t expected = 0;
     for (size_t i = 0; i < archive->count; i++)
         expected += optimizer || !is_optimizer_tensor(archive->tensors[i].name);
@@ -431,31 +455,41 @@ static home_status check_items(item_list *list, const home_archive *archive, boo
     return fail_stranger(list, archive, optimizer, error);
 }
 
-static home_status check_optimizer_values(const item_list *list, home_error *error) {
-    if (list->step < 0)
-        return home_fail(error, HOME_E_VALUE, "optimizer.step is %lld, expected at least 0",
-                         (long long)list->step);
-    for (int i = 0; i < 2; i++)
-        if (!isfinite(list->rates[i]) || list->rates[i] < 0)
-            return home_fail(error, HOME_E_VALUE,
-                             "optimizer.learning_rate is %s, expected a finite number >= 0",
-                             HOME_BRIEF(list->rates[i]));
+/* The archive must have the model's tensors, with their types and shapes, and, `optimizer.` tensors apart that are not
+ * asked for, nothing else. The model needs no memory for them yet. */
+static home_status check_fit(const home_model *model, const home_archive *archive, bool optimizer,
+                             home_error *error) {
+    item_list list;
+    home_status status = list_items(&list, model, optimizer, error);
+    if (status != HOME_OK)
+        return status;
+    status = check_items(&list, archive, optimizer, error);
+    home_arena_free(&list.arena);
+    return status;
+}
+
+static home_status check_stored_values(const item *i, const home_stored *stored, home_error *error) {
+    const size_t size = home_dtype_size(i->dtype);
+    const size_t count = item_count(i);
+    for (size_t e = 0; e < count; e++) {
+        uint64_t element;
+        read_element(stored->data + e * size, size, &element);
+        const double value = value_of(i->dtype, &element);
+        if (!is_possible(i, value))
+            return fail_value(i, e, value, error);
+    }
     return HOME_OK;
 }
 
-/* Puts the archive's tensors into the model. Nothing is changed unless all of them fit. */
+/* Puts the tensors of an archive that fits into the model. Nothing is changed unless all their values are possible. */
 static home_status take_tensors(home_model *model, const home_archive *archive, bool optimizer,
                                 home_error *error) {
     item_list list;
     home_status status = list_items(&list, model, optimizer, error);
     if (status != HOME_OK)
         return status;
-    status = check_items(&list, archive, optimizer, error);
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
-        if (list.items[i].data == &list.step || list.items[i].data == list.rates)
-            read_elements(&list.items[i], home_archive_find(archive, list.items[i].name));
-    if (status == HOME_OK && optimizer)
-        status = check_optimizer_values(&list, error);
+        status = check_stored_values(&list.items[i], home_archive_find(archive, list.items[i].name), error);
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
         read_elements(&list.items[i], home_archive_find(archive, list.items[i].name));
     if (status == HOME_OK && optimizer) {
@@ -513,17 +547,15 @@ static bool has_optimizer(const home_archive *archive) {
     return found;
 }
 
-/* Before a model gets its memory: the file must have its tensors, so no model is larger than its file. */
-static home_status check_fit(const home_model *model, const void *context, home_error *error) {
-    const home_archive *archive = context;
-    const bool optimizer = has_optimizer(archive);
-    item_list list;
-    home_status status = list_items(&list, model, optimizer, error);
-    if (status != HOME_OK)
-        return status;
-    status = check_items(&list, archive, optimizer, error);
-    home_arena_free(&list.arena);
-    return status;
+/* While the plan is made: it takes no more than tensors of the file need. */
+static home_status check_tensor(const void *context, const home_tensor_info *tensor, home_error *error) {
+    const item expected = item_of(tensor);
+    return check_item(&expected, context, error);
+}
+
+/* Before the model gets its memory: so no model is larger than its file. */
+static home_status check_model(const home_model *model, const void *context, home_error *error) {
+    return check_fit(model, context, has_optimizer(context), error);
 }
 
 static home_status load_archive(const home_archive *archive, const home_allocator *allocator,
@@ -531,22 +563,20 @@ static home_status load_archive(const home_archive *archive, const home_allocato
     home_status status = check_metadata(archive, error);
     if (status != HOME_OK)
         return status;
-    enum { SLACK = 1000 }; /* with few tensors more than the file, a message can name one that is missing */
     const char *config = home_archive_metadata(archive, "home.config");
     home_model *made = NULL;
     const home_blueprint blueprint = {.json = config,
                                       .json_length = strlen(config),
                                       .allocator = allocator,
-                                      .check = check_fit,
-                                      .context = archive,
-                                      .most_tensors = archive->count + SLACK};
+                                      .check_tensor = check_tensor,
+                                      .check = check_model,
+                                      .context = archive};
     status = home_model_prepare(&blueprint, &made, error);
     if (status == HOME_E_JSON || status == HOME_E_CONFIG)
         home_fail_within(error, "home.config");
     if (status != HOME_OK)
         return status;
-    const bool optimizer = has_optimizer(archive);
-    status = take_tensors(made, archive, optimizer, error);
+    status = take_tensors(made, archive, has_optimizer(archive), error);
     if (status == HOME_OK)
         status = take_metadata(made, archive, error);
     if (status != HOME_OK) {
@@ -624,7 +654,9 @@ home_status home_model_load_weights(home_model *model, const char *path, home_er
     home_archive archive;
     status = home_archive_open(&model->allocator, data, size, &archive, error);
     if (status == HOME_OK) {
-        status = take_tensors(model, &archive, false, error);
+        status = check_fit(model, &archive, false, error);
+        if (status == HOME_OK)
+            status = take_tensors(model, &archive, false, error);
         if (status == HOME_OK) {
             reset_optimizer(model);
             home_model_pack(model);

@@ -18,11 +18,9 @@ static void copy_shared_tensors(const home_model *from, home_model *to) {
     }
 }
 
-enum { NAME_SIZE = 512 }; /* longer than any name that checked settings can give */
-
 /* The floats of the tensor "<expert>.<rest>"; NULL where there is none. */
 static float *data_of(const home_model *model, const char *expert, const char *rest) {
-    char name[NAME_SIZE];
+    char name[HOME_TENSOR_NAME_SIZE];
     snprintf(name, sizeof name, "%s.%s", expert, rest);
     const home_tensor_info *tensor = home_tensors_find(&model->tensors, name);
     return tensor ? home_tensor_data(model, tensor) : NULL;
@@ -31,7 +29,7 @@ static float *data_of(const home_model *model, const char *expert, const char *r
 /* Norm(W x + b) = γ (W x + b - mean) / sqrt(variance + ε) + β  =  (f W) x + f (b - mean) + β,  f = γ /
  * sqrt(...), for W, b the linear layer `last` of an expert, [width, columns]. */
 static void fold_norm(const home_model *from, home_model *to, const char *expert, size_t last, size_t width) {
-    char weight_name[NAME_SIZE];
+    char weight_name[HOME_TENSOR_NAME_SIZE];
     char bias_name[64];
     snprintf(weight_name, sizeof weight_name, "%s.linear.%zu.weight", expert, last);
     snprintf(bias_name, sizeof bias_name, "linear.%zu.bias", last);
@@ -59,7 +57,7 @@ static void fold_norms(const home_model *from, home_model *to) {
         const home_layer *layer = &to->topology.layers[l];
         for (size_t u = 0; u < layer->unit_count; u++)
             for (size_t k = 0; k < layer->units[u].experts; k++) {
-                char expert[NAME_SIZE - 64];
+                char expert[HOME_TENSOR_NAME_SIZE - 64];
                 snprintf(expert, sizeof expert, "layers.%zu.units.%s.experts.%zu", l, layer->units[u].name,
                          k);
                 fold_norm(from, to, expert, layer->config->hidden_count, layer->config->width);

@@ -1,3 +1,4 @@
+/* Memory and size arithmetic: aligned blocks from the host's allocator, and arenas of them. */
 #include "memory.h"
 
 #include "abi.h"
@@ -129,19 +130,41 @@ static struct home_arena_block *add_block(home_arena *arena, size_t bytes) {
 
 void *home_arena_take(home_arena *arena, size_t count, size_t size) {
     size_t bytes;
-    struct home_arena_block *block = arena->blocks;
-    if (!arena->failed && home_multiply_size(count, size, &bytes) && bytes <= SIZE_MAX - HOME_ALIGNMENT) {
-        bytes = home_align(bytes ? bytes : 1);
-        if (!block || bytes > block->capacity - block->used)
-            block = add_block(arena, bytes);
-        if (block) {
-            void *taken = (char *)block + block->used;
-            block->used += bytes;
-            return taken;
-        }
+    if (arena->failed)
+        return NULL;
+    if (!home_multiply_size(count, size, &bytes) || bytes > SIZE_MAX - HOME_ALIGNMENT) {
+        home_arena_refuse_size(arena);
+        return NULL;
     }
+    bytes = home_align(bytes ? bytes : 1);
+    struct home_arena_block *block = arena->blocks;
+    if (!block || bytes > block->capacity - block->used)
+        block = add_block(arena, bytes);
+    if (!block) {
+        arena->failed = true;
+        return NULL;
+    }
+    void *taken = (char *)block + block->used;
+    block->used += bytes;
+    return taken;
+}
+
+void home_arena_refuse_size(home_arena *arena) {
+    arena->too_large = arena->too_large || !arena->failed;
     arena->failed = true;
-    return NULL;
+}
+
+void *home_arena_grow(home_arena *arena, void *items, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
+        return items;
+    const size_t larger = *capacity ? 2 * *capacity : 64;
+    void *copy = home_arena_take(arena, larger, size);
+    if (!copy)
+        return NULL;
+    if (count)
+        memcpy(copy, items, count * size);
+    *capacity = larger;
+    return copy;
 }
 
 char *home_arena_text(home_arena *arena, const char *text, size_t length) {

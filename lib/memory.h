@@ -31,12 +31,20 @@ typedef struct home_arena {
     const home_allocator *allocator;
     struct home_arena_block *blocks;
     bool failed;
+    bool too_large; /* `failed`, and because of a size that cannot be rather than for want of memory */
 } home_arena;
 
 /* count * size zero bytes aligned to HOME_ALIGNMENT, or NULL. */
 void *home_arena_take(home_arena *arena, size_t count, size_t size);
 char *home_arena_text(home_arena *arena, const char *text, size_t length);
 void home_arena_free(home_arena *arena);
+
+/* Room for one item more: `items`, or where *capacity is reached, a copy of its `count` items of `size` bytes with twice
+ * the room. What was copied stays in the arena: all copies together waste less than the last one holds. Or NULL. */
+void *home_arena_grow(home_arena *arena, void *items, size_t count, size_t *capacity, size_t size);
+
+/* For sizes that are only computed: the arena fails as one of them cannot be. */
+void home_arena_refuse_size(home_arena *arena);
 
 /* *sum = a + b, *product = a * b; false on overflow. */
 bool home_add_size(size_t a, size_t b, size_t *sum);

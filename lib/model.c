@@ -195,13 +195,11 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
     status = home_topology_build(&model->settings, &model->arena, &model->topology, error);
     if (status != HOME_OK)
         return status;
-    model->tensors.most = blueprint->most_tensors;
+    home_tensor_filter filter = {blueprint->check_tensor, blueprint->context, error, HOME_OK};
+    model->tensors.filter = filter.check ? &filter : NULL;
     status = home_plan_build(&model->settings, &model->topology, options, &model->arena, &model->plan,
                              &model->tensors, error);
-    if (model->tensors.too_many)
-        return home_fail(error, HOME_E_MISMATCH,
-                         "the configuration describes a model of more than %zu tensors",
-                         blueprint->most_tensors);
+    model->tensors.filter = NULL;
     if (status != HOME_OK)
         return status;
     if (blueprint->check)

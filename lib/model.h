@@ -23,6 +23,7 @@ enum { HOME_STATE_SLOTS = 2 };
 typedef struct home_optimizer_traits {
     const char
         *state[HOME_STATE_SLOTS]; /* suffixes of the state's tensors in checkpoints; NULL: slot not in use */
+    bool never_negative[HOME_STATE_SLOTS]; /* sums and means of squares */
     bool row_wise;
 } home_optimizer_traits;
 
@@ -161,12 +162,11 @@ typedef struct home_blueprint {
     size_t json_length;
     const home_allocator *allocator;
     bool folded;
-    const home_kernels *kernels; /* NULL: chosen for this machine */
+    const home_kernels *kernels;    /* NULL: chosen for this machine */
+    home_tensor_check check_tensor; /* while the plan is made; may be NULL */
     /* Called when settings, topology, plan and tensors are known, before memory is taken for them; may be NULL. */
     home_status (*check)(const home_model *model, const void *context, home_error *error);
-    const void *context;
-    size_t
-        most_tensors; /* more are HOME_E_MISMATCH, before the plan for them takes memory and time; 0: any number */
+    const void *context; /* of both */
 } home_blueprint;
 home_status home_model_prepare(const home_blueprint *blueprint, home_model **model, home_error *error);
 

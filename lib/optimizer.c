@@ -45,11 +45,11 @@ double home_gradient_norm(const home_model *model) {
 
 const home_optimizer_traits *home_optimizer_traits_of(int32_t kind) {
     static const home_optimizer_traits traits[] = {
-        [HOME_OPTIMIZER_ADAM] = {{".exp_avg", ".exp_avg_sq"}, false},
-        [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {{".sum", NULL}, true},
-        [HOME_OPTIMIZER_SGD] = {{".momentum_buffer", NULL}, false},
-        [HOME_OPTIMIZER_ADAMW] = {{".exp_avg", ".exp_avg_sq"}, false},
-        [HOME_OPTIMIZER_ADAGRAD] = {{".sum", NULL}, false},
+        [HOME_OPTIMIZER_ADAM] = {{".exp_avg", ".exp_avg_sq"}, {false, true}, false},
+        [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {{".sum", NULL}, {true, false}, true},
+        [HOME_OPTIMIZER_SGD] = {{".momentum_buffer", NULL}, {false, false}, false},
+        [HOME_OPTIMIZER_ADAMW] = {{".exp_avg", ".exp_avg_sq"}, {false, true}, false},
+        [HOME_OPTIMIZER_ADAGRAD] = {{".sum", NULL}, {true, false}, false},
     };
     return &traits[kind];
 }

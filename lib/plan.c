@@ -31,19 +31,6 @@ typedef struct layer_views {
 
 /* ------------------------------------------------------------------------------- buffers and steps */
 
-static void *grow_in_arena(home_arena *arena, void *items, size_t count, size_t *capacity, size_t size) {
-    if (count < *capacity)
-        return items;
-    const size_t larger = *capacity ? 2 * *capacity : 64;
-    void *copy = home_arena_take(arena, larger, size);
-    if (!copy)
-        return NULL;
-    if (count)
-        memcpy(copy, items, count * size);
-    *capacity = larger;
-    return copy;
-}
-
 /* Rows start at cache lines, and not whole KiB apart: the rows of a product's tile would share a few sets of the first
  * cache and drive each other out. */
 static size_t stride_of(size_t width) {
@@ -52,10 +39,10 @@ static size_t stride_of(size_t width) {
     return (lines % KIB == 0 ? lines + 1 : lines) * LINE;
 }
 
-/* Adds to a sum of sizes; one that would be above `most` stays, and fails like an allocation. */
+/* Adds to a sum of sizes; one that would be above `most` stays, and fails. */
 static bool add_room(builder *b, size_t *total, size_t size, size_t most) {
     if (size > most - *total) {
-        b->arena->failed = true;
+        home_arena_refuse_size(b->arena);
         return false;
     }
     *total += size;
@@ -67,7 +54,7 @@ static home_view new_buffer(builder *b, size_t width) {
     const size_t start = plan->row_width;
     const size_t stride = width > MOST_ROW_WIDTH ? width : stride_of(width);
     home_buffer *buffers =
-        grow_in_arena(b->arena, plan->buffers, plan->buffer_count, &plan->buffer_capacity, sizeof *buffers);
+        home_arena_grow(b->arena, plan->buffers, plan->buffer_count, &plan->buffer_capacity, sizeof *buffers);
     if (!buffers || !add_room(b, &plan->row_width, stride, MOST_ROW_WIDTH))
         return (home_view){0, 0, width};
     plan->buffers = buffers;
@@ -85,7 +72,7 @@ static home_step *new_step(builder *b, home_step_kind kind, const home_view *in,
                            home_view out) {
     home_plan *plan = b->plan;
     home_step *steps =
-        grow_in_arena(b->arena, plan->steps, plan->step_count, &plan->step_capacity, sizeof *steps);
+        home_arena_grow(b->arena, plan->steps, plan->step_count, &plan->step_capacity, sizeof *steps);
     home_source *sources = home_arena_take(b->arena, in_count, sizeof *sources);
     if (!steps || !sources)
         return NULL;
@@ -734,10 +721,15 @@ home_status home_plan_build(const home_settings *settings, const home_topology *
         home_plan_gradients(plan, arena);
     if (!arena->failed)
         home_plan_share_buffers(plan, options.folded, arena);
-    if (arena->failed || !home_tensors_index(tensors, arena))
-        return home_fail(error, HOME_E_MEMORY,
-                         "out of memory for the plan of %zu steps and %zu parameters so far",
-                         plan->step_count, tensors->parameter_count);
+    if (!arena->failed)
+        home_tensors_index(tensors, arena);
+    if (tensors->filter && tensors->filter->refusal != HOME_OK)
+        return tensors->filter->refusal;
+    if (arena->failed)
+        return home_fail(error, arena->too_large ? HOME_E_TOO_LARGE : HOME_E_MEMORY,
+                         "%s for the plan of %zu steps and %zu parameters so far",
+                         arena->too_large ? "no size_t is large enough" : "out of memory", plan->step_count,
+                         tensors->parameter_count);
     return HOME_OK;
 }
 

@@ -119,8 +119,8 @@ typedef struct home_plan_options {
     size_t panel; /* columns of a panel of packed weights */
 } home_plan_options;
 
-/* Builds the plan and lists the tensors it uses, embedding tables last. HOME_E_MEMORY, also for sizes that cannot
- * be. */
+/* Builds the plan and lists the tensors it uses, embedding tables last. HOME_E_MEMORY; HOME_E_TOO_LARGE; what
+ * the filter of the tensors refuses. */
 home_status home_plan_build(const home_settings *settings, const home_topology *topology,
                             home_plan_options options, home_arena *arena, home_plan *plan,
                             home_tensors *tensors, home_error *error);

@@ -1,3 +1,4 @@
+/* The reader of the format alone: what a checkpoint's tensors must be is checkpoint.c's. */
 #include "safetensors.h"
 
 #include "crc32.h"
@@ -13,18 +14,51 @@ enum {
     MOST_HEADER = 100 * 1000 * 1000 /* the format's own limit */
 };
 
+/* The types of the format, those of home_dtype first. */
 static const struct dtype {
     const char *name;
-    size_t size;
-} dtypes[] = {{"F32", 4}, {"F64", 8}, {"I64", 8}, {"F16", 2}, {"BF16", 2}, {"I32", 4}, {"I16", 2},
-              {"I8", 1},  {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}};
+    size_t bits; /* of an element */
+} dtypes[] = {
+    [HOME_F32] = {"F32", 32},
+    [HOME_F64] = {"F64", 64},
+    [HOME_I64] = {"I64", 64},
+    {"F16", 16},
+    {"BF16", 16},
+    {"F8_E4M3", 8},
+    {"F8_E5M2", 8},
+    {"F8_E8M0", 8},
+    {"F8_E4M3FNUZ", 8},
+    {"F8_E5M2FNUZ", 8},
+    {"F6_E2M3", 6},
+    {"F6_E3M2", 6},
+    {"F4", 4},
+    {"C64", 64},
+    {"I32", 32},
+    {"I16", 16},
+    {"I8", 8},
+    {"U64", 64},
+    {"U32", 32},
+    {"U16", 16},
+    {"U8", 8},
+    {"BOOL", 8},
+};
+enum { DTYPE_COUNT = sizeof dtypes / sizeof dtypes[0] };
 
-/* Bytes of one element; 0 for a type that the format does not have. */
-static size_t dtype_size(const char *name) {
-    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
-        if (strcmp(dtypes[i].name, name) == 0)
-            return dtypes[i].size;
-    return 0;
+const char *home_dtype_name(home_dtype dtype) {
+    return dtypes[dtype].name;
+}
+
+size_t home_dtype_size(home_dtype dtype) {
+    return dtypes[dtype].bits / 8;
+}
+
+/* Its place among the types; DTYPE_COUNT for one that the format does not have. */
+static size_t find_dtype(const home_json_value *name) {
+    size_t i = 0;
+    while (i < DTYPE_COUNT &&
+           (strlen(dtypes[i].name) != name->length || strcmp(dtypes[i].name, name->text) != 0))
+        i++;
+    return i;
 }
 
 /* ----------------------------------------------------------------------------------------- header */
@@ -91,23 +125,31 @@ static home_status check_entry(const home_archive *archive, const home_json_valu
     return whole ? HOME_OK : fail_member(archive, entry, "shape", "an array of whole numbers from 0", error);
 }
 
-/* shape x dtype must be the bytes between the offsets. */
-static home_status check_size(const home_archive *archive, const home_json_value *entry,
-                              const home_stored *tensor, home_error *error) {
-    size_t bytes = dtype_size(tensor->dtype);
-    if (bytes == 0)
-        return fail_member(archive, entry, "dtype", "one that safetensors has", error);
+/* The elements of a shape; false where no size_t counts them. */
+static bool count_elements(const home_json_value *shape, size_t *count) {
     bool empty = false;
-    for (const home_json_value *d = tensor->shape->first; d; d = d->next) {
+    *count = 1;
+    for (const home_json_value *d = shape->first; d; d = d->next) {
         empty = empty || d->integer == 0;
-        if (!empty && !home_multiply_size(bytes, (size_t)d->integer, &bytes))
-            return fail_member(archive, entry, "shape", "a product that fits memory", error);
+        if (!empty && !home_multiply_size(*count, (size_t)d->integer, count))
+            return false;
     }
-    bytes = empty ? 0 : bytes;
-    if (bytes != tensor->size)
+    *count = empty ? 0 : *count;
+    return true;
+}
+
+/* shape x dtype must be the bytes between the offsets. */
+static home_status check_size(const home_archive *archive, const home_json_value *entry, size_t bits,
+                              const home_stored *tensor, home_error *error) {
+    size_t count;
+    if (!count_elements(tensor->shape, &count) || !home_multiply_size(count, bits, &bits))
+        return fail_member(archive, entry, "shape", "a product that fits memory", error);
+    if (bits % 8 != 0)
+        return fail_member(archive, entry, "shape", "elements that fill whole bytes", error);
+    if (bits / 8 != tensor->size)
         return home_fail(error, HOME_E_FORMAT,
                          "tensor \"%.100s\": data_offsets span %zu bytes, expected %zu (shape x dtype)",
-                         tensor->name, tensor->size, bytes);
+                         tensor->name, tensor->size, bits / 8);
     return HOME_OK;
 }
 
@@ -117,6 +159,10 @@ static home_status read_tensor(const home_archive *archive, const home_json_valu
     const home_status status = check_entry(archive, entry, error);
     if (status != HOME_OK)
         return status;
+    const home_json_value *dtype = home_json_member(entry, "dtype");
+    const size_t type = find_dtype(dtype);
+    if (type == DTYPE_COUNT)
+        return fail_member(archive, entry, "dtype", "one that safetensors has", error);
     const home_json_value *offsets = home_json_member(entry, "data_offsets");
     if (offsets->type != HOME_JSON_ARRAY || offsets->count != 2 || !offsets->first->is_integer ||
         !offsets->first->next->is_integer)
@@ -130,9 +176,13 @@ static home_status read_tensor(const home_archive *archive, const home_json_valu
             error, HOME_E_FORMAT,
             "tensor \"%.100s\": data_offsets end at %llu, expected at most %zu, where the file ends",
             entry->key, (unsigned long long)end, body_size);
-    *tensor = (home_stored){entry->key, home_json_member(entry, "dtype")->text,
-                            home_json_member(entry, "shape"), body + begin, (size_t)(end - begin)};
-    return check_size(archive, entry, tensor, error);
+    *tensor = (home_stored){.name = entry->key,
+                            .dtype = type < HOME_OTHER_DTYPE ? (home_dtype)type : HOME_OTHER_DTYPE,
+                            .dtype_name = dtype->text,
+                            .shape = home_json_member(entry, "shape"),
+                            .data = body + begin,
+                            .size = (size_t)(end - begin)};
+    return check_size(archive, entry, dtypes[type].bits, tensor, error);
 }
 
 static home_status read_metadata(const home_json_value *entry, home_archive *archive, home_error *error) {
@@ -146,14 +196,6 @@ static home_status read_metadata(const home_json_value *entry, home_archive *arc
         }
     archive->metadata = entry;
     return HOME_OK;
-}
-
-static const char *name_of(const void *tensor) {
-    return ((const home_stored *)tensor)->name;
-}
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp(name_of(a), name_of(b));
 }
 
 /* By place; of tensors at one place, the empty ones first. */
@@ -204,7 +246,7 @@ static home_status read_header(home_archive *archive, const unsigned char *body,
             archive->by_name[archive->count++] = tensor;
     }
     const home_status status = check_places(archive, body, body_size, error);
-    home_sort(archive->by_name, archive->count, compare_names);
+    home_sort_by_name(archive->by_name, archive->count);
     return status;
 }
 
@@ -280,7 +322,7 @@ home_status home_archive_open(const home_allocator *allocator, const void *data,
 }
 
 const home_stored *home_archive_find(const home_archive *archive, const char *name) {
-    return home_search(archive->by_name, archive->count, name, name_of);
+    return home_search_by_name(archive->by_name, archive->count, name);
 }
 
 const char *home_archive_metadata(const home_archive *archive, const char *key) {

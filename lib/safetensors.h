@@ -10,10 +10,18 @@
 #define HOME_CHECKSUM_KEY    "home.crc32"
 #define HOME_CHECKSUM_DIGITS 8u
 
+/* The types of elements that a checkpoint has. The format has more. */
+typedef enum home_dtype { HOME_F32, HOME_F64, HOME_I64, HOME_OTHER_DTYPE } home_dtype;
+
+/* "F32" and so on, and the bytes of one element; not for HOME_OTHER_DTYPE. */
+const char *home_dtype_name(home_dtype dtype);
+size_t home_dtype_size(home_dtype dtype);
+
 /* A tensor in a file. */
 typedef struct home_stored {
-    const char *name;
-    const char *dtype;            /* "F32", "I64"... */
+    const char *name; /* first, for home_search_by_name() */
+    home_dtype dtype;
+    const char *dtype_name;       /* as the file has it */
     const home_json_value *shape; /* an array of whole numbers */
     const unsigned char *data;
     size_t size; /* bytes */

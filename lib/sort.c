@@ -1,3 +1,4 @@
+/* Heapsort and binary search. */
 #include "sort.h"
 
 #ifndef HOME_SERVE_ONLY
@@ -22,7 +23,6 @@ static void sift_down(const void **items, size_t root, size_t count,
     }
 }
 
-/* Heapsort. */
 void home_sort(const void **items, size_t count, int (*compare)(const void *a, const void *b)) {
     for (size_t i = count / 2; i-- > 0;)
         sift_down(items, i, count, compare);
@@ -32,8 +32,19 @@ void home_sort(const void **items, size_t count, int (*compare)(const void *a, c
     }
 }
 
-const void *home_search(const void *const *items, size_t count, const char *name,
-                        const char *(*name_of)(const void *item)) {
+static const char *name_of(const void *item) {
+    return *(const char *const *)item;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(name_of(a), name_of(b));
+}
+
+void home_sort_by_name(const void **items, size_t count) {
+    home_sort(items, count, compare_names);
+}
+
+const void *home_search_by_name(const void *const *items, size_t count, const char *name) {
     size_t low = 0;
     size_t high = count;
     while (low < high) {

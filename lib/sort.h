@@ -1,4 +1,5 @@
-/* Sorting of pointers in place, and searching. No input makes it slow, and it takes no memory. */
+/* Sorting of pointers in place, and searching. No input makes it slow, and it takes no memory. "By name" is for items
+ * whose first member is their name, a `const char *`. */
 #ifndef HOME_SORT_H
 #define HOME_SORT_H
 
@@ -7,8 +8,9 @@
 /* Equal items keep no order. */
 void home_sort(const void **items, size_t count, int (*compare)(const void *a, const void *b));
 
-/* The item with this name among items sorted by what `name_of` gives, or NULL. */
-const void *home_search(const void *const *items, size_t count, const char *name,
-                        const char *(*name_of)(const void *item));
+void home_sort_by_name(const void **items, size_t count);
+
+/* The item with this name among items sorted by name, or NULL. */
+const void *home_search_by_name(const void *const *items, size_t count, const char *name);
 
 #endif

@@ -25,6 +25,18 @@ typedef struct home_tensor_info {
     double scale;
 } home_tensor_info;
 
+/* Says whether a tensor may be in the plan. */
+typedef home_status (*home_tensor_check)(const void *context, const home_tensor_info *tensor,
+                                         home_error *error);
+
+/* A check of every tensor that is added: the first one refused ends the plan before it takes more memory and time. */
+typedef struct home_tensor_filter {
+    home_tensor_check check;
+    const void *context;
+    home_error *error;
+    home_status refusal; /* what the check gave, where that was not HOME_OK */
+} home_tensor_filter;
+
 typedef struct home_tensors {
     home_tensor_info *items;
     size_t count;
@@ -32,18 +44,21 @@ typedef struct home_tensors {
     const void **by_name;   /* [count] the items in the order of their names, made by home_tensors_index() */
     size_t parameter_count; /* floats of all parameters together */
     size_t statistic_count;
-    size_t most;   /* tensors that there may be; 0: any number */
-    bool too_many; /* that was not enough */
+    home_tensor_filter *filter; /* while they are added; NULL: all may be */
 } home_tensors;
 
-/* Adds a tensor with a printf-made name and returns its offset. After a failure of memory, size or number,
- * arena->failed is set and the offset is 0. Everything lives in the arena. */
+enum {
+    HOME_TENSOR_NAME_SIZE = 512
+}; /* more than the longest name that checked settings can give, its final zero too */
+
+/* Adds a tensor with a printf-made name and returns its offset. After a failure or a refusal arena->failed is set and the
+ * offset is 0. Everything lives in the arena. */
 HOME_PRINTF(4, 5)
 size_t home_tensors_add(home_tensors *tensors, home_arena *arena, home_tensor_info info, const char *format,
                         ...);
 
-/* Prepares home_tensors_find(); call it once, when all tensors are there. False when out of memory. */
-bool home_tensors_index(home_tensors *tensors, home_arena *arena);
+/* Prepares home_tensors_find(); call it once, when all tensors are there. */
+void home_tensors_index(home_tensors *tensors, home_arena *arena);
 
 /* The tensor of this name, or NULL. */
 const home_tensor_info *home_tensors_find(const home_tensors *tensors, const char *name);

@@ -409,6 +409,18 @@ static void huge_tables(void) {
     }
 }
 
+/* Parameters whose bytes no size_t can count: a thousand experts of 2^48 weights each. */
+static void huge_layers(void) {
+    static const char config[] =
+        "{\"preset\":\"mmoe\",\"dense\":16777216,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{"
+        "\"width\":16777216,\"hidden\":[16777216],\"shared_experts\":1024}]}";
+    home_error error = new_error();
+    home_model *model = NULL;
+    CHECK_INTEGER(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), HOME_E_TOO_LARGE);
+    CHECK_CONTAINS(error.message, "no size_t is large enough for the plan");
+    CHECK(model == NULL);
+}
+
 /* A configuration with something in it as often as wanted: `item`, with its number where it has %zu. */
 typedef struct limit {
     size_t most; /* as home.h has it */
@@ -522,6 +534,7 @@ int main(void) {
     RUN(newer_caller);
     RUN(missing_struct_size);
     RUN(huge_tables);
+    RUN(huge_layers);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         test_begin("limit: %s", limits[i].message);
         limits_are_as_told(&limits[i]);
