@@ -238,7 +238,7 @@ static void backward_constant(const home_run *run, const home_step *step, size_t
         run->model->kernels->scale_add(last - first, 1, home_gradient_row(run, step->out, r) + first, sum);
 }
 
-/* z = sum_k w_k h_k:  dh_k = w_k dz,   dw_k = dz · h_k */
+/* z = sum_k w_k h_k:  dh_k = w_k dz,   dw_k = dz · h_k, which is written at once: nothing else reads a gate's weights. */
 static void backward_mix(const home_run *run, const home_step *step, size_t first, size_t last) {
     const home_kernels *kernels = run->model->kernels;
     const size_t width = step->out.width;

@@ -437,52 +437,61 @@ static void gate_tensors(builder *b, gate *g, const layer_views *views, home_seg
     *first = mlp_tensors(b, &g->mlp, 0, in);
 }
 
-/* Emits one product for every vector that gates read. */
-static void ride_along(builder *b, gate *gates, size_t count, const layer_views *views) {
-    size_t part_count = 0;
+/* The part of a gate's first layer over one of its inputs. */
+typedef struct part {
+    home_view x;
+    home_segment segment;
+    home_view *out;
+    bool done;
+} part;
+
+static part *list_parts(builder *b, gate *gates, size_t count, const layer_views *views, size_t *part_count) {
+    *part_count = 0;
     for (size_t g = 0; g < count; g++)
-        part_count += gates[g].input_count;
-    struct part {
-        home_view x;
-        home_segment segment;
-        home_view *out;
-        home_activation activation;
-        bool done;
-    } *parts = home_arena_take(b->arena, part_count, sizeof *parts);
-    home_segment *segments = home_arena_take(b->arena, part_count, sizeof *segments);
-    if (b->arena->failed)
-        return;
+        *part_count += gates[g].input_count;
+    part *parts = home_arena_take(b->arena, *part_count, sizeof *parts);
     size_t p = 0;
-    for (size_t g = 0; g < count; g++) {
-        home_segment first;
-        gate_tensors(b, &gates[g], views, &first);
+    for (size_t g = 0; g < count && parts; g++) {
+        home_segment rest;
+        gate_tensors(b, &gates[g], views, &rest);
         for (size_t i = 0; i < gates[g].input_count; i++, p++) {
-            parts[p] = (struct part){
-                .x = gate_input_view(views, gates[g].inputs[i]), .segment = first, .out = &gates[g].parts[i]};
-            first.weight += parts[p].x.width;
-            first.bias = HOME_NONE; /* the bias belongs to the first part */
+            parts[p] = (part){
+                .x = gate_input_view(views, gates[g].inputs[i]), .segment = rest, .out = &gates[g].parts[i]};
+            rest.weight += parts[p].x.width;
+            rest.bias = HOME_NONE; /* the bias belongs to the first part */
         }
     }
-    for (size_t first = 0; first < part_count; first++) {
-        if (parts[first].done)
-            continue;
-        size_t width = 0;
-        size_t segment_count = 0;
-        for (p = first; p < part_count; p++)
-            if (same_view(parts[p].x, parts[first].x)) {
-                segments[segment_count++] = parts[p].segment;
-                width += parts[p].segment.rows;
-            }
-        const home_view wide = new_buffer(b, width);
-        add_linear(b, parts[first].x, wide, segments, segment_count, HOME_ACT_NONE);
-        size_t column = 0;
-        for (p = first; p < part_count; p++)
-            if (same_view(parts[p].x, parts[first].x)) {
-                *parts[p].out = columns_of(wide, column, parts[p].segment.rows);
-                column += parts[p].segment.rows;
-                parts[p].done = true;
-            }
-    }
+    return parts;
+}
+
+/* One product for the first part and all others over the same vector; each gets its columns of the output. */
+static void add_shared_product(builder *b, part *parts, size_t count, home_segment *segments) {
+    size_t width = 0;
+    size_t shared = 0;
+    for (size_t p = 0; p < count; p++)
+        if (same_view(parts[p].x, parts[0].x)) {
+            segments[shared++] = parts[p].segment;
+            width += parts[p].segment.rows;
+        }
+    const home_view wide = new_buffer(b, width);
+    add_linear(b, parts[0].x, wide, segments, shared, HOME_ACT_NONE);
+    size_t column = 0;
+    for (size_t p = 0; p < count; p++)
+        if (same_view(parts[p].x, parts[0].x)) {
+            *parts[p].out = columns_of(wide, column, parts[p].segment.rows);
+            column += parts[p].segment.rows;
+            parts[p].done = true;
+        }
+}
+
+/* Emits one product for every vector that gates read. */
+static void ride_along(builder *b, gate *gates, size_t count, const layer_views *views) {
+    size_t part_count;
+    part *parts = list_parts(b, gates, count, views, &part_count);
+    home_segment *segments = home_arena_take(b->arena, part_count, sizeof *segments);
+    for (size_t first = 0; first < part_count && !b->arena->failed; first++)
+        if (!parts[first].done)
+            add_shared_product(b, &parts[first], part_count - first, segments);
 }
 
 /* The rest of a gate behind its first layer; returns the weights [rows, experts]. */

@@ -3,7 +3,9 @@
 /* Some functions take a few vectors at once, step by step for all of them: the steps of one must wait for each other,
  * and a CPU does not look far enough ahead to find work in the next one by itself. */
 enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
-#define EACH UNROLL for (size_t u = 0; u < count; u++)
+#define EACH                                                                                                 \
+    UNROLL                                                                                                   \
+    for (size_t u = 0; u < count; u++)
 
 /* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is denormal; to about 1 ulp.
  * x = n ln 2 + r with n a multiple of 1 / EXP_PARTS and |r| <= ln 2 / 2 / EXP_PARTS; ln 2 is split so that n * (its
@@ -125,7 +127,7 @@ static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, siz
         for (size_t r = 0; r < pair; r++) {
             const float *from = x + r * row + done;
             float *to = y + r * row + done;
-            FOR_EACH_VECTOR(n - done) {
+            FOR_EACH_VECTOR (n - done) {
                 vec v = get(from + i, left);
                 vec_activate(1, act, beta, &v);
                 put(to + i, left, v);
@@ -172,7 +174,7 @@ static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t
     at += done;
     dy += done;
     dx += done;
-    FOR_EACH_VECTOR(n - done) {
+    FOR_EACH_VECTOR (n - done) {
         vec slope = get(at + i, left);
         vec_slope(1, act, beta, &slope);
         put(dx + i, left, get(dy + i, left) * slope);
@@ -201,8 +203,8 @@ static void activate_gradient(home_activation act, float swish_beta, size_t n, c
 
 static void scale(size_t n, float w, const float *x, float *y) {
     const vec factor = vec_set(w);
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, factor * get(x + i, left));
+    FOR_EACH_VECTOR (n)
+        put(y + i, left, factor * get(x + i, left));
 }
 
 /* Softmax of one row. The largest value is subtracted first, so that no exponential overflows. */
@@ -211,7 +213,7 @@ static void softmax_row(size_t n, const float *x, float *y) {
     for (size_t i = 1; i < n; i++)
         largest = x[i] > largest ? x[i] : largest;
     const vec shift = vec_set(largest);
-    FOR_EACH_VECTOR(n) {
+    FOR_EACH_VECTOR (n) {
         vec e = get(x + i, left) - shift;
         vec_exp(1, &e);
         put(y + i, left, e);
@@ -257,7 +259,7 @@ static void softmax(size_t rows, size_t n, const float *x, size_t x_row, float *
 }
 
 static void mix_row(const home_mix *m, const float *const *x, const float *w, const float *times, float *y) {
-    FOR_EACH_VECTOR(m->n) {
+    FOR_EACH_VECTOR (m->n) {
         vec sum = vec_set(w[0]) * get(x[0] + i, left);
         for (size_t t = 1; t < m->terms; t++)
             sum = vec_fma(vec_set(w[t]), get(x[t] + i, left), sum);
@@ -283,30 +285,30 @@ static void mix(const home_mix *m) {
 
 static void scale_add(size_t n, float w, const float *x, float *y) {
     const vec factor = vec_set(w);
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_fma(factor, get(x + i, left), get(y + i, left)));
+    FOR_EACH_VECTOR (n)
+        put(y + i, left, vec_fma(factor, get(x + i, left), get(y + i, left)));
 }
 
 static void multiply(size_t n, const float *a, const float *b, float *y) {
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, get(a + i, left) * get(b + i, left));
+    FOR_EACH_VECTOR (n)
+        put(y + i, left, get(a + i, left) * get(b + i, left));
 }
 
 #ifndef HOME_SERVE_ONLY
 static void multiply_add(size_t n, const float *a, const float *b, float *y) {
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_fma(get(a + i, left), get(b + i, left), get(y + i, left)));
+    FOR_EACH_VECTOR (n)
+        put(y + i, left, vec_fma(get(a + i, left), get(b + i, left), get(y + i, left)));
 }
 
 static void affine(size_t n, const float *x, const float *factor, const float *shift, float *y) {
-    FOR_EACH_VECTOR(n)
-    put(y + i, left, vec_fma(get(x + i, left), get(factor + i, left), get(shift + i, left)));
+    FOR_EACH_VECTOR (n)
+        put(y + i, left, vec_fma(get(x + i, left), get(factor + i, left), get(shift + i, left)));
 }
 
 static float dot(size_t n, const float *a, const float *b) {
     vec sum = vec_set(0.0f);
-    FOR_EACH_VECTOR(n)
-    sum = vec_fma(get(a + i, left), get(b + i, left), sum);
+    FOR_EACH_VECTOR (n)
+        sum = vec_fma(get(a + i, left), get(b + i, left), sum);
     float lanes[VEC_WIDTH];
     vec_store(lanes, sum);
     float total = 0;
@@ -359,7 +361,7 @@ static void add_norm_slopes(size_t n, const float *restrict x, const float *rest
 
 static void norm_gradient(size_t n, const float *x, const float *mean, const float *factor,
                           const float *shift, const float *tilt, const float *dy, float *dx) {
-    FOR_EACH_VECTOR(n) {
+    FOR_EACH_VECTOR (n) {
         const vec apart = get(x + i, left) - get(mean + i, left);
         const vec d = get(dy + i, left) - get(shift + i, left) - apart * get(tilt + i, left);
         put(dx + i, left, get(factor + i, left) * d);
@@ -374,7 +376,7 @@ static ALWAYS_INLINE vec decayed(const home_update *s, const float *gradient, si
 }
 
 static void adam(size_t n, const home_update *s, const float *gradient, float *value, float *m, float *v) {
-    FOR_EACH_VECTOR(n) {
+    FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
         const vec m1 = vec_fma(vec_set(s->beta1), get(m + i, left), vec_set(s->rest1) * g);
@@ -387,7 +389,7 @@ static void adam(size_t n, const home_update *s, const float *gradient, float *v
 }
 
 static void adagrad(size_t n, const home_update *s, const float *gradient, float *value, float *sum) {
-    FOR_EACH_VECTOR(n) {
+    FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
         const vec total = vec_fma(g, g, get(sum + i, left));
@@ -397,7 +399,7 @@ static void adagrad(size_t n, const home_update *s, const float *gradient, float
 }
 
 static void sgd(size_t n, const home_update *s, const float *gradient, float *value, float *buffer) {
-    FOR_EACH_VECTOR(n) {
+    FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
         const vec velocity = vec_fma(vec_set(s->beta1), get(buffer + i, left), g);

@@ -33,10 +33,11 @@ static ALWAYS_INLINE size_t place_of(const tile *t, size_t v) {
 static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t vectors) {
     vec sum[GEMM_ROWS][4 * GEMM_VECTORS];
     UNROLL
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
         UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        sum[i][v] = vec_load(t->bias ? t->bias + place_of(t, v) : t->c + i * t->c_row + v * VEC_WIDTH);
+        for (size_t v = 0; v < vectors; v++)
+            sum[i][v] = vec_load(t->bias ? t->bias + place_of(t, v) : t->c + i * t->c_row + v * VEC_WIDTH);
+    }
     UNROLL
     for (size_t i = 0; i < rows; i++) /* c is written at the end: by then it is here */
         for (size_t j = 0; j < vectors * VEC_WIDTH; j += LINE)
@@ -61,10 +62,11 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
         }
     }
     UNROLL
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
         UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        vec_store(t->c + i * t->c_row + v * VEC_WIDTH, sum[i][v]);
+        for (size_t v = 0; v < vectors; v++)
+            vec_store(t->c + i * t->c_row + v * VEC_WIDTH, sum[i][v]);
+    }
 }
 
 /* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has too few sums to keep

@@ -9,8 +9,8 @@ enum {
 static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float *from, size_t from_row,
                                        float *to, size_t to_row) {
     for (size_t r = 0; r < rows; r++)
-        FOR_EACH_VECTOR(columns)
-    put(to + r * to_row + i, left, get(from + r * from_row + i, left));
+        FOR_EACH_VECTOR (columns)
+            put(to + r * to_row + i, left, get(from + r * from_row + i, left));
 }
 
 #ifndef HOME_SERVE_ONLY
