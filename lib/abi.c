@@ -1,10 +1,11 @@
+/* Structs of callers, in and out, whatever version of home.h they have. */
 #include "abi.h"
 
 #include "status.h"
 
 #include <string.h>
 
-/* No struct of any version is as short as its size and half a pointer, or as long as this. */
+/* No struct of any version is shorter than its size and a pointer, or longer than this. */
 enum { LEAST = 2 * sizeof(size_t), MOST = 65536 };
 
 static home_status check_size(size_t size, size_t known, const char *name, home_status status,

@@ -16,10 +16,7 @@
 #define MOST_HIDDEN   16u
 #define MOST_EXPERTS  1024u
 #define MOST_BRANCHES 64u
-#define MOST_NAME     120
-
-#define QUOTED(text)   #text
-#define TEXT_OF(macro) QUOTED(macro)
+#define MOST_NAME     120u
 
 const home_preset home_presets[] = {
     [HOME_PRESET_HOME] = {"home", 2, 2, true, true, true, true, 1},
@@ -200,10 +197,13 @@ static const char *read_name(reader *in, const char *name, const char *field) {
         return NULL;
     const size_t length = name ? strlen(name) : 0;
     const char *expected = NULL;
+    if (length > MOST_NAME) {
+        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is \"%.40s\", expected at most %u bytes",
+                               path_to(in, field), name, MOST_NAME);
+        return NULL;
+    }
     if (length == 0)
         expected = "a name";
-    else if (length > MOST_NAME)
-        expected = "at most " TEXT_OF(MOST_NAME) " bytes";
     else if (strchr(name, '.'))
         expected = "a name without a dot";
     if (!expected && !home_utf8_is_text(name, length))

@@ -18,8 +18,7 @@
 #define HOME_MOST_LAYERS 64u
 #define HOME_MOST_WIDTH  (1u << 24) /* no product of two overflows 64 bits */
 
-/* What sets one preset apart from another, for checks and defaults; topology.c lays out its units and nodes.
- */
+/* What sets one preset apart from another, for checks and defaults; topology.c lays out its units and nodes. */
 typedef struct home_preset {
     const char *name;
     size_t least_layers;

@@ -1,5 +1,4 @@
-/* From a batch to v: dense values, then the pooled embedding of every field; and back, from dv to table rows.
- */
+/* From a batch to v: dense values, then the pooled embedding of every field; and back, from dv to table rows. */
 #include "abi.h"
 #include "model.h"
 

@@ -1,3 +1,4 @@
+/* The pool of threads behind home_model_set_threads(). */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif

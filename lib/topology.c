@@ -1,3 +1,4 @@
+/* The presets' layers of units and nodes, and those of the user's own. */
 #include "topology.h"
 
 #include "status.h"

@@ -1,5 +1,5 @@
-/* Who sees whom: layers of units and nodes, as docs/model.md defines them. A preset is nothing but a function
- * that writes one of these; all that follows reads it and knows no model's name. */
+/* Who sees whom: layers, units and nodes, in the sense of docs/model.md ("Layers, units, nodes"). A preset is nothing but
+ * a function that writes one of these; all that follows reads it and knows no model's name. */
 #ifndef HOME_TOPOLOGY_H
 #define HOME_TOPOLOGY_H
 
@@ -31,8 +31,8 @@ typedef struct home_node {
     const char *name;
     const size_t *sees; /* [sees_count] units of the layer, in the order of the gate's outputs */
     size_t sees_count;
-    const home_gate_input
-        *inputs; /* [input_count] concatenated; none: no gate, the one visible expert has weight 1 */
+    /* [input_count] what its gate reads, side by side; none: no gate, the one visible expert has weight 1 */
+    const home_gate_input *inputs;
     size_t input_count;
     home_self_kind self;
     size_t own;      /* the unit of the self term */
