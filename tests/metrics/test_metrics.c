@@ -366,6 +366,10 @@ static void bad_calls(void) {
         CHECK_CONTAINS(error.message, "labels[0, 1] is ");
     }
     const float not_a_number[] = {0.5f, NAN};
+    const float squared[] = {0.5f, -7.5f}; /* the second task's is a squared error: it takes no part */
+    const home_metric_result first = result_of(metrics, 0);
+    CHECK_INTEGER(home_metrics_add(metrics, 1, squared, 0, not_a_number, 0, NULL, &error), HOME_OK);
+    CHECK_INTEGER(result_of(metrics, 0).rows, first.rows + 1);
     CHECK_INTEGER(home_metrics_add(metrics, 1, not_a_number, 0, label, 0, NULL, &error), HOME_E_VALUE);
     CHECK_INTEGER(home_metrics_add(metrics, 1, good, 1, label, 0, NULL, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "prediction_stride is 1");

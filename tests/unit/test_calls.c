@@ -479,6 +479,9 @@ static void frozen_models(void) {
         home_model_set_tensor(frozen, "towers.like.linear.1.bias", &value, 1, &s.error);
     CHECK(status == HOME_E_STATE || status == HOME_E_NOT_FOUND);
     CHECK(home_model_gradients(frozen, &size) == NULL && size == 0);
+    CHECK_INTEGER(home_model_step_count(frozen), 0);
+    /* Batch norms are folded away. */
+    CHECK(home_model_parameter_count(frozen) < home_model_parameter_count(s.model));
     float *before = predict_all(frozen, &s.d.batch);
     home_model *twice = NULL;
     const home_status again = home_model_freeze(frozen, &twice, &s.error);

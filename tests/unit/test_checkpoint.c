@@ -85,6 +85,35 @@ static void learning_rates_go_on(void) {
     home_model_release(whole);
 }
 
+/* A model of the checkpoint without the optimizer's state. */
+static home_model *reborn(const home_model *model) {
+    size_t length;
+    unsigned char *bytes = model_bytes(model, 0, &length);
+    home_model *made = NULL;
+    REQUIRE(load_bytes(bytes, length, &made) == HOME_OK);
+    free(bytes);
+    return made;
+}
+
+/* Without the optimizer's state, steps count from 0, and at the rates of the configuration. */
+static void training_starts_anew(void) {
+    home_model *changed = trained_model(3, 0);
+    home_model *plain = trained_model(3, 0);
+    CHECK_INTEGER(home_model_set_learning_rate(changed, 0.02, NULL), HOME_OK);
+    CHECK_INTEGER(home_model_set_embedding_learning_rate(changed, 0.3, NULL), HOME_OK);
+    home_model *a = reborn(changed);
+    home_model *b = reborn(plain);
+    CHECK_INTEGER(home_model_step_count(a), 0);
+    train_more(a, 3, 3);
+    train_more(b, 3, 3);
+    CHECK(same_model(a, b));
+    CHECK_INTEGER(home_model_step_count(a), 3);
+    home_model_release(a);
+    home_model_release(b);
+    home_model_release(changed);
+    home_model_release(plain);
+}
+
 static void file_equals_memory(void) {
     char path[PATH_SIZE];
     home_model *model = trained_model(3, 0);
@@ -711,6 +740,7 @@ int main(void) {
     folder_make();
     RUN(training_goes_on);
     RUN(learning_rates_go_on);
+    RUN(training_starts_anew);
     RUN(file_equals_memory);
     RUN(tensors_in_the_file);
     RUN(metadata);
