@@ -87,7 +87,7 @@ static void put_settings(writer *out, const home_settings *settings) {
     const home_config *config = &settings->config;
     for (size_t i = 0; i < config->task_count; i++) {
         put_word(out, (uint64_t)config->tasks[i].loss);
-        put_word(out, settings->task_given[i] == SIZE_MAX ? config->task_count : settings->task_given[i]);
+        put_word(out, settings->task_given[i] == HOME_NONE ? config->task_count : settings->task_given[i]);
         put_text(out, config->tasks[i].name);
     }
     for (size_t i = 0; i < config->table_count; i++) {

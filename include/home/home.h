@@ -458,8 +458,8 @@ typedef struct home_targets {
  * Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT for a batch that does not fit the
  * configuration, no rows, or one row where the model has batch norms (its variance is 0/0);
  * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, offsets that fall, and for values so
- * large that a batch norm's variance is not finite (neither a backward nor a step of an earlier forward is then possible);
- * HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
+ * large that a batch norm's variance is not finite (neither a backward nor a step of an earlier forward is then
+ * possible); HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_error *error);
 
@@ -635,9 +635,9 @@ HOME_API home_status home_model_set_parallel(home_model *model, const home_paral
                                              home_error *error);
 
 /* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone with the
- * model or with the next call of this or the function above. 1: none. They block all signals. A frozen copy
- * starts without. Errors: HOME_E_ARGUMENT for 0 or more than 1024; HOME_E_STATE for a model opened from an image; HOME_E_MEMORY when the threads cannot be had. No
- * other thread may be using the model.
+ * model or with the next call of this or the function above. 1: none. They block all signals. A frozen copy starts
+ * without. Errors: HOME_E_ARGUMENT for 0 or more than 1024; HOME_E_STATE for a model opened from an image;
+ * HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
  *
  * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it
  * without const at that moment. The pool's threads are in the parent only: in the child the calling thread does
