@@ -30,6 +30,9 @@ def main(path):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print("usage: predict.py MODEL", file=sys.stderr)
+        sys.exit(2)
     try:
         main(sys.argv[1])
     except home.HomeError as error:

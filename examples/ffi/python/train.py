@@ -23,7 +23,12 @@ def main(config, path):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("usage: train.py CONFIG MODEL", file=sys.stderr)
+        sys.exit(2)
     try:
         main(*sys.argv[1:])
     except home.HomeError as error:
         sys.exit(f"error {error.status}: {error}")
+    except OSError as error:
+        sys.exit(str(error))
