@@ -400,12 +400,6 @@ static bool same_shape(const item *i, const home_stored *stored) {
     return true;
 }
 
-/* Of its text in the header, as much of it as a message shows. */
-static int shape_length(const home_stored *stored) {
-    const size_t length = stored->shape->end - stored->shape->begin;
-    return (int)(length < 40 ? length : 40);
-}
-
 static home_status check_item(const item *i, const home_archive *archive, home_error *error) {
     const home_stored *stored = home_archive_find(archive, i->name);
     if (!stored)
@@ -414,9 +408,10 @@ static home_status check_item(const item *i, const home_archive *archive, home_e
         return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": dtype is %s, expected %s", i->name,
                          stored->dtype_name, home_dtype_name(i->dtype));
     if (!same_shape(i, stored))
-        return home_fail(error, HOME_E_MISMATCH, "tensor \"%.120s\": shape is %.*s, expected [%zu%s%.0zu]",
-                         i->name, shape_length(stored), archive->text + stored->shape->begin, i->shape[0],
-                         i->rank == 2 ? "," : "", i->rank == 2 ? i->shape[1] : 0);
+        return home_fail(
+            error, HOME_E_MISMATCH, "tensor \"%.120s\": shape is %s, expected [%zu%s%.0zu]", i->name,
+            HOME_EXCERPT(archive->text + stored->shape->begin, stored->shape->end - stored->shape->begin),
+            i->shape[0], i->rank == 2 ? "," : "", i->rank == 2 ? i->shape[1] : 0);
     return HOME_OK;
 }
 

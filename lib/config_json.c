@@ -210,10 +210,8 @@ typedef struct reader {
 /* Names the field, its value as it was written (the beginning of it), and what was expected. */
 static home_status fail(const reader *in, const char *key, const home_json_value *value,
                         const char *expected) {
-    const size_t length = value->end - value->begin;
-    return home_fail(in->error, HOME_E_CONFIG, "%s%.60s is %.*s%s, expected %s", in->where, key,
-                     (int)(length < 40 ? length : 40), in->json + value->begin, length < 40 ? "" : "...",
-                     expected);
+    return home_fail(in->error, HOME_E_CONFIG, "%s%.60s is %s, expected %s", in->where, key,
+                     HOME_EXCERPT(in->json + value->begin, value->end - value->begin), expected);
 }
 
 static home_status read_choice(const reader *in, const field *f, const home_json_value *value, char *object) {

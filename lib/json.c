@@ -1,3 +1,4 @@
+/* The reader and writer of JSON. What a text means is for those who ask. */
 #include "json.h"
 
 #include "memory.h"
@@ -11,20 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A value with what only the parser needs. */
-typedef struct node {
-    home_json_value value;   /* first, so that a pointer to one is a pointer to the other */
-    struct node *last_child; /* of an array or object */
-    size_t key_begin;        /* where the member's key stands in the source */
-} node;
+#define BLOCK_VALUES 64
 
-#define BLOCK_NODES 64
-
-/* Nodes never move: the tree is made of pointers to them. */
+/* Values never move: the tree is made of pointers to them. */
 typedef struct block {
     struct block *next;
     size_t used;
-    node nodes[BLOCK_NODES];
+    home_json_value values[BLOCK_VALUES];
 } block;
 
 struct home_json {
@@ -34,12 +28,21 @@ struct home_json {
     const home_json_value *root;
 };
 
+/* An array or object whose end has not come yet. */
+typedef struct container {
+    home_json_value *value;
+    home_json_value *last; /* its last child so far */
+} container;
+
 typedef struct parser {
     home_json *document;
     const char *source;
     size_t length;
-    size_t at;            /* the next byte to read */
-    size_t text_used;     /* of document->text */
+    size_t most_values;
+    size_t value_count; /* so far */
+    size_t at;          /* the next byte to read */
+    size_t text_used;   /* of document->text */
+    container open[HOME_JSON_DEPTH];
     size_t depth;         /* containers open */
     const void **members; /* scratch of check_keys() */
     size_t member_capacity;
@@ -158,9 +161,8 @@ static home_status parse_number(parser *p, home_json_value *value) {
         p->at = value->begin;
         return home_fail(p->error, HOME_E_JSON,
                          "line %zu, column %zu: expected a number that fits a double, "
-                         "found %.*s%s",
-                         line_of(p, p->at), column_of(p, p->at), length < 40 ? (int)length : 40, text,
-                         length < 40 ? "" : "...");
+                         "found %s",
+                         line_of(p, p->at), column_of(p, p->at), HOME_EXCERPT(text, length));
     }
     return HOME_OK;
 }
@@ -290,51 +292,65 @@ static int compare_keys(const void *first, const void *second) {
 }
 
 /* Refuses an object that has a key twice. */
-static home_status check_keys(parser *p, const node *object) {
-    const size_t count = object->value.count;
+static home_status check_keys(parser *p, const home_json_value *object) {
+    const size_t count = object->count;
     void *members = (void *)p->members;
     if (!home_grow(&p->document->allocator, &members, &p->member_capacity, count, sizeof(const void *)))
         return home_fail_memory(p->error);
     p->members = members;
 
     size_t filled = 0;
-    for (const home_json_value *member = object->value.first; member; member = member->next)
+    for (const home_json_value *member = object->first; member; member = member->next)
         p->members[filled++] = member;
     home_sort(p->members, count, compare_keys);
     for (size_t i = 1; i < count; i++) {
-        const node *a = p->members[i - 1];
-        const node *b = p->members[i];
+        const home_json_value *a = p->members[i - 1];
+        const home_json_value *b = p->members[i];
         if (compare_keys(a, b) != 0)
             continue;
         const size_t second = a->key_begin > b->key_begin ? a->key_begin : b->key_begin;
         return home_fail(p->error, HOME_E_JSON,
                          "line %zu, column %zu: expected distinct keys, found \"%.80s\" again",
-                         line_of(p, second), column_of(p, second), a->value.key);
+                         line_of(p, second), column_of(p, second), a->key);
     }
     return HOME_OK;
 }
 
 /* ---------------------------------------------------------------------------------------- values */
 
-static node *new_node(home_json *document) {
-    if (!document->blocks || document->blocks->used == BLOCK_NODES) {
+static home_json_value *take_value(home_json *document) {
+    if (!document->blocks || document->blocks->used == BLOCK_VALUES) {
         block *added = home_allocate(&document->allocator, 1, sizeof *added);
         if (!added)
             return NULL;
         added->next = document->blocks;
         document->blocks = added;
     }
-    return &document->blocks->nodes[document->blocks->used++];
+    return &document->blocks->values[document->blocks->used++];
 }
 
-static void append_child(node *parent, node *child) {
-    child->value.parent = &parent->value;
-    if (parent->last_child)
-        parent->last_child->value.next = &child->value;
+/* A new value, the last one of the innermost container. */
+static home_status add_value(parser *p, home_json_value **added) {
+    if (p->value_count++ == p->most_values)
+        return home_fail(p->error, HOME_E_JSON,
+                         "line %zu, column %zu: expected at most %zu values in %zu bytes", line_of(p, p->at),
+                         column_of(p, p->at), p->most_values, p->length);
+    home_json_value *value = take_value(p->document);
+    if (!value)
+        return home_fail_memory(p->error);
+    *added = value;
+    if (p->depth == 0) {
+        p->document->root = value;
+        return HOME_OK;
+    }
+    container *parent = &p->open[p->depth - 1];
+    if (parent->last)
+        parent->last->next = value;
     else
-        parent->value.first = &child->value;
-    parent->last_child = child;
-    parent->value.count++;
+        parent->value->first = value;
+    parent->last = value;
+    parent->value->count++;
+    return HOME_OK;
 }
 
 /* Parses a value that is not a container. */
@@ -361,54 +377,48 @@ static home_status parse_scalar(parser *p, home_json_value *value) {
     }
 }
 
-/* Opens the array or object that begins at the next byte, if one does. */
-static home_status parse_opening(parser *p, node *opened, bool *is_container) {
-    *is_container = next_is(p, '[') || next_is(p, '{');
-    if (!*is_container)
-        return HOME_OK;
+/* Opens the array or object that begins at the next byte. */
+static home_status parse_opening(parser *p, home_json_value *opened) {
     if (p->depth == HOME_JSON_DEPTH)
         return home_fail(p->error, HOME_E_JSON, "line %zu, column %zu: expected at most %d levels of nesting",
                          line_of(p, p->at), column_of(p, p->at), HOME_JSON_DEPTH);
-    opened->value.type = next_is(p, '[') ? HOME_JSON_ARRAY : HOME_JSON_OBJECT;
-    p->depth++;
+    opened->type = next_is(p, '[') ? HOME_JSON_ARRAY : HOME_JSON_OBJECT;
+    p->open[p->depth++] = (container){opened, NULL};
     p->at++;
     skip_space(p);
     return HOME_OK;
 }
 
-static bool closing_is_next(const parser *p, const node *container) {
-    return next_is(p, container->value.type == HOME_JSON_ARRAY ? ']' : '}');
+static bool closing_is_next(const parser *p) {
+    return p->depth > 0 && next_is(p, p->open[p->depth - 1].value->type == HOME_JSON_ARRAY ? ']' : '}');
 }
 
-/* Closes every container that ends behind the last value, and takes the comma if one follows. *container
- * becomes the one that the next value belongs to, NULL at the end of the document. */
-static home_status parse_closings(parser *p, node **container) {
-    while (*container) {
-        node *open = *container;
+/* Closes every container that ends behind the last value, and takes the comma if one follows. */
+static home_status parse_closings(parser *p) {
+    while (p->depth > 0) {
+        home_json_value *innermost = p->open[p->depth - 1].value;
         skip_space(p);
         if (take(p, ',')) {
             skip_space(p);
             return HOME_OK;
         }
-        if (!closing_is_next(p, open))
-            return fail_expected(p, open->value.type == HOME_JSON_ARRAY ? "',' or ']'" : "',' or '}'");
+        if (!closing_is_next(p))
+            return fail_expected(p, innermost->type == HOME_JSON_ARRAY ? "',' or ']'" : "',' or '}'");
         p->at++;
         p->depth--;
-        open->value.end = p->at;
-        if (open->value.type == HOME_JSON_OBJECT) {
-            const home_status status = check_keys(p, open);
+        innermost->end = p->at;
+        if (innermost->type == HOME_JSON_OBJECT) {
+            const home_status status = check_keys(p, innermost);
             if (status != HOME_OK)
                 return status;
         }
-        *container = (node *)open->value.parent;
     }
     return HOME_OK;
 }
 
-static home_status parse_key(parser *p, node *member) {
+static home_status parse_key(parser *p, home_json_value *member) {
     member->key_begin = p->at;
-    const home_status status =
-        parse_string(p, "a key in quotes", &member->value.key, &member->value.key_length);
+    const home_status status = parse_string(p, "a key in quotes", &member->key, &member->key_length);
     if (status != HOME_OK)
         return status;
     skip_space(p);
@@ -418,39 +428,35 @@ static home_status parse_key(parser *p, node *member) {
     return HOME_OK;
 }
 
-static home_status parse_document(parser *p) {
-    node *container = NULL;
-    skip_space(p);
-    do { /* once for every value; p->at is where it, or its key, begins */
-        node *next = new_node(p->document);
-        if (!next)
-            return home_fail_memory(p->error);
-        if (container)
-            append_child(container, next);
-        else
-            p->document->root = &next->value;
+/* A value with its key, where it has one; of an array or object the opening. p->at is where that begins. */
+static home_status parse_value(parser *p) {
+    const bool is_member = p->depth > 0 && p->open[p->depth - 1].value->type == HOME_JSON_OBJECT;
+    home_json_value *value = NULL;
+    home_status status = add_value(p, &value);
+    if (status == HOME_OK && is_member)
+        status = parse_key(p, value);
+    if (status != HOME_OK)
+        return status;
+    value->begin = p->at;
+    if (next_is(p, '[') || next_is(p, '{'))
+        return parse_opening(p, value);
+    status = parse_scalar(p, value);
+    value->end = p->at;
+    return status;
+}
 
-        home_status status = HOME_OK;
-        if (container && container->value.type == HOME_JSON_OBJECT)
-            status = parse_key(p, next);
+static home_status parse_document(parser *p) {
+    skip_space(p);
+    do {
+        const size_t depth = p->depth;
+        home_status status = parse_value(p);
         if (status != HOME_OK)
             return status;
-        next->value.begin = p->at;
-        bool is_container;
-        if ((status = parse_opening(p, next, &is_container)) != HOME_OK)
+        if (p->depth > depth && !closing_is_next(p))
+            continue;
+        if ((status = parse_closings(p)) != HOME_OK)
             return status;
-        if (is_container) {
-            container = next;
-            if (!closing_is_next(p, container))
-                continue;
-        } else {
-            if ((status = parse_scalar(p, &next->value)) != HOME_OK)
-                return status;
-            next->value.end = p->at;
-        }
-        if ((status = parse_closings(p, &container)) != HOME_OK)
-            return status;
-    } while (container);
+    } while (p->depth > 0);
 
     skip_space(p);
     return p->at == p->length ? HOME_OK : fail_expected(p, "nothing behind the value");
@@ -460,6 +466,11 @@ static home_status parse_document(parser *p) {
 
 home_status home_json_parse(const home_allocator *allocator, const char *source, size_t length,
                             home_json **document, home_error *error) {
+    return home_json_parse_sparse(allocator, source, length, SIZE_MAX, document, error);
+}
+
+home_status home_json_parse_sparse(const home_allocator *allocator, const char *source, size_t length,
+                                   size_t most_values, home_json **document, home_error *error) {
     home_json *made = home_allocate(allocator, 1, sizeof *made);
     if (!made)
         return home_fail_memory(error);
@@ -469,7 +480,8 @@ home_status home_json_parse(const home_allocator *allocator, const char *source,
         home_json_free(made);
         return home_fail_memory(error);
     }
-    parser p = {.document = made, .source = source, .length = length, .error = error};
+    parser p = {
+        .document = made, .source = source, .length = length, .most_values = most_values, .error = error};
     const home_status status = parse_document(&p);
     home_deallocate(allocator, (void *)p.members);
     if (status == HOME_OK)
@@ -503,6 +515,13 @@ const home_json_value *home_json_member(const home_json_value *object, const cha
         if (member->key_length == length && memcmp(member->key, key, length) == 0)
             return member;
     return NULL;
+}
+
+const char *home_excerpt(const char *source, size_t length, char text[HOME_EXCERPT_SIZE]) {
+    enum { MOST = 40 };
+    snprintf(text, HOME_EXCERPT_SIZE, "%.*s%s", (int)(length <= MOST ? length : MOST), source,
+             length <= MOST ? "" : "...");
+    return text;
 }
 
 /* --------------------------------------------------------------------------------------- writing */

@@ -18,23 +18,31 @@ typedef enum home_json_type {
     HOME_JSON_OBJECT
 } home_json_type;
 
-/* A value, and its place in the tree. Lives as long as its document. */
+/* A value, and its place in the tree. Lives as long as its document. Only what its type has is set. */
 typedef struct home_json_value {
     home_json_type type;
     bool boolean;
-    double number;   /* the nearest double */
     bool is_integer; /* the number was written as digits only and fits `integer` */
-    uint64_t integer;
-    const char *text; /* of a string, unescaped UTF-8 with a final zero */
-    size_t length;    /* of `text` in bytes; it may contain zero bytes */
-    const char *key;  /* of a member of an object, unescaped with a final zero; NULL otherwise */
+    union {
+        struct {
+            double number; /* the nearest double */
+            uint64_t integer;
+        };
+        struct {
+            const char *text; /* of a string, unescaped UTF-8 with a final zero */
+            size_t length;    /* of `text` in bytes; it may contain zero bytes */
+        };
+        struct {
+            struct home_json_value *first; /* child of an array or object */
+            size_t count;
+        };
+    };
+    struct home_json_value *next; /* the next sibling */
+    const char *key;              /* of a member of an object, unescaped with a final zero; NULL otherwise */
     size_t key_length;
-    size_t begin; /* the value stands at source[begin .. end), quotes included */
+    size_t key_begin; /* the member's key stands at source[key_begin], its quote */
+    size_t begin;     /* the value stands at source[begin .. end), quotes included */
     size_t end;
-    size_t count;                  /* children of an array or object */
-    struct home_json_value *first; /* the first child */
-    struct home_json_value *next;  /* the next sibling */
-    struct home_json_value *parent;
 } home_json_value;
 
 typedef struct home_json home_json;
@@ -45,11 +53,20 @@ typedef struct home_json home_json;
  * and is copied. HOME_E_JSON with line, column (in characters) and what was expected; HOME_E_MEMORY. */
 home_status home_json_parse(const home_allocator *allocator, const char *source, size_t length,
                             home_json **document, home_error *error);
+/* The same for a text of which is known that it has `most_values` values at most, at whatever depth: HOME_E_JSON where
+ * there are more. A value takes 72 bytes and may be written in two. */
+home_status home_json_parse_sparse(const home_allocator *allocator, const char *source, size_t length,
+                                   size_t most_values, home_json **document, home_error *error);
 void home_json_free(home_json *document); /* NULL is allowed */
 const home_json_value *home_json_root(const home_json *document);
 
 /* The member of an object, NULL where it has none or the value is no object. */
 const home_json_value *home_json_member(const home_json_value *object, const char *key);
+
+/* For messages: source[0 .. length), or its beginning. Returns the text. */
+#define HOME_EXCERPT_SIZE 44
+const char *home_excerpt(const char *source, size_t length, char text[HOME_EXCERPT_SIZE]);
+#define HOME_EXCERPT(source, length) home_excerpt(source, length, (char[HOME_EXCERPT_SIZE]){0})
 
 /* A growing text: set all to zero, then `allocator`. After a failed allocation it stays as it is and `failed`
  * is set: check once at the end. */

@@ -144,7 +144,7 @@ static const edit edits[] = {
     {"\"F32\"", "\"F\x01\"", HOME_E_JSON, "control characters may not stand in a string, found byte 0x01"},
     {"\"F32\"", "\"\\uD800\"", HOME_E_JSON, "a low surrogate"},
     {"\"towers.a", "\"towers.\xff", HOME_E_JSON, "expected valid UTF-8, found byte 0xFF"},
-    {"{\"__meta", "\xef\xbb\xbf{\"__meta", HOME_E_JSON, "column 1: expected a value, found byte 0xEF"},
+    {"{\"__meta", "\xef\xbb\xbf{\"__meta", HOME_E_FORMAT, "the header is \xef\xbb\xbf{\"__metadata__\":"},
     {"{\"__meta", "{/**/\"__meta", HOME_E_JSON, "expected a key in quotes, found '/'"},
     {"\"towers.a.linear.0.bias\"", "\"towers.a.linear.0.weight\"", HOME_E_JSON,
      "expected distinct keys, found \"towers.a.linear.0.weight\" again"},
@@ -512,7 +512,9 @@ static const struct {
     {"{\"__metadata__\":{\"format\":\"pt\"}}", 2, HOME_E_FORMAT,
      "2 bytes behind the last tensor belong to none"},
     {"{\"__metadata__\":5}", 0, HOME_E_FORMAT, "__metadata__ is 5, expected an object"},
-    {"        ", 0, HOME_E_JSON, "line 1, column 9: expected a value, found the end of the text"},
+    {"        ", 0, HOME_E_FORMAT, "the header is         , expected an object"},
+    {" {}", 0, HOME_E_FORMAT, "the header is  {}, expected an object"},
+    {"{\"a\":[1,2,3,4,5,6,7,8]}", 0, HOME_E_JSON, "column 17: expected at most 7 values in 23 bytes"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
      "\"data_offsets\":[2,6]}}",
      6, HOME_E_FORMAT, "tensor \"b\": its bytes begin at 2, expected 4"},
@@ -631,7 +633,33 @@ static void huge_configuration(void) {
     CHECK(load_without_tensors("adatt", "{\\\"width\\\":1,\\\"task_experts\\\":64}", 256, 64, 0) < 10000);
 }
 
-/* The same where the file has as many tensors as the model, but others. */
+/* Headers of values as short as JSON has them: many to the byte, but no tensors. What their values take is bounded. */
+static void dense_headers(void) {
+    static const char *const begins[] = {"[1", "{\"a\":[1", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1"};
+    enum { VALUES = 1000000, BLOCK = 64 };
+    char *text = malloc(2 * VALUES + 1000);
+    REQUIRE(text);
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        size_t at = (size_t)sprintf(text, "%s", begins[i]);
+        for (int k = 0; k < VALUES; k++)
+            at += (size_t)sprintf(text + at, ",1");
+        sprintf(text + at, "]");
+        meter m;
+        const home_allocator allocator = meter_allocator(&m);
+        home_error error = new_error();
+        home_model *model = NULL;
+        file_bytes file = make_file(text, "", 0);
+        CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error),
+                      i == 0 ? HOME_E_FORMAT : HOME_E_JSON);
+        CHECK_CONTAINS(error.message, i == 0 ? "the header is [1,1,1,1,1" : "expected at most 5000");
+        CHECK(m.allocations < VALUES / 2 / BLOCK + 100);
+        CHECK_INTEGER(m.live, 0);
+        free(file.bytes);
+    }
+    free(text);
+}
+
+/* A large model, and a file that has as many tensors as it, but others. */
 static void huge_configuration_among_strangers(void) {
     enum { TASKS = 256, LAYERS = 20, STRANGERS = 4 * TASKS * LAYERS };
     const long small = load_without_tensors("shared-bottom", "{\\\"width\\\":1}", 1, 1, STRANGERS);
@@ -664,6 +692,7 @@ int main(void) {
     other_headers();
     RUN(alien_files);
     RUN(many_strangers);
+    RUN(dense_headers);
     RUN(huge_configuration);
     RUN(huge_configuration_among_strangers);
     return test_summary();

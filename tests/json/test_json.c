@@ -194,7 +194,7 @@ static void tree(void) {
     const home_json_value *root = home_json_root(document);
     CHECK_INTEGER(root->type, HOME_JSON_OBJECT);
     CHECK_INTEGER(root->count, 4);
-    CHECK(root->parent == NULL && root->next == NULL && root->key == NULL);
+    CHECK(root->next == NULL && root->key == NULL);
     CHECK_INTEGER(root->begin, 1);
     CHECK_INTEGER(root->end, strlen(text));
 
@@ -217,7 +217,6 @@ static void tree(void) {
     CHECK_BYTES(text + list->begin, "[1, -2.5, {}]", list->end - list->begin);
     const home_json_value *one = list->first;
     CHECK(one->is_integer && one->integer == 1 && one->number == 1.0 && one->key == NULL);
-    CHECK(one->parent == list);
     CHECK(!one->next->is_integer && one->next->number == -2.5);
     CHECK_INTEGER(one->next->next->type, HOME_JSON_OBJECT);
     CHECK(one->next->next->first == NULL && one->next->next->next == NULL);
@@ -286,6 +285,21 @@ static void depth(void) {
     const home_allocator allocator = libc_allocator();
     CHECK_INTEGER(home_json_parse(&allocator, deep, levels, &document, NULL), HOME_E_JSON);
     free(deep);
+}
+
+/* Containers and their members count, each once. */
+static void number_of_values(void) {
+    static const char text[] = "{\"a\":[1,\"2\",{}],\n\"b\":null}";
+    const home_allocator allocator = libc_allocator();
+    home_error error = {.struct_size = sizeof error};
+    home_json *document = NULL;
+    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 6, &document, &error), HOME_OK);
+    home_json_free(document);
+    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 5, &document, &error),
+                  HOME_E_JSON);
+    CHECK_CONTAINS(error.message, "line 2, column 1: expected at most 5 values in 26 bytes");
+    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 0, &document, &error),
+                  HOME_E_JSON);
 }
 
 /* A quadratic search for repeated keys would take minutes here. */
@@ -665,6 +679,7 @@ int main(void) {
     RUN(tree);
     RUN(integers);
     RUN(depth);
+    RUN(number_of_values);
     RUN(many_keys);
     RUN(read_table);
     RUN(read_random);
