@@ -39,13 +39,6 @@ TOP = """\
 #define _XOPEN_SOURCE 700
 #endif
 
-/* Products and sums are rounded one by one, so that every compiler computes the same bytes. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=off")
-#endif
-
 /* Not every build uses every function. */
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-function"

@@ -4,6 +4,8 @@
 
 #include "home/home.h"
 
+#include "portability.h"
+
 #include <stdbool.h>
 
 #define HOME_ALIGNMENT 64u /* a cache line, and the widest vector */

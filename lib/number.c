@@ -1,5 +1,7 @@
 #include "number.h"
 
+#include "portability.h"
+
 #ifndef HOME_SERVE_ONLY
 #include <float.h>
 #include <math.h>

@@ -7,6 +7,13 @@
 #error "libhome needs IEEE arithmetic: compile it without -ffast-math, -ffinite-math-only and -Ofast"
 #endif
 
+/* Products and sums are rounded one by one, so that every compiler computes the same bytes. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 #if defined(__GNUC__)
 #define HOME_PRINTF(text, values) __attribute__((format(printf, text, values)))
 #else

@@ -1,5 +1,7 @@
 #include "random.h"
 
+#include "portability.h"
+
 #include "home/home.h"
 
 #include <math.h>
