@@ -537,7 +537,7 @@ static void read_layer(reader *in, const home_preset *preset, home_layer_config 
         fail_integer(in, "shared_experts", layer->shared_experts, "1 for the preset shared-bottom");
     read_experts(in, &layer->group_experts, preset->groups, "group_experts");
     read_experts(in, &layer->task_experts, i >= preset->first_task_layer, "task_experts");
-    choose(in, &layer->feature_gates, preset->cures ? HOME_ON : HOME_OFF, HOME_ON, "feature_gates");
+    choose(in, &layer->feature_gates, preset->cures ? HOME_ON : HOME_OFF, HOME_OFF, "feature_gates");
     must_be_zero(in, layer->reserved, "reserved");
     size_between(in, &layer->feature_branches, 2, 1, MOST_BRANCHES, "feature_branches");
     const size_t rank = input / layer->feature_branches;
@@ -578,7 +578,7 @@ static void read_switches(reader *in, const home_preset *preset, home_config *c)
            "expert_norm");
     choose(in, &c->expert_activation, activation, HOME_ACTIVATION_SWISH, "expert_activation");
     choose(in, &c->expert_hidden_activation, activation, HOME_ACTIVATION_SWISH, "expert_hidden_activation");
-    choose(in, &c->bias_before_norm, HOME_OFF, HOME_ON, "bias_before_norm");
+    choose(in, &c->bias_before_norm, HOME_OFF, HOME_OFF, "bias_before_norm");
     number_below(in, &c->swish_beta, 1, 1e-6, 1e6, "swish_beta");
     number_below(in, &c->norm_epsilon, 1e-5, 1e-30, 1e6, "norm_epsilon");
     number_up_to(in, &c->norm_momentum, 0.1, 1e-30, 1, "norm_momentum");
@@ -586,8 +586,8 @@ static void read_switches(reader *in, const home_preset *preset, home_config *c)
     choose(in, &c->feature_init, HOME_INIT_ZERO, HOME_INIT_UNIFORM, "feature_init");
     choose(in, &c->gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH, "gate_activation");
     choose(in, &c->gate_input, HOME_INPUT_GATED, HOME_INPUT_GATED, "gate_input");
-    choose(in, &c->self_gates, preset->self_terms ? HOME_ON : HOME_OFF, HOME_ON, "self_gates");
-    choose(in, &c->uncertainty, HOME_OFF, HOME_ON, "uncertainty");
+    choose(in, &c->self_gates, preset->self_terms ? HOME_ON : HOME_OFF, HOME_OFF, "self_gates");
+    choose(in, &c->uncertainty, HOME_OFF, HOME_OFF, "uncertainty");
     must_be_zero(in, c->reserved2, "reserved2");
     choose(in, &c->self_gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH, "self_gate_activation");
     choose(in, &c->self_gate_input, HOME_INPUT_GATED, HOME_INPUT_GATED, "self_gate_input");

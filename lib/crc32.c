@@ -1,3 +1,4 @@
+/* The checksum of zip and PNG, eight bytes at a time. */
 #include "crc32.h"
 
 /* table[0][b] is the remainder of byte b; table[i][b] that of b followed by i zero bytes. With them eight

@@ -101,11 +101,11 @@ static double chain_row_backward(const home_run *run, size_t row, size_t task, d
     float *dx = home_gradient_row(run, run->model->plan.logits, row);
     double log_p = 0;
     double log_q = -INFINITY;
-    for (size_t i = task; i != SIZE_MAX; i = given[i]) {
+    for (size_t i = task; i != HOME_NONE; i = given[i]) {
         log_q = log_add(log_q, log_p + log_sigmoid(-(double)x[i]));
         log_p += log_sigmoid((double)x[i]);
     }
-    for (size_t i = task; i != SIZE_MAX; i = given[i]) {
+    for (size_t i = task; i != HOME_NONE; i = given[i]) {
         const double fails = log_sigmoid(-(double)x[i]);
         dx[i] += (float)(factor * ((1 - y) * exp(log_p - log_q + fails) - y * exp(fails)));
     }
@@ -114,7 +114,7 @@ static double chain_row_backward(const home_run *run, size_t row, size_t task, d
 
 /* The same for a task that is given no other: p = sigmoid(x),  dloss/dx = p - y. */
 static double binary_row_backward(const home_run *run, size_t row, size_t task, double y, double factor) {
-    if (run->model->settings.task_given[task] != SIZE_MAX)
+    if (run->model->settings.task_given[task] != HOME_NONE)
         return chain_row_backward(run, row, task, y, factor);
     const double x = (double)home_view_row(run, run->model->plan.logits, row)[task];
     home_gradient_row(run, run->model->plan.logits, row)[task] += (float)(factor * (sigmoid(x) - y));

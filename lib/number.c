@@ -1,3 +1,4 @@
+/* Numbers as text and back, exactly, in any locale and rounding mode. */
 #include "number.h"
 
 #include "portability.h"

@@ -88,7 +88,7 @@ static float predict_task(const home_settings *settings, size_t task, const floa
     if (settings->config.tasks[task].loss == HOME_LOSS_SQUARED)
         return logits[task];
     float p = sigmoids[task];
-    for (size_t given = settings->task_given[task]; given != SIZE_MAX; given = settings->task_given[given])
+    for (size_t given = settings->task_given[task]; given != HOME_NONE; given = settings->task_given[given])
         p *= sigmoids[given];
     return p;
 }

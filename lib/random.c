@@ -1,3 +1,4 @@
+/* Random numbers that are the same on every machine. */
 #include "random.h"
 
 #include "portability.h"

@@ -1,3 +1,4 @@
+/* What is a character of UTF-8, and what is not. */
 #include "utf8.h"
 
 size_t home_utf8_length(const char *text, size_t left) {

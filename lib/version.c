@@ -1,3 +1,4 @@
+/* The version, as number and text. */
 #include "home/home.h"
 
 #define TEXT(x)     #x

@@ -139,9 +139,9 @@ typedef struct home_allocator {
 #define HOME_PRESET_ADATT         6 /* the same with shared experts */
 #define HOME_PRESET_CUSTOM        7 /* units and nodes as the layers list them */
 
-/* A switch. 0 leaves the choice to the preset. */
-#define HOME_OFF 1
-#define HOME_ON  2
+/* A switch. 0 leaves the choice to the preset; true is HOME_ON. */
+#define HOME_ON  1
+#define HOME_OFF 2
 
 /* Activations. 0 leaves the choice to the preset. */
 #define HOME_ACTIVATION_RELU  1

@@ -234,6 +234,8 @@ static void print_predictions(const home_model *model, const home_batch *batch, 
     expect(home_model_predict(model, batch, predictions, 0, workspace, &error), "predict");
     print_hash(home_model_is_frozen(model) ? "frozen" : "predictions", predictions,
                VALUES * sizeof *predictions);
+    if (!home_model_isa(model))
+        exit(1);
     free(memory);
 }
 

@@ -524,6 +524,15 @@ static void null_arguments(void) {
     CHECK(model == NULL);
 }
 
+static void true_is_on(void) {
+    setup s;
+    setup_small(&s);
+    s.config.uncertainty = true;
+    home_model *model = make_model(&s);
+    CHECK_CONTAINS(home_model_config_json(model), "\"uncertainty\":true");
+    home_model_release(model);
+}
+
 int main(void) {
     bad_structs_are_refused();
     RUN(good_json_round_trips);
@@ -541,5 +550,6 @@ int main(void) {
         test_end();
     }
     RUN(null_arguments);
+    RUN(true_is_on);
     return test_summary();
 }

@@ -33,10 +33,11 @@
  *    first element, which all others must have too. Set the whole struct to zero first, then struct_size.
  *  - The library keeps no global state, prints nothing, never exits, starts no thread unasked, and leaves
  *    locale, signals and floating-point modes as it found them.
- *  - Floating point: calls compute in the modes of the calling thread and leave them as they are. What is said of
- *    results holds for rounding to nearest; flushing denormals to zero makes no difference that matters. With
- *    finite values and no overflow, nothing raises "invalid", "divide by zero" or "overflow", so a host may
- *    trap these. NaN, infinite and overflowing values raise them, as in any arithmetic.
+ *  - Floating point: on x86-64 and AArch64, forward, backward, step, freeze and predict round to nearest, take denormal
+ *    numbers for zeros (which CPUs multiply much faster) and never trap, whatever the modes of the thread; they
+ *    leave these, and but for freeze the flags of what has happened, as they were. All other calls, and all of them on
+ *    other CPUs, compute in the thread's modes; what is said of results then holds for rounding to nearest. With
+ *    finite values and no overflow, these raise no "invalid", "divide by zero" or "overflow", so a host may trap them.
  *  - Threads: functions that take a `const home_model *` may run in any number of threads at once,
  *    as long as no other thread is inside a function that takes the same model without const.
  *
@@ -91,10 +92,10 @@ typedef int32_t home_status;
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
 #define HOME_E_JSON        21 /* the text is not JSON */
 #define HOME_E_FILE        30 /* the operating system refused to read or write a file */
-#define HOME_E_FORMAT      31 /* the bytes are not a checkpoint, or a damaged one */
-#define HOME_E_CHECKSUM    32 /* a checkpoint whose checksum does not match its bytes */
+#define HOME_E_FORMAT      31 /* the bytes are not a checkpoint or an image, or a damaged one */
+#define HOME_E_CHECKSUM    32 /* a checkpoint or image whose checksum does not match its bytes */
 #define HOME_E_MISMATCH    33 /* a sound checkpoint whose tensors are not those of the model */
-#define HOME_E_UNSUPPORTED 40 /* a checkpoint of a newer schema, or a feature not built in */
+#define HOME_E_UNSUPPORTED 40 /* not by this version, or not by this build on this machine */
 
 /* What a status means, in one English sentence; static, never NULL, for any number. Since 0.1. */
 HOME_API const char *home_status_string(home_status status);
@@ -104,7 +105,7 @@ HOME_API const char *home_status_string(home_status status);
 typedef struct home_error {
     size_t struct_size;
     home_status status;
-    char message[244]; /* always ends in a zero byte; cut where it is too long */
+    char message[244]; /* UTF-8, cut where it is too long, always with a zero byte at its end */
 } home_error;
 
 /* ------------------------------------------------------------------------------------ allocator */
@@ -122,6 +123,12 @@ typedef struct home_allocator {
 
 /* -------------------------------------------------------------------------------- configuration */
 
+/* Limits, which no sensible model meets. A name is UTF-8, 1 to 120 bytes without a dot or control characters (below
+ * 0x20, and 0x7f). A model has up to 1024 tasks, 64 layers (where the preset leaves their number open), and 4096 of
+ * anything else that is listed: tables, fields, a layer's units and nodes, names in a list. Up to 1024 experts a unit,
+ * 16 hidden layers an MLP, 64 branches a feature gate; widths, dims and ranks, v's width too, up to 2^24. More is
+ * HOME_E_CONFIG. */
+
 /* Presets: how units, nodes and masks are laid out (docs/model.md). */
 #define HOME_PRESET_HOME          0 /* two layers: groups of tasks, then tasks */
 #define HOME_PRESET_SHARED_BOTTOM 1 /* one expert for all tasks, no gates */
@@ -132,9 +139,9 @@ typedef struct home_allocator {
 #define HOME_PRESET_ADATT         6 /* the same with shared experts */
 #define HOME_PRESET_CUSTOM        7 /* units and nodes as the layers list them */
 
-/* A switch. 0 leaves the choice to the preset. */
-#define HOME_OFF 1
-#define HOME_ON  2
+/* A switch. 0 leaves the choice to the preset; true is HOME_ON. */
+#define HOME_ON  1
+#define HOME_OFF 2
 
 /* Activations. 0 leaves the choice to the preset. */
 #define HOME_ACTIVATION_RELU  1
@@ -166,12 +173,10 @@ typedef struct home_allocator {
 
 /* Losses of a task. */
 #define HOME_LOSS_BCE 1 /* binary cross-entropy on the logit, labels in [0, 1]   (default) */
-/* (prediction - label)^2, any finite label; the prediction is the logit itself                        \
-       */
+/* (prediction - label)^2, any finite label; the prediction is the logit itself */
 #define HOME_LOSS_SQUARED 2
 
-/* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW.
- */
+/* Optimizers, with PyTorch's definitions; g is the gradient, with weight_decay * value added but for AdamW. */
 #define HOME_OPTIMIZER_ADAM 1 /* (default for dense parameters) */
 /* tables only (default): G_r += mean(g_r^2), row_r -= lr g_r / (sqrt(G_r) + eps) */
 #define HOME_OPTIMIZER_ROWWISE_ADAGRAD 2
@@ -186,7 +191,7 @@ typedef struct home_allocator {
 /* An embedding table. Several fields may share one. */
 typedef struct home_table_config {
     size_t struct_size;
-    const char *name; /* required; distinct among tables, without a dot */
+    const char *name; /* required; distinct among tables */
     uint64_t rows;    /* required, at least 1 */
     size_t dim;       /* required, at least 1 */
     int32_t index;    /* HOME_INDEX_*, 0: direct */
@@ -207,7 +212,7 @@ typedef struct home_field_config {
 /* A behaviour to predict. */
 typedef struct home_task_config {
     size_t struct_size;
-    const char *name;  /* required; distinct among tasks and groups, not "shared", without a dot */
+    const char *name;  /* required; distinct among tasks and groups, not "shared" */
     const char *group; /* NULL: the group "all". Groups are ordered by first appearance. */
     double weight;     /* factor of the task's loss in the total; 0: 1 */
     int32_t loss;      /* HOME_LOSS_*, 0: binary cross-entropy */
@@ -222,7 +227,7 @@ typedef struct home_task_config {
 /* A set of experts that share one input, in a layer of the preset custom. */
 typedef struct home_unit_config {
     size_t struct_size;
-    const char *name;  /* required; distinct among the layer's units, without a dot */
+    const char *name;  /* required; distinct among the layer's units */
     const char *input; /* the node of the layer below whose output it reads; NULL: v in the first layer, in
                           others the node of the unit's own name */
     size_t experts;    /* 0: 1 */
@@ -234,7 +239,7 @@ typedef struct home_unit_config {
  * node of that name: only `name` and `sees` may be set. */
 typedef struct home_node_config {
     size_t struct_size;
-    const char *name;        /* required */
+    const char *name;        /* required; distinct among the layer's nodes */
     const char *const *sees; /* [sees_count] required: the units whose experts it may see, in the order of its
                                 gate's outputs */
     size_t sees_count;
@@ -276,7 +281,7 @@ typedef struct home_optimizer_config {
     double beta2;                   /* 0: 0.999 */
     double epsilon;                 /* 0: 1e-8, Adagrad 1e-10 */
     double momentum;                /* of SGD */
-    double weight_decay;            /* dense parameters; 0: none, AdamW 0.01 */
+    double weight_decay;            /* dense parameters; 0: none, AdamW 0.01 (without decay it is Adam) */
     double clip_norm;               /* scale all gradients so that their norm is at most this; 0: off */
     double embedding_learning_rate; /* 0: 0.01 */
     double embedding_epsilon;       /* 0: 1e-8, Adagrad 1e-10 */
@@ -296,8 +301,8 @@ typedef struct home_config {
     size_t field_count;
     const home_task_config *tasks; /* [task_count], at least one */
     size_t task_count;
-    const home_layer_config
-        *layers; /* [layer_count]; shared-bottom, mmoe and cgc have one, home two, ple two or more */
+    /* [layer_count]: one of shared-bottom, mmoe and cgc, two of home, two or more of ple */
+    const home_layer_config *layers;
     size_t layer_count;
 
     /* Experts: h = Act(Norm(MLP(x))). */
@@ -307,7 +312,7 @@ typedef struct home_config {
     int32_t bias_before_norm;         /* HOME_ON gives the linear before a batch norm a bias; 0: off */
     double swish_beta;                /* swish(a) = a sigmoid(beta a); 0: 1 */
     double norm_epsilon;              /* 0: 1e-5 */
-    double norm_momentum;             /* 0: 0.1 */
+    double norm_momentum;             /* at most 1; 0: 0.1 */
 
     /* Feature gates: gated x = x * F(x). */
     int32_t feature_order; /* HOME_FEATURE_*, 0: sigmoid first */
@@ -338,6 +343,12 @@ typedef struct home_config {
 
     const home_optimizer_config *optimizer; /* NULL: all defaults */
     const home_allocator *allocator;        /* NULL: malloc and free */
+
+    /* The best instruction set that the model may use: "portable", "avx2", "avx512" (above avx2) or "neon"; NULL: any.
+     * What the CPU lacks is not used either, so that a name of another kind of CPU leaves "portable". It is about the
+     * machine, not about the model: no checkpoint and no home_model_config_json() has it, but a frozen copy uses what
+     * the original does. Since 0.1. */
+    const char *isa;
 } home_config;
 
 /* ---------------------------------------------------------------------------------------- model */
@@ -358,8 +369,8 @@ typedef struct home_workspace home_workspace;
  * rounds log and cos alike (embeddings are the only use).
  *
  * On success *model holds one reference, which the caller gives back with home_model_release().
- * Errors: HOME_E_ARGUMENT (NULL), HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE.
- * Thread-safe. Since 0.1. */
+ * Errors: HOME_E_ARGUMENT (NULL), HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE, HOME_E_UNSUPPORTED (the build
+ * has no kernels for this machine: docs/embedding.md). Thread-safe. Since 0.1. */
 HOME_API home_status home_model_create(const home_config *config, home_model **model, home_error *error);
 
 /* The same from JSON text of `length` bytes (no final zero needed). `allocator` may be NULL. docs/model.md
@@ -386,7 +397,8 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *       "optimizer": {"kind": "adam"|"sgd"|"adamw"|"adagrad", "learning_rate": 1e-3,
  *                     "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0, "weight_decay": 0,
  *                     "clip_norm": 0, "embedding_kind": "rowwise_adagrad"|"adagrad"|"adam",
- *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8} }
+ *                     "embedding_learning_rate": 0.01, "embedding_epsilon": 1e-8},
+ *       "isa": "portable"|"avx2"|"avx512"|"neon" }
  *
  * The keys are those of the structs above, and not all go together (a preset has no "units"). Only "tasks",
  * "layers" and one of "dense" and "fields" are required. An unknown or repeated key is an error. Errors:
@@ -394,9 +406,9 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
 HOME_API home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
                                             home_model **model, home_error *error);
 
-/* Takes one more reference; returns the model. To replace a model that other threads use, read the pointer and
- * retain under one lock of the host's: in between, the last reference could be given back. Thread-safe. Since
- * 0.1. */
+/* Takes one more reference; returns the model, NULL for NULL. To replace a model that other threads use, read the
+ * pointer and retain under one lock of the host's: in between, the last reference could be given back. Thread-safe.
+ * Since 0.1. */
 HOME_API home_model *home_model_retain(const home_model *model);
 
 /* Gives a reference back; the last one frees the model and all it owns, the NULL-workspace pool
@@ -412,7 +424,7 @@ HOME_API void home_model_destroy(home_model *model);
 typedef struct home_ids {
     const uint64_t *ids;
     const size_t *offsets; /* [rows + 1], row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1];
-                              NULL: exactly one id a row, ids[r] */
+                              never falling (HOME_E_VALUE); NULL: exactly one id a row, ids[r] */
 } home_ids;
 
 /* Rows to predict or to train on. All memory is the caller's and only read during the call. */
@@ -445,9 +457,9 @@ typedef struct home_targets {
  *
  * Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT for a batch that does not fit the
  * configuration, no rows, or one row where the model has batch norms (its variance is 0/0);
- * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, and for values so large
- * that a batch norm's variance is not finite (a backward of an earlier forward is then not possible any more);
- * HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
+ * HOME_E_VALUE for a dense value that is NaN or infinite, for an id out of range, offsets that fall, and for values so
+ * large that a batch norm's variance is not finite (neither a backward nor a step of an earlier forward is then
+ * possible); HOME_E_MEMORY, HOME_E_TOO_LARGE. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_error *error);
 
@@ -484,17 +496,21 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  * clipping, is not finite or above 1e15. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
-/* Change the learning rates from the next step on; finite and >= 0. Since 0.1. */
+/* Change the learning rates from the next step on; 0 to 1e6. A checkpoint with HOME_SAVE_OPTIMIZER keeps them;
+ * a model from one without has the configuration's. Errors: HOME_E_STATE for a frozen model; HOME_E_ARGUMENT. One
+ * thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_learning_rate(home_model *model, double rate, home_error *error);
 HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, double rate,
                                                             home_error *error);
 
-/* The steps taken since the model was created, those before a save included. Since 0.1. */
+/* The steps taken since the model was created, those before a save with HOME_SAVE_OPTIMIZER included; a model from a
+ * checkpoint without the optimizer starts at 0, home_model_load_weights() goes back to 0. 0 for a frozen model and for
+ * NULL. Since 0.1. */
 HOME_API uint64_t home_model_step_count(const home_model *model);
 
 /* The Euclidean norm of all gradients of the last backward (dense and table rows, before any clipping). Read
- * the norm after changing gradients by hand and before home_model_step(). 0 before the first backward. Since
- * 0.1. */
+ * the norm after changing gradients by hand. 0 before the first backward, and between a forward and its backward.
+ * Since 0.1. */
 HOME_API double home_model_gradient_norm(const home_model *model);
 
 /* dTotal/ddense of the last backward, [rows, dense_width], for hosts that own their embeddings. Valid until
@@ -504,25 +520,30 @@ HOME_API home_status home_model_input_gradient(const home_model *model, const fl
 
 /* ---------------------------------------------------------------------------------------- serving */
 
-/* Predicts rows: running values in the batch norms, no state changed, nothing allocated after warm-up.
+/* Predicts rows: running values in the batch norms, no state changed, nothing allocated after warm-up (while at most
+ * 64 threads are at once in calls that borrow their workspace).
  *
  * predictions: [rows, tasks], probabilities of binary tasks. The bytes of a row's predictions depend on
  * nothing but the model and that row: not on the other rows, their number, its position, nor the thread. A
  * NaN or infinite dense value makes that row's predictions NaN or finite nonsense and touches no other row.
  * `workspace` is one made for this model (or one of the same configuration and frozen or not alike), used by
- * this thread alone; NULL borrows one from the model.
+ * this thread alone; NULL borrows one from the model (not from one in an image: HOME_E_ARGUMENT).
  *
- * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range; HOME_E_MEMORY (only with a NULL workspace).
+ * A batch without rows is a success; `predictions` may then be NULL.
+ *
+ * Errors: HOME_E_ARGUMENT; HOME_E_VALUE for an id out of range or offsets that fall; HOME_E_MEMORY (only with a NULL
+ * workspace); HOME_E_TOO_LARGE for more rows than memory can hold.
  * When it fails, the contents of `predictions` are undefined. Thread-safe. Since 0.1. */
 HOME_API home_status home_model_predict(const home_model *model, const home_batch *batch, float *predictions,
                                         size_t prediction_stride, home_workspace *workspace,
                                         home_error *error);
 
-/* The exact bytes home_workspace_init() wants for this model, whatever the number of rows. Since 0.1. */
+/* The exact bytes home_workspace_init() wants for this model, whatever the number of rows; 0 for NULL. Since 0.1. */
 HOME_API size_t home_workspace_size(const home_model *model);
 
-/* Makes a workspace in the caller's memory of `size` bytes (any alignment), which must outlive it; there is
- * nothing to free but that memory. HOME_E_ARGUMENT where size < home_workspace_size(model). Since 0.1. */
+/* Makes a workspace in the caller's memory of `size` bytes (any alignment), which must outlive it; there is nothing to
+ * free but that memory. HOME_E_ARGUMENT for NULL, and where size < home_workspace_size(model). Thread-safe like
+ * predict. Since 0.1. */
 HOME_API home_status home_workspace_init(const home_model *model, void *memory, size_t size,
                                          home_workspace **workspace, home_error *error);
 
@@ -532,7 +553,12 @@ HOME_API home_status home_workspace_init(const home_model *model, void *memory, 
  * reference. Errors: HOME_E_ARGUMENT, HOME_E_STATE for a frozen model, HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_freeze(const home_model *model, home_model **frozen, home_error *error);
 
-/* 1 for a frozen model, 0 otherwise. Since 0.1. */
+/* The instruction set that the model computes with: "portable", "avx2", "avx512" or "neon", chosen when it was made by
+ * config.isa, the CPU, the operating system and the environment variable HOME_ISA (a cap, for tests and support). One
+ * opened from an image has that of the image's panels. Static; NULL for NULL. Thread-safe. Since 0.1. */
+HOME_API const char *home_model_isa(const home_model *model);
+
+/* 1 for a frozen model, 0 otherwise and for NULL. Since 0.1. */
 HOME_API int32_t home_model_is_frozen(const home_model *model);
 
 /* --------------------------------------------------------------------------------- serving images */
@@ -561,7 +587,7 @@ typedef struct home_image_options {
  * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. The buffer may have any alignment. The
  * image has the embedding tables, the metadata, the names and both JSON texts too; the same model and options
  * give the same bytes. `options` may be NULL. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model that is not
- * frozen; HOME_E_VALUE where a weight is not finite (what is in the buffer is then undefined);
+ * frozen; HOME_E_VALUE where a weight is not finite (*length is still set, and what is in the buffer is undefined);
  * HOME_E_TOO_LARGE. Thread-safe like predict. Not in a serve-only build. Since 0.1. */
 HOME_API home_status home_image_write(const home_model *model, const home_image_options *options,
                                       void *buffer, size_t capacity, size_t *length, home_error *error);
@@ -596,21 +622,22 @@ typedef struct home_parallel {
     void *user;
     size_t threads; /* how many tasks run at once, at least 1 */
     /* Calls task(context, i) once for each i < count, on any threads, and returns when all calls have
-     * returned. Must be callable from every thread that uses the model, at the same time where they do. */
+     * returned. Must be callable from every thread that uses the model, at the same time where they do. It is called
+     * in the floating-point modes that the library computes in; tasks set these themselves on any thread. */
     void (*run)(void *user, size_t count, void (*task)(void *context, size_t index), void *context);
 } home_parallel;
 
-/* Spreads the work of forward, backward, step and predict over the host's threads; NULL: back to the calling
- * thread alone, which is how every model starts. The struct is copied. Results are the same bytes for any
- * number of threads. A frozen copy starts with what its original uses. HOME_E_ARGUMENT. No other thread may
- * be using the model. Since 0.1. */
+/* Spreads the work of forward, backward, step and predict over the host's threads; NULL: back to the calling thread
+ * alone, which is how every model starts. The struct is copied. Results are the same bytes for any number of threads.
+ * A frozen copy starts with what its original uses. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model opened from an
+ * image. No other thread may be using the model. Since 0.1. */
 HOME_API home_status home_model_set_parallel(home_model *model, const home_parallel *parallel,
                                              home_error *error);
 
-/* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone
- * with the model or with the next call of this or the function above. 1: none. They block all signals, and have
- * the floating-point modes of the thread that makes this call. A frozen copy starts without. HOME_E_ARGUMENT
- * for 0 or more than 1024, HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
+/* The same with a pool of the model's own: threads - 1 of them, asleep while there is nothing to do, gone with the
+ * model or with the next call of this or the function above. 1: none. They block all signals. A frozen copy starts
+ * without. Errors: HOME_E_ARGUMENT for 0 or more than 1024; HOME_E_STATE for a model opened from an image;
+ * HOME_E_MEMORY when the threads cannot be had. No other thread may be using the model.
  *
  * After fork() a model is the child's as it is the parent's, where no thread was inside a function that takes it
  * without const at that moment. The pool's threads are in the parent only: in the child the calling thread does
@@ -622,16 +649,23 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
 /* Save optimizer state and step count too: training can go on as if never stopped. */
 #define HOME_SAVE_OPTIMIZER 1u
 
-/* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a
- * checksum in its metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is
- * synced and renamed over it, so a crash or a full disk leaves the old file whole. flags: 0 or
- * HOME_SAVE_OPTIMIZER. Errors: HOME_E_STATE for a frozen model, HOME_E_VALUE (and the old file stays) where a tensor is not finite,
- * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Since 0.1. */
+/* Writes a checkpoint: a safetensors file with the tensors by name, the configuration as JSON and a checksum in its
+ * metadata (docs/checkpoint.md). The bytes go to a temporary file beside `path`, which is synced and renamed over it,
+ * so a crash or a full disk leaves the old file whole. A symbolic link is followed. flags: 0 or HOME_SAVE_OPTIMIZER.
+ *
+ * The temporary file is "<path>.0.tmp", or .1.tmp and so on where another save holds it by a lock (flock). A regular
+ * file of that name that nobody has locked, with the same owner and no other links, is taken for one that a killed
+ * process left: it is emptied and used. So any number of threads and processes may save to one path at the same time,
+ * which leads to one of their checkpoints; on a file system without locks, only one at a time may.
+ *
+ * Errors: HOME_E_STATE for a frozen model; HOME_E_VALUE (and the old file stays) where a tensor is not finite;
+ * HOME_E_FILE, HOME_E_MEMORY, HOME_E_ARGUMENT. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_save(const home_model *model, const char *path, uint32_t flags,
                                      home_error *error);
 
-/* The same bytes into memory. *length gets the bytes needed; with buffer NULL nothing else happens;
- * HOME_E_ARGUMENT (and *length still set) where capacity is smaller. Since 0.1. */
+/* The same bytes into memory. *length gets the bytes needed; with buffer NULL nothing else happens. Errors:
+ * HOME_E_ARGUMENT, where capacity is smaller with *length still set; HOME_E_STATE for a frozen model; HOME_E_VALUE
+ * where a tensor is not finite; HOME_E_MEMORY. Thread-safe like predict. Since 0.1. */
 HOME_API home_status home_model_serialize(const home_model *model, uint32_t flags, void *buffer,
                                           size_t capacity, size_t *length, home_error *error);
 
@@ -640,7 +674,7 @@ HOME_API home_status home_model_serialize(const home_model *model, uint32_t flag
  * elsewhere without a checksum loads, a wrong checksum does not. Errors: HOME_E_FILE, HOME_E_FORMAT,
  * HOME_E_CHECKSUM, HOME_E_MISMATCH, HOME_E_UNSUPPORTED, HOME_E_CONFIG, HOME_E_JSON, HOME_E_MEMORY,
  * HOME_E_TOO_LARGE, HOME_E_VALUE (a tensor that is not finite, or negative where that cannot be),
- * HOME_E_ARGUMENT. Since 0.1. */
+ * HOME_E_ARGUMENT. Thread-safe. Since 0.1. */
 HOME_API home_status home_model_load(const char *path, const home_allocator *allocator, home_model **model,
                                      home_error *error);
 HOME_API home_status home_model_load_memory(const void *data, size_t size, const home_allocator *allocator,
@@ -653,8 +687,9 @@ HOME_API home_status home_model_load_memory(const void *data, size_t size, const
 HOME_API home_status home_model_load_weights(home_model *model, const char *path, home_error *error);
 
 /* Text of the host's own that is stored in checkpoints under `key`: a preprocessing recipe, a training
- * date... Keys that begin with "home." are the library's. `value` NULL removes the key. Both are UTF-8 and
- * copied. Since 0.1. */
+ * date... Keys that begin with "home." are the library's, and "format" is left to other tools. `value` NULL removes the
+ * key. Both are UTF-8 and copied. Errors: HOME_E_ARGUMENT; HOME_E_STATE for a model opened from an image;
+ * HOME_E_MEMORY. No other thread may be using the model. Since 0.1. */
 HOME_API home_status home_model_set_metadata(home_model *model, const char *key, const char *value,
                                              home_error *error);
 
@@ -673,7 +708,11 @@ HOME_API const char *home_model_config_json(const home_model *model);
  *       "nodes": [{"name": "like", "sees": ["shared", "like"], "gate": [{"unit": "like", "gated": true}],
  *                  "self_kind": "gate"|"static"|"one"|"none", "self": "like"}, ..]}, ..]}
  *
- * "input" names the node of the layer below that a unit reads, "v" the model's input. */
+ * "input" names the node of the layer below that a unit reads, "v" the model's input. Layers come from the input up,
+ * units and nodes in an order that is the preset's (docs/model.md) or the configuration's, "sees" in the order of the
+ * gate's outputs; experts and nodes of home_health are numbered in this order. "gate" is empty for a node without a
+ * gate, and "self" missing where "self_kind" is "none". A layer without feature gates has no "feature_branches" and
+ * "feature_rank", and "gated" is false in it whatever gate_input says. */
 HOME_API const char *home_model_topology_json(const home_model *model);
 
 /* What the model takes and gives. Names are NULL past the end, and valid until release. Since 0.1. */
@@ -683,8 +722,8 @@ HOME_API const char *home_model_field_name(const home_model *model, size_t field
 HOME_API size_t home_model_task_count(const home_model *model);
 HOME_API const char *home_model_task_name(const home_model *model, size_t task);
 
-/* Trainable parameters outside the embedding tables, and multiply-adds of the matrix products for one row at
- * serving. Since 0.1. */
+/* Parameters outside the embedding tables: those that train, or, of a frozen model, those that are left, batch norms
+ * folded away. And multiply-adds of the matrix products for one row at serving. Both are 0 for NULL. Since 0.1. */
 HOME_API uint64_t home_model_parameter_count(const home_model *model);
 HOME_API uint64_t home_model_macs_per_row(const home_model *model);
 
@@ -710,24 +749,27 @@ typedef struct home_tensor {
  * Since 0.1. */
 HOME_API size_t home_model_tensor_count(const home_model *model);
 
-/* Errors: HOME_E_NOT_FOUND, HOME_E_ARGUMENT. Since 0.1. */
+/* Errors: HOME_E_NOT_FOUND, HOME_E_ARGUMENT. Thread-safe like predict; so is reading the values that `data` and
+ * `gradient` point to. Since 0.1. */
 HOME_API home_status home_model_tensor_at(const home_model *model, size_t index, home_tensor *tensor,
                                           home_error *error);
 HOME_API home_status home_model_tensor(const home_model *model, const char *name, home_tensor *tensor,
                                        home_error *error);
 
-/* Overwrites a tensor with `count` floats, which must be its element count and finite. One thread owns the
- * model. Since 0.1. */
+/* Overwrites a tensor with `count` floats, which must be its element count; a backward of an earlier forward is then not
+ * possible any more. Errors: HOME_E_NOT_FOUND, for a frozen model always; HOME_E_ARGUMENT; HOME_E_VALUE for a value that
+ * is not finite, or a running variance below 0. One thread owns the model. Since 0.1. */
 HOME_API home_status home_model_set_tensor(home_model *model, const char *name, const float *data,
                                            size_t count, home_error *error);
 
 /* All gradients of dense parameters, one contiguous array of *count floats that the host may read and change
- * between backward and step. NULL, and *count 0, for a frozen model. Since 0.1. */
+ * between backward and step; `count` may be NULL. NULL, and *count 0, for a frozen model or NULL. One thread owns the
+ * model. Since 0.1. */
 HOME_API float *home_model_gradients(home_model *model, size_t *count);
 
 /* The rows of a table that the last backward touched, each once, ascending, with their summed gradients,
  * which the host may change before the step. Valid until the next forward or release. Errors:
- * HOME_E_NOT_FOUND, HOME_E_STATE, HOME_E_ARGUMENT. Since 0.1. */
+ * HOME_E_NOT_FOUND, HOME_E_STATE, HOME_E_ARGUMENT. One thread owns the model. Since 0.1. */
 typedef struct home_table_gradient {
     size_t struct_size;
     size_t count;
@@ -745,12 +787,12 @@ HOME_API uint64_t home_hash_id(uint64_t id, uint64_t rows);
 
 /* ------------------------------------------------------------------------------------------ metrics */
 
-/* Accumulates predictions and labels, then tells how good they were. Threads or machines may each fill one
- * and merge them. */
+/* Accumulates predictions and labels, then tells how good they were. Threads may each fill one and merge them; as with
+ * a model, functions that take one as const may run in any number of threads at once, while none is inside a function
+ * that takes the same without const. */
 typedef struct home_metrics home_metrics;
 
-/* The figures of one task over all rows added. A figure that is not defined (no rows, a single class) is NaN.
- */
+/* The figures of one task over all rows added. A figure that is not defined (no rows, a single class) is NaN. */
 typedef struct home_metric_result {
     size_t struct_size;
     uint64_t rows;      /* rows whose label was there */
@@ -765,26 +807,28 @@ typedef struct home_metric_result {
 } home_metric_result;
 
 /* Makes an empty accumulator for `tasks` tasks. It keeps every (user, prediction, label): 16 bytes a row and
- * task. Since 0.1. */
+ * task. `allocator` may be NULL. Errors: HOME_E_ARGUMENT, HOME_E_MEMORY. Since 0.1. */
 HOME_API home_status home_metrics_create(size_t tasks, const home_allocator *allocator,
                                          home_metrics **metrics, home_error *error);
 
 /* Frees it; NULL is allowed. Since 0.1. */
 HOME_API void home_metrics_destroy(home_metrics *metrics);
 
-/* Adds rows: predictions and labels [rows, tasks], NaN labels take no part; users [rows] or NULL (then no
- * GAUC: each row added so counts as of no user). Errors: HOME_E_VALUE for a label outside [0, 1] or a
- * prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY. Since 0.1. */
+/* Adds rows: predictions and labels [rows, tasks]; where a label is NaN, neither it nor its prediction takes part. The
+ * figures are those of binary tasks: give NaN for all labels of a task with a squared error, whose predictions are not
+ * in [0, 1]. users: [rows], or NULL (then no GAUC: each row added so counts as of no user). Errors: HOME_E_VALUE for a
+ * label outside [0, 1] or a prediction outside [0, 1] or NaN; HOME_E_ARGUMENT; HOME_E_MEMORY; HOME_E_TOO_LARGE. After
+ * an error it holds what it held before. Since 0.1. */
 HOME_API home_status home_metrics_add(home_metrics *metrics, size_t rows, const float *predictions,
                                       size_t prediction_stride, const float *labels, size_t label_stride,
                                       const uint64_t *users, home_error *error);
 
-/* Adds all that `from` holds to `into`; the result is the same whatever the order. HOME_E_ARGUMENT where
- * their task counts differ. Since 0.1. */
+/* Adds all that `from` holds to `into`; the result is the same whatever the order, and the two may be the same.
+ * HOME_E_ARGUMENT for NULL, and where their task counts differ; HOME_E_MEMORY. Since 0.1. */
 HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *from, home_error *error);
 
-/* Computes the figures of a task. Costs a sort. HOME_E_NOT_FOUND past the last task; HOME_E_MEMORY. Since
- * 0.1. */
+/* Computes the figures of a task. Costs a sort. Errors: HOME_E_NOT_FOUND past the last task; HOME_E_MEMORY;
+ * HOME_E_TOO_LARGE for 2^32 rows or more; HOME_E_ARGUMENT. Since 0.1. */
 HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t task, home_metric_result *result,
                                          home_error *error);
 
@@ -793,6 +837,9 @@ HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t tas
 /* Statistics of what experts and gates compute on rows that are shown to it: collapse, degradation and underfitting
  * of a mixture in figures (docs/health.md). Threads or machines may each fill one and merge them. A program that
  * makes none pays nothing.
+ *
+ * Functions that take one as const may run in any number of threads at once, while none is inside a function that
+ * takes the same without const.
  *
  * Experts are numbered through all layers, units and experts of a unit, nodes through all layers and nodes, in the
  * order of home_model_topology_json(). A figure that is not defined is NaN; before the first row all are. */
@@ -829,15 +876,14 @@ typedef struct home_node_health {
     const char *node; /* valid until home_health_destroy() */
     size_t experts;   /* that it sees */
     double entropy;   /* mean over the rows of -sum w log w / log(experts): 1 even, 0 all on one expert */
-    double entropy_spread; /* the same of the mean weights: near 0, every row chooses the same expert */
-    size_t top_expert;     /* the number of the expert with the largest mean weight */
-    double top_weight;     /* that weight */
-    double
-        deviation_ratio; /* largest / smallest standard deviation of the experts it sees; infinite above 0 */
+    double entropy_spread;  /* the same of the mean weights: near 0, every row chooses the same expert */
+    size_t top_expert;      /* the number of the expert with the largest mean weight */
+    double top_weight;      /* that weight */
+    double deviation_ratio; /* of the experts it sees, largest / smallest deviation; infinite above 0 */
     /* Its own experts: those of its self term's unit or, without one, of the unit of its own name. */
     size_t own_experts; /* that it sees; 0: none */
     double own_mass;    /* sum of their mean weights; own_experts / experts is an even share */
-    double self_weight; /* sum of the mean weights in its self term */
+    double self_weight; /* sum of the mean weights in its self term; 0 where it has none */
 } home_node_health;
 
 /* Makes an empty accumulator for models like this one: same layers, units, nodes and masks, frozen or not. It keeps
@@ -850,15 +896,16 @@ HOME_API home_status home_health_create(const home_model *model, const home_allo
 HOME_API void home_health_destroy(home_health *health);
 
 /* Runs the model on rows as home_model_predict() does (running values in the batch norms, no state changed) and adds
- * what its experts and gates gave. Costs about twice a prediction. Errors: HOME_E_ARGUMENT, for a model of another
- * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, a dense value that is not
- * finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it held before. Threads: many
- * may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
+ * what its experts and gates gave. Costs two to three predictions. Errors: HOME_E_ARGUMENT, for a model of another
+ * shape too; HOME_E_STATE for one opened from an image; HOME_E_VALUE for an id out of range, offsets that fall, a
+ * dense value that is not finite, or an expert's output that is not; HOME_E_MEMORY. After an error it holds what it
+ * held before. Threads: many may add rows of one model at once, each to an accumulator of its own. Since 0.1. */
 HOME_API home_status home_health_add(home_health *health, const home_model *model, const home_batch *batch,
                                      home_error *error);
 
-/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double.
- * HOME_E_ARGUMENT where they were made for models of different shapes. Since 0.1. */
+/* Adds all that `from` holds to `into`, as if its rows had been added there; figures agree to rounding in double. The
+ * two may be the same. HOME_E_ARGUMENT for NULL, and where they were made for models of different shapes. Since
+ * 0.1. */
 HOME_API home_status home_health_merge(home_health *into, const home_health *from, home_error *error);
 
 /* What it holds. Since 0.1. */
