@@ -3,7 +3,8 @@
 #
 # Each ends with a line "N passed, N failed" or "N passed, N failed, N skipped". One that does not, or that
 # exits with a failure it has not counted, counts as one failure more. What a test prints is shown only when
-# something in it failed or was skipped. The last line here is the sum, in the same form.
+# something in it failed or was skipped. The last line here is the sum, always "N passed, N failed"; what was
+# skipped stands on the line before it.
 #
 #     TEST_WRAPPER='valgrind -q' tests/run.sh build/tests/unit/test_calls
 
@@ -46,9 +47,6 @@ if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
     echo 'no test ran'
     failed=1
 fi
-if [ "$skipped" -ne 0 ]; then
-    echo "$passed passed, $failed failed, $skipped skipped"
-else
-    echo "$passed passed, $failed failed"
-fi
+[ "$skipped" -eq 0 ] || echo "$skipped skipped"
+echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
