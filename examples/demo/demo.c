@@ -163,7 +163,7 @@ static void train(home_model *model, const feed_log *feed) {
         train_epoch(model, feed);
     must(home_model_set_metadata(model, "trained_on", "a simulated feed", &error), "store metadata", &error);
     const double seconds = seconds_now() - start;
-    printf("trained on %d rows in %.1f s, %.0f rows/s\n\n", EPOCHS * TRAIN_ROWS, seconds,
+    printf("trained on %d rows x %d epochs in %.1f s, %.0f rows/s\n\n", TRAIN_ROWS, EPOCHS, seconds,
            EPOCHS * TRAIN_ROWS / seconds);
 }
 
@@ -334,8 +334,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "demo: out of memory\n");
         return 1;
     }
-    printf("simulated %d impressions of %d videos to %d users\n", TRAIN_ROWS + TEST_ROWS, FEED_VIDEOS,
-           FEED_USERS);
+    printf("simulated %d impressions of %d videos to %d users: %d to train on, the %d behind them to test\n",
+           TRAIN_ROWS + TEST_ROWS, FEED_VIDEOS, FEED_USERS, TRAIN_ROWS, TEST_ROWS);
 
     home_model *model = create_model();
     train(model, &feed);

@@ -8,7 +8,6 @@
  * an error, or gave other probabilities than the model they began with. A file that is no model, or one with other
  * inputs, is reported, and the old model stays. Ctrl-C or SIGTERM end it early.
  *
- *
  * The swap. Readers are many and quick, the writer is one and rare, and a reader must never wait. A pointer that is
  * atomic is not enough: between a reader's load of it and its home_model_retain(), the writer could give back the last
  * reference, and the reader would retain freed memory. So each reader has a slot, in which it says what it is about to
