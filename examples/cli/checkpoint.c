@@ -1,5 +1,6 @@
 #include "checkpoint.h"
 
+#include "blame.h"
 #include "heap.h"
 #include "learned.h"
 
@@ -12,8 +13,8 @@ static const char *separator(size_t index) {
     return index ? "," : "";
 }
 
-/* The mean label, weighted as the loss is. Half a row keeps it inside (0, 1), where the library wants it. */
-static double base_rate(const dataset *rows, size_t task) {
+/* The mean label, weighted as the loss is; 1/2 where there is none. */
+static double mean_label(const dataset *rows, size_t task) {
     const size_t tasks = rows->by->label_count;
     double weights = 0;
     double sum = 0;
@@ -24,8 +25,21 @@ static double base_rate(const dataset *rows, size_t task) {
             sum += (double)rows->weights[r] * (double)label;
         }
     }
+    return weights > 0 ? sum / weights : 0.5;
+}
+
+/* Where a task's tower starts. One that is given another task predicts the rate among the rows of that one. Half a row
+ * keeps it inside (0, 1), where the library wants it. */
+static double base_rate(const dataset *rows, size_t task) {
+    const recipe *by = rows->by;
+    const char *given = by->labels[task].given;
     const double margin = 0.5 / (double)(rows->rows + 1);
-    return weights > 0 ? fmin(fmax(sum / weights, margin), 1 - margin) : 0.5;
+    double rate = mean_label(rows, task);
+    for (size_t i = 0; given && i < by->label_count; i++) {
+        if (strcmp(by->labels[i].task, given) == 0)
+            rate /= fmax(mean_label(rows, i), margin);
+    }
+    return fmin(fmax(rate, margin), 1 - margin);
 }
 
 static void write_tables(const recipe *by, home_text *text) {
@@ -69,9 +83,13 @@ static void write_tasks(const recipe *by, const dataset *training, home_text *te
         }
         home_text_add(text, ",\"weight\":");
         home_text_add_number(text, label->weight);
-        if (by->training.base_rate) {
+        if (label->given) {
+            home_text_add(text, ",\"given\":");
+            home_text_add_string(text, label->given);
+        }
+        if (label->base_rate > 0 || by->training.base_rate) {
             home_text_add(text, ",\"base_rate\":");
-            home_text_add_number(text, base_rate(training, i));
+            home_text_add_number(text, label->base_rate > 0 ? label->base_rate : base_rate(training, i));
         }
         home_text_add(text, "}");
     }
@@ -102,7 +120,7 @@ static bool create(const recipe *by, const home_text *configuration, home_model 
         return fail_memory(why);
     if (home_model_create_json(configuration->data, configuration->length, NULL, model, &error) == HOME_OK)
         return true;
-    return fail(why, "%s: the model: %s", by->doc.name, error.message);
+    return blame_recipe(by, error.message, why);
 }
 
 static bool store_recipe(const recipe *by, home_model *model, failure *why) {
@@ -116,13 +134,32 @@ static bool store_recipe(const recipe *by, home_model *model, failure *why) {
     return stored;
 }
 
-bool checkpoint_create(const recipe *by, const dataset *training, home_model **model, failure *why) {
+/* A model as the recipe and the rows want it, without the recipe. */
+static bool create_bare(const recipe *by, const dataset *training, home_model **model, failure *why) {
     home_text configuration = {.allocator = heap()};
     write_configuration(by, training, &configuration);
     const bool created = create(by, &configuration, model, why);
     heap_free(configuration.data);
-    if (!created || store_recipe(by, *model, why))
-        return created;
+    return created;
+}
+
+/* A model of no rows costs little: its tables have one row each. */
+bool checkpoint_check(const recipe *by, failure *why) {
+    const dataset no_rows = {.by = by};
+    const home_json_value *layers;
+    home_model *model = NULL;
+    if (!document_member(&by->doc, by->model, "layers", &layers, why) ||
+        !create_bare(by, &no_rows, &model, why))
+        return false;
+    home_model_release(model);
+    return true;
+}
+
+bool checkpoint_create(const recipe *by, const dataset *training, home_model **model, failure *why) {
+    if (!create_bare(by, training, model, why))
+        return false;
+    if (store_recipe(by, *model, why))
+        return true;
     home_model_release(*model);
     return false;
 }
@@ -131,7 +168,8 @@ bool checkpoint_create(const recipe *by, const dataset *training, home_model **m
 
 bool checkpoint_load(const char *path, home_model **model, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    return home_model_load(path, NULL, model, &error) == HOME_OK || fail_library(why, path, &error);
+    const home_status status = home_model_load(path, NULL, model, &error);
+    return status == HOME_OK || fail_file(why, path, &error);
 }
 
 /* A recipe that was changed behind the library's back must not lead it to read past its inputs. */
@@ -212,6 +250,30 @@ static bool written_alike(const document *doc_a, const home_json_value *a, const
     }
 }
 
+/* The number of the first entry that two arrays have not in common. */
+static size_t first_difference(const recipe *stored, const home_json_value *a, const recipe *wanted,
+                               const home_json_value *b) {
+    size_t index = 0;
+    for (a = a->first, b = b->first; a && b && written_alike(&stored->doc, a, &wanted->doc, b); index++) {
+        a = a->next;
+        b = b->next;
+    }
+    return index;
+}
+
+static bool fail_recipe(const char *path, const recipe *stored, const recipe *wanted, const char *key,
+                        failure *why) {
+    const home_json_value *a = home_json_member(stored->root, key);
+    const home_json_value *b = home_json_member(wanted->root, key);
+    char entry[32] = "";
+    if (a && b && a->type == HOME_JSON_ARRAY && b->type == HOME_JSON_ARRAY)
+        snprintf(entry, sizeof entry, "[%zu]", first_difference(stored, a, wanted, b));
+    return fail(why,
+                "%s: \"%s%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
+                "\"training\" alone",
+                wanted->doc.name, key, entry, path);
+}
+
 /* All of the recipe but "training" is built into the model. */
 static bool check_same_recipe(const char *path, const recipe *stored, const recipe *wanted, failure *why) {
     static const char *const keys[] = {"dense", "ids", "labels", "row_weight", "user", "model"};
@@ -221,10 +283,7 @@ static bool check_same_recipe(const char *path, const recipe *stored, const reci
         if (!a && !b)
             continue;
         if (!a || !b || !written_alike(&stored->doc, a, &wanted->doc, b))
-            return fail(why,
-                        "%s: \"%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
-                        "\"training\" alone",
-                        wanted->doc.name, keys[i], path);
+            return fail_recipe(path, stored, wanted, keys[i], why);
     }
     return true;
 }

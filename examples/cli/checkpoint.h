@@ -8,6 +8,9 @@
 #define CHECKPOINT_RECIPE_KEY   "cli.recipe"   /* the recipe and what was learned, see learned.h */
 #define CHECKPOINT_TRAINING_KEY "cli.training" /* {"epoch": .., "steps": .., "validation_auc": ..} */
 
+/* Whether the library takes the recipe's "model", before any row is read. */
+bool checkpoint_check(const recipe *by, failure *why);
+
 /* Makes a fresh model as the recipe and the training rows want it, the recipe already in its metadata. */
 bool checkpoint_create(const recipe *by, const dataset *training, home_model **model, failure *why);
 

@@ -184,12 +184,15 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
 
 /* -------------------------------------------------------------------------------------- the reader */
 
-static bool skip_byte_order_mark(csv_reader *csv, failure *why) {
+/* The first bytes may tell that this is another kind of file, or be a mark that is no part of the text. */
+static bool check_first_bytes(csv_reader *csv, failure *why) {
     size_t got = 1;
     while (csv->end < 3 && got > 0) {
         if (!refill(csv, &got, why))
             return false;
     }
+    if (csv->end >= 2 && memcmp(csv->buffer, "\x1f\x8b", 2) == 0)
+        return fail(why, "%s: compressed by gzip; expected a name that ends in .gz", csv->from.path);
     if (csv->end >= 3 && memcmp(csv->buffer, "\xef\xbb\xbf", 3) == 0)
         csv->begin = 3;
     return true;
@@ -216,7 +219,7 @@ static bool keep_header(csv_reader *csv, failure *why) {
 
 static bool read_header(csv_reader *csv, failure *why) {
     bool more = false;
-    if (!skip_byte_order_mark(csv, why) || !next_record(csv, &more, why))
+    if (!check_first_bytes(csv, why) || !next_record(csv, &more, why))
         return false;
     if (!more)
         return fail_at(csv, 1, 1, "the file is empty; expected a line with the names of the columns", why);
@@ -253,6 +256,21 @@ bool csv_next(csv_reader *csv, bool *more, failure *why) {
                 csv->field_count, csv->columns);
 }
 
+/* Quotes the first names that there are: a name misspelt, the wrong file and another separator show in them. */
+static bool fail_missing(const csv_reader *csv, const char *name, failure *why) {
+    char header[200] = "";
+    size_t used = 0;
+    size_t i = 0;
+    for (; i < csv->columns && used < 120; i++) {
+        snprintf(header + used, sizeof header - used, " \"%.60s\"", csv->header + csv->names[i]);
+        used = strlen(header);
+    }
+    const bool semicolons = csv->columns == 1 && strchr(csv->header, ';');
+    return fail(why, "%s:1:1: no column \"%s\" in the header, which has%s%s; expected one%s", csv->from.path,
+                name, header, i < csv->columns ? " ..." : "",
+                semicolons ? " (and commas between fields, not \";\")" : "");
+}
+
 bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure *why) {
     size_t found = 0;
     for (size_t i = 0; i < csv->columns; i++) {
@@ -262,7 +280,7 @@ bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure
         }
     }
     if (found == 0)
-        return fail(why, "%s:1:1: no column \"%s\" in the header; expected one", csv->from.path, name);
+        return fail_missing(csv, name, why);
     if (found > 1)
         return fail(why, "%s:1:1: %zu columns \"%s\" in the header; expected one", csv->from.path, found,
                     name);

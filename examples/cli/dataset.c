@@ -294,15 +294,12 @@ static bool learn(dataset *data, recipe *by, failure *why) {
     return learn_transforms(data, by, why);
 }
 
-bool dataset_load(dataset *data, recipe *by, const char *path, dataset_use use, failure *why) {
-    dataset_reader reader;
-    if (!dataset_open(&reader, by, path, use, why))
+bool dataset_load(dataset *data, dataset_reader *reader, failure *why) {
+    if (!dataset_start(data, reader->by, why))
         return false;
-    bool loaded = dataset_start(data, by, why) && dataset_read(&reader, data, SIZE_MAX, why);
-    dataset_close(&reader);
-    if (loaded && use == DATASET_TRAIN)
-        loaded = learn(data, by, why);
-    if (!loaded)
-        dataset_free(data);
-    return loaded;
+    if (dataset_read(reader, data, SIZE_MAX, why) &&
+        (reader->use != DATASET_TRAIN || learn(data, reader->by, why)))
+        return true;
+    dataset_free(data);
+    return false;
 }

@@ -56,7 +56,7 @@ void dataset_close(dataset_reader *reader);
 /* Replaces the data by the next rows of the file, at most `most`; none at its end. */
 bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why);
 
-/* Reads a whole file. For training, learns the recipe's transforms and vocabularies from it. */
-bool dataset_load(dataset *data, recipe *by, const char *path, dataset_use use, failure *why);
+/* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from it. */
+bool dataset_load(dataset *data, dataset_reader *reader, failure *why);
 
 #endif

@@ -239,6 +239,9 @@ bool diagnose(diagnosis *made, const examination *of, failure *why) {
         check_sharing(&g, e);
     for (size_t o = 0; o < home_health_node_count(of->health); o++)
         check_task(&g, o);
+    for (size_t t = 0; t < of->by->label_count && !made->unlabelled; t++)
+        if (of->quality.results[t].rows == 0)
+            made->unlabelled = of->by->labels[t].task;
     if (!g.failed)
         return true;
     diagnosis_free(made);
@@ -268,6 +271,8 @@ void diagnosis_summary(const diagnosis *of, diagnosis_kind kind, char *text, siz
         snprintf(text, size, "%zu sign%s", count, count == 1 ? "" : "s");
     else if (kind == DIAGNOSIS_UNDERFITTING && !of->own_experts)
         snprintf(text, size, "cannot be told: no task has experts of its own");
+    else if (kind == DIAGNOSIS_UNDERFITTING && of->unlabelled)
+        snprintf(text, size, "cannot be told: task %.30s has no labels", of->unlabelled);
     else
         snprintf(text, size, "none found");
 }

@@ -34,6 +34,8 @@ typedef struct diagnosis {
     size_t count;
     size_t capacity;
     bool own_experts; /* without, underfitting cannot be told */
+    const char
+        *unlabelled; /* a task without labels in the rows, of which it cannot be told either; NULL: none */
 } diagnosis;
 
 bool diagnose(diagnosis *made, const examination *of, failure *why);

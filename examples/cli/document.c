@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------------------------------- text */
@@ -24,13 +25,54 @@ static bool read_all(source *from, document *doc, failure *why) {
     return true;
 }
 
+/* Bytes of the line in front of a column, which counts characters from 1: bytes 10xxxxxx continue one. */
+static size_t bytes_before(const document *doc, size_t line, size_t column) {
+    size_t start = 0;
+    while (start < doc->length && line > 1)
+        line -= doc->text[start++] == '\n';
+    size_t at = start;
+    while (at < doc->length && column > 1) {
+        at++;
+        column -= ((unsigned char)doc->text[at] & 0xC0U) != 0x80U;
+    }
+    return at - start;
+}
+
+/* Reads a word and the number behind it, and moves on. */
+static bool take_number(const char **at, const char *word, size_t *number) {
+    const size_t length = strlen(word);
+    char *end;
+    if (strncmp(*at, word, length) != 0)
+        return false;
+    *number = (size_t)strtoul(*at + length, &end, 10);
+    *at = end;
+    return true;
+}
+
+/* The library says "line 2, column 3: ...", of a text that it sees whole. */
+static bool fail_syntax(const document *doc, const char *message, failure *why) {
+    size_t line = 0;
+    size_t column = 0;
+    const char *at = message;
+    if (!take_number(&at, "line ", &line) || !take_number(&at, ", column ", &column))
+        return fail(why, "%s: %s", doc->name, message);
+    return fail(why, "%s:%zu:%zu%s", doc->name, line, bytes_before(doc, line, column) + 1, at);
+}
+
 static bool parse(document *doc, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (home_json_parse(heap(), doc->text, doc->length, &doc->json, &error) == HOME_OK)
         return true;
-    fail_library(why, doc->name, &error);
+    fail_syntax(doc, error.message, why);
     document_free(doc);
     return false;
+}
+
+static void skip_byte_order_mark(document *doc) {
+    if (strncmp(doc->text, "\xef\xbb\xbf", 3) != 0)
+        return;
+    doc->length -= 3;
+    memmove(doc->text, doc->text + 3, doc->length + 1);
 }
 
 bool document_read_file(document *doc, const char *path, failure *why) {
@@ -40,8 +82,10 @@ bool document_read_file(document *doc, const char *path, failure *why) {
         return false;
     const bool read = read_all(&from, doc, why);
     source_close(&from);
-    if (read)
+    if (read) {
+        skip_byte_order_mark(doc);
         return parse(doc, why);
+    }
     document_free(doc);
     return false;
 }
@@ -62,6 +106,7 @@ void document_free(document *doc) {
 
 /* ----------------------------------------------------------------------------------------- errors */
 
+/* Where an offset is, both counted from 1. */
 static void locate(const document *doc, size_t offset, size_t *line, size_t *byte) {
     *line = *byte = 1;
     for (size_t i = 0; i < offset; i++) {
@@ -73,13 +118,19 @@ static void locate(const document *doc, size_t offset, size_t *line, size_t *byt
     }
 }
 
-bool document_fail(const document *doc, const home_json_value *value, const char *expected, failure *why) {
+bool document_complain(const document *doc, const home_json_value *value, const char *what, failure *why) {
     size_t line;
     size_t byte;
     locate(doc, value->begin, &line, &byte);
+    return fail(why, "%s:%zu:%zu: %s", doc->name, line, byte, what);
+}
+
+bool document_fail(const document *doc, const home_json_value *value, const char *expected, failure *why) {
+    char what[512];
     const size_t shown = value->end - value->begin < 60 ? value->end - value->begin : 60;
-    return fail(why, "%s:%zu:%zu: %s%s%.*s; expected %s", doc->name, line, byte, value->key ? value->key : "",
-                value->key ? ": " : "", (int)shown, doc->text + value->begin, expected);
+    snprintf(what, sizeof what, "%.80s%s%.*s; expected %s", value->key ? value->key : "",
+             value->key ? ": " : "", (int)shown, doc->text + value->begin, expected);
+    return document_complain(doc, value, what, why);
 }
 
 /* ----------------------------------------------------------------------------------------- values */
@@ -118,9 +169,11 @@ bool document_member(const document *doc, const home_json_value *object, const c
     *member = home_json_member(object, key);
     if (*member)
         return true;
-    char expected[80];
-    snprintf(expected, sizeof expected, "an object with \"%s\"", key);
-    return document_fail(doc, object, expected, why);
+    if (object->type != HOME_JSON_OBJECT)
+        return document_fail(doc, object, "an object", why);
+    char what[80];
+    snprintf(what, sizeof what, "no \"%s\" in this object; expected one", key);
+    return document_complain(doc, object, what, why);
 }
 
 bool document_text(const document *doc, const home_json_value *object, const char *key, const char **result,

@@ -20,7 +20,10 @@ bool document_read_text(document *doc, const char *name, const char *text, failu
 
 void document_free(document *doc); /* a zeroed struct is allowed */
 
-/* "NAME:LINE:BYTE: VALUE; expected ...", always false. */
+/* "NAME:LINE:BYTE: WHAT" about a value; always false. */
+bool document_complain(const document *doc, const home_json_value *value, const char *what, failure *why);
+
+/* The same with "VALUE; expected ...". */
 bool document_fail(const document *doc, const home_json_value *value, const char *expected, failure *why);
 
 /* The value must be an object with no other keys than these; keys[] ends with NULL. */

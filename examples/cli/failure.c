@@ -32,6 +32,11 @@ bool fail_system(failure *why, const char *path, const char *action) {
     return fail(why, "%s: cannot %s: %s", path, action, strerror(errno));
 }
 
+/* Where the system refused the file, the library's message has the path already. */
+bool fail_file(failure *why, const char *path, const home_error *is) {
+    return is->status == HOME_E_FILE ? fail(why, "%s", is->message) : fail_library(why, path, is);
+}
+
 bool fail_library(failure *why, const char *subject, const home_error *is) {
     return fail(why, "%s: %s", subject, is->message);
 }

@@ -18,5 +18,6 @@ HOME_PRINTF(2, 3) bool fail(failure *why, const char *format, ...);
 bool fail_memory(failure *why);
 bool fail_system(failure *why, const char *path, const char *action);       /* errno tells the reason */
 bool fail_library(failure *why, const char *subject, const home_error *is); /* a call of the library failed */
+bool fail_file(failure *why, const char *path, const home_error *is); /* so did one that has a file's path */
 
 #endif

@@ -13,14 +13,34 @@ static const char *const figure_columns[HISTORY_FIGURES] = {"training_loss", "au
 
 /* ---------------------------------------------------------------------------------------- writing */
 
-bool history_start(const char *path, failure *why) {
+enum { HEADER = 200 };
+
+static void make_header(char header[HEADER]) {
+    size_t used = (size_t)snprintf(header, HEADER, "epoch,steps,seconds,scored,task,rows,positives");
+    for (size_t f = 0; f < HISTORY_FIGURES; f++)
+        used += (size_t)snprintf(header + used, HEADER - used, ",%s", figure_columns[f]);
+    snprintf(header + used, HEADER - used, "\n");
+}
+
+static bool begins_with(const char *path, const char *header) {
+    char line[HEADER];
+    FILE *from = fopen(path, "r");
+    if (!from)
+        return false;
+    const bool same = fgets(line, sizeof line, from) && strcmp(line, header) == 0;
+    fclose(from);
+    return same;
+}
+
+bool history_start(const char *path, bool go_on, failure *why) {
+    char header[HEADER];
+    make_header(header);
+    if (go_on && begins_with(path, header))
+        return true;
     FILE *to = fopen(path, "w");
     if (!to)
         return fail_system(why, path, "create");
-    fputs("epoch,steps,seconds,scored,task,rows,positives", to);
-    for (size_t f = 0; f < HISTORY_FIGURES; f++)
-        fprintf(to, ",%s", figure_columns[f]);
-    fputc('\n', to);
+    fputs(header, to);
     return fclose(to) == 0 || fail_system(why, path, "write");
 }
 
@@ -96,8 +116,11 @@ static bool grow(history *made, failure *why) {
     return true;
 }
 
-/* A line of a new epoch makes room for it; its tasks' lines may come in any order. */
+/* A line of a new epoch makes room for it; its tasks' lines may come in any order. An earlier epoch puts itself in the
+ * place of those from it on. */
 static bool enter_epoch(history *made, double number, failure *why) {
+    while (made->epochs > 0 && made->numbers[made->epochs - 1] > number)
+        made->epochs--;
     if (made->epochs > 0 && made->numbers[made->epochs - 1] == number)
         return true;
     if (made->epochs == made->capacity && !grow(made, why))

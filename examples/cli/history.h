@@ -15,8 +15,8 @@ typedef struct history_epoch {
         validated; /* `seen` is of validation rows; otherwise of the training rows, each before it was trained on */
 } history_epoch;
 
-/* Starts the file with its header. */
-bool history_start(const char *path, failure *why);
+/* Starts the file with its header. With `go_on`, leaves one that has that header already as it is. */
+bool history_start(const char *path, bool go_on, failure *why);
 
 /* Adds a line per task, at once: whoever looks at the file while training runs sees whole epochs. */
 bool history_add(const char *path, const history_epoch *what, failure *why);
@@ -41,7 +41,8 @@ typedef struct history {
     bool validated;
 } history;
 
-/* Reads the lines of the recipe's tasks; others are left out. */
+/* Reads the lines of the recipe's tasks; others are left out. Where the numbers of the epochs go back, as behind a
+ * training that was resumed from an earlier one, the later lines count. */
 bool history_read(history *made, const recipe *by, const char *path, failure *why);
 void history_free(history *made); /* a zeroed struct is allowed */
 

@@ -109,7 +109,8 @@ static void print_diagnosis(const examination *of, const diagnosis *is) {
 /* ------------------------------------------------------------------------------------------ whole */
 
 static void print_all(const examination *of, const diagnosis *is, const char *path) {
-    printf("%s: %" PRIu64 " rows\n\n", path, home_health_rows(of->health));
+    const uint64_t rows = home_health_rows(of->health);
+    printf("%s: %" PRIu64 " row%s\n\n", path, rows, rows == 1 ? "" : "s");
     scores_print(&of->quality, stdout);
     print_experts(of);
     for (size_t l = 0; l <= examination_last_layer(of); l++)

@@ -30,9 +30,13 @@ static const command *find_command(const char *name) {
     return NULL;
 }
 
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static bool asks_for_help(char *const *words, int count) {
     for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++) {
-        if (strcmp(words[i], "--help") == 0)
+        if (is_help(words[i]))
             return true;
     }
     return false;
@@ -67,20 +71,22 @@ int main(int argc, char **argv) {
         fputs(help, stderr);
         return OUTCOME_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0)
+    const bool asked = strcmp(argv[1], "help") == 0; /* "home help", "home help train" */
+    if (is_help(argv[1]) || (asked && argc == 2))
         return print(help);
     if (strcmp(argv[1], "--version") == 0) {
         printf("home %s\n", home_version_string());
         return print("");
     }
-    const command *chosen = find_command(argv[1]);
+    const char *name = argv[asked ? 2 : 1];
+    const command *chosen = find_command(name);
     if (!chosen) {
         fprintf(stderr,
                 "home: \"%s\": no such command; expected train, eval, predict, info, inspect or report\n",
-                argv[1]);
+                name);
         return OUTCOME_USAGE;
     }
-    if (asks_for_help(argv + 2, argc - 2))
+    if (asked || asks_for_help(argv + 2, argc - 2))
         return print(chosen->usage);
     return run(chosen, argv + 2, argc - 2);
 }

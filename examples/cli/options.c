@@ -20,19 +20,25 @@ static bool take_value(const option *of, const char *value, failure *why) {
         *of->text = value;
         return *value || fail(why, "--%s: nothing; expected a value", of->name);
     }
+    const uint64_t most = of->most ? of->most : UINT32_MAX;
     uint64_t number;
-    if (!number_read_whole(value, &number) || number < of->least || number > UINT32_MAX)
-        return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu32, of->name,
-                    value, of->least, UINT32_MAX);
+    if (!number_read_whole(value, &number) || number < of->least || number > most)
+        return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu64, of->name,
+                    value, of->least, most);
     *of->whole = number;
     return true;
 }
 
-/* Takes the option at words[*at], and the next word where the value is that. */
-static bool take_option(char *const *words, int count, int *at, const option *options, failure *why) {
+/* Takes the option at words[*at], and the next word where the value is that. A bit of *taken for each option. */
+static bool take_option(char *const *words, int count, int *at, const option *options, uint32_t *taken,
+                        failure *why) {
     const option *of = find_option(options, words[*at] + 2);
     if (!of)
         return fail(why, "%s: no such option", words[*at]);
+    const uint32_t bit = UINT32_C(1) << (of - options);
+    if (*taken & bit)
+        return fail(why, "--%s: given twice; expected it once", of->name);
+    *taken |= bit;
     const char *equals = strchr(words[*at], '=');
     if (of->flag) {
         *of->flag = true;
@@ -48,6 +54,7 @@ static bool take_option(char *const *words, int count, int *at, const option *op
 bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
                   const char **operands, size_t operand_count, failure *why) {
     size_t found = 0;
+    uint32_t taken = 0;
     bool only_operands = false;
     for (int at = 0; at < count; at++) {
         if (!only_operands && strcmp(words[at], "--") == 0) {
@@ -55,7 +62,7 @@ bool options_read(char *const *words, int count, const option *options, const ch
         } else if (!only_operands && strncmp(words[at], "-", 1) == 0) {
             if (strncmp(words[at], "--", 2) != 0)
                 return fail(why, "%s: no such option", words[at]);
-            if (!take_option(words, count, &at, options, why))
+            if (!take_option(words, count, &at, options, &taken, why))
                 return false;
         } else {
             if (found == operand_count)

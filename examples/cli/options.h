@@ -12,11 +12,13 @@ typedef struct option {
     const char **text;
     uint64_t *whole;
     uint64_t least; /* of a whole number */
+    uint64_t most;  /* 0: UINT32_MAX */
     bool *flag;     /* takes no value */
 } option;
 
-/* Reads words[0 .. count). options[] ends with a NULL name. There must be exactly operand_count operands,
- * called operand_names in messages. Options that are not there leave their values alone. */
+/* Reads words[0 .. count). options[] ends with a NULL name, and has at most 32. There must be exactly operand_count
+ * operands, called operand_names in messages. Options that are not there leave their values alone; one that is there
+ * twice is an error. */
 bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
                   const char **operands, size_t operand_count, failure *why);
 

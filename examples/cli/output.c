@@ -8,13 +8,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool folder_is_writable(const char *path, failure *why) {
+static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
-    const size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    return slash ? slash + 1 : path;
+}
+
+/* Of the path's file, to be freed; NULL without memory. */
+static char *folder_of(const char *path) {
+    const size_t length = (size_t)(base_name(path) - path);
     char *folder = heap_new(length + 2, 1);
+    if (folder)
+        memcpy(folder, length ? path : ".", length ? length : 1);
+    return folder;
+}
+
+static bool folder_is_writable(const char *path, failure *why) {
+    char *folder = folder_of(path);
     if (!folder)
         return fail_memory(why);
-    memcpy(folder, length ? path : ".", length ? length : 1);
     const bool writable = access(folder, W_OK) == 0 || fail_system(why, path, "write to its folder");
     heap_free(folder);
     return writable;
@@ -25,6 +36,40 @@ bool output_check(const char *path, failure *why) {
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return fail(why, "%s: not a file; expected the name of a new file or of one to replace", path);
     return folder_is_writable(path, why);
+}
+
+static bool same_inode(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether two names are of one file, be it there or not. Without memory they pass for two. */
+static bool is_same_file(const char *a, const char *b) {
+    struct stat of_a;
+    struct stat of_b;
+    const bool there = stat(a, &of_a) == 0;
+    if (there != (stat(b, &of_b) == 0))
+        return false;
+    if (there)
+        return same_inode(&of_a, &of_b);
+    char *folder_a = folder_of(a);
+    char *folder_b = folder_of(b);
+    const bool same = strcmp(base_name(a), base_name(b)) == 0 && folder_a && folder_b &&
+                      stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 && same_inode(&of_a, &of_b);
+    heap_free(folder_a);
+    heap_free(folder_b);
+    return same;
+}
+
+bool output_check_apart(const named_file *files, size_t count, failure *why) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (i != j && files[i].written && files[i].path && files[j].path &&
+                is_same_file(files[i].path, files[j].path))
+                return fail(why, "%s: \"%s\" is the file of %s too; expected another one", files[i].name,
+                            files[i].path, files[j].name);
+        }
+    }
+    return true;
 }
 
 /* A file beside the target, so that the rename stays within one file system. */

@@ -16,6 +16,16 @@ typedef struct output {
 /* Whether a new file could be put at `path`: its folder can be written, and no device or folder is there. */
 bool output_check(const char *path, failure *why);
 
+/* A file that a command line names. */
+typedef struct named_file {
+    const char *name; /* of the option or operand, for messages */
+    const char *path; /* NULL: not given */
+    bool written;
+} named_file;
+
+/* Whether every file that will be written is another than all the others, links and spellings of a path aside. */
+bool output_check_apart(const named_file *files, size_t count, failure *why);
+
 bool output_open(output *to, const char *path, failure *why);
 bool output_commit(output *to, failure *why);
 void output_discard(output *to); /* after a failed output_commit() too; a zeroed struct is allowed */

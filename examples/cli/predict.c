@@ -61,6 +61,10 @@ static outcome run(char *const *words, int count, failure *why) {
     const option options[] = {{.name = "output", .text = &target}, {.name = NULL}};
     if (!options_read(words, count, options, names, operands, 2, why))
         return OUTCOME_USAGE;
+    const named_file files[] = {
+        {"--output", target, true}, {names[0], operands[0], false}, {names[1], operands[1], false}};
+    if (!output_check_apart(files, 3, why))
+        return OUTCOME_USAGE;
     home_model *model;
     recipe by;
     if (!checkpoint_open(operands[0], &model, &by, why))

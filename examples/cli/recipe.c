@@ -144,7 +144,7 @@ static bool is_input(const recipe *of, const char *column) {
 }
 
 static bool parse_label(recipe *of, const home_json_value *object, failure *why) {
-    static const char *const keys[] = {"column", "task", "group", "weight", NULL};
+    static const char *const keys[] = {"column", "task", "group", "weight", "given", "base_rate", NULL};
     const home_json_value *column;
     label_column *label = &of->labels[of->label_count++];
     label->weight = 1;
@@ -158,7 +158,9 @@ static bool parse_label(recipe *of, const home_json_value *object, failure *why)
     label->task = label->column;
     return document_text(&of->doc, object, "task", &label->task, why) &&
            document_text(&of->doc, object, "group", &label->group, why) &&
-           document_number(&of->doc, object, "weight", 1e-30, 1e30, &label->weight, why);
+           document_number(&of->doc, object, "weight", 1e-30, 1e30, &label->weight, why) &&
+           document_text(&of->doc, object, "given", &label->given, why) &&
+           document_number(&of->doc, object, "base_rate", 1e-6, 0.999999, &label->base_rate, why);
 }
 
 /* --------------------------------------------------------------------------------------- training */
@@ -257,9 +259,10 @@ static bool parse_columns(recipe *of, failure *why) {
         !document_array(&of->doc, of->root, "labels", &labels, why))
         return false;
     if (count_of(dense) + count_of(ids) == 0)
-        return document_fail(&of->doc, of->root, "at least one column in \"dense\" or \"ids\"", why);
+        return document_complain(&of->doc, of->root,
+                                 "no column in \"dense\" and \"ids\"; expected at least one", why);
     if (count_of(labels) == 0)
-        return document_fail(&of->doc, of->root, "at least one column in \"labels\"", why);
+        return document_complain(&of->doc, of->root, "no column in \"labels\"; expected at least one", why);
     of->dense = heap_new(count_of(dense), sizeof *of->dense);
     of->fields = heap_new(count_of(ids), sizeof *of->fields);
     of->tables = heap_new(count_of(ids), sizeof *of->tables);

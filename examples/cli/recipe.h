@@ -35,7 +35,9 @@ typedef struct label_column {
     const char *task;
     const char *group; /* NULL: the library's default */
     double weight;
-    bool selects; /* its AUC counts in choosing the best epoch */
+    const char *given; /* the task that this one's probability is given, NULL: none */
+    double base_rate;  /* 0: as training_plan says */
+    bool selects;      /* its AUC counts in choosing the best epoch */
 } label_column;
 
 typedef struct training_plan {

@@ -571,6 +571,12 @@ static outcome run(char *const *words, int count, failure *why) {
         fail(why, "no --output given; expected the HTML file to write");
         return OUTCOME_USAGE;
     }
+    const named_file files[] = {{"--output", target, true},
+                                {"--log", log, false},
+                                {names[0], operands[0], false},
+                                {names[1], operands[1], false}};
+    if (!output_check_apart(files, 4, why))
+        return OUTCOME_USAGE;
     material m = {.model_path = operands[0], .data_path = operands[1]};
     recipe by;
     if (!output_check(target, why) || !checkpoint_open(operands[0], &m.model, &by, why))

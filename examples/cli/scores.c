@@ -108,7 +108,7 @@ static void add_task(home_text *text, const char *name, const home_metric_result
     home_text_add_integer(text, result->positives);
     add_figure(text, ", \"auc\": ", result->auc);
     add_figure(text, ", \"gauc\": ", result->gauc);
-    add_figure(text, ", \"logloss\": ", result->log_loss);
+    add_figure(text, ", \"log_loss\": ", result->log_loss);
     add_figure(text, ", \"calibration\": ", result->calibration);
     home_text_add(text, "}");
 }

@@ -29,7 +29,7 @@ double scores_selection(const scores *of);
 
 void scores_print(const scores *of, FILE *to);
 
-/* {"rows": .., "tasks": {name: {"rows", "positives", "auc", "gauc", "logloss", "calibration"}}} */
+/* {"rows": .., "tasks": {name: {"rows", "positives", "auc", "gauc", "log_loss", "calibration"}}} */
 void scores_json(const scores *of, home_text *text);
 
 #endif

@@ -72,7 +72,7 @@ static bool start_trainer(trainer *t, failure *why) {
     if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses)
         return fail_memory(why);
     t->started = clock_seconds();
-    return (!t->job.log || history_start(t->job.log, why)) &&
+    return (!t->job.log || history_start(t->job.log, t->job.epochs_before > 0, why)) &&
            read_rates(t->job.model, &t->first_rates, why) &&
            batch_start(&t->batch, t->job.by, t->batch_rows, why);
 }
@@ -222,7 +222,7 @@ static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
         return false;
     if (home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0, &error) !=
         HOME_OK)
-        return fail_library(why, t->job.path, &error);
+        return fail_file(why, t->job.path, &error);
     t->best_epoch = epoch;
     return true;
 }
@@ -276,8 +276,8 @@ static bool run_epochs(trainer *t, failure *why) {
         if (!run_epoch(t, epoch, why))
             return false;
         if (is_patience_over(t, epoch)) {
-            printf("stopped early: no better for %" PRIu64 " of at most %" PRIu64 " epochs\n",
-                   epoch - t->best_epoch, t->job.by->training.epochs);
+            const uint64_t since = epoch - t->best_epoch;
+            printf("stopped early: no better epoch in the last %" PRIu64 "\n", since);
             break;
         }
     }

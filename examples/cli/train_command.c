@@ -25,6 +25,17 @@ typedef struct arguments {
 
 #define UNSET UINT64_MAX
 
+/* A run may put the model that it trains on in the place of the one that it resumed. */
+static bool check_apart(const char *recipe_name, const arguments *given, failure *why) {
+    const named_file files[] = {{"--output", given->output, true},
+                                {"--log", given->log, true},
+                                {"--train", given->train, false},
+                                {"--valid", given->valid, false},
+                                {recipe_name, given->recipe, false}};
+    const named_file resumed[] = {{"--log", given->log, true}, {"--resume", given->resume, false}};
+    return output_check_apart(files, 5, why) && output_check_apart(resumed, 2, why);
+}
+
 static bool read_arguments(char *const *words, int count, arguments *given, failure *why) {
     static const char *const names[] = {"RECIPE"};
     const option options[] = {
@@ -38,7 +49,7 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
         {.name = "batch", .whole = &given->plan.batch, .least = 2},
         {.name = "patience", .whole = &given->plan.patience},
         {.name = "seed", .whole = &given->plan.seed},
-        {.name = "threads", .whole = &given->threads, .least = 1},
+        {.name = "threads", .whole = &given->threads, .least = 1, .most = 1024},
         {.name = NULL},
     };
     *given = (arguments){.threads = 1,
@@ -47,7 +58,11 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
         return false;
     if (!given->train)
         return fail(why, "no --train given; expected the CSV file to train on");
-    return given->output || fail(why, "no --output given; expected the file for the model");
+    if (!given->output)
+        return fail(why, "no --output given; expected the file for the model");
+    if (given->plan.patience != UNSET && !given->valid)
+        return fail(why, "--patience: only with --valid, whose rows tell which epoch is better");
+    return check_apart(names[0], given, why);
 }
 
 static void replace(uint64_t *planned, uint64_t given) {
@@ -62,11 +77,38 @@ static void apply_arguments(training_plan *plan, const arguments *given) {
     replace(&plan->seed, given->plan.seed);
 }
 
-static bool load(dataset *rows, recipe *by, const char *path, dataset_use use, failure *why) {
+static const char *plural(size_t count) {
+    return count == 1 ? "" : "s";
+}
+
+static bool load(dataset *rows, dataset_reader *reader, failure *why) {
     const double started = clock_seconds();
-    if (!dataset_load(rows, by, path, use, why))
+    if (!dataset_load(rows, reader, why))
         return false;
-    fprintf(stderr, "%s: %zu rows in %.1f s\n", path, rows->rows, clock_seconds() - started);
+    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows, plural(rows->rows),
+            clock_seconds() - started);
+    return true;
+}
+
+static bool has_labels(const dataset *rows, size_t task) {
+    for (size_t r = 0; r < rows->rows; r++) {
+        if (!isnan(rows->labels[r * rows->by->label_count + task]))
+            return true;
+    }
+    return false;
+}
+
+/* One row has no variance, and a task without labels learns nothing, which may be meant so. */
+static bool check_training(const dataset *rows, const char *path, failure *why) {
+    if (rows->rows < 2)
+        return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows, plural(rows->rows));
+    for (size_t t = 0; t < rows->by->label_count; t++) {
+        if (!has_labels(rows, t))
+            fprintf(
+                stderr,
+                "home train: warning: %s: column \"%s\" is empty in every row: task \"%s\" learns nothing\n",
+                path, rows->by->labels[t].column, rows->by->labels[t].task);
+    }
     return true;
 }
 
@@ -115,17 +157,41 @@ static bool train_on(home_model *model, uint64_t epochs_before, const dataset *r
     return trained;
 }
 
+static bool open_both(dataset_reader *training, dataset_reader *validation, recipe *by, dataset_use use,
+                      const arguments *given, failure *why) {
+    if (!dataset_open(training, by, given->train, use, why))
+        return false;
+    if (!given->valid || dataset_open(validation, by, given->valid, DATASET_EVALUATE, why))
+        return true;
+    dataset_close(training);
+    return false;
+}
+
+/* Both headers are read before the rows of either, so that a wrong second file is told at once. */
+static bool load_both(dataset *rows, dataset *validation, recipe *by, dataset_use use, const arguments *given,
+                      failure *why) {
+    dataset_reader of_rows;
+    dataset_reader of_validation;
+    if (!open_both(&of_rows, &of_validation, by, use, given, why))
+        return false;
+    bool loaded = load(rows, &of_rows, why) && check_training(rows, given->train, why);
+    dataset_close(&of_rows);
+    if (given->valid) {
+        loaded = loaded && load(validation, &of_validation, why) &&
+                 check_validation(validation, given->valid, why);
+        dataset_close(&of_validation);
+    }
+    return loaded;
+}
+
 static bool load_and_train(home_model *model, uint64_t epochs_before, recipe *by, const arguments *given,
                            failure *why) {
-    dataset rows;
+    dataset rows = {0};
     dataset validation = {0};
-    if (!load(&rows, by, given->train, model ? DATASET_TRAIN_FURTHER : DATASET_TRAIN, why))
-        return false;
-    bool good = rows.rows >= 2 || fail(why, "%s: %zu rows; expected at least 2", given->train, rows.rows);
-    if (good && given->valid)
-        good = load(&validation, by, given->valid, DATASET_EVALUATE, why) &&
-               check_validation(&validation, given->valid, why);
-    good = good && train_on(model, epochs_before, &rows, given->valid ? &validation : NULL, by, given, why);
+    const dataset_use use = model ? DATASET_TRAIN_FURTHER : DATASET_TRAIN;
+    const bool good =
+        load_both(&rows, &validation, by, use, given, why) &&
+        train_on(model, epochs_before, &rows, given->valid ? &validation : NULL, by, given, why);
     dataset_free(&rows);
     dataset_free(&validation);
     return good;
@@ -143,6 +209,10 @@ static bool resume(const recipe *wanted, const arguments *given, failure *why) {
     return good;
 }
 
+static bool start_afresh(recipe *by, const arguments *given, failure *why) {
+    return checkpoint_check(by, why) && load_and_train(NULL, 0, by, given, why);
+}
+
 static outcome run(char *const *words, int count, failure *why) {
     arguments given;
     recipe by;
@@ -152,7 +222,7 @@ static outcome run(char *const *words, int count, failure *why) {
         !recipe_read(&by, given.recipe, why))
         return OUTCOME_FAILED;
     apply_arguments(&by.training, &given);
-    const bool good = given.resume ? resume(&by, &given, why) : load_and_train(NULL, 0, &by, &given, why);
+    const bool good = given.resume ? resume(&by, &given, why) : start_afresh(&by, &given, why);
     recipe_free(&by);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
@@ -172,9 +242,9 @@ const command train_command = {
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
     "  --seed N       of the first weights, the order of the rows and the dropout of ids\n"
     "  --threads N    that compute at once; the result is the same for any number; default 1\n"
-    "  --log FILE     adds a line per epoch and task to FILE, as it is reached: losses, AUC, GAUC and so "
+    "  --log FILE     writes a line per epoch and task to FILE, as it is reached: losses, AUC, GAUC and so "
     "on,\n"
-    "                 for \"home report\"\n"
+    "                 for \"home report\"; replaces a file that is there, but with --resume adds to it\n"
     "  --resumable    keeps the optimizer's state in the checkpoint, which makes it about three times as "
     "large\n"
     "  --resume FILE  trains on from such a checkpoint, on the rows of another day say, instead of from "

@@ -62,7 +62,7 @@ def cells(values):
 def print_table(tasks, mean6):
     print(f"\n{'test days':<18}{'AUC':>10}{'GAUC':>10}{'log loss':>10}   AUC of:{'LR':>9}{'GBDT+TE':>10}")
     for name, figures in tasks.items():
-        print(f"{name:<18}{cells((figures['auc'], figures['gauc'], figures['logloss']))}{'':<9}"
+        print(f"{name:<18}{cells((figures['auc'], figures['gauc'], figures['log_loss']))}{'':<9}"
               f"{cells(REFERENCE[name])}")
     print(f"{'mean6':<18}{cells((mean6,))}{'':<29}{cells(REFERENCE['mean6'])}")
 
@@ -94,7 +94,7 @@ def main():
         sys.exit("run.py: interrupted")
     seconds = time.monotonic() - start
     main_tasks = recipe["training"]["select"]
-    tasks = {name: {key: figures[key] for key in ("auc", "gauc", "logloss")} for name, figures in tasks.items()}
+    tasks = {name: {key: figures[key] for key in ("auc", "gauc", "log_loss")} for name, figures in tasks.items()}
     mean6 = sum(tasks[name]["auc"] for name in main_tasks) / len(main_tasks)
     print_table(tasks, mean6)
     write_json(arguments.output, {"mean6": mean6, "tasks": tasks, "seconds": round(seconds, 1), "config": recipe})

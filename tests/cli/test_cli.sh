@@ -135,7 +135,7 @@ check "predict's header" test "$(head -n 1 valid.pred)" = click,is_like
 check "a prediction per row" test "$(wc -l < valid.pred)" -eq 1001
 check "eval: rows" test "$(json click rows valid.json)" -eq "$(wc -l < click.pairs)"
 check "eval: positives" test "$(json click positives valid.json)" -eq "$(grep -c ' 1$' click.pairs)"
-check "eval: log loss" within "$(json click logloss valid.json)" \
+check "eval: log loss" within "$(json click log_loss valid.json)" \
     "$(awk '{ s -= log($2 ? $1 : 1 - $1) } END { printf "%.9g", s / NR }' click.pairs)" 1e-5
 check "eval: calibration" within "$(json click calibration valid.json)" \
     "$(awk '{ p += $1; l += $2 } END { printf "%.9g", p / l }' click.pairs)" 1e-5
@@ -177,7 +177,6 @@ check "gzip: train" home train recipe.json --train train.csv.gz --valid valid.cs
 check "gzip: the same bytes" cmp m.safetensors gz.safetensors
 check "threads: train" home train recipe.json --train train.csv --valid valid.csv --output threads.safetensors --threads 3
 check "threads: the same bytes" cmp m.safetensors threads.safetensors
-fails 1 'threads is 2000, expected 1 to 1024' home train recipe.json --train train.csv --output x.safetensors --threads 2000
 awk '{ gsub(/,/, "\",\""); printf "\"%s\"\r\n", $0 }' valid.csv > quoted.csv
 check "quotes and CRLF" same quoted.csv
 { printf '\357\273\277'; cat valid.csv; } > mark.csv
@@ -295,13 +294,27 @@ rate=$(tail -n +2 train.csv | awk -F, '$7 != "" { w += $9; s += $9 * $7 } END { 
 check "towers start at the base rate" within \
     "$(sed -n 's/.*"name": "click".*"base_rate": \([^}]*\)}.*/\1/p' info.out)" "$rate" 1e-6
 
+sed 's/"group": "watch"/"group": "watch", "given": "click"/' recipe.json > given.json
+check "a task given another" home train given.json --train train.csv --output given.safetensors --epochs 1
+both=$(tail -n +2 train.csv | awk -F, '{ w += $9; s += $9 * $8 } END { printf "%.9g", s / w }')
+home info given.safetensors > given.out
+check "its tower starts at the rate among the rows of the other" within \
+    "$(sed -n 's/.*"name": "is_like".*"base_rate": \([^,}]*\), "given": "click".*/\1/p' given.out)" \
+    "$(awk -v a="$both" -v b="$rate" 'BEGIN { print a / b }')" 1e-6
+home predict given.safetensors valid.csv > given.pred
+check "it is never more probable than the other" awk -F, 'NR > 1 && $2 > $1 { exit 1 }' given.pred
+sed 's/"group": "watch"/"group": "watch", "base_rate": 0.25/' recipe.json > rate.json
+check "a base rate of its own" sh -c 'home train rate.json --train train.csv --output rate.safetensors --epochs 1 &&
+    home info rate.safetensors | grep -q "\"name\": \"is_like\".*\"base_rate\": 0.25[,}]"'
+
 # ------------------------------------------------------------------------------- what training uses
 
 # outcome NAME RECIPE TRAIN OPTION...: predictions, for users nobody knows, of a model trained so.
 outcome() {
     name=$1 with=$2 on=$3
     shift 3
-    home train "$with" --train "$on" --output outcome.safetensors --epochs 2 "$@" > outcome.out 2>&1 || cat outcome.out
+    [ $# -gt 0 ] || set -- --epochs 2
+    home train "$with" --train "$on" --output outcome.safetensors "$@" > outcome.out 2>&1 || cat outcome.out
     home predict outcome.safetensors unknown.csv > "$name.pred"
 }
 
@@ -336,7 +349,7 @@ outcome first recipe.json train.csv --epochs 1
 outcome slowfirst decay.json train.csv --epochs 1
 check "learning_rate_decay acts from the second epoch on" cmp first.pred slowfirst.pred
 check "and there it does" differ some.pred slow.pred
-outcome batch recipe.json train.csv --batch 32
+outcome batch recipe.json train.csv --batch 32 --epochs 2
 check "--batch counts" differ some.pred batch.pred
 head -n 66 train.csv > odd.csv
 check "a last batch of one row" home train recipe.json --train odd.csv --output odd.safetensors
@@ -353,7 +366,7 @@ check "the table is of the training rows" grep -q '^epoch 1, 3000 training rows'
 sed 's/"dropout": 0.2/"dropout": 0/; s/"learning_rate": 0.003/"learning_rate": 0.05/' recipe.json > greedy.json
 head -n 301 train.csv > few.csv
 home train greedy.json --train few.csv --valid valid.csv --output early.safetensors --epochs 60 > early.out 2> early.err
-check "stops early" grep -q '^stopped early: no better for 2 of at most 60 epochs' early.out
+check "stops early" grep -q '^stopped early: no better epoch in the last 2$' early.out
 best=$(sed -n 's/.* holds the model after epoch //p' early.out)
 check "two epochs after the best" test "$(grep -c '^epoch ' early.out)" -eq $((best + 2))
 check "the best is the one with the highest mean AUC" test "$best" -eq \
@@ -373,7 +386,7 @@ check "select: the mean is of the selected task" within \
 
 # start_training ARGUMENT...: in the background, with the process in $pid.
 start_training() {
-    home train recipe.json --train train.csv --patience 0 "$@" > signal.out 2> signal.err &
+    home train recipe.json "$@" > signal.out 2> signal.err &
     pid=$!
 }
 # wait_until COMMAND...: for up to 20 s.
@@ -387,7 +400,7 @@ wait_until() {
 
 for signal in INT TERM; do
     rm -f signal.safetensors signal.err
-    start_training --output signal.safetensors --epochs 100000
+    start_training --train train.csv --output signal.safetensors --epochs 100000
     wait_until test -e signal.safetensors
     kill -s "$signal" "$pid"
     wait "$pid"
@@ -511,6 +524,27 @@ cp valid.csv broken.csv.gz
 fails 1 'broken.csv.gz: gzip could not decompress it' home predict m.safetensors broken.csv.gz
 fails 1 'nowhere.csv: cannot open: No such file' home predict m.safetensors nowhere.csv
 fails 1 '.: cannot read: Is a directory' home predict m.safetensors .
+cp valid.csv.gz hidden.csv
+fails 1 'hidden.csv: compressed by gzip; expected a name that ends in .gz' home predict m.safetensors hidden.csv
+tr , ';' < valid.csv > broken.csv
+fails 1 'expected one (and commas between fields, not ";")' home predict m.safetensors broken.csv
+sed '1s/age/Age/' valid.csv > broken.csv
+fails 1 'no column "age" in the header, which has "user_id" "tags" "liked_tag" "Age" "duration_ms" ' \
+    home predict m.safetensors broken.csv
+sed '1s/user_id/age/' valid.csv > broken.csv
+fails 1 'broken.csv:1:1: 2 columns "age"' home predict m.safetensors broken.csv
+head -n 2 valid.csv > broken.csv
+fails 1 'broken.csv: 1 row; expected at least 2' train_broken
+awk -F, -v OFS=, 'NR > 1 { $7 = "" } { print }' train.csv > empty.csv
+home train recipe.json --train empty.csv --output empty.safetensors --epochs 1 > empty.out 2> empty.err
+check "a label that is always empty is told" grep -qxF \
+    'home train: warning: empty.csv: column "is_click" is empty in every row: task "click" learns nothing' empty.err
+check "and only that" test "$(grep -c warning empty.err)" -eq 1
+check "it is no error" test -s empty.safetensors
+home inspect empty.safetensors empty.csv > empty.out
+check "nothing is told of such a task" grep -qx 'underfitting: cannot be told: task click has no labels' empty.out
+home inspect empty.safetensors valid.csv > empty.out
+check "but of one that has labels" grep -q '^underfitting: [^c]' empty.out
 
 # --------------------------------------------------------------------------------- errors in recipes
 
@@ -526,9 +560,9 @@ recipe 'broken.json:2:52: transform: "log"; expected "none", "log1p"' '["log1p",
 recipe 'broken.json:2:81: "log1p"; expected nothing after "bucketise"' '["log1p", "standardise"]' '["standardise", "bucketise", "log1p"]'
 recipe 'broken.json:3:68: buckets: 1; expected a whole number from 2' '"buckets": 5' '"buckets": 1'
 recipe 'buckets: 3; expected "buckets" only beside' '"transform": "standardise"' '"buckets": 3'
-recipe 'expected an object with "column"' '{"column": "country"}' '{}'
+recipe 'broken.json:5:13: no "column" in this object; expected one' '{"column": "country"}' '{}'
 recipe 'colunm: "country"; expected one of the keys "column" "transform" "buckets"' '"column": "country"' '"colunm": "country"'
-recipe 'expected an object with "dim"' '"dim": 4, ' ''
+recipe 'broken.json:6:11: no "dim" in this object; expected one' '"dim": 4, ' ''
 recipe 'dim: 0; expected a whole number from 1' '"dim": 4' '"dim": 0'
 recipe 'min_count: 1.5; expected a whole number' '"min_count": 45' '"min_count": 1.5'
 recipe 'dropout: 2; expected a number from 0 to 1' '"dropout": 0.2' '"dropout": 2'
@@ -544,17 +578,80 @@ recipe 'base_rate: 1; expected true or false' '"seed": 5' '"base_rate": 1'
 recipe 'learning_rate_factor: 0; expected a number from' '"seed": 5' '"learning_rate_factor": 0'
 recipe 'learning_rate_decay: 2; expected a number from' '"learning_rate_decay": 0.9' '"learning_rate_decay": 2'
 recipe 'dense: 3; expected this to be left out' '"layers"' '"dense": 3, "layers"'
-recipe 'broken.json: the model: ' '"width": 16' '"width": 0'
-recipe 'broken.json: the model: ' '"tower"' '"towers"'
-recipe 'broken.json: ' '"user_id",' '"user_id"'
+recipe 'broken.json:14:34: model.layers[0].width is 0, expected 1 to' '"width": 16' '"width": 0'
+recipe 'broken.json:14:23: the length of model.layers is 1, expected 2' '}, {"width": 8, "feature_rank": 4}]' '}]'
+recipe 'broken.json:15:23: model.towers: there is no key of this name' '"tower"' '"towers"'
+recipe 'broken.json:15:33: model.tower.hidden is [0], expected' '"hidden": [8]' '"hidden": [0]'
+recipe 'broken.json:15:22: model.tower: tower_hidden[0] is 99999999, expected 1 to' '"hidden": [8]' '"hidden": [99999999]'
+recipe 'broken.json:15:50: model.experts: norm_epsilon is -1, expected' '"optimizer": {' '"experts": {"norm_epsilon": -1}, "optimizer": {'
+recipe 'broken.json:15:70: model.optimizer.learning_rate is -1, expected' '0.003' '-1'
+recipe 'broken.json:10:45: labels[1].group is "shared", expected another name' '"watch"' '"shared"'
+recipe 'broken.json:10:45: labels[1].given is "nobody", expected' '"group": "watch"' '"given": "nobody"'
+recipe 'broken.json:14:12: no "layers" in this object; expected one' '"layers"' '"layer"'
+recipe 'base_rate: 1; expected a number from 1e-06 to 0.999999' '"group": "watch"' '"base_rate": 1'
+recipe "broken.json:11:21: expected ',' or" '"w",' '"w" "é"'
+recipe "broken.json:11:22: expected ',' or" '"w",' '"é" 5,'
 recipe 'no column "nope" in the header' '"user": "user_id"' '"user": "nope"'
 recipe 'no column "nope" in the header' '"row_weight": "w"' '"row_weight": "nope"'
 echo '{"dense": [], "labels": [{"column": "y"}], "model": {}}' > broken.json
-fails 1 'broken.json:1:1: ' home train broken.json --train train.csv --output bad.safetensors
-fails 1 'expected at least one column in "dense" or "ids"' home train broken.json --train train.csv --output bad.safetensors
+fails 1 'broken.json:1:1: no column in "dense" and "ids"; expected at least one' home train broken.json --train train.csv --output bad.safetensors
 echo '[]' > broken.json
 fails 1 'broken.json:1:1: []; expected an object' home train broken.json --train train.csv --output bad.safetensors
 check "none of these wrote a model" test ! -e bad.safetensors
+
+{ printf '\357\273\277'; cat recipe.json; } > mark.json
+check "a byte order mark in a recipe" home train mark.json --train few.csv --output mark.safetensors --epochs 1
+{ printf '\357\273\277'; echo '{"model" 1}'; } > broken.json
+fails 1 "broken.json:1:10: expected ':'" home train broken.json --train train.csv --output bad.safetensors
+
+# What can be told before the rows are read is: the last line of this file is an error too.
+{ cat train.csv; echo bad; } > late.csv
+sed 's/"width": 16/"width": 0/' recipe.json > broken.json
+fails 1 'model.layers[0].width is 0' home train broken.json --train late.csv --output bad.safetensors
+cut -d, -f1-3 valid.csv > narrow.csv
+fails 1 'narrow.csv:1:1: no column "duration_ms"' \
+    home train recipe.json --train late.csv --valid narrow.csv --output bad.safetensors
+fails 1 'late.csv:3002:1: number of fields' home train recipe.json --train late.csv --valid valid.csv --output bad.safetensors
+
+# ------------------------------------------------------------------- results in the place of other files
+
+# spares FILE PATTERN COMMAND...: the command must be refused as wrong usage, and the file stay as it is.
+spares() {
+    spared=$1
+    shift
+    cp "$spared" spared.copy
+    fails 2 "$@"
+    check "\"$1\": $spared is as it was" cmp "$spared" spared.copy
+}
+
+cp few.csv own.csv
+cp recipe.json own.json
+ln own.csv hard.csv
+ln -s own.csv soft.csv
+cp m.safetensors own.safetensors
+for path in own.csv ./own.csv "$PWD/own.csv" hard.csv soft.csv; do
+    spares own.csv "--output: \"$path\" is the file of --train too; expected another one" \
+        home train recipe.json --train own.csv --output "$path"
+done
+spares own.csv '--log: "own.csv" is the file of --train too' \
+    home train recipe.json --train own.csv --output x.safetensors --log own.csv
+spares own.csv '--output: "own.csv" is the file of --valid too' \
+    home train recipe.json --train train.csv --valid own.csv --output own.csv
+spares own.json '--log: "own.json" is the file of RECIPE too' \
+    home train own.json --train train.csv --output x.safetensors --log own.json
+spares own.csv '--output: "./x" is the file of --log too' home train recipe.json --train own.csv --output ./x --log x
+spares own.safetensors '--log: "own.safetensors" is the file of --resume too' \
+    home train recipe.json --train train.csv --resume own.safetensors --output x.safetensors --log own.safetensors
+spares own.csv '--json: "own.csv" is the file of DATA too' home eval m.safetensors own.csv --json own.csv
+spares own.safetensors '--json: "own.safetensors" is the file of MODEL too' \
+    home eval own.safetensors valid.csv --json own.safetensors
+spares own.csv '--output: "own.csv" is the file of DATA too' home predict m.safetensors own.csv --output own.csv
+spares own.safetensors '--output: "own.safetensors" is the file of MODEL too' \
+    home predict own.safetensors valid.csv --output own.safetensors
+spares own.csv '--output: "own.csv" is the file of DATA too' home report m.safetensors own.csv --output own.csv
+spares own.csv '--output: "own.csv" is the file of --log too' \
+    home report m.safetensors valid.csv --log own.csv --output own.csv
+check "none of these left a file" test ! -e x -a ! -e x.safetensors
 
 # ------------------------------------------------------------------------- other files, usage, streams
 
@@ -576,9 +673,22 @@ fails 2 '-x: no such option' home info m.safetensors -x
 fails 2 '--epochs: "0"; expected a whole number from 1' home train recipe.json --epochs 0
 fails 2 '--seed: nothing; expected a value' home train recipe.json --seed
 fails 2 'no such command' home fly
+fails 2 'no such command' home help fly
+fails 2 '--epochs: given twice' home train recipe.json --train train.csv --output x.safetensors --epochs 1 --epochs=2
+fails 2 '--train: given twice' home train recipe.json --train train.csv --train valid.csv --output x.safetensors
+fails 2 '--resumable: given twice' home train recipe.json --resumable --resumable
+fails 2 '--threads: "0"; expected a whole number from 1 to 1024' home train recipe.json --threads 0
+fails 2 '--threads: "1025"; expected a whole number from 1 to 1024' home train recipe.json --threads 1025
+fails 2 '--patience: only with --valid' home train recipe.json --train train.csv --output x.safetensors --patience 1
 fails 2 'usage: home train' home
 for command in train eval predict info; do
     check "$command --help" sh -c "home $command --help | grep -q '^usage: home $command '"
+done
+for words in -h help; do
+    check "$words" sh -c "home $words | grep -q '^usage: home train '"
+done
+for words in 'train -h' 'help train' 'train recipe.json -h'; do
+    check "$words" sh -c "home $words | grep -q 'adds to it'"
 done
 check "--help" sh -c 'home --help | grep -q "home info MODEL"'
 check "--version" sh -c 'home --version | grep -qx "home [0-9]*\.[0-9]*\.[0-9]*"'
@@ -622,9 +732,9 @@ check "further with validation rows" home train recipe.json --train next.csv --v
 check "what is trained further predicts" home eval valid.safetensors valid.csv
 
 fails 1 'm.safetensors: no state of the optimizer in it; expected' further next.csv m.safetensors x.safetensors 1
-fails 1 'nothere.safetensors: cannot' further next.csv nothere.safetensors x.safetensors 1
+fails 1 'home train: cannot open "nothere.safetensors": No such file' further next.csv nothere.safetensors x.safetensors 1
 sed 's/"buckets": 5/"buckets": 6/' even.json > other.json
-fails 1 'other.json: "dense" is not what it is in the recipe of whole.safetensors; expected' \
+fails 1 'other.json: "dense[1]" is not what it is in the recipe of whole.safetensors; expected' \
     home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
 sed '/row_weight/d' even.json > other.json
 fails 1 'other.json: "row_weight" is not' \
@@ -650,6 +760,14 @@ check "the manual has an example" grep -q '^home train ' manual/example.sh
 check "the manual's example runs" sh -c 'cd manual && sh -e example.sh'
 check "and predicts" test "$(wc -l < manual/predictions.csv)" -eq 1001
 check "and reports" grep -q '</html>' manual/report.html
+
+# And the README's, with what that made; its PATH is of the tree, where ours is of the program under test.
+sed -n '/^    export PATH=/,/^    home report/p' "$root/README.md" > manual/readme.sh
+check "the README begins with the PATH" grep -qx '    export PATH="$PWD/build:$PATH"' manual/readme.sh
+sed -i 1d manual/readme.sh
+check "the README's commands are six" test "$(grep -c '^    home ' manual/readme.sh)" -eq 6
+check "they run" sh -c 'cd manual && rm model.safetensors predictions.csv report.html && sh -e readme.sh'
+check "the manual has the same PATH" grep -qx '    export PATH="$PWD/build:$PATH"' "$root/docs/cli.md"
 check "no temporary file is left at the end" none_left
 
 echo "$passed passed, $failed failed"

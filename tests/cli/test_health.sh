@@ -62,6 +62,34 @@ fails 1 'nowhere/log.csv: cannot write to its folder' \
     home train home.json --train rows.csv --output other.safetensors --log nowhere/log.csv
 check "and nothing was trained" test ! -e other.safetensors
 
+# Days that follow each other are one log, from which a run that starts earlier takes what came later.
+run() {
+    home train home.json --train rows.csv --output day.safetensors --log day.csv "$@" > day.out 2> day.err
+}
+epochs() {
+    grep ',click,' day.csv | cut -d, -f1 | tr '\n' ' '
+}
+run --epochs 2 --resumable
+cp day.safetensors second.safetensors
+run --epochs 1 --resume day.safetensors
+check "a resumed run adds to the log" test "$(epochs)" = '1 2 3 '
+check "which has one header" test "$(grep -c epoch day.csv)" -eq 1
+run --epochs 1 --resume second.safetensors
+check "an earlier epoch may follow" test "$(epochs)" = '1 2 3 3 '
+run --epochs 2 --resume second.safetensors
+run --epochs 1 --resume second.safetensors
+check "the log keeps all that was run" test "$(epochs)" = '1 2 3 3 3 4 3 '
+{ head -n 5 day.csv; tail -n 2 day.csv; } > last.csv
+check "the report draws what came last" sh -c '
+    home report home.safetensors rows.csv --log day.csv --output day.html
+    home report home.safetensors rows.csv --log last.csv --output last.html
+    cmp day.html last.html'
+run --epochs 1 --resumable
+check "a fresh run replaces it" test "$(epochs)" = '1 '
+echo 'something else' > day.csv
+run --epochs 1 --resume second.safetensors
+check "so does a resumed one where it is no log" test "$(epochs)" = '3 '
+
 # ---------------------------------------------------------------------------------------- inspect
 
 check "inspect" home inspect home.safetensors rows.csv

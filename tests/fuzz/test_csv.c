@@ -60,6 +60,15 @@ static void check_batch(const recipe *by, const dataset *data, failure *why) {
     batch_free(&rows);
 }
 
+static bool load(dataset *data, recipe *by, const char *path, dataset_use use, failure *why) {
+    dataset_reader reader;
+    if (!dataset_open(&reader, by, path, use, why))
+        return false;
+    const bool loaded = dataset_load(data, &reader, why);
+    dataset_close(&reader);
+    return loaded;
+}
+
 /* What was written reads back as the same, and fits the file it was learned from. */
 static void check_learned(const recipe *of, const char *path) {
     failure why = {""};
@@ -76,7 +85,7 @@ static void check_learned(const recipe *of, const char *path) {
         char *again_text = learned_text(&again, &again_length);
         FUZZ_CHECK(!again_text || (again_length == length && memcmp(again_text, text, length) == 0));
         heap_free(again_text);
-        const bool loaded = dataset_load(&data, &again, path, DATASET_EVALUATE, &why);
+        const bool loaded = load(&data, &again, path, DATASET_EVALUATE, &why);
         FUZZ_CHECK(loaded || memory.refused > 0);
         if (loaded) {
             check_ids(&data);
@@ -91,7 +100,7 @@ static void check_learned(const recipe *of, const char *path) {
 static void train(recipe *by, const char *path) {
     failure why = {""};
     dataset data = {0};
-    const bool loaded = dataset_load(&data, by, path, DATASET_TRAIN, &why);
+    const bool loaded = load(&data, by, path, DATASET_TRAIN, &why);
     FUZZ_CHECK(loaded == (why.text[0] == 0));
     if (!loaded)
         return;
@@ -110,7 +119,7 @@ static void use_stored(const char *text, const char *path) {
         FUZZ_CHECK(why.text[0] != 0);
         return;
     }
-    if (dataset_load(&data, &by, path, DATASET_PREDICT, &why)) {
+    if (load(&data, &by, path, DATASET_PREDICT, &why)) {
         check_ids(&data);
         check_batch(&by, &data, &why);
         dataset_free(&data);

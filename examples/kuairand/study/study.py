@@ -124,7 +124,8 @@ class Study:
         with open(paths["test.json"], encoding="utf-8") as file:
             tasks = json.load(file)["tasks"]
         measured = subprocess.run([self.speed, paths["model.safetensors"]], check=True, capture_output=True, text=True)
-        self.results.add({**run, "tasks": {task: {name: tasks[task][name] for name in ("auc", "gauc", "logloss")}
+        names = {"auc": "auc", "gauc": "gauc", "logloss": "log_loss"}  # in the results, and in the program's
+        self.results.add({**run, "tasks": {task: {name: tasks[task][its] for name, its in names.items()}
                                            for task in data.tasks},
                           "valid": valid, "speed": json.loads(measured.stdout)})
 

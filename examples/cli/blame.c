@@ -1,0 +1,100 @@
+#include "blame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How far a message's path was followed: the value there, its path in the recipe, and what is left of the message. */
+typedef struct trail {
+    const home_json_value *value;
+    char path[200];
+    const char *left;
+} trail;
+
+static void append(trail *t, const char *between, const char *name, size_t length) {
+    const size_t used = strlen(t->path);
+    snprintf(t->path + used, sizeof t->path - used, "%s%.*s", used ? between : "", (int)length, name);
+}
+
+static size_t name_length(const char *text) {
+    return strcspn(text, ".[: ");
+}
+
+static const home_json_value *find_member(const home_json_value *object, const char *name, size_t length) {
+    const home_json_value *member = object->type == HOME_JSON_OBJECT ? object->first : NULL;
+    while (member && (member->key_length != length || memcmp(member->key, name, length) != 0))
+        member = member->next;
+    return member;
+}
+
+/* Follows "[2]"; where there is no such entry, what is left of the message stays as it is. */
+static void enter_entry(trail *t) {
+    char *end;
+    if (*t->left != '[')
+        return;
+    const unsigned long index = strtoul(t->left + 1, &end, 10);
+    const home_json_value *entry = t->value->first;
+    for (unsigned long i = 0; entry && i < index; i++)
+        entry = entry->next;
+    if (!entry)
+        return;
+    append(t, "", t->left, (size_t)(end + 1 - t->left));
+    t->value = entry;
+    t->left = end + 1;
+}
+
+/* Goes from a value to its member, `name` in the recipe. False where it has none. */
+static bool enter_member(trail *t, const char *name, size_t length) {
+    const home_json_value *member = find_member(t->value, name, length);
+    if (!member)
+        return false;
+    append(t, ".", name, length);
+    t->value = member;
+    t->left += name_length(t->left);
+    enter_entry(t);
+    t->left += *t->left == '.';
+    return true;
+}
+
+/* Tasks and fields are the recipe's labels and ids; the rest of the configuration is its "model". */
+static trail start(const recipe *by, const char *path) {
+    static const char *const names[][2] = {{"tasks[", "labels"}, {"fields[", "ids"}};
+    trail t = {by->root, "", path};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strncmp(path, names[i][0], strlen(names[i][0])) == 0 &&
+            enter_member(&t, names[i][1], strlen(names[i][1])))
+            return t;
+    }
+    t.value = by->model;
+    append(&t, "", "model", strlen("model"));
+    return t;
+}
+
+/* The library's structs are flatter than the recipe: layer_count and tower_hidden are of "layers" and "tower", and
+ * norm_epsilon is in "experts". */
+static const home_json_value *find_section(const home_json_value *object, const char *name, size_t length) {
+    const size_t word = strcspn(name, "_");
+    const home_json_value *section = object->type == HOME_JSON_OBJECT && word < length ? object->first : NULL;
+    while (section && strncmp(section->key, name, word) != 0 && !find_member(section, name, length))
+        section = section->next;
+    return section;
+}
+
+bool blame_recipe(const recipe *by, const char *message, failure *why) {
+    static const char root[] = "config.";
+    char text[600];
+    if (strncmp(message, root, strlen(root)) != 0)
+        return fail(why, "%s: the model: %s", by->doc.name, message);
+    trail t = start(by, message + strlen(root));
+    size_t length;
+    while ((length = name_length(t.left)) > 0 && enter_member(&t, t.left, length)) {
+    }
+    const home_json_value *section = find_section(t.value, t.left, length);
+    if (section && section->type == HOME_JSON_ARRAY)
+        snprintf(text, sizeof text, "the length of %s.%s%s", t.path, section->key, t.left + length);
+    else if (section)
+        snprintf(text, sizeof text, "%s.%s: %s", t.path, section->key, t.left);
+    else
+        snprintf(text, sizeof text, "%s%s%s", t.path, length ? ": " : "", t.left);
+    return document_complain(&by->doc, section ? section : t.value, text, why);
+}
