@@ -102,8 +102,8 @@ static void print_diagnosis(const examination *of, const diagnosis *is) {
                 printf("  - %s.\n    Try: %s.\n", is->findings[i].what, is->findings[i].advice);
     }
     if (rows < DIAGNOSIS_ENOUGH_ROWS)
-        printf("These are only %" PRIu64 " rows; %d or more make the figures reliable.\n", rows,
-               DIAGNOSIS_ENOUGH_ROWS);
+        printf("These figures are of %" PRIu64 " row%s; %d or more make them reliable.\n", rows,
+               rows == 1 ? "" : "s", DIAGNOSIS_ENOUGH_ROWS);
 }
 
 /* ------------------------------------------------------------------------------------------ whole */

@@ -105,7 +105,7 @@ check "gates of layer 0 sum to 1" awk '
     END { exit bad || rows != 3 }' inspect.out
 check "a healthy model" grep -qx 'collapse: none found' inspect.out
 check "its shared experts" grep -qx 'degradation: none found' inspect.out
-check "few rows are told" sh -c 'head -n 100 rows.csv > few.csv; home inspect home.safetensors few.csv | grep -qF "These are only 99 rows"'
+check "few rows are told" sh -c 'head -n 100 rows.csv > few.csv; home inspect home.safetensors few.csv | grep -qF "These figures are of 99 rows; 1000 or more"'
 
 home train collapsed.json --train rows.csv --output collapsed.safetensors > collapsed.out 2> collapsed.err
 home inspect collapsed.safetensors rows.csv > collapsed.txt
