@@ -58,6 +58,12 @@ same_error() { # same_error FILE COMMAND...
     [ $? -eq 1 ] && [ ! -s "$folder/output" ] && diff "$folder/$file.expected" "$folder/message"
 }
 
+usage() { # usage COMMAND...: without arguments it says, in a line, how it is called
+    "$@" >"$folder/output" 2>"$folder/message"
+    [ $? -eq 2 ] && [ ! -s "$folder/output" ] && [ "$(grep -c '' "$folder/message")" -eq 1 ] &&
+        grep -q '^usage: ' "$folder/message"
+}
+
 same_training() { # same_training MODEL COMMAND...
     model=$1
     shift
@@ -105,6 +111,7 @@ language() {
         fi
     done
     check "$language: the README's commands" run_readme "$language" || return 1
+    check "$language: usage of predict" usage "$@"
     for model in $models; do
         check "$language: predictions of the model $model" same_bytes "$model" "$@"
     done
@@ -114,9 +121,20 @@ language() {
 }
 
 trains() { # trains COMMAND...
+    check "$language: usage of train" usage "$@"
     for model in $models; do
         check "$language: training of the model $model" same_training "$model" "$@"
     done
+}
+
+# Code that copies a model does not get past go vet. The copied tree is as deep as the original, whose paths it has.
+go_vet_sees_copies() {
+    tree=$folder/go_vet
+    rm -rf "$tree" && cp -R examples/ffi/go "$tree" && (cd "$tree" && go vet ./...) || return 1
+    printf 'package main\n\nimport "example.com/home"\n\nfunc copied(m *home.Model) home.Model { return *m }\n' \
+        >"$tree/predict/copied.go"
+    (cd "$tree" && go vet ./... 2>message)
+    grep 'return copies lock value' "$tree/message"
 }
 
 # The python3 of the README may be one without NumPy.
@@ -130,16 +148,27 @@ with_numpy() {
     skip 'no python3 with the module numpy found'
 }
 
+# Where C's declarations are written anew, a message has the header's length: struct_size is the same for some others.
+message_lengths() {
+    length=$(sed -n 's/^ *char message\[\([0-9]*\)\];.*/\1/p' include/home/home.h)
+    grep "\"message\", c_char \* $length)" examples/ffi/python/home.py &&
+        grep "message: koffi.array('char', $length, 'String')" examples/ffi/node/home.js &&
+        grep "message: \[c_char; $length\]" examples/ffi/rust/src/sys.rs
+}
+
+check "home_error is the header's" message_lengths
 if check 'C: models, predictions and errors' make_expectations; then
     for model in $models; do
         check "training of $model learns" learns "$folder/$model.losses"
     done
 
+    check 'C: usage of predict' usage "$folder/predict"
+    check 'C: usage of train' usage "$folder/train"
     language Python python3 python3 examples/ffi/python/predict.py &&
         trains python3 examples/ffi/python/train.py && with_numpy
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"
     language Rust cargo "$folder/rust/debug/examples/predict"
-    language Go go "$folder/predict_go"
+    language Go go "$folder/predict_go" && check 'Go: go vet sees copies' go_vet_sees_copies
     language Java 'javac java' java -Djava.library.path="$folder" -cp "$folder/java" Predict
     if [ -d examples/ffi/node/node_modules/koffi ]; then
         language Node node node examples/ffi/node/predict.js

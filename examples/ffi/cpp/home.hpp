@@ -39,7 +39,8 @@ class error : public std::runtime_error {
     home_status status_;
 };
 
-// A piece of somebody else's memory, as std::span in C++20.
+// A piece of somebody else's memory, as std::span in C++20: it must outlive the calls that read it, and not change
+// during them.
 template <typename T> struct view {
     const T *data = nullptr;
     std::size_t size = 0;
@@ -87,31 +88,34 @@ template <typename Function, typename... Arguments> void call(Function function,
         throw error(failure);
 }
 
-// C trusts the lengths behind its pointers; they are checked here.
-inline void require(bool fits, const std::string &message) {
-    if (!fits)
-        throw std::invalid_argument(message);
+// A zero byte would end the text for C.
+inline const char *c_string(const std::string &text) {
+    if (text.find('\0') != std::string::npos)
+        throw std::invalid_argument(std::string("a zero byte in the path, after ") + text.c_str());
+    return text.c_str();
 }
 
+// C trusts the lengths behind its pointers; they are checked here.
 inline const float *checked(const char *name, const matrix &m, std::size_t rows, std::size_t width) {
     const std::size_t stride = m.stride ? m.stride : width;
-    if (rows > 0 && width > 0)
-        require(stride >= width && m.values.size >= width && (m.values.size - width) / stride >= rows - 1,
-                std::string(name) + ": " + std::to_string(m.values.size) + " values and stride " +
-                    std::to_string(stride) + " do not make " + std::to_string(rows) + " rows of " +
-                    std::to_string(width));
+    const bool none = rows == 0 || width == 0;
+    if (!none && (stride < width || m.values.size < width || (m.values.size - width) / stride < rows - 1))
+        throw std::invalid_argument(std::string(name) + ": " + std::to_string(m.values.size) +
+                                    " values and stride " + std::to_string(stride) + " do not make " +
+                                    std::to_string(rows) + " rows of " + std::to_string(width));
     return m.values.data;
 }
 
-inline home_ids checked(const field &f, std::size_t rows) {
-    if (f.offsets.data) {
-        require(f.offsets.size == rows + 1 && f.offsets.data[rows] <= f.ids.size,
-                "a field's " + std::to_string(f.offsets.size) + " offsets do not fit " +
-                    std::to_string(rows) + " rows and " + std::to_string(f.ids.size) + " ids");
-    } else {
-        require(f.ids.size == rows,
-                "a field has " + std::to_string(f.ids.size) + " ids for " + std::to_string(rows) + " rows");
-    }
+inline home_ids checked(const char *name, const field &f, std::size_t rows) {
+    const std::size_t offsets = f.offsets.size;
+    const bool one_a_row = !f.offsets.data;
+    const bool fits = one_a_row ? f.ids.size == rows
+                                : offsets > 0 && offsets - 1 == rows && f.offsets.data[rows] <= f.ids.size;
+    if (!fits)
+        throw std::invalid_argument("field \"" + std::string(name) + "\": " + std::to_string(f.ids.size) +
+                                    " ids" +
+                                    (one_a_row ? "" : " and " + std::to_string(offsets) + " offsets") +
+                                    " do not fit " + std::to_string(rows) + " rows");
     return {f.ids.data, f.offsets.data};
 }
 
@@ -120,8 +124,12 @@ struct c_batch {
     home_batch value{};
 
     c_batch(const home_model *model, const batch &b) {
-        for (const field &f : b.fields)
-            ids.push_back(checked(f, b.rows));
+        const std::size_t fields = home_model_field_count(model);
+        if (b.fields.size() != fields)
+            throw std::invalid_argument("ids of " + std::to_string(b.fields.size()) + " fields, expected " +
+                                        std::to_string(fields));
+        for (std::size_t f = 0; f < fields; f++)
+            ids.push_back(checked(home_model_field_name(model, f), b.fields[f], b.rows));
         value.struct_size = sizeof value;
         value.rows = b.rows;
         value.dense = checked("dense", b.dense, b.rows, home_model_dense_width(model));
@@ -156,8 +164,8 @@ class reader {
 
     // Probabilities [rows, tasks].
     std::vector<float> predict(const batch &rows) const {
-        std::vector<float> predictions(rows.rows * task_count());
         const c_batch b(get(), rows);
+        std::vector<float> predictions(rows.rows * task_count());
         call(home_model_predict, get(), &b.value, predictions.data(), std::size_t{0}, nullptr);
         return predictions;
     }
@@ -205,7 +213,7 @@ class model : public detail::reader {
         return made_by(home_model_create_json, config_json.data(), config_json.size(), nullptr);
     }
     static model load(const std::string &path) {
-        return made_by(home_model_load, path.c_str(), nullptr);
+        return made_by(home_model_load, detail::c_string(path), nullptr);
     }
     static model load(const void *data, std::size_t size) {
         return made_by(home_model_load_memory, data, size, nullptr);
@@ -226,7 +234,7 @@ class model : public detail::reader {
     }
 
     void save(const std::string &path, bool optimizer = false) const {
-        detail::call(home_model_save, get(), path.c_str(), optimizer ? HOME_SAVE_OPTIMIZER : 0u);
+        detail::call(home_model_save, get(), detail::c_string(path), optimizer ? HOME_SAVE_OPTIMIZER : 0u);
     }
 
     // One step of the optimizer; returns each task's loss before it.
@@ -248,8 +256,12 @@ class model : public detail::reader {
         return losses;
     }
 
+    // Of the dense parameters, and of the embedding tables.
     void set_learning_rate(double rate) {
         detail::call(home_model_set_learning_rate, get(), rate);
+    }
+    void set_embedding_learning_rate(double rate) {
+        detail::call(home_model_set_embedding_learning_rate, get(), rate);
     }
     void set_threads(std::size_t threads) {
         detail::call(home_model_set_threads, get(), threads);

@@ -50,11 +50,23 @@ static void wrong_lengths_never_reach_c(const home::model &model, const made_up_
     CHECK(refused([](home::batch &b) { b.fields[0].ids.size--; }));
     CHECK(refused([](home::batch &b) { b.fields[1].ids.size--; }));
     CHECK(refused([](home::batch &b) { b.fields[1].offsets.size--; }));
+    CHECK(refused([](home::batch &b) { b.fields.pop_back(); }));
+    CHECK(refused([](home::batch &b) { b.rows = SIZE_MAX; }));
+    CHECK(refused([](home::batch &b) { b.rows = SIZE_MAX / 4; }));
+    std::vector<std::size_t> falling = rows.offsets[1];
+    falling[0] = falling[1] + 1;
     CHECK(throws<home::error>([&] { // this one C sees by itself
         home::batch batch = rows.batch();
-        batch.fields.pop_back();
+        batch.fields[1].offsets = falling;
         model.predict(batch);
     }));
+    try {
+        home::batch batch = rows.batch();
+        batch.fields[0].ids.size--;
+        model.predict(batch);
+    } catch (const std::invalid_argument &error) {
+        CHECK(std::string(error.what()) == "field \"user\": 63 ids do not fit 64 rows");
+    }
 }
 
 static void strides(const home::model &model, const made_up_rows &rows, const std::vector<float> &expected) {
@@ -68,7 +80,7 @@ static void strides(const home::model &model, const made_up_rows &rows, const st
     CHECK(model.predict(batch) == expected);
 }
 
-static void errors() {
+static void errors(const home::model &model) {
     try {
         home::model::load("/nowhere/model.safetensors");
         check(false, "load throws");
@@ -76,6 +88,9 @@ static void errors() {
         CHECK(error.status() == HOME_E_FILE);
         CHECK(std::strstr(error.what(), "/nowhere/model.safetensors"));
     }
+    const std::string zero_byte("nul\0x", 5);
+    CHECK(throws<std::invalid_argument>([&] { home::model::load(zero_byte); }));
+    CHECK(throws<std::invalid_argument>([&] { model.save(zero_byte); }));
     CHECK(throws<home::error>([] { home::model::create("{"); }));
     CHECK(throws<home::error>([] { home::model::load("no checkpoint", 13); }));
 }
@@ -101,6 +116,20 @@ static void predictors_are_shared(const home::model &model, const made_up_rows &
     CHECK(first.predict(rows.batch()) == expected);
 }
 
+// Steps that move nothing have the same losses.
+static void learning_rates(const std::string &config, const made_up_rows &rows) {
+    const auto moves = [&](double rate, double embedding_rate) {
+        home::model model = home::model::create(config);
+        model.set_learning_rate(rate);
+        model.set_embedding_learning_rate(embedding_rate);
+        const std::vector<float> first = model.train_step(rows.batch(), {{rows.labels}});
+        return model.train_step(rows.batch(), {{rows.labels}}) != first;
+    };
+    CHECK(!moves(0, 0));
+    CHECK(moves(0, 0.1));
+    CHECK(moves(0.01, 0));
+}
+
 static void training(home::model model, const made_up_rows &rows) { // moved in
     const std::vector<float> weights(rows.count, 2.0f);
     const home::targets seen{{rows.labels}, weights, {}};
@@ -121,7 +150,11 @@ static void training(home::model model, const made_up_rows &rows) { // moved in
 }
 
 int main(int argc, char **argv) {
-    std::ifstream file(argc == 2 ? argv[1] : "");
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: test CONFIG\n");
+        return 2;
+    }
+    std::ifstream file(argv[1]);
     const std::string config{std::istreambuf_iterator<char>(file), {}};
     home::model model = home::model::create(config);
     const made_up_rows rows(model);
@@ -130,8 +163,9 @@ int main(int argc, char **argv) {
     CHECK(model.config_json().find("\"preset\"") != std::string::npos);
     wrong_lengths_never_reach_c(model, rows);
     strides(model, rows, expected);
-    errors();
+    errors(model);
     predictors_are_shared(model, rows);
+    learning_rates(config, rows);
     training(std::move(model), rows);
     return failures != 0;
 }

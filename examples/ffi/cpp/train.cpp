@@ -14,8 +14,12 @@ int main(int argc, char **argv) {
         std::fprintf(stderr, "usage: train CONFIG MODEL\n");
         return 2;
     }
+    std::ifstream file(argv[1]);
+    if (!file) {
+        std::fprintf(stderr, "cannot open %s\n", argv[1]);
+        return 1;
+    }
     try {
-        std::ifstream file(argv[1]);
         const std::string config{std::istreambuf_iterator<char>(file), {}};
         home::model model = home::model::create(config);
         const made_up_rows rows(model);

@@ -38,6 +38,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"unsafe"
 )
@@ -53,7 +54,7 @@ func (e *Error) Error() string { return e.Message }
 // ErrClosed is returned by the methods of a closed model.
 var ErrClosed = errors.New("home: the model is closed")
 
-// Batch is rows to predict.
+// Batch is rows to predict. No goroutine may change them during a call.
 type Batch struct {
 	Rows   int
 	Dense  []float32
@@ -67,7 +68,8 @@ type Ids struct {
 	Offsets []int
 }
 
-// Model is a model that can predict. One that is forgotten is freed with the garbage; Close frees it at once.
+// Model is a model that can predict. One that is forgotten is freed with the garbage; Close frees it at once. It is
+// used by its pointer and must not be copied, as the lock in it, which go vet watches over.
 type Model struct {
 	mu         sync.RWMutex // readers are in functions that take a const home_model *
 	handle     *C.home_model
@@ -78,6 +80,9 @@ type Model struct {
 
 // Load makes a model from a checkpoint.
 func Load(path string) (*Model, error) {
+	if strings.IndexByte(path, 0) >= 0 {
+		return nil, refused("a zero byte in the path %q", path)
+	}
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	return made(func(model **C.home_model, e *C.home_error) C.home_status {
@@ -122,8 +127,8 @@ func (m *Model) Predict(b Batch) ([]float32, error) {
 
 // SetThreads lets each call use n threads of the model's own; results do not change.
 func (m *Model) SetThreads(n int) error {
-	if n < 0 {
-		n = 0 // which the library refuses
+	if n < 1 {
+		return refused("%d threads, expected 1 to 1024", n)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -231,6 +236,10 @@ func call(function func(*C.home_error) C.home_status) error {
 		message = C.GoString(C.home_status_string(status))
 	}
 	return &Error{int(status), message}
+}
+
+func refused(format string, values ...any) error {
+	return &Error{C.HOME_E_ARGUMENT, fmt.Sprintf(format, values...)}
 }
 
 func made(function func(**C.home_model, *C.home_error) C.home_status) (*Model, error) {

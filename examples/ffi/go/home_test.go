@@ -50,7 +50,13 @@ func TestErrorsCarryTheLibrarysMessage(t *testing.T) {
 		t.Error(err)
 	}
 	model, _, expected := load(t)
-	if err := model.SetThreads(-1); !errors.As(err, &refused) || refused.Status != 1 {
+	for _, threads := range []int{-1, 0, 1025} {
+		err := model.SetThreads(threads)
+		if !errors.As(err, &refused) || refused.Status != 1 || !strings.Contains(err.Error(), strconv.Itoa(threads)) {
+			t.Error(err)
+		}
+	}
+	if _, err := home.Load("nul\x00x"); !errors.As(err, &refused) || refused.Status != 1 {
 		t.Error(err)
 	}
 	if err := model.SetThreads(2); err != nil {

@@ -1,6 +1,7 @@
 import home.Batch;
 import home.HomeException;
 import home.Model;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,13 +55,18 @@ public final class ModelTest {
     private void errorsCarryTheLibrarysMessage() {
         HomeException error = thrown(HomeException.class, () -> Model.load(Path.of("/nowhere/m\u00f6del")));
         check(error.status() == 30 && error.getMessage().contains("/nowhere/m\u00f6del"), error.getMessage());
-        error = thrown(HomeException.class, () -> {
-            model.setThreads(-1);
-            return null;
-        });
+        error = thrown(HomeException.class, () -> setThreads(1025));
         check(error.status() == 1, error.getMessage());
+        IllegalArgumentException negative = thrown(IllegalArgumentException.class, () -> setThreads(-1));
+        check(negative.getMessage().contains("-1 threads"), negative.getMessage());
+        thrown(InvalidPathException.class, () -> Model.load(Path.of("nul\0x")));
         model.setThreads(2);
         checkSame(model.predict(batch), "two threads inside");
+    }
+
+    private Void setThreads(int threads) {
+        model.setThreads(threads);
+        return null;
     }
 
     private void strides() {
@@ -86,6 +92,7 @@ public final class ModelTest {
         for (Batch wrong : List.of(
             new Batch(rows + 1, dense, batch.fields()),
             new Batch(-1, dense, batch.fields()),
+            new Batch(Integer.MAX_VALUE, dense, batch.fields()),
             new Batch(rows, new float[0], batch.fields()),
             new Batch(rows, dense, 2, batch.fields()),
             new Batch(rows, dense, -3, batch.fields()),
@@ -97,6 +104,16 @@ public final class ModelTest {
             new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), descending), watched)),
             new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), negative), watched))))
             thrown(IllegalArgumentException.class, () -> model.predict(wrong));
+        Batch wrong = new Batch(rows, dense, List.of(user, new Batch.Ids(liked.ids(), negative), watched));
+        String message = thrown(IllegalArgumentException.class, () -> model.predict(wrong)).getMessage();
+        check(message.startsWith("field \"liked\": offset -1 of row 0"), message);
+    }
+
+    private void theListOfFieldsIsCopied() {
+        List<Batch.Ids> fields = new ArrayList<>(batch.fields());
+        Batch other = new Batch(batch.rows(), batch.dense(), fields);
+        fields.clear();
+        checkSame(model.predict(other), "fields that changed");
     }
 
     private void aFrozenCopyOutlivesTheModel() {
@@ -160,11 +177,16 @@ public final class ModelTest {
     }
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length != 1) {
+            System.err.println("usage: java ModelTest MODEL");
+            System.exit(2);
+        }
         ModelTest test = new ModelTest(Path.of(arguments[0]));
         test.names();
         test.errorsCarryTheLibrarysMessage();
         test.strides();
         test.wrongLengthsNeverReachC();
+        test.theListOfFieldsIsCopied();
         test.aFrozenCopyOutlivesTheModel();
         test.aClosedModelRefuses();
         test.threads();

@@ -35,13 +35,18 @@ public final class Predict {
     }
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length != 1) {
+            System.err.println("usage: java Predict MODEL");
+            System.exit(2);
+        }
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
         try (Model model = threads.submit(() -> Model.load(Path.of(arguments[0]))).get();
              Model frozen = model.freeze()) {
             predict(model, threads);
             predict(frozen, threads);
-        } catch (ExecutionException failure) {
-            if (!(failure.getCause() instanceof HomeException refused))
+        } catch (ExecutionException | HomeException failure) {
+            Throwable cause = failure instanceof ExecutionException ? failure.getCause() : failure;
+            if (!(cause instanceof HomeException refused))
                 throw failure;
             System.err.println("error " + refused.status() + ": " + refused.getMessage());
             System.exit(1);

@@ -91,12 +91,13 @@ JNIEXPORT void JNICALL Java_home_Model_predict(JNIEnv *env, jclass class, jlong 
     (void)class;
     home_error error = {.struct_size = sizeof error, .message = "out of memory"};
     home_status status = HOME_E_MEMORY;
-    const rows r = {.dense = (*env)->GetFloatArrayElements(env, dense, NULL),
-                    .ids = (*env)->GetLongArrayElements(env, ids, NULL),
-                    .offsets = (*env)->GetLongArrayElements(env, offsets, NULL),
-                    .predictions = (*env)->GetFloatArrayElements(env, predictions, NULL),
-                    .fields = calloc((size_t)field_count + 1, sizeof *r.fields)};
-    if (r.dense && r.ids && r.offsets && r.predictions && r.fields)
+    rows r = {0};
+    /* The first that fails has thrown, after which the next must not be tried. */
+    if ((r.dense = (*env)->GetFloatArrayElements(env, dense, NULL)) &&
+        (r.ids = (*env)->GetLongArrayElements(env, ids, NULL)) &&
+        (r.offsets = (*env)->GetLongArrayElements(env, offsets, NULL)) &&
+        (r.predictions = (*env)->GetFloatArrayElements(env, predictions, NULL)) &&
+        (r.fields = calloc((size_t)field_count + 1, sizeof *r.fields)))
         status = predict(model_of(model), &r, (size_t)count, (size_t)stride, (size_t)field_count, &error);
     free(r.fields);
     if (r.predictions)
@@ -114,7 +115,7 @@ JNIEXPORT void JNICALL Java_home_Model_predict(JNIEnv *env, jclass class, jlong 
 JNIEXPORT void JNICALL Java_home_Model_setThreads(JNIEnv *env, jclass class, jlong model, jint threads) {
     (void)class;
     home_error error = {.struct_size = sizeof error};
-    check(env, home_model_set_threads(model_of(model), threads > 0 ? (size_t)threads : 0, &error), &error);
+    check(env, home_model_set_threads(model_of(model), (size_t)threads, &error), &error);
 }
 
 JNIEXPORT jint JNICALL Java_home_Model_denseWidth(JNIEnv *env, jclass class, jlong model) {

@@ -20,7 +20,7 @@ const built = fileURLToPath(new URL('../../../build/libhome.so', import.meta.url
 const library = koffi.load(process.env.HOME_LIBRARY || (existsSync(built) ? built : 'libhome.so.0.1'));
 
 const ERROR = koffi.struct('home_error', {
-    struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 240, 'String'),
+    struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 244, 'String'),
 });
 const BATCH = koffi.struct('home_batch', {
     struct_size: 'size_t', rows: 'size_t', dense: 'void *', dense_stride: 'size_t', fields: 'void *',
@@ -72,6 +72,8 @@ export class Model {
     }
 
     static load(path) {
+        if (typeof path !== 'string' || path.includes('\0'))
+            throw new TypeError(`the path ${JSON.stringify(path)} is not a string without zero bytes`);
         return Model.#made((model, error) => c.load(path, null, model, error));
     }
 
@@ -156,8 +158,8 @@ export class Model {
         const names = Object.keys(ids);
         if (names.length !== this.fields.length || !this.fields.every((name) => Object.hasOwn(ids, name)))
             throw new RangeError(`ids are given for [${names}], the model's fields are [${this.fields}]`);
-        const values = new Float32Array(dense);
-        const memory = this.fields.map((name) => fieldMemory(ids[name]));
+        const values = copied(Float32Array, dense, 'dense');
+        const memory = this.fields.map((name) => fieldMemory(`field "${name}"`, ids[name]));
         const rows = this.denseWidth > 0 ? rowCount(values.length, stride, this.denseWidth) : memory[0].rows;
         this.fields.forEach((name, f) => {
             if (memory[f].rows !== rows || !(memory[f].idsRead <= memory[f].ids.length))
@@ -182,12 +184,18 @@ function rowCount(length, stride, width) {
     return Math.ceil(length / stride);
 }
 
+function copied(type, values, name) {
+    if (Object.prototype.toString.call(values) !== `[object ${type.name}]`)
+        throw new TypeError(`${name} is ${typeof values}, expected a ${type.name}`);
+    return new type(values);
+}
+
 // An id field as the two arrays of a home_ids; `offsets` null where each row has one id.
-function fieldMemory(field) {
-    if (!field.offsets) {
-        const ids = new BigUint64Array(field);
+function fieldMemory(name, field) {
+    if (!field?.offsets) {
+        const ids = copied(BigUint64Array, field, name);
         return {ids, offsets: null, rows: ids.length, idsRead: ids.length};
     }
     const offsets = BigUint64Array.from(field.offsets, BigInt);
-    return {ids: new BigUint64Array(field.ids), offsets, rows: offsets.length - 1, idsRead: offsets.at(-1)};
+    return {ids: copied(BigUint64Array, field.ids, name), offsets, rows: offsets.length - 1, idsRead: offsets.at(-1)};
 }

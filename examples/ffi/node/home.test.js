@@ -22,6 +22,26 @@ test('errors carry the message of the library', () => {
                   (error) => error instanceof HomeError && error.status === 30 && /nowhere/.test(error.message));
 });
 
+test('a zero byte does not cut a path', () => {
+    assert.throws(() => Model.load(path + '\0x'), /zero bytes/);
+});
+
+test('wrong types are named', () => {
+    for (const [ids, text] of [
+        [{user: [1n]}, /field "user" is object, expected a BigUint64Array/],
+        [{user: null}, /field "user"/],
+        [{user: ROWS}, /field "user" is number, expected a BigUint64Array/],
+        [{liked: {ids: [1n], offsets: batch.ids.liked.offsets}}, /field "liked"/],
+    ])
+        assert.throws(() => model.predict({...batch, ids: {...batch.ids, ...ids}}), {name: 'TypeError', message: text});
+    assert.throws(() => model.predict({...batch, dense: ROWS}), /dense is number, expected a Float32Array/);
+});
+
+test('no rows', () => {
+    const none = new BigUint64Array();
+    assert.equal(model.predict({ids: {user: none, liked: none, watched: {ids: none, offsets: [0]}}}).length, 0);
+});
+
 test('asynchronous errors too', async () => {
     const ids = {...batch.ids, liked: {ids: batch.ids.liked.ids, offsets: [2, ...batch.ids.liked.offsets.slice(1)]}};
     await assert.rejects(model.predictAsync({...batch, ids}), {name: 'HomeError', status: 3});

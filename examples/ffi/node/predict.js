@@ -43,6 +43,10 @@ async function main(path) {
 }
 
 if (isMainThread) {
+    if (process.argv.length !== 3) {
+        console.error('usage: node predict.js MODEL');
+        process.exit(2);
+    }
     try {
         await main(process.argv[2]);
     } catch (error) {

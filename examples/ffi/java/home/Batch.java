@@ -3,7 +3,7 @@ package home;
 import java.util.List;
 
 /**
- * Rows to predict.
+ * Rows to predict. No thread may write to the arrays during a call.
  *
  * @param dense  rows of Model.denseWidth() values, may be empty where that is 0
  * @param stride elements of dense from one row to the next; 0: the rows touch
@@ -16,6 +16,10 @@ public record Batch(int rows, float[] dense, int stride, List<Ids> fields) {
         public Ids(long[] ids) {
             this(ids, null);
         }
+    }
+
+    public Batch {
+        fields = List.copyOf(fields); // cannot change during a call
     }
 
     public Batch(int rows, float[] dense, List<Ids> fields) {

@@ -72,6 +72,8 @@ public final class Model implements AutoCloseable {
 
     /** Lets each call use that many threads of the model's own; results do not change. */
     public void setThreads(int threads) {
+        if (threads < 1)
+            throw new IllegalArgumentException(threads + " threads, expected 1 to 1024");
         with(lock.writeLock(), model -> {
             setThreads(model, threads);
             return 0;
@@ -128,19 +130,25 @@ public final class Model implements AutoCloseable {
     private long[] offsets(Batch batch) {
         if (batch.fields().size() != fields.size())
             throw new IllegalArgumentException("ids of " + batch.fields().size() + " fields, expected " + fields);
+        for (int f = 0; f < fields.size(); f++) {
+            Batch.Ids field = batch.fields().get(f);
+            int rows = field.offsets() == null ? field.ids().length : field.offsets().length - 1;
+            if (rows != batch.rows())
+                throw new IllegalArgumentException("field \"" + fields.get(f) + "\": ids of " + rows
+                    + " rows, expected " + batch.rows());
+        }
         long[] offsets = new long[Math.multiplyExact(fields.size(), batch.rows() + 1)];
         int at = 0;
         long begin = 0;
-        for (Batch.Ids field : batch.fields()) {
-            int count = field.offsets() == null ? field.ids().length + 1 : field.offsets().length;
-            if (count != batch.rows() + 1)
-                throw new IllegalArgumentException("ids of " + (count - 1) + " rows, expected " + batch.rows());
+        for (int f = 0; f < fields.size(); f++) {
+            Batch.Ids field = batch.fields().get(f);
             long last = begin;
-            for (int r = 0; r < count; r++) {
+            for (int r = 0; r <= batch.rows(); r++) {
                 offsets[at] = begin + (field.offsets() == null ? r : field.offsets()[r]);
                 if (offsets[at] < last || offsets[at] > begin + field.ids().length)
-                    throw new IllegalArgumentException("offset " + (offsets[at] - begin) + " of row " + r
-                        + " is below the one before, or above " + field.ids().length);
+                    throw new IllegalArgumentException("field \"" + fields.get(f) + "\": offset "
+                        + (offsets[at] - begin) + " of row " + r + " is below the one before, or above "
+                        + field.ids().length);
                 last = offsets[at++];
             }
             begin += field.ids().length;

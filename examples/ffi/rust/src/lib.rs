@@ -135,9 +135,9 @@ impl Model {
 
     /// Probabilities [rows, tasks].
     pub fn predict(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let count = batch.rows.checked_mul(self.task_count());
-        let mut predictions = vec![0.0; count.ok_or_else(|| refused("too many rows".into()))?];
-        self.predict_into(batch, &mut predictions)?;
+        let c = CBatch::new(self, batch)?;
+        let mut predictions = vec![0.0; batch.rows * self.task_count()];
+        self.predict_checked(&c, &mut predictions)?;
         Ok(predictions)
     }
 
@@ -146,6 +146,11 @@ impl Model {
         let c = CBatch::new(self, batch)?;
         let tasks = self.task_count();
         check_rows("predictions", predictions.len(), tasks, batch.rows, tasks)?;
+        self.predict_checked(&c, predictions)
+    }
+
+    /// With rows * tasks predictions.
+    fn predict_checked(&self, c: &CBatch, predictions: &mut [f32]) -> Result<()> {
         call(|error| unsafe {
             let out = predictions.as_mut_ptr();
             sys::home_model_predict(
@@ -191,9 +196,16 @@ impl Model {
         Ok(losses)
     }
 
+    /// Of the dense parameters; the embedding tables have their own.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
         call(|error| unsafe {
             sys::home_model_set_learning_rate(self.handle.as_ptr(), rate, error)
+        })
+    }
+
+    pub fn set_embedding_learning_rate(&mut self, rate: f64) -> Result<()> {
+        call(|error| unsafe {
+            sys::home_model_set_embedding_learning_rate(self.handle.as_ptr(), rate, error)
         })
     }
 
@@ -215,8 +227,11 @@ impl Model {
     }
 
     pub fn fields(&self) -> Vec<String> {
-        let name = |f| unsafe { sys::home_model_field_name(self.handle.as_ptr(), f) };
-        (0..self.field_count()).map(|f| text(name(f))).collect()
+        (0..self.field_count()).map(|f| self.field(f)).collect()
+    }
+
+    fn field(&self, f: usize) -> String {
+        text(unsafe { sys::home_model_field_name(self.handle.as_ptr(), f) })
     }
 
     pub fn tasks(&self) -> Vec<String> {
@@ -242,7 +257,17 @@ impl<'a> CBatch<'a> {
             batch.rows,
             width,
         )?;
-        let ids = batch.fields.iter().map(|field| c_ids(field, batch.rows));
+        if batch.fields.len() != model.field_count() {
+            return Err(refused(format!(
+                "ids of {} fields, expected {:?}",
+                batch.fields.len(),
+                model.fields()
+            )));
+        }
+        let ids = batch.fields.iter().enumerate().map(|(f, field)| {
+            c_ids(field, batch.rows)
+                .map_err(|why| refused(format!("field {:?} has {}", model.field(f), why)))
+        });
         let ids = ids.collect::<Result<Vec<_>>>()?;
         Ok(CBatch {
             batch: sys::home_batch {
@@ -259,21 +284,25 @@ impl<'a> CBatch<'a> {
     }
 }
 
-fn c_ids(field: &Ids, rows: usize) -> Result<sys::home_ids> {
-    let (ids, offsets, fits) = match *field {
-        Ids::One(ids) => (ids, ptr::null(), ids.len() == rows),
-        Ids::Many { ids, offsets } => (
-            ids,
-            offsets.as_ptr(),
-            offsets.len().checked_sub(1) == Some(rows) && offsets[rows] <= ids.len(),
-        ),
+fn c_ids(field: &Ids, rows: usize) -> std::result::Result<sys::home_ids, String> {
+    let (ids, offsets) = match *field {
+        Ids::One(ids) if ids.len() == rows => (ids, ptr::null()),
+        Ids::One(ids) => return Err(format!("{} ids for {} rows", ids.len(), rows)),
+        Ids::Many { ids, offsets }
+            if offsets.len().checked_sub(1) == Some(rows) && offsets[rows] <= ids.len() =>
+        {
+            (ids, offsets.as_ptr())
+        }
+        Ids::Many { ids, offsets } => {
+            return Err(format!(
+                "{} offsets, the last one {:?}, for {} rows and {} ids",
+                offsets.len(),
+                offsets.last(),
+                rows,
+                ids.len()
+            ))
+        }
     };
-    if !fits {
-        return Err(refused(format!(
-            "a field's ids do not fit {} rows: {:?}",
-            rows, field
-        )));
-    }
     Ok(sys::home_ids {
         ids: ids.as_ptr(),
         offsets,
@@ -315,7 +344,7 @@ fn call(function: impl FnOnce(*mut sys::home_error) -> i32) -> Result<()> {
     let mut error = sys::home_error {
         struct_size,
         status: 0,
-        message: [0; 240],
+        message: [0; 244],
     };
     match function(&mut error) {
         0 => Ok(()),

@@ -11,7 +11,7 @@ pub struct home_model {
 pub struct home_error {
     pub struct_size: usize,
     pub status: i32,
-    pub message: [c_char; 240],
+    pub message: [c_char; 244],
 }
 
 #[repr(C)]
@@ -92,6 +92,11 @@ extern "C" {
     ) -> i32;
     pub fn home_model_step(model: *mut home_model, error: *mut home_error) -> i32;
     pub fn home_model_set_learning_rate(
+        model: *mut home_model,
+        rate: f64,
+        error: *mut home_error,
+    ) -> i32;
+    pub fn home_model_set_embedding_learning_rate(
         model: *mut home_model,
         rate: f64,
         error: *mut home_error,

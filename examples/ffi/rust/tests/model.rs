@@ -93,6 +93,10 @@ fn wrong_lengths_never_reach_c() {
                 ..batch
             },
             Batch {
+                rows: usize::MAX / 4,
+                ..batch
+            },
+            Batch {
                 fields: &with_field(0, Ids::One(&rows.ids[0][1..])),
                 ..batch
             },
@@ -117,6 +121,15 @@ fn wrong_lengths_never_reach_c() {
         ] {
             assert_eq!(model.predict(&wrong).unwrap_err().status, 1);
         }
+        let fields = with_field(0, Ids::One(&rows.ids[0][1..]));
+        let wrong = Batch {
+            fields: &fields,
+            ..batch
+        };
+        assert_eq!(
+            model.predict(&wrong).unwrap_err().message,
+            "field \"user\" has 63 ids for 64 rows"
+        );
         let mut small = [0.0; 5];
         assert_eq!(
             model.predict_into(&batch, &mut small).unwrap_err().status,
@@ -142,6 +155,24 @@ fn wrong_lengths_never_reach_c() {
             assert_eq!(model.train_step(&batch, &wrong).unwrap_err().status, 1);
         }
     });
+}
+
+/// Steps that move nothing have the same losses.
+#[test]
+fn each_learning_rate_counts() {
+    for (rate, embedding_rate, moves) in [(0.0, 0.0, false), (0.0, 0.1, true), (0.01, 0.0, true)] {
+        with_rows(|mut model, _, batch| {
+            let labels = labels(&model);
+            let targets = Targets {
+                labels: &labels,
+                ..Default::default()
+            };
+            model.set_learning_rate(rate).unwrap();
+            model.set_embedding_learning_rate(embedding_rate).unwrap();
+            let first = model.train_step(&batch, &targets).unwrap();
+            assert_eq!(model.train_step(&batch, &targets).unwrap() != first, moves);
+        });
+    }
 }
 
 #[test]

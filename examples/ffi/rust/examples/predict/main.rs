@@ -7,6 +7,7 @@ mod rows;
 
 use home::{Model, Result};
 use rows::{Rows, ROWS};
+use std::path::PathBuf;
 use std::thread;
 
 const THREADS: usize = 4;
@@ -35,7 +36,7 @@ fn predict_in_threads(model: &Model) -> Result<()> {
     Ok(())
 }
 
-fn run(path: String) -> Result<()> {
+fn run(path: PathBuf) -> Result<()> {
     let model = thread::spawn(move || Model::load(path)).join().unwrap()?;
     let frozen = model.freeze()?;
     predict_in_threads(&model)?;
@@ -43,8 +44,12 @@ fn run(path: String) -> Result<()> {
 }
 
 fn main() {
-    let path = std::env::args().nth(1).expect("usage: predict MODEL");
-    if let Err(error) = run(path) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.len() != 2 {
+        eprintln!("usage: predict MODEL");
+        std::process::exit(2);
+    }
+    if let Err(error) = run(PathBuf::from(&arguments[1])) {
         eprintln!("error {}: {}", error.status, error);
         std::process::exit(1);
     }
