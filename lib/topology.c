@@ -1,6 +1,7 @@
 /* The presets' layers of units and nodes, and those of the user's own. */
 #include "topology.h"
 
+#include "sort.h"
 #include "status.h"
 
 #ifndef HOME_SERVE_ONLY
@@ -13,6 +14,7 @@ typedef struct builder {
     const home_config *config;
     home_arena *arena;
     home_error *error;
+    const size_t **last_list; /* [unit] of any layer: the last list that names it */
 } builder;
 
 /* -------------------------------------------------------------------------------------------- parts */
@@ -39,12 +41,12 @@ static const home_gate_input *inputs_of(const builder *b, const size_t *units, s
     return inputs;
 }
 
-/* A node with a gate that reads `reads`, and no self term. */
+/* A node with a gate that reads `reads`, and no self term. `sees` is kept. */
 static home_node node_of(const builder *b, const char *name, const size_t *sees, size_t sees_count,
                          const size_t *reads, size_t read_count) {
     return (home_node){
         .name = name,
-        .sees = list_of(b, sees, sees_count),
+        .sees = sees,
         .sees_count = sees_count,
         .inputs = inputs_of(b, reads, read_count, b->config->gate_input == HOME_INPUT_GATED),
         .input_count = read_count,
@@ -68,19 +70,31 @@ static bool allocate_layer(const builder *b, home_layer *layer, size_t units, si
     return there;
 }
 
+static const void **sort_names(const builder *b, const void *items, size_t count, size_t size) {
+    const void **sorted = home_arena_take(b->arena, count, sizeof *sorted);
+    for (size_t i = 0; sorted && i < count; i++)
+        sorted[i] = (const char *)items + i * size;
+    if (sorted)
+        home_sort_by_name(sorted, count);
+    return sorted;
+}
+
+/* Prepares find_unit() and find_node(): all units and nodes have their names. */
+static home_status index_layer(const builder *b, home_layer *layer) {
+    layer->units_by_name = sort_names(b, layer->units, layer->unit_count, sizeof *layer->units);
+    layer->nodes_by_name = sort_names(b, layer->nodes, layer->node_count, sizeof *layer->nodes);
+    return layer->units_by_name && layer->nodes_by_name ? HOME_OK : home_fail_memory(b->error);
+}
+
 /* The index of a unit or node by its name; HOME_NONE where the layer has none of it. */
 static size_t find_unit(const home_layer *layer, const char *name) {
-    size_t u = 0;
-    while (u < layer->unit_count && strcmp(layer->units[u].name, name) != 0)
-        u++;
-    return u < layer->unit_count ? u : HOME_NONE;
+    const home_unit *unit = home_search_by_name(layer->units_by_name, layer->unit_count, name);
+    return unit ? (size_t)(unit - layer->units) : HOME_NONE;
 }
 
 static size_t find_node(const home_layer *layer, const char *name) {
-    size_t o = 0;
-    while (o < layer->node_count && strcmp(layer->nodes[o].name, name) != 0)
-        o++;
-    return o < layer->node_count ? o : HOME_NONE;
+    const home_node *node = home_search_by_name(layer->nodes_by_name, layer->node_count, name);
+    return node ? (size_t)(node - layer->nodes) : HOME_NONE;
 }
 
 /* --------------------------------------------------------------------------------------------- HoME */
@@ -100,8 +114,8 @@ static void home_first_layer(const builder *b, home_layer *layer) {
     for (size_t g = 1; g <= groups; g++) {
         const char *name = b->settings->groups[g - 1];
         layer->units[g] = (home_unit){name, HOME_NONE, layer->config->group_experts};
-        layer->nodes[g] =
-            with_self(b, node_of(b, name, (const size_t[]){0, g}, 2, &all[g], 1), HOME_SELF_TERM_GATE, g);
+        layer->nodes[g] = with_self(b, node_of(b, name, list_of(b, (const size_t[]){0, g}, 2), 2, &all[g], 1),
+                                    HOME_SELF_TERM_GATE, g);
     }
 }
 
@@ -120,9 +134,10 @@ static void home_second_layer(const builder *b, home_layer *layer) {
         const size_t group = 1 + b->settings->task_group[t];
         const char *name = b->config->tasks[t].name;
         layer->units[own] = (home_unit){name, group, layer->config->task_experts};
-        layer->nodes[t] =
-            with_self(b, node_of(b, name, (const size_t[]){0, group, own}, 3, (const size_t[]){own, 0}, 2),
-                      HOME_SELF_TERM_GATE, own);
+        layer->nodes[t] = with_self(
+            b,
+            node_of(b, name, list_of(b, (const size_t[]){0, group, own}, 3), 3, (const size_t[]){own, 0}, 2),
+            HOME_SELF_TERM_GATE, own);
     }
 }
 
@@ -173,8 +188,9 @@ static void task_layer(const builder *b, home_layer *layer, const home_layer *be
         const char *name = b->config->tasks[t].name;
         layer->units[own] =
             (home_unit){name, below ? find_node(below, name) : HOME_NONE, layer->config->task_experts};
-        const home_node node = adaptive ? node_of(b, name, all, layer->unit_count, &own, 1)
-                                        : node_of(b, name, (const size_t[]){0, own}, 2, &own, 1);
+        const home_node node = adaptive
+                                   ? node_of(b, name, all, layer->unit_count, &own, 1)
+                                   : node_of(b, name, list_of(b, (const size_t[]){0, own}, 2), 2, &own, 1);
         layer->nodes[t] = with_self(b, node, self, own);
     }
     if (shared_node)
@@ -201,11 +217,12 @@ static const size_t *find_units(const builder *b, const home_layer *layer, size_
         found[i] = find_unit(layer, names[i]);
         if (found[i] == HOME_NONE)
             expected = "the name of a unit of this layer";
-        for (size_t j = 0; j < i && !expected; j++)
-            if (found[j] == found[i])
-                expected = "each unit once";
-        if (!expected)
+        else if (b->last_list[found[i]] == found)
+            expected = "each unit once";
+        if (!expected) {
+            b->last_list[found[i]] = found;
             continue;
+        }
         *status = fail_name(b, l, node, field, names[i], expected);
         return NULL;
     }
@@ -270,6 +287,10 @@ static home_status custom_layer(const builder *b, home_layer *layer, const home_
         layer->units[u] = (home_unit){given->units[u].name, HOME_NONE, given->units[u].experts};
         status = find_input(b, below, l, &given->units[u], &layer->units[u].source);
     }
+    for (size_t o = 0; o < layer->node_count; o++)
+        layer->nodes[o].name = given->nodes[o].name;
+    if (status == HOME_OK)
+        status = index_layer(b, layer);
     for (size_t o = 0; o < layer->node_count && status == HOME_OK; o++)
         status = custom_node(b, layer, l, &given->nodes[o], &layer->nodes[o]);
     return status;
@@ -339,18 +360,21 @@ static home_status build_layer(const builder *b, home_topology *topology, size_t
     if (status == HOME_OK && b->arena->failed)
         status = home_fail_memory(b->error);
     if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
+        status = index_layer(b, layer);
+    if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
         status = replace_masks(b, layer, l);
     return status == HOME_OK ? check_seen(b, layer, l) : status;
 }
 
 home_status home_topology_build(const home_settings *settings, home_arena *arena, home_topology *topology,
                                 home_error *error) {
-    const builder b = {settings, &settings->config, arena, error};
+    const builder b = {settings, &settings->config, arena, error,
+                       home_arena_take(arena, HOME_MOST_ITEMS, sizeof(const size_t *))};
     const size_t tasks = settings->config.task_count;
     topology->layer_count = settings->config.layer_count;
     topology->layers = home_arena_take(arena, topology->layer_count, sizeof *topology->layers);
     topology->task_node = home_arena_take(arena, tasks, sizeof *topology->task_node);
-    if (!topology->layers || !topology->task_node)
+    if (!topology->layers || !topology->task_node || !b.last_list)
         return home_fail_memory(error);
     home_status status = HOME_OK;
     for (size_t l = 0; l < topology->layer_count && status == HOME_OK; l++)

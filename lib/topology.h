@@ -7,8 +7,8 @@
 
 /* A set of experts that share one input vector. */
 typedef struct home_unit {
-    const char *name;
-    size_t source; /* the node of the layer below whose output it reads; HOME_NONE in the first layer: v */
+    const char *name; /* first, for home_search_by_name() */
+    size_t source;    /* the node of the layer below whose output it reads; HOME_NONE in the first layer: v */
     size_t experts;
 } home_unit;
 
@@ -28,7 +28,7 @@ typedef enum home_self_kind {
 
 /* One output vector: z = sum over visible experts w h, + sum over own experts s h. */
 typedef struct home_node {
-    const char *name;
+    const char *name;   /* first, for home_search_by_name() */
     const size_t *sees; /* [sees_count] units of the layer, in the order of the gate's outputs */
     size_t sees_count;
     /* [input_count] what its gate reads, side by side; none: no gate, the one visible expert has weight 1 */
@@ -45,6 +45,8 @@ typedef struct home_layer {
     size_t unit_count;
     home_node *nodes;
     size_t node_count;
+    const void **units_by_name; /* [unit_count] */
+    const void **nodes_by_name; /* [node_count] */
 } home_layer;
 
 typedef struct home_topology {
