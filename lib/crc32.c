@@ -1,3 +1,4 @@
+/* CRC-32 as in zlib, PNG and gzip. */
 /* The checksum of zip and PNG, eight bytes at a time. */
 #include "crc32.h"
 

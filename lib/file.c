@@ -1,3 +1,4 @@
+/* Files on POSIX systems: read at once, written beside the old one and renamed over it. Their formats are for others. */
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
 #endif
