@@ -80,6 +80,16 @@ static const home_json_value *find_section(const home_json_value *object, const 
     return section;
 }
 
+/* What the library calls `name`, in the section where it lies: norm_epsilon in full, or self_gate_hidden and expert_norm
+ * without the name of the section or its first word. NULL where it is not written there. */
+static const home_json_value *find_inside(const home_json_value *section, const char *name, size_t length) {
+    const home_json_value *whole = find_member(section, name, length);
+    const size_t key = section->key_length;
+    const bool has_key = key < length && strncmp(name, section->key, key) == 0 && name[key] == '_';
+    const size_t skipped = (has_key ? key : strcspn(name, "_")) + 1;
+    return whole || skipped > length ? whole : find_member(section, name + skipped, length - skipped);
+}
+
 bool blame_recipe(const recipe *by, const char *message, failure *why) {
     static const char root[] = "config.";
     char text[600];
@@ -90,11 +100,15 @@ bool blame_recipe(const recipe *by, const char *message, failure *why) {
     while ((length = name_length(t.left)) > 0 && enter_member(&t, t.left, length)) {
     }
     const home_json_value *section = find_section(t.value, t.left, length);
-    if (section && section->type == HOME_JSON_ARRAY)
+    const home_json_value *inside = section ? find_inside(section, t.left, length) : NULL;
+    if (inside)
+        snprintf(text, sizeof text, "%s.%s.%s%s", t.path, section->key, inside->key, t.left + length);
+    else if (section && section->type == HOME_JSON_ARRAY)
         snprintf(text, sizeof text, "the length of %s.%s%s", t.path, section->key, t.left + length);
     else if (section)
         snprintf(text, sizeof text, "%s.%s: %s", t.path, section->key, t.left);
     else
         snprintf(text, sizeof text, "%s%s%s", t.path, length ? ": " : "", t.left);
-    return document_complain(&by->doc, section ? section : t.value, text, why);
+    const home_json_value *place = inside ? inside : section;
+    return document_complain(&by->doc, place ? place : t.value, text, why);
 }
