@@ -94,6 +94,16 @@ make_expectations() {
     done
 }
 
+# What the programs in C have no room for, they refuse.
+too_large_for_c() {
+    printf '{"dense": 17, "tasks": [{"name": "a"}], "layers": [{"width": 4}, {"width": 4}]}' >"$folder/wide.json"
+    "$folder/train" "$folder/wide.json" "$folder/wide.safetensors" 2>"$folder/message"
+    [ $? -eq 1 ] && grep '^error 1: the model has 17 dense values' "$folder/message" || return 1
+    head -c 10000 /dev/zero >"$folder/long.json"
+    "$folder/train" "$folder/long.json" "$folder/wide.safetensors" 2>"$folder/message"
+    [ $? -eq 1 ] && grep 'long.json is too long, expected less than 10000 bytes' "$folder/message"
+}
+
 learns() { # the losses of the last line are below those of the first
     awk 'NR == 1 { for (i = 4; i <= NF; i += 2) first[i] = $i }
          END { for (i = 4; i <= NF; i += 2) if ($i >= first[i]) exit 1; exit NR < 2 }' "$1"
@@ -164,6 +174,7 @@ if check 'C: models, predictions and errors' make_expectations; then
 
     check 'C: usage of predict' usage "$folder/predict"
     check 'C: usage of train' usage "$folder/train"
+    check 'C: a model and a configuration that are too large' too_large_for_c
     language Python python3 python3 examples/ffi/python/predict.py &&
         trains python3 examples/ffi/python/train.py && with_numpy
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"

@@ -19,8 +19,9 @@ static void print_bits(const float *predictions, size_t tasks) {
 static home_status predict_and_print(const home_model *model, home_error *error) {
     static rows data;
     static float predictions[ROWS * MOST_TASKS];
-    make_rows(&data, model);
-    const home_status status = home_model_predict(model, &data.batch, predictions, 0, NULL, error);
+    home_status status = make_rows(&data, model, error);
+    if (status == HOME_OK)
+        status = home_model_predict(model, &data.batch, predictions, 0, NULL, error);
     if (status == HOME_OK)
         print_bits(predictions, home_model_task_count(model));
     return status;

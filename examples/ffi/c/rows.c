@@ -1,6 +1,7 @@
 #include "rows.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static void make_dense(float *dense, size_t width) {
     for (size_t r = 0; r < ROWS; r++)
@@ -28,16 +29,25 @@ static void make_labels(float *labels, size_t tasks) {
             labels[r * tasks + t] = (r + t) % 7 == 0 ? NAN : (float)((r % 16 + t) % 3 == 0);
 }
 
-void make_rows(rows *out, const home_model *model) {
+home_status make_rows(rows *out, const home_model *model, home_error *error) {
+    const size_t columns = home_model_dense_width(model);
     const size_t fields = home_model_field_count(model);
-    make_dense(out->dense, home_model_dense_width(model));
+    const size_t tasks = home_model_task_count(model);
+    if (columns > MOST_COLUMNS || fields > MOST_FIELDS || tasks > MOST_TASKS) {
+        snprintf(error->message, sizeof error->message,
+                 "the model has %zu dense values, %zu fields and %zu tasks, expected at most %d, %d and %d",
+                 columns, fields, tasks, MOST_COLUMNS, MOST_FIELDS, MOST_TASKS);
+        return HOME_E_ARGUMENT;
+    }
+    make_dense(out->dense, columns);
     for (size_t f = 0; f < fields; f++)
         make_ids(out, f);
-    make_labels(out->labels, home_model_task_count(model));
+    make_labels(out->labels, tasks);
     out->batch = (home_batch){.struct_size = sizeof out->batch,
                               .rows = ROWS,
                               .dense = out->dense,
                               .fields = out->fields,
                               .field_count = fields};
     out->targets = (home_targets){.struct_size = sizeof out->targets, .labels = out->labels};
+    return HOME_OK;
 }

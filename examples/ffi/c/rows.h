@@ -22,7 +22,7 @@ typedef struct rows {
     home_targets targets; /* as well */
 } rows;
 
-/* Fills the rows for what a model takes and gives, which must not be more than the constants above. */
-void make_rows(rows *out, const home_model *model);
+/* Fills the rows for what a model takes and gives. HOME_E_ARGUMENT where that is more than the constants above. */
+home_status make_rows(rows *out, const home_model *model, home_error *error);
 
 #endif

@@ -10,10 +10,12 @@ enum { STEPS = 20, STEPS_A_LINE = 5, MOST_CONFIG = 10000 };
 
 static home_status train(home_model *model, home_error *error) {
     static rows data;
-    make_rows(&data, model);
+    home_status status = make_rows(&data, model, error);
+    if (status != HOME_OK)
+        return status;
     for (int step = 1; step <= STEPS; step++) {
         float losses[MOST_TASKS];
-        home_status status = home_model_forward(model, &data.batch, NULL, 0, error);
+        status = home_model_forward(model, &data.batch, NULL, 0, error);
         if (status == HOME_OK)
             status = home_model_backward(model, &data.targets, losses, error);
         if (status == HOME_OK)
@@ -43,6 +45,10 @@ int main(int argc, char **argv) {
     }
     const size_t length = fread(config, 1, sizeof config, file);
     fclose(file);
+    if (length == sizeof config) {
+        fprintf(stderr, "%s is too long, expected less than %d bytes\n", argv[1], MOST_CONFIG);
+        return 1;
+    }
 
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;

@@ -23,13 +23,14 @@ int main(int argc, char **argv) {
         const std::string config{std::istreambuf_iterator<char>(file), {}};
         home::model model = home::model::create(config);
         const made_up_rows rows(model);
+        const std::vector<std::string> tasks = model.tasks();
         for (int step = 1; step <= steps; step++) {
             const std::vector<float> losses = model.train_step(rows.batch(), {{rows.labels}});
             if (step % steps_a_line != 0)
                 continue;
             std::printf("step %d:", step);
             for (std::size_t t = 0; t < losses.size(); t++)
-                std::printf(" %s %.9f", model.tasks()[t].c_str(), double(losses[t]));
+                std::printf(" %s %.9f", tasks[t].c_str(), double(losses[t]));
             std::printf("\n");
         }
         model.save(argv[2]);

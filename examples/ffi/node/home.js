@@ -69,6 +69,7 @@ export class Model {
         this.denseWidth = c.dense_width(handle);
         this.fields = Array.from({length: c.field_count(handle)}, (_, f) => c.field_name(handle, f));
         this.tasks = Array.from({length: c.task_count(handle)}, (_, t) => c.task_name(handle, t));
+        [this, this.fields, this.tasks].forEach(Object.freeze); // memory for C has these lengths
     }
 
     static load(path) {

@@ -15,6 +15,8 @@ test('tells what it takes and gives', () => {
     assert.equal(model.denseWidth, 3);
     assert.deepEqual(model.fields, ['user', 'liked', 'watched']);
     assert.deepEqual(model.tasks, ['like', 'follow', 'finish']);
+    for (const change of [() => model.tasks.pop(), () => model.fields.sort(), () => { model.denseWidth = 1; }])
+        assert.throws(change, TypeError);
 });
 
 test('errors carry the message of the library', () => {

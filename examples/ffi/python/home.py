@@ -4,8 +4,8 @@
         probabilities = model.predict(dense, {"user": users, "liked": lists_of_videos})
 
 Dense values, labels and weights go in as NumPy arrays or as lists. A float32 array with dense rows is read where it
-lies; NumPy makes a float32 copy of other types and layouts (float64, Fortran order). Predictions come out as what
-dense values went in as: a NumPy array, or else a list of lists. NumPy is never needed.
+lies; NumPy makes a float32 copy of other types and layouts (float64, Fortran order). Predictions come out as a NumPy
+array where dense values or ids went in as one, or else as a list of lists. NumPy is never needed.
 
 Ids of a field are a sequence of integers, one a row; a sequence of sequences, any number a row; or
 Ragged(ids, offsets), where row r has ids[offsets[r]:offsets[r + 1]]. A uint64 array is read where it lies, other
@@ -348,6 +348,7 @@ class _Owner:
     def __init__(self, handle, release):
         self._handle = handle
         self._release = weakref.finalize(self, release, handle)
+        self._release.atexit = False  # a daemon thread may be in a call when the interpreter ends
 
     def __reduce__(self):  # which copy.copy, copy.deepcopy and pickle end up with
         raise TypeError(f"a {type(self).__name__} can be neither copied nor pickled")
@@ -367,10 +368,10 @@ class Model(_Owner):
         self._access = _Access()
         self.gradient_norm = 0.0
         self.dense_width = _library.home_model_dense_width(handle)
-        self.fields = [_library.home_model_field_name(handle, i).decode()
-                       for i in range(_library.home_model_field_count(handle))]
-        self.tasks = [_library.home_model_task_name(handle, i).decode()
-                      for i in range(_library.home_model_task_count(handle))]
+        self.fields = tuple(_library.home_model_field_name(handle, i).decode()
+                            for i in range(_library.home_model_field_count(handle)))
+        self.tasks = tuple(_library.home_model_task_name(handle, i).decode()
+                           for i in range(_library.home_model_task_count(handle)))
         self.frozen = bool(_library.home_model_is_frozen(handle))
 
     @classmethod
@@ -408,7 +409,8 @@ class Model(_Owner):
         """Probabilities [rows, tasks]. `ids` maps each field's name to its ids."""
         batch, memory = self._batch(dense, ids)
         shape = (batch.rows, len(self.tasks))
-        as_array = _is_array(dense)
+        inputs = [dense, *(ids or {}).values()]
+        as_array = any(_is_array(values.ids if isinstance(values, Ragged) else values) for values in inputs)
         predictions = numpy.empty(shape, numpy.float32) if as_array else array("f", bytes(4 * math.prod(shape)))
         address = predictions.ctypes.data if as_array else predictions.buffer_info()[0]
         with self._shared() as handle:
@@ -464,8 +466,9 @@ class Model(_Owner):
 
     def set_metadata(self, key, value):
         """Text of your own that is saved with the model; None removes it."""
+        value = None if value is None else _c_string(value.encode())
         with self._exclusive() as handle:
-            _call("model_set_metadata", handle, _c_string(key.encode()), None if value is None else _c_string(value.encode()))
+            _call("model_set_metadata", handle, _c_string(key.encode()), value)
 
     def metadata(self, key):
         with self._shared() as handle:
@@ -569,7 +572,7 @@ class Metrics(_Owner):
     """
 
     def __init__(self, tasks):
-        self.tasks = list(tasks)
+        self.tasks = tuple(tasks)
         self._lock = threading.Lock()
         handle = c_void_p()
         _call("metrics_create", len(self.tasks), None, byref(handle))

@@ -7,6 +7,8 @@ import math
 import pathlib
 import pickle
 import re
+import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -34,8 +36,9 @@ class Fixture(unittest.TestCase):
 class ModelTest(Fixture):
     def test_tells_what_it_takes_and_gives(self):
         self.assertEqual(self.model.dense_width, 3)
-        self.assertEqual(self.model.fields, ["user", "liked", "watched"])
-        self.assertEqual(self.model.tasks, ["like", "follow", "finish"])
+        # Tuples: buffers for C have their lengths.
+        self.assertEqual(self.model.fields, ("user", "liked", "watched"))
+        self.assertEqual(self.model.tasks, ("like", "follow", "finish"))
         self.assertEqual(self.model.config["preset"], "home")
 
     def test_training_lowers_every_loss(self):
@@ -250,6 +253,22 @@ class ModelTest(Fixture):
         gc.collect()
         self.assertFalse(release.alive)
 
+    def test_the_interpreter_ends_while_a_daemon_thread_predicts(self):
+        program = """if True:
+            import threading, time, home
+            model = home.Model.create({"dense": 1, "tasks": [{"name": "a"}], "layers": [{"width": 256}] * 2})
+            rows = [[0.5]] * 20000
+            started = threading.Event()
+            def predict():
+                while True:
+                    started.set()
+                    model.predict(rows)
+            threading.Thread(target=predict, daemon=True).start()
+            started.wait()
+            time.sleep(0.05)
+        """
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=pathlib.Path(__file__).parent)
+
     def test_threads_predict_while_one_trains_and_one_closes(self):
         """Each prediction is of the model before or after some step, never of something between."""
         other = home.Model.create(CONFIG)
@@ -317,6 +336,14 @@ class NumPyTest(Fixture):
         for kind in (numpy.int64, numpy.int32, numpy.uint8):
             small["user"] = numpy.arange(64).astype(kind)
             self.assertEqual(self.model.predict(self.array, small).tolist(), expected)
+
+    def test_arrays_of_ids_make_arrays(self):
+        config = {key: value for key, value in CONFIG.items() if key != "dense"}
+        ragged = home.Ragged(numpy.arange(64), range(65))
+        for model, dense in ((self.model, self.dense), (home.Model.create(config), None)):
+            for name, array in (("user", numpy.arange(64)), ("liked", ragged)):
+                lists = model.predict(dense, dict(self.ids, **{name: list(range(64))}))
+                self.assertEqual(model.predict(dense, dict(self.ids, **{name: array})).tolist(), lists)
 
     def test_ids_in_two_dimensions(self):
         pairs = numpy.arange(128).reshape(64, 2)
