@@ -5,6 +5,7 @@
 #include "number.h"
 #include "utf8.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -172,6 +173,24 @@ static bool allocate_weights(home_model *model) {
            model->norm_shift && model->pool && allocate_tables(model);
 }
 
+/* Tables are the usual reason why a model does not fit. */
+static home_status fail_size(const home_model *model, home_error *error) {
+    const home_config *config = &model->settings.config;
+    const home_table_config *largest = config->tables;
+    for (size_t i = 1; i < config->table_count; i++)
+        if ((double)config->tables[i].rows * (double)config->tables[i].dim >
+            (double)largest->rows * (double)largest->dim)
+            largest = &config->tables[i];
+    if (config->table_count == 0)
+        return home_fail(error, HOME_E_MEMORY, "out of memory for a model of %zu parameters",
+                         model->tensors.parameter_count);
+    return home_fail(
+        error, HOME_E_MEMORY,
+        "out of memory for a model of %zu parameters and %zu tables, the largest \"%.60s\" with %" PRIu64
+        " rows of %zu",
+        model->tensors.parameter_count, config->table_count, largest->name, largest->rows, largest->dim);
+}
+
 /* Fills in an empty model that has its allocator. */
 static home_status build(home_model *model, const home_blueprint *blueprint, home_error *error) {
     home_config parsed;
@@ -210,8 +229,7 @@ static home_status build(home_model *model, const home_blueprint *blueprint, hom
     home_describe_topology(&model->settings, &model->topology, &model->topology_json);
     if (model->config_json.failed || model->topology_json.failed || !allocate_weights(model) ||
         (!blueprint->folded && !allocate_training(model)))
-        return home_fail(error, HOME_E_MEMORY, "out of memory for a model of %zu parameters",
-                         model->tensors.parameter_count);
+        return fail_size(model, error);
     return HOME_OK;
 }
 

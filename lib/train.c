@@ -286,11 +286,11 @@ home_status home_model_step(home_model *model, home_error *error) {
     const bool taken = take_step(model, &norm);
     home_end_computing(host);
     if (!taken)
-        return home_fail(
-            error, HOME_E_VALUE,
-            "the norm of the gradients is %s, expected a finite number up to %s; the parameters were "
-            "left as they are",
-            HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
+        return home_fail(error, HOME_E_VALUE,
+                         "the norm of the gradients is %s, expected a finite number up to %s; the parameters "
+                         "were left as they "
+                         "are (try a lower learning rate, smaller inputs, or clip_norm)",
+                         HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
     model->training->phase = HOME_PHASE_STEPPED;
     return HOME_OK;
 }

@@ -101,7 +101,8 @@ typedef int32_t home_status;
 HOME_API const char *home_status_string(home_status status);
 
 /* Where a failing call puts its message. The caller owns it; set struct_size, then reuse it for any
- * number of calls. A successful call does not touch it. Not to be shared between threads. */
+ * number of calls. A successful call does not touch it; nor does a failing one where struct_size is 0, so an error
+ * without a message is one whose struct_size was forgotten. Not to be shared between threads. */
 typedef struct home_error {
     size_t struct_size;
     home_status status;
