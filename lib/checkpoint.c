@@ -273,7 +273,8 @@ static void write_header(const home_model *model, const item_list *list, home_te
 
 static void write_all(const sink *out, const home_text *header, const item_list *list) {
     unsigned char length[8];
-    put_little_endian(header->length, sizeof length, length);
+    for (size_t b = 0; b < sizeof length; b++)
+        length[b] = (unsigned char)((uint64_t)header->length >> (8 * b) & 255);
     out->write(out->target, length, sizeof length);
     out->write(out->target, header->data, header->length);
     for (size_t i = 0; i < list->count; i++)

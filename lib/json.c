@@ -329,19 +329,22 @@ static home_json_value *take_value(home_json *document) {
     return &document->blocks->values[document->blocks->used++];
 }
 
-/* A new value, the last one of the innermost container. */
-static home_status add_value(parser *p, home_json_value **added) {
-    if (p->value_count++ == p->most_values)
-        return home_fail(p->error, HOME_E_JSON,
-                         "line %zu, column %zu: expected at most %zu values in %zu bytes", line_of(p, p->at),
-                         column_of(p, p->at), p->most_values, p->length);
+/* A new value, the last one of the innermost container; NULL, and why in *status, where there can be none. */
+static home_json_value *add_value(parser *p, home_status *status) {
+    if (p->value_count++ == p->most_values) {
+        *status =
+            home_fail(p->error, HOME_E_JSON, "line %zu, column %zu: expected at most %zu values in %zu bytes",
+                      line_of(p, p->at), column_of(p, p->at), p->most_values, p->length);
+        return NULL;
+    }
     home_json_value *value = take_value(p->document);
-    if (!value)
-        return home_fail_memory(p->error);
-    *added = value;
+    if (!value) {
+        *status = home_fail_memory(p->error);
+        return NULL;
+    }
     if (p->depth == 0) {
         p->document->root = value;
-        return HOME_OK;
+        return value;
     }
     container *parent = &p->open[p->depth - 1];
     if (parent->last)
@@ -350,7 +353,7 @@ static home_status add_value(parser *p, home_json_value **added) {
         parent->value->first = value;
     parent->last = value;
     parent->value->count++;
-    return HOME_OK;
+    return value;
 }
 
 /* Parses a value that is not a container. */
@@ -431,11 +434,11 @@ static home_status parse_key(parser *p, home_json_value *member) {
 /* A value with its key, where it has one; of an array or object the opening. p->at is where that begins. */
 static home_status parse_value(parser *p) {
     const bool is_member = p->depth > 0 && p->open[p->depth - 1].value->type == HOME_JSON_OBJECT;
-    home_json_value *value = NULL;
-    home_status status = add_value(p, &value);
-    if (status == HOME_OK && is_member)
+    home_status status = HOME_OK;
+    home_json_value *value = add_value(p, &status);
+    if (value && is_member)
         status = parse_key(p, value);
-    if (status != HOME_OK)
+    if (!value || status != HOME_OK)
         return status;
     value->begin = p->at;
     if (next_is(p, '[') || next_is(p, '{'))
