@@ -360,13 +360,11 @@ class _Owner:
 class Model(_Owner):
     """A model; made by create(), load() or freeze(). Freed when closed, left by `with`, or collected.
 
-    `dense_width`, `fields` and `tasks` tell what it takes and gives. `gradient_norm` is the Euclidean norm of all
-    gradients in the last train_step(), before clipping."""
+    `dense_width`, `fields` and `tasks` tell what it takes and gives."""
 
     def __init__(self, handle):
         super().__init__(handle, _library.home_model_release)
         self._access = _Access()
-        self.gradient_norm = 0.0
         self.dense_width = _library.home_model_dense_width(handle)
         self.fields = tuple(_library.home_model_field_name(handle, i).decode()
                             for i in range(_library.home_model_field_count(handle)))
@@ -437,10 +435,15 @@ class Model(_Owner):
         with self._exclusive() as handle:
             _call("model_forward", handle, byref(batch), None, 0)
             _call("model_backward", handle, byref(targets), losses)
-            self.gradient_norm = _library.home_model_gradient_norm(handle)
             _call("model_step", handle)
         del memory
         return dict(zip(self.tasks, losses))
+
+    @property
+    def gradient_norm(self):
+        """The Euclidean norm of all gradients of the last train_step(), before clipping."""
+        with self._shared() as handle:
+            return _library.home_model_gradient_norm(handle)
 
     @property
     def step_count(self):
