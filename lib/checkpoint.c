@@ -21,6 +21,7 @@ typedef struct item {
     size_t shape[2];
     void *data; /* NULL where the model has no memory yet */
     bool never_negative;
+    double most; /* of its values; 0: any finite one */
 } item;
 
 /* All tensors of a checkpoint; in memory of its own. */
@@ -88,8 +89,8 @@ static void add_state_items(item_list *list, const home_model *model, const home
 static void add_optimizer_items(item_list *list, const home_model *model) {
     for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++)
         add_state_items(list, model, &model->tensors.items[i]);
-    add_item(list, (item){"step", HOME_I64, 1, {1, 1}, &list->step, true}, "");
-    add_item(list, (item){"learning_rate", HOME_F64, 1, {2, 1}, list->rates, true}, "");
+    add_item(list, (item){"step", HOME_I64, 1, {1, 1}, &list->step, true, 0}, "");
+    add_item(list, (item){"learning_rate", HOME_F64, 1, {2, 1}, list->rates, true, HOME_MOST_RATE}, "");
     if (model->training) {
         list->step = (int64_t)model->training->step_count;
         list->rates[0] = model->training->learning_rate;
@@ -136,10 +137,14 @@ static double value_of(home_dtype dtype, const void *element) {
 
 /* Training gives no value that is not finite, and no negative step, rate, variance or sum of squares. */
 static bool is_possible(const item *i, double value) {
-    return isfinite(value) && !(i->never_negative && value < 0);
+    return isfinite(value) && !(i->never_negative && value < 0) && !(i->most > 0 && value > i->most);
 }
 
 static home_status fail_value(const item *i, size_t element, double value, home_error *error) {
+    if (i->most > 0)
+        return home_fail(error, HOME_E_VALUE,
+                         "tensor \"%.120s\": element %zu is %s, expected a number from 0 to %s", i->name,
+                         element, HOME_BRIEF(value), HOME_BRIEF(i->most));
     return home_fail(error, HOME_E_VALUE, "tensor \"%.120s\": element %zu is %s, expected a finite number%s",
                      i->name, element, HOME_BRIEF(value), i->never_negative ? " >= 0" : "");
 }

@@ -365,11 +365,13 @@ static const struct {
     {96, 8, UINT64_C(1) << 63,
      "tensor \"optimizer.step\": element 0 is -9.22337e+18, expected a finite number >= 0"},
     {104, 8, UINT64_C(0x7ff8) << 48,
-     "tensor \"optimizer.learning_rate\": element 0 is nan, expected a finite number >= 0"},
+     "tensor \"optimizer.learning_rate\": element 0 is nan, expected a number from 0 to 1e+06"},
     {112, 8, UINT64_C(0x7ff0) << 48,
-     "tensor \"optimizer.learning_rate\": element 1 is inf, expected a finite number >= 0"},
+     "tensor \"optimizer.learning_rate\": element 1 is inf, expected a number from 0 to 1e+06"},
+    {112, 8, UINT64_C(0x413e8480) << 32,
+     "tensor \"optimizer.learning_rate\": element 1 is 2e+06, expected a number from 0 to 1e+06"},
     {112, 8, UINT64_C(0xbff0) << 48,
-     "tensor \"optimizer.learning_rate\": element 1 is -1, expected a finite number >= 0"},
+     "tensor \"optimizer.learning_rate\": element 1 is -1, expected a number from 0 to 1e+06"},
 };
 
 static void put(unsigned char *bytes, size_t size, uint64_t bits) {
