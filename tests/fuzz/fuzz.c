@@ -114,12 +114,23 @@ unsigned char *fuzz_serialize(const home_model *model, size_t *size) {
 
 /* ---------------------------------------------------------------------------------------------- file */
 
+/* In memory where there is such a folder, for a disk would have the fuzzer wait. */
+static int open_nameless(void) {
+    static const char *const folders[] = {"/dev/shm", "/tmp"};
+    int descriptor = -1;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && descriptor < 0; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s/home-fuzz-XXXXXX", folders[i]);
+        descriptor = mkstemp(name);
+        unlink(name);
+    }
+    return descriptor;
+}
+
 void fuzz_file_set(fuzz_file *file, const void *bytes, size_t size) {
     if (file->descriptor == 0) {
-        char name[] = "/tmp/home-fuzz-XXXXXX";
-        file->descriptor = mkstemp(name);
+        file->descriptor = open_nameless();
         FUZZ_CHECK(file->descriptor > 0);
-        unlink(name);
         snprintf(file->path, sizeof file->path, "/dev/fd/%d", file->descriptor);
     }
     FUZZ_CHECK(ftruncate(file->descriptor, 0) == 0);
