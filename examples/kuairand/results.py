@@ -14,6 +14,13 @@ def read(path):
     return [json.loads(line) for line in text[:whole].splitlines()]
 
 
+def rounded(value):
+    """Six digits are more than any difference here needs."""
+    if isinstance(value, dict):
+        return {name: rounded(member) for name, member in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
+
+
 def append(path, result):
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(result) + "\n")
+        file.write(json.dumps(rounded(result)) + "\n")

@@ -87,12 +87,12 @@ def made_up(name, gap, seeds=study.SEEDS):
     noise = {seed: generator.gauss(0, 0.001) for seed in study.SEEDS}
 
     def tasks(auc):
-        return {task: {"auc": auc, "gauc": 0.6, "logloss": 0.1} for task in sources.MAIN_TASKS}
+        return {task: {"auc": auc, "gauc": 0.6} for task in sources.MAIN_TASKS}
 
     grid = [{**run, "tasks": tasks(0.7 if (run["rate"], run["width"]) == (RATE, WIDTH) else 0.6)}
             for run in study.grid("kuairand", name)]
     test = {"data": "kuairand", "model": name, "wider": 1, "deeper": False, "rate": RATE, "width": WIDTH, "split": "test",
-            "valid": {}, "speed": {"parameters": 1, "flops": 1, "training": 1, "serving": 1}}
+            "speed": {"parameters": 1, "flops": 1, "training": 1, "serving": 1}}
     return grid + [{**test, "seed": seed, "tasks": tasks(0.7 + gap + noise[seed] + seed * 1e-6)} for seed in seeds] \
         + [{**test, "seed": seed, "width": 32, "tasks": tasks(0.5)} for seed in seeds]
 

@@ -81,7 +81,7 @@ class Report:
                 complete[name] = Figures(tests, select)
             else:
                 counts[name] = len(tests)
-        return complete, counts
+        return dict(sorted(complete.items(), key=lambda item: -statistics.mean(item[1].means()))), counts
 
     @staticmethod
     def state(complete, counts):
@@ -101,7 +101,7 @@ class Report:
     def summary(complete, measure):
         reference = complete.get("HoME")
         rows = []
-        for name, figures in sorted(complete.items(), key=lambda item: -statistics.mean(item[1].means())):
+        for name, figures in complete.items():
             compared = "" if name == "HoME" or not reference else signed(difference(figures.means(), reference.means()))
             rows.append([name, spread(figures.means()), compared, f"{figures.rate:g}, {figures.width}",
                          f"{figures.speed('parameters') / 1000:.0f} k", f"{figures.speed('flops') / 1000:.0f} k",
@@ -125,15 +125,15 @@ class Report:
                 + table(["", *reference.tasks], rows)) if rows else ""
 
     @staticmethod
-    def verdict(complete, names):
+    def verdict(complete):
         reference = complete.get("HoME")
         if not reference:
             return ""
         lines = []
-        for name in names:
-            if name == "HoME" or name not in complete:
+        for name, figures in complete.items():
+            if name == "HoME":
                 continue
-            gap, error = difference(complete[name].means(), reference.means())
+            gap, error = difference(figures.means(), reference.means())
             if abs(gap) <= max(2 * error, MARGIN):
                 lines.append(f"- **{name}**: no difference to HoME that could be told from noise ({gap:+.4f} ± {error:.4f}).")
             else:
@@ -147,7 +147,7 @@ class Report:
         if note:
             text.append(note + "\n")
         if complete:
-            text += [self.summary(complete, measure), self.verdict(complete, names)]
+            text += [self.summary(complete, measure), self.verdict(complete)]
             if tasks:
                 text += [self.by_task(complete, "auc"), self.by_task(complete, "gauc"), self.task_differences(complete)]
         return text, complete

@@ -118,16 +118,14 @@ class Study:
     def test(self, data, run):
         if self.results.get(run):
             return
-        folder, paths, valid = self.train(data, run)
+        folder, paths, _ = self.train(data, run)
         subprocess.run([self.home, "eval", paths["model.safetensors"], os.path.join(folder, "test.csv"), "--json",
                         paths["test.json"]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         with open(paths["test.json"], encoding="utf-8") as file:
             tasks = json.load(file)["tasks"]
         measured = subprocess.run([self.speed, paths["model.safetensors"]], check=True, capture_output=True, text=True)
-        names = {"auc": "auc", "gauc": "gauc", "logloss": "log_loss"}  # in the results, and in the program's
-        self.results.add({**run, "tasks": {task: {name: tasks[task][its] for name, its in names.items()}
-                                           for task in data.tasks},
-                          "valid": valid, "speed": json.loads(measured.stdout)})
+        self.results.add({**run, "tasks": {task: {name: tasks[task][name] for name in ("auc", "gauc")}
+                                           for task in data.tasks}, "speed": json.loads(measured.stdout)})
 
     def model(self, data, model, tuned_on=None, **changed):
         """Trains all seeds of a model with the setting that is the best one on the valid rows of `tuned_on`."""
