@@ -216,7 +216,8 @@ class Report:
             with open(self.served, encoding="utf-8") as file:
                 lines = file.read().splitlines()
             start = next(index for index, line in enumerate(lines) if line.startswith("swap"))
-            text.append("The server over the last of these days, beside the training on the same two cores:\n")
+            text.append("The server over these days, beside the training and other work on the same two cores (the slowest "
+                        "calls waited for a processor, whether there was a swap or not):\n")
             text += ["    " + line for line in lines[start:]] + [""]
         return text
 
