@@ -10,7 +10,7 @@ enum { LEAST = 2 * sizeof(size_t), MOST = 65536 };
 
 static home_status check_size(size_t size, size_t known, const char *name, home_status status,
                               home_error *error) {
-    if (size >= LEAST && size <= MOST)
+    if (size >= LEAST && size <= MOST && size % sizeof size == 0) /* else it would end within a pointer */
         return HOME_OK;
     return home_fail(error, status, "%s.struct_size is %zu, expected sizeof of the struct (%zu)", name, size,
                      known);

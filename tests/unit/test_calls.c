@@ -193,6 +193,11 @@ static void batches(void) {
     home_batch b = s.d.batch;
     b.struct_size = 0;
     check_bad_batch(&s, &b, HOME_E_ARGUMENT, "struct_size");
+    for (size_t size = 1; size < 2 * sizeof b; size++)
+        if (size % sizeof(size_t) != 0) { /* ends within a pointer */
+            b.struct_size = size;
+            check_bad_batch(&s, &b, HOME_E_ARGUMENT, "struct_size");
+        }
     b = s.d.batch;
     b.dense = NULL;
     check_bad_batch(&s, &b, HOME_E_ARGUMENT, "dense");
