@@ -118,6 +118,24 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
     return home_fail_memory(error);
 }
 
+static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
+    uint64_t bits = 0;
+    for (size_t b = size; b-- > 0;)
+        bits = bits << 8 | bytes[b];
+    return bits;
+}
+
+/* An element of 4 or 8 bytes, in the machine's order. */
+static void read_element(const unsigned char *source, size_t size, void *target) {
+    if (size == 4) {
+        const uint32_t bits = (uint32_t)get_little_endian(source, 4);
+        memcpy(target, &bits, sizeof bits);
+    } else {
+        const uint64_t bits = get_little_endian(source, 8);
+        memcpy(target, &bits, sizeof bits);
+    }
+}
+
 static double value_of(home_dtype dtype, const void *element) {
     float narrow;
     double wide;
@@ -149,12 +167,17 @@ static home_status fail_value(const item *i, size_t element, double value, home_
                      i->name, element, HOME_BRIEF(value), i->never_negative ? " >= 0" : "");
 }
 
-static home_status check_values(const item *i, home_error *error) {
+/* Of the model's own values, or of those in a file: `stored`, little-endian. */
+static home_status check_values(const item *i, const unsigned char *stored, home_error *error) {
     const size_t size = home_dtype_size(i->dtype);
     const size_t count = item_count(i);
-    const char *data = i->data;
     for (size_t e = 0; e < count; e++) {
-        const double value = value_of(i->dtype, data + e * size);
+        uint64_t element;
+        if (stored)
+            read_element(stored + e * size, size, &element);
+        else
+            memcpy(&element, (const char *)i->data + e * size, size);
+        const double value = value_of(i->dtype, &element);
         if (!is_possible(i, value))
             return fail_value(i, e, value, error);
     }
@@ -165,7 +188,7 @@ static home_status check_values(const item *i, home_error *error) {
 static home_status check_own_values(const item_list *list, home_error *error) {
     home_status status = HOME_OK;
     for (size_t i = 0; i < list->count && status == HOME_OK; i++)
-        status = check_values(&list->items[i], error);
+        status = check_values(&list->items[i], NULL, error);
     return status;
 }
 
@@ -371,24 +394,6 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
 
 /* ----------------------------------------------------------------------------------------- reading */
 
-static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
-    uint64_t bits = 0;
-    for (size_t b = size; b-- > 0;)
-        bits = bits << 8 | bytes[b];
-    return bits;
-}
-
-/* An element of 4 or 8 bytes, in the machine's order. */
-static void read_element(const unsigned char *source, size_t size, void *target) {
-    if (size == 4) {
-        const uint32_t bits = (uint32_t)get_little_endian(source, 4);
-        memcpy(target, &bits, sizeof bits);
-    } else {
-        const uint64_t bits = get_little_endian(source, 8);
-        memcpy(target, &bits, sizeof bits);
-    }
-}
-
 static void read_elements(const item *i, const home_stored *stored) {
     const size_t size = home_dtype_size(i->dtype);
     char *target = i->data;
@@ -469,19 +474,6 @@ static home_status check_fit(const home_model *model, const home_archive *archiv
     return status;
 }
 
-static home_status check_stored_values(const item *i, const home_stored *stored, home_error *error) {
-    const size_t size = home_dtype_size(i->dtype);
-    const size_t count = item_count(i);
-    for (size_t e = 0; e < count; e++) {
-        uint64_t element;
-        read_element(stored->data + e * size, size, &element);
-        const double value = value_of(i->dtype, &element);
-        if (!is_possible(i, value))
-            return fail_value(i, e, value, error);
-    }
-    return HOME_OK;
-}
-
 /* Puts the tensors of an archive that fits into the model. Nothing is changed unless all their values are possible. */
 static home_status take_tensors(home_model *model, const home_archive *archive, bool optimizer,
                                 home_error *error) {
@@ -490,7 +482,7 @@ static home_status take_tensors(home_model *model, const home_archive *archive, 
     if (status != HOME_OK)
         return status;
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
-        status = check_stored_values(&list.items[i], home_archive_find(archive, list.items[i].name), error);
+        status = check_values(&list.items[i], home_archive_find(archive, list.items[i].name)->data, error);
     for (size_t i = 0; i < list.count && status == HOME_OK; i++)
         read_elements(&list.items[i], home_archive_find(archive, list.items[i].name));
     if (status == HOME_OK && optimizer) {

@@ -165,24 +165,20 @@ static void size_between(reader *in, size_t *value, size_t preset, size_t least,
                                *value, least, most);
 }
 
-/* A number in [low, high), 0 meaning `preset`. */
-static void number_below(reader *in, double *value, double preset, double low, double high,
-                         const char *field) {
+/* A number from `low` to `high`, that included or not, 0 meaning `preset`. */
+static void number_between(reader *in, double *value, double preset, double low, double high, bool included,
+                           const char *field) {
     if (*value == 0)
         *value = preset;
-    if (ok(in) && !(*value >= low && *value < high))
-        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to below %s",
-                               path_to(in, field), HOME_BRIEF(*value), HOME_BRIEF(low), HOME_BRIEF(high));
+    if (ok(in) && !(*value >= low && (*value < high || (included && *value == high))))
+        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to %s%s",
+                               path_to(in, field), HOME_BRIEF(*value), HOME_BRIEF(low),
+                               included ? "" : "below ", HOME_BRIEF(high));
 }
 
-/* A number in [low, high], 0 meaning `preset`. */
-static void number_up_to(reader *in, double *value, double preset, double low, double high,
+static void number_below(reader *in, double *value, double preset, double low, double high,
                          const char *field) {
-    if (*value == 0)
-        *value = preset;
-    if (ok(in) && !(*value >= low && *value <= high))
-        in->status = home_fail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to %s",
-                               path_to(in, field), HOME_BRIEF(*value), HOME_BRIEF(low), HOME_BRIEF(high));
+    number_between(in, value, preset, low, high, false, field);
 }
 
 static void must_be_zero(reader *in, int32_t value, const char *field) {
@@ -581,7 +577,7 @@ static void read_switches(reader *in, const home_preset *preset, home_config *c)
     choose(in, &c->bias_before_norm, HOME_OFF, HOME_OFF, "bias_before_norm");
     number_below(in, &c->swish_beta, 1, 1e-6, 1e6, "swish_beta");
     number_below(in, &c->norm_epsilon, 1e-5, 1e-30, 1e6, "norm_epsilon");
-    number_up_to(in, &c->norm_momentum, 0.1, 1e-30, 1, "norm_momentum");
+    number_between(in, &c->norm_momentum, 0.1, 1e-30, 1, true, "norm_momentum");
     choose(in, &c->feature_order, HOME_FEATURE_SIGMOID_FIRST, HOME_FEATURE_MIX_FIRST, "feature_order");
     choose(in, &c->feature_init, HOME_INIT_ZERO, HOME_INIT_UNIFORM, "feature_init");
     choose(in, &c->gate_activation, HOME_ACTIVATION_RELU, HOME_ACTIVATION_SWISH, "gate_activation");
@@ -619,7 +615,7 @@ static void read_optimizer(reader *in, home_settings *settings) {
                       "config.optimizer.embedding_kind is %d, expected row-wise Adagrad, Adagrad or Adam",
                       (int)o->embedding_kind);
     const bool adagrad = o->kind == HOME_OPTIMIZER_ADAGRAD;
-    number_below(in, &o->learning_rate, adagrad ? 1e-2 : 1e-3, 0, 1e6, "optimizer.learning_rate");
+    number_below(in, &o->learning_rate, adagrad ? 1e-2 : 1e-3, 0, HOME_MOST_RATE, "optimizer.learning_rate");
     number_below(in, &o->beta1, 0.9, 0, 1, "optimizer.beta1");
     number_below(in, &o->beta2, 0.999, 0, 1, "optimizer.beta2");
     number_below(in, &o->epsilon, adagrad ? 1e-10 : 1e-8, 1e-30, 1e6, "optimizer.epsilon");
@@ -627,7 +623,8 @@ static void read_optimizer(reader *in, home_settings *settings) {
     number_below(in, &o->weight_decay, o->kind == HOME_OPTIMIZER_ADAMW ? 0.01 : 0, 0, 1e6,
                  "optimizer.weight_decay");
     number_below(in, &o->clip_norm, 0, 0, 1e30, "optimizer.clip_norm");
-    number_below(in, &o->embedding_learning_rate, 0.01, 0, 1e6, "optimizer.embedding_learning_rate");
+    number_below(in, &o->embedding_learning_rate, 0.01, 0, HOME_MOST_RATE,
+                 "optimizer.embedding_learning_rate");
     number_below(in, &o->embedding_epsilon, o->embedding_kind == HOME_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8, 1e-30,
                  1e6, "optimizer.embedding_epsilon");
 }

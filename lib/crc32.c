@@ -1,4 +1,3 @@
-/* CRC-32 as in zlib, PNG and gzip. */
 /* The checksum of zip and PNG, eight bytes at a time. */
 #include "crc32.h"
 

@@ -20,7 +20,22 @@ size_t home_health_node_count(const home_health *health) {
     return health ? health->node_count : 0;
 }
 
+/* Whether there is number `number` of `count` experts or nodes, and room for what is asked of it. */
+static home_status check_number(const home_health *health, const char *what, size_t number, size_t count,
+                                const void *result, home_error *error) {
+    if (!health || !result)
+        return home_fail_null(error, health ? "result" : "health");
+    if (number >= count)
+        return home_fail(error, HOME_E_NOT_FOUND, "%s is %zu, expected less than %zu", what, number, count);
+    return HOME_OK;
+}
+
 /* ------------------------------------------------------------------------------------------- experts */
+
+static home_status check_expert(const home_health *health, size_t expert, const void *result,
+                                home_error *error) {
+    return check_number(health, "expert", expert, home_health_expert_count(health), result, error);
+}
 
 /* The sum over an expert's values of their squares around their own means. */
 static double squares_within(const home_health *health, const home_expert_place *e) {
@@ -133,16 +148,6 @@ static void find_limits(const home_health *health, const home_expert_place *e, h
     }
 }
 
-static home_status check_expert(const home_health *health, size_t expert, const void *result,
-                                home_error *error) {
-    if (!health || !result)
-        return home_fail_null(error, health ? "result" : "health");
-    if (expert >= health->expert_count)
-        return home_fail(error, HOME_E_NOT_FOUND, "expert is %zu, expected less than %zu", expert,
-                         health->expert_count);
-    return HOME_OK;
-}
-
 home_status home_health_expert(const home_health *health, size_t expert, home_expert_health *result,
                                home_error *error) {
     const home_status status = check_expert(health, expert, result, error);
@@ -221,11 +226,10 @@ static void fill_own(const home_health *health, size_t number, home_node_health 
 
 home_status home_health_node(const home_health *health, size_t node, home_node_health *result,
                              home_error *error) {
-    if (!health || !result)
-        return home_fail_null(error, health ? "result" : "health");
-    if (node >= health->node_count)
-        return home_fail(error, HOME_E_NOT_FOUND, "node is %zu, expected less than %zu", node,
-                         health->node_count);
+    const home_status status =
+        check_number(health, "node", node, home_health_node_count(health), result, error);
+    if (status != HOME_OK)
+        return status;
     const home_node_place *place = &health->nodes[node];
     home_node_health figures = {.layer = place->layer, .node = place->name, .experts = place->expert_count};
     fill_gate(health, node, &figures);
@@ -240,7 +244,7 @@ home_status home_health_node(const home_health *health, size_t node, home_node_h
 static bool unit_squares(const home_model *model, size_t layer, const char *unit, const float *gradients,
                          double *squares) {
     bool found = false;
-    char prefix[512]; /* longer than any name that checked settings can give */
+    char prefix[HOME_TENSOR_NAME_SIZE];
     const int length = snprintf(prefix, sizeof prefix, "layers.%zu.units.%s.experts.", layer, unit);
     *squares = 0;
     if (length < 0 || (size_t)length >= sizeof prefix)
@@ -250,10 +254,7 @@ static bool unit_squares(const home_model *model, size_t layer, const char *unit
         if (tensor->kind != HOME_TENSOR_PARAMETER || strncmp(tensor->name, prefix, (size_t)length) != 0)
             continue;
         found = true;
-        for (size_t j = 0; j < home_tensor_size(tensor); j++) {
-            const double g = (double)gradients[tensor->offset + j];
-            *squares += g * g;
-        }
+        *squares += model->kernels->sum_of_squares(home_tensor_size(tensor), gradients + tensor->offset);
     }
     return found;
 }

@@ -1,5 +1,4 @@
 /* Decimals and doubles by integers of any length: exact, and slow only where a number has many digits. */
-/* Numbers as text and back, exactly, in any locale and rounding mode. */
 #include "number.h"
 
 #include "portability.h"

@@ -1,4 +1,3 @@
-/* The table of UTF-8 as conditions. */
 /* What is a character of UTF-8, and what is not. */
 #include "utf8.h"
 
