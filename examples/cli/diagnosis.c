@@ -1,6 +1,7 @@
 #include "diagnosis.h"
 
 #include "heap.h"
+#include "number.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -268,7 +269,7 @@ const char *diagnosis_name(diagnosis_kind kind) {
 void diagnosis_summary(const diagnosis *of, diagnosis_kind kind, char *text, size_t size) {
     const size_t count = diagnosis_count(of, kind);
     if (count > 0)
-        snprintf(text, size, "%zu sign%s", count, count == 1 ? "" : "s");
+        snprintf(text, size, "%zu sign%s", count, number_plural(count));
     else if (kind == DIAGNOSIS_UNDERFITTING && !of->own_experts)
         snprintf(text, size, "cannot be told: no task has experts of its own");
     else if (kind == DIAGNOSIS_UNDERFITTING && of->unlabelled)

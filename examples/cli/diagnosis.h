@@ -33,9 +33,9 @@ typedef struct diagnosis {
     finding *findings; /* by kind */
     size_t count;
     size_t capacity;
-    bool own_experts; /* without, underfitting cannot be told */
-    const char
-        *unlabelled; /* a task without labels in the rows, of which it cannot be told either; NULL: none */
+    /* What underfitting cannot be told without: experts of the tasks' own, and labels of every task in the rows. */
+    bool own_experts;
+    const char *unlabelled; /* a task that has none; NULL: all have */
 } diagnosis;
 
 bool diagnose(diagnosis *made, const examination *of, failure *why);

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "diagnosis.h"
+#include "number.h"
 #include "options.h"
 
 #include <inttypes.h>
@@ -103,14 +104,14 @@ static void print_diagnosis(const examination *of, const diagnosis *is) {
     }
     if (rows < DIAGNOSIS_ENOUGH_ROWS)
         printf("These figures are of %" PRIu64 " row%s; %d or more make them reliable.\n", rows,
-               rows == 1 ? "" : "s", DIAGNOSIS_ENOUGH_ROWS);
+               number_plural(rows), DIAGNOSIS_ENOUGH_ROWS);
 }
 
 /* ------------------------------------------------------------------------------------------ whole */
 
 static void print_all(const examination *of, const diagnosis *is, const char *path) {
     const uint64_t rows = home_health_rows(of->health);
-    printf("%s: %" PRIu64 " row%s\n\n", path, rows, rows == 1 ? "" : "s");
+    printf("%s: %" PRIu64 " row%s\n\n", path, rows, number_plural(rows));
     scores_print(&of->quality, stdout);
     print_experts(of);
     for (size_t l = 0; l <= examination_last_layer(of); l++)

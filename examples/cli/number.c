@@ -108,3 +108,7 @@ bool number_read_whole(const char *text, uint64_t *value) {
     *value = number;
     return *text == 0;
 }
+
+const char *number_plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}

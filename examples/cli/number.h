@@ -14,4 +14,7 @@ bool number_read(const char *text, size_t length, float *value);
 /* The same for a whole number in plain digits. */
 bool number_read_whole(const char *text, uint64_t *value);
 
+/* The end of a noun that so many are of: "" for one, "s" for any other number. */
+const char *number_plural(uint64_t count);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "clock.h"
+#include "number.h"
 #include "options.h"
 #include "output.h"
 #include "train.h"
@@ -77,15 +78,11 @@ static void apply_arguments(training_plan *plan, const arguments *given) {
     replace(&plan->seed, given->plan.seed);
 }
 
-static const char *plural(size_t count) {
-    return count == 1 ? "" : "s";
-}
-
 static bool load(dataset *rows, dataset_reader *reader, failure *why) {
     const double started = clock_seconds();
     if (!dataset_load(rows, reader, why))
         return false;
-    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows, plural(rows->rows),
+    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows, number_plural(rows->rows),
             clock_seconds() - started);
     return true;
 }
@@ -101,7 +98,7 @@ static bool has_labels(const dataset *rows, size_t task) {
 /* One row has no variance, and a task without labels learns nothing, which may be meant so. */
 static bool check_training(const dataset *rows, const char *path, failure *why) {
     if (rows->rows < 2)
-        return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows, plural(rows->rows));
+        return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows, number_plural(rows->rows));
     for (size_t t = 0; t < rows->by->label_count; t++) {
         if (!has_labels(rows, t))
             fprintf(
