@@ -384,8 +384,11 @@ static size_t start_readers(server *s) {
 static bool run(server *s, const char *path, struct stat *last, double seconds) {
     const size_t started = start_readers(s);
     unsigned swaps = 0;
-    if (started == s->reader_count)
+    if (started == s->reader_count) {
+        printf("%s: served by %zu threads\n", path, started);
+        fflush(stdout);
         swaps = watch(s, path, last, seconds);
+    }
     atomic_store(&s->stop, true);
     for (size_t i = 0; i < started; i++)
         pthread_join(s->readers[i].thread, NULL);

@@ -19,12 +19,12 @@ cat >"$recipe" <<'END'
  "training": {"epochs": 1}, "model": {"layers": [{"width": 32}, {"width": 32}]}}
 END
 
-# until_there FILE PATTERN: within ten seconds the pattern is in the file.
+# until_there FILE PATTERN: within thirty seconds the pattern is in the file.
 until_there() {
     tries=0
     while ! grep -q "$2" "$1"; do
         tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || return 1
+        [ "$tries" -lt 300 ] || return 1
         sleep 0.1
     done
 }
@@ -35,29 +35,24 @@ sed 's/"x"}, //' "$recipe" | sed 's/{"column": {/{/' >"$scratch/narrow.json"
 check 'trains a model with other inputs' build/home train "$scratch/narrow.json" --train "$scratch/monday.csv" \
     --output "$scratch/narrow.safetensors"
 
-build/serve "$served" 3 4 >"$scratch/out" 2>"$scratch/err" &
+build/serve "$served" 3 1e9 >"$scratch/out" 2>"$scratch/err" &
 server=$!
-sleep 0.3
+check 'serves' until_there "$scratch/out" 'served by 3 threads'
 check 'trains on' build/home train "$recipe" --train "$scratch/tuesday.csv" --resume "$served" --output "$served"
 check 'takes the newer model up' until_there "$scratch/out" 'a newer model is served'
 head -c 1000 "$served" >"$scratch/damaged" && mv "$scratch/damaged" "$served"
 check 'refuses a damaged one' until_there "$scratch/out" 'the old model stays'
 cp "$scratch/narrow.safetensors" "$scratch/copy" && mv "$scratch/copy" "$served"
 check 'refuses one with other inputs' until_there "$scratch/err" 'other inputs'
-wait "$server"
-check 'no failed call' test $? -eq 0
-check 'says so' grep -qx '1 swaps, 0 failed calls' "$scratch/out"
-
-build/serve "$served" 1 1e9 >"$scratch/out.end" &
-server=$!
-sleep 0.3
 kill "$server"
 wait "$server"
-check "SIGTERM ends it in good order" grep -qx "0 swaps, 0 failed calls" "$scratch/out.end"
+check 'SIGTERM ends it without a failed call' test $? -eq 0
+check 'says so' grep -qx '1 swaps, 0 failed calls' "$scratch/out"
 # A model as small as this one is often swapped between two calls, so there may be none during the swap.
 for phase in before after; do
     check "calls $phase the swap" grep -q "^$phase  *[1-9]" "$scratch/out"
 done
+check 'ends by itself' build/serve "$served" 1 0.1
 check 'a file that is not there' sh -c "! build/serve '$scratch/nothing' 1 1 2>'$scratch/err'"
 check 'is named' grep -q nothing "$scratch/err"
 summary
