@@ -38,6 +38,9 @@ TOP = """\
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
 #endif
+#if !defined(__LP64__) && !defined(_FILE_OFFSET_BITS)
+#define _FILE_OFFSET_BITS 64
+#endif
 
 /* Not every build uses every function. */
 #if defined(__GNUC__)

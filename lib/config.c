@@ -286,12 +286,14 @@ static void read_table(reader *in, home_table_config *tables, size_t i) {
     home_table_config *table = &tables[i];
     size_t bytes;
     table->name = read_name(in, table->name, "name");
-    if (table->rows == 0 || table->rows > SIZE_MAX / 4)
-        fail_integer(in, "rows", table->rows, "at least 1, and a size that this machine can hold");
+    if (table->rows == 0)
+        fail_integer(in, "rows", table->rows, "at least 1");
     size_between(in, &table->dim, 0, 1, HOME_MOST_WIDTH, "dim");
-    if (ok(in) && !home_multiply_size((size_t)table->rows, table->dim * sizeof(float), &bytes))
-        in->status =
-            home_fail(in->error, HOME_E_TOO_LARGE, "%s: rows x dim does not fit memory", path_to(in, NULL));
+    if (ok(in) && (table->rows > SIZE_MAX ||
+                   !home_multiply_size((size_t)table->rows, table->dim * sizeof(float), &bytes)))
+        in->status = home_fail(in->error, HOME_E_TOO_LARGE,
+                               "%s: rows x dim is %llu x %zu, expected a table that fits memory",
+                               path_to(in, NULL), (unsigned long long)table->rows, table->dim);
     choose(in, &table->index, HOME_INDEX_DIRECT, HOME_INDEX_HASHED, "index");
     must_be_zero(in, table->reserved, "reserved");
     number_below(in, &table->init_std, 0.01, 0, 1e6, "init_std");

@@ -8,6 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* SIZE_MAX in digits */
+#if SIZE_MAX > UINT32_MAX
+#define MOST_SIZE "18446744073709551615"
+#else
+#define MOST_SIZE "4294967295"
+#endif
+
 typedef enum field_type {
     TYPE_TEXT,
     TYPE_SIZE,
@@ -287,7 +294,7 @@ static home_status read_plain(const reader *in, const field *f, const home_json_
     }
     case TYPE_SIZE: {
         if (!value->is_integer || value->integer > SIZE_MAX)
-            return fail(in, f->key, value, "a whole number from 0");
+            return fail(in, f->key, value, "a whole number from 0 to " MOST_SIZE);
         const size_t size = (size_t)value->integer;
         memcpy(target, &size, sizeof size);
         return HOME_OK;

@@ -2,6 +2,9 @@
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
 #endif
+#if !defined(__LP64__) && !defined(_FILE_OFFSET_BITS)
+#define _FILE_OFFSET_BITS 64 /* without it a 32-bit libc opens no file whose length or inode needs more */
+#endif
 
 #include "file.h"
 

@@ -21,7 +21,7 @@ home_status home_check_batch(const home_model *model, const home_batch *given, h
                          config->field_count);
     if (batch->rows == 0)
         return HOME_OK;
-    if (batch->rows > SIZE_MAX / sizeof(float) / 65536)
+    if (batch->rows > SIZE_MAX / 64) /* so that rounding rows up to blocks and tiles cannot overflow */
         return home_fail(error, HOME_E_TOO_LARGE, "batch.rows is %zu, too many for this machine",
                          batch->rows);
     if (config->dense_width > 0 && !batch->dense)

@@ -321,7 +321,7 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task, home_m
                          metrics->tasks);
     const task_records *held = &metrics->of_task[task];
     size_t count;
-    if (!home_add_size(held->of_users.count, held->of_nobody.count, &count) || (uint64_t)count > UINT32_MAX)
+    if (!home_add_size(held->of_users.count, held->of_nobody.count, &count) || count / 2 > UINT32_MAX / 2)
         return home_fail(error, HOME_E_TOO_LARGE, "the task has more than %" PRIu32 " rows", UINT32_MAX);
 
     record *items = home_allocate(&metrics->allocator, count, sizeof(record));

@@ -8,10 +8,10 @@
 #endif
 
 /* Products and sums are rounded one by one, so that every compiler computes the same bytes. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#elif defined(__GNUC__)
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
 #endif
 
 #if defined(__GNUC__)

@@ -121,7 +121,7 @@ static home_status check_entry(const home_archive *archive, const home_json_valu
     const home_json_value *shape = home_json_member(entry, "shape");
     bool whole = shape->type == HOME_JSON_ARRAY;
     for (const home_json_value *d = shape->first; d && whole; d = d->next)
-        whole = d->is_integer && d->integer <= SIZE_MAX;
+        whole = d->is_integer;
     return whole ? HOME_OK : fail_member(archive, entry, "shape", "an array of whole numbers from 0", error);
 }
 
@@ -131,7 +131,7 @@ static bool count_elements(const home_json_value *shape, size_t *count) {
     *count = 1;
     for (const home_json_value *d = shape->first; d; d = d->next) {
         empty = empty || d->integer == 0;
-        if (!empty && !home_multiply_size(*count, (size_t)d->integer, count))
+        if (!empty && (d->integer > SIZE_MAX || !home_multiply_size(*count, (size_t)d->integer, count)))
             return false;
     }
     *count = empty ? 0 : *count;

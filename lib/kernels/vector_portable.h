@@ -1,8 +1,8 @@
-/* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it has none. */
+/* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it or the machine has none. */
 #include <math.h>
 #include <string.h>
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && (!defined(__i386__) || defined(__SSE2__))
 #define VEC_WIDTH 4
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_bits __attribute__((vector_size(16)));
@@ -17,8 +17,9 @@ typedef uint32_t vec_unsigned;
 #define VEC_FILL(x) x
 #endif
 
+/* Panels of 8 columns from every compiler, so that images can be exchanged. */
 #define GEMM_ROWS    4
-#define GEMM_VECTORS 2
+#define GEMM_VECTORS (8 / VEC_WIDTH)
 
 static inline vec vec_set(float x) {
     const vec v = VEC_FILL(x);
@@ -61,7 +62,7 @@ static inline vec vec_from_bits(vec_bits b) {
     return v;
 }
 
-#if defined(__GNUC__)
+#if VEC_WIDTH > 1
 static inline vec vec_select(vec_bits mask, vec a, vec b) {
     return vec_from_bits((mask & vec_to_bits(a)) | (~mask & vec_to_bits(b)));
 }

@@ -440,7 +440,8 @@ static void errors(void) {
     home_error today = new_error();
     CHECK_INTEGER(home_model_step(NULL, &today), HOME_E_ARGUMENT);
     const size_t text = offsetof(home_error, message);
-    for (size_t size = LEAST; size <= sizeof today + 64; size += STEP) {
+    const size_t least = (text / STEP + 1) * STEP; /* with room for some of the text */
+    for (size_t size = least; size <= sizeof today + 64; size += STEP) {
         unsigned char *at = page.end - size;
         memset(at, FILL, size);
         memcpy(at, &size, sizeof size);
@@ -454,13 +455,13 @@ static void errors(void) {
             if (!CHECK_INTEGER(at[i], FILL))
                 break;
     }
-    static const size_t sizes[] = {0, 1, 12};
+    const size_t sizes[] = {0, 1, text};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        unsigned char *at = page.end - LEAST;
-        memset(at, FILL, LEAST);
+        unsigned char *at = page.end - least;
+        memset(at, FILL, least);
         memcpy(at, &sizes[i], sizeof sizes[i]);
         CHECK_INTEGER(home_model_step(NULL, (home_error *)(void *)at), HOME_E_ARGUMENT);
-        for (size_t b = sizeof(size_t); b < LEAST; b++)
+        for (size_t b = sizeof(size_t); b < least; b++)
             CHECK_INTEGER(at[b], FILL);
     }
 }

@@ -294,7 +294,7 @@ static void any_order(void) {
     for (int round = 0; round < 10; round++) {
         shuffled = s;
         for (size_t r = s.rows; r-- > 1;) {
-            const size_t other = random_bits(&seed) % (r + 1);
+            const size_t other = (size_t)(random_bits(&seed) % (r + 1));
             const float prediction = shuffled.predictions[r];
             const float label = shuffled.labels[r];
             const uint64_t user = shuffled.users[r];

@@ -146,10 +146,10 @@ static void file_equals_memory(void) {
 
 /* Bytes are [8: length of the header, little endian][header, JSON][data]. */
 static size_t header_length(const unsigned char *bytes) {
-    size_t length = 0;
+    uint64_t length = 0;
     for (size_t i = 0; i < 8; i++)
-        length |= (size_t)bytes[i] << (8 * i);
-    return length;
+        length |= (uint64_t)bytes[i] << (8 * i);
+    return (size_t)length;
 }
 
 /* malloc'd text of the header. */
@@ -368,7 +368,7 @@ static unsigned char *foreign_file(const home_model *model, bool backwards, cons
     unsigned char *bytes = calloc(1, *length);
     REQUIRE(bytes);
     for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(at >> (8 * i));
+        bytes[i] = (unsigned char)((uint64_t)at >> (8 * i));
     memcpy(bytes + 8, header, at);
     unsigned char *to = bytes + 8 + at;
     for (size_t i = 0; i < count; i++) {

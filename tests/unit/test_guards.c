@@ -73,11 +73,17 @@ static void a_workspace_of_another_model_is_refused(void) {
     home_model_release(models[1]);
 }
 
-/* A file of some hundred bytes whose configuration speaks of 256 GB: refused before memory is asked for. */
+/* A file of some hundred bytes whose configuration speaks of 256 GB, or of as much as a narrow size_t can count: refused
+ * before memory is asked for. */
+#if SIZE_MAX > UINT32_MAX
+#define MANY_ROWS "4000000000"
+#else
+#define MANY_ROWS "60000000"
+#endif
 static void a_small_file_cannot_ask_for_much(void) {
     static const char header[] = "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"dense\\\":"
                                  "1,\\\"tables\\\":[{\\\"name\\\":\\\"t\\\","
-                                 "\\\"rows\\\":4000000000,\\\"dim\\\":16}],\\\"fields\\\":[{\\\"name\\\":"
+                                 "\\\"rows\\\":" MANY_ROWS ",\\\"dim\\\":16}],\\\"fields\\\":[{\\\"name\\\":"
                                  "\\\"t\\\"}],\\\"tasks\\\":[{\\\"name\\\":\\\"a\\\"}],"
                                  "\\\"layers\\\":[{\\\"width\\\":2},{\\\"width\\\":2}]}\"}}";
     unsigned char bytes[sizeof header + 7];
