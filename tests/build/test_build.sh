@@ -69,6 +69,20 @@ check "the build stops where lib/home.map has another version" stops_at_another_
     fi
 }
 
+# The kernels' plain C, without a vector in it, as any compiler can have it.
+without_vectors() { # test
+    $CC -o "$scratch/test" "build/tests/$1.o" build/tests/unit/fixture.o build/tests/reference/reference.o \
+        "$scratch/portable.o" build/libhome.a -lm -pthread && TEST_QUICK=1 HOME_ISA=portable "$scratch/test"
+}
+if have tcc; then
+    check 'tcc' tcc -std=c11 -Iinclude -Ilib -c lib/kernels/portable.c -o "$scratch/portable.o"
+    check 'kernels without vectors' without_vectors unit/test_kernels
+    check 'models without vectors' without_vectors golden/test_golden
+    check 'images without vectors' without_vectors embedding/test_image
+else
+    skip 'tcc is not installed'
+fi
+
 refuses_fast_math() { # option
     for file in lib/loss.c lib/metrics.c; do
         $CC "$1" -Iinclude -fsyntax-only $file 2>"$scratch/errors" && return 1

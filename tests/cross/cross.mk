@@ -1,7 +1,8 @@
-# Tests on other CPUs, by qemu's user-mode emulation. Included by the Makefile.
+# Tests on other CPUs, most by qemu's user-mode emulation. Included by the Makefile.
 #
 # make test-neon        on AArch64:  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # make test-big-endian  on s390x:    gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user
+# make test-32-bit      on i686, which x86-64 runs itself:  gcc-i686-linux-gnu libc6-dev-i386-cross
 # make test-old-cpus    the native programs on x86-64 CPUs without AVX-512, and without AVX:  qemu-user
 #
 # Each says what it misses, and passes, where a Debian package of its line is not installed.
@@ -12,6 +13,9 @@ CROSS_TOOLS    := cross/checkpoint cross/isa
 # matter to.
 KERNEL_PROGRAMS     := unit/test_kernels golden/test_golden
 BIG_ENDIAN_PROGRAMS := $(KERNEL_PROGRAMS) embedding/test_image
+# All but those that stand in for functions of libc, which a static program cannot, and one that only takes long.
+32_BIT_PROGRAMS     := $(filter-out faults/test_saving robust/test_edges robust/test_signals health/test_cures,\
+    $(TEST_SOURCES:tests/%.c=%))
 
 $(CROSS_TOOLS:%=build/tests/%): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -34,7 +38,8 @@ build/$(1)/libhome.a: $(LIB_SOURCES:%.c=build/$(1)/%.o)
 
 $(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS)): %: %.o \
     $(TEST_SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libhome.a
-	$$(call say,LD,$$@)$(2)-linux-gnu-gcc $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -static -o $$@ $$^ $$(LDLIBS)
+	$$(call say,LD,$$@)$(2)-linux-gnu-gcc $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -static -o $$@ $$(filter %.o,$$^) \
+	    $$(filter %.a,$$^) $$(LDLIBS)
 
 .PHONY: $(1)-programs
 $(1)-programs: $(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS))
@@ -43,12 +48,19 @@ $(eval $(call CROSS,neon,aarch64,$(CROSS_PROGRAMS)))
 # In ISO C, s390x computes floats as doubles: not so here, so that results can be compared to the last bit.
 $(eval $(call CROSS,big-endian,s390x,$(BIG_ENDIAN_PROGRAMS),-fexcess-precision=fast))
 
-.PHONY: test-neon test-big-endian test-old-cpus
+# With SSE, for x87's registers keep more digits than others.
+$(eval $(call CROSS,32-bit,i686,$(32_BIT_PROGRAMS),-msse2 -mfpmath=sse))
+$(eval $(call FUZZ_LINKS,build/32-bit,replay))
+
+.PHONY: test-neon test-big-endian test-32-bit test-old-cpus
 test-neon: $(CROSS_TOOLS:%=build/tests/%)
 	$(Q)MAKE='$(MAKE)' sh tests/cross/machine.sh neon aarch64 neon $(CROSS_PROGRAMS)
 
 test-big-endian: $(CROSS_TOOLS:%=build/tests/%)
 	$(Q)MAKE='$(MAKE)' sh tests/cross/machine.sh big-endian s390x portable $(BIG_ENDIAN_PROGRAMS)
+
+test-32-bit: $(CROSS_TOOLS:%=build/tests/%)
+	$(Q)MAKE='$(MAKE)' sh tests/cross/machine.sh 32-bit i686 portable $(32_BIT_PROGRAMS)
 
 test-old-cpus: $(KERNEL_PROGRAMS:%=build/tests/%) $(CROSS_TOOLS:%=build/tests/%)
 	$(Q)sh tests/cross/old_cpus.sh $(KERNEL_PROGRAMS:%=build/tests/%)
