@@ -606,8 +606,8 @@ home_status home_model_load(const char *path, const home_allocator *allocator, h
     home_status status = home_allocator_resolve(allocator, &resolved, error);
     if (status != HOME_OK)
         return status;
-    unsigned char *data;
-    size_t size;
+    unsigned char *data = NULL;
+    size_t size = 0;
     status = home_file_read(&resolved, path, &data, &size, error);
     if (status != HOME_OK)
         return status;
@@ -639,8 +639,8 @@ home_status home_model_load_weights(home_model *model, const char *path, home_er
         return status;
     if (!path)
         return home_fail_null(error, "path");
-    unsigned char *data;
-    size_t size;
+    unsigned char *data = NULL;
+    size_t size = 0;
     status = home_file_read(&model->allocator, path, &data, &size, error);
     if (status != HOME_OK)
         return status;

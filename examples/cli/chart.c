@@ -9,7 +9,7 @@ enum { WIDTH = 280, HEIGHT = 170, LEFT = 40, RIGHT = 268, TOP = 8, BOTTOM = 146,
 
 /* 1, 2 or 5 times a power of ten, so that about MARKS steps cover the range. */
 static double step_of(double range) {
-    const double rough = range / MARKS;
+    const double rough = range / (double)MARKS;
     const double power = pow(10, floor(log10(rough)));
     const double digit = rough / power;
     return power * (digit < 1.5 ? 1 : digit < 3.5 ? 2 : digit < 7.5 ? 5 : 10);
@@ -29,11 +29,11 @@ static double widen(double *low, double *high) {
 }
 
 static double x_of(const chart *in, double x) {
-    return LEFT + (x - in->left) / (in->right - in->left) * (RIGHT - LEFT);
+    return (double)LEFT + (x - in->left) / (in->right - in->left) * (RIGHT - LEFT);
 }
 
 static double y_of(const chart *in, double y) {
-    return BOTTOM - (y - in->bottom) / (in->top - in->bottom) * (BOTTOM - TOP);
+    return (double)BOTTOM - (y - in->bottom) / (in->top - in->bottom) * (BOTTOM - TOP);
 }
 
 /* As many digits as tell the marks apart. */

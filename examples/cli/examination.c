@@ -77,7 +77,7 @@ static bool measure_task(examination *of, home_model *model, gradient_memory *wi
                                  &error) != HOME_OK)
         return fail_library(why, "computing gradients", &error);
     for (size_t u = 0; u < of->unit_count; u++) {
-        double norm;
+        double norm = 0;
         if (home_model_unit_gradient_norm(model, of->units[u].layer, of->units[u].name, with->gradients,
                                           with->count, &norm, &error) != HOME_OK)
             return fail_library(why, "computing gradients", &error);

@@ -181,7 +181,7 @@ static size_t group_scores(const score_bin *bins, double x[CALIBRATION_GROUPS],
     score_bin group = {0};
     for (size_t i = 0; i < EXAMINATION_BINS; i++)
         left += bins[i].rows;
-    const double share = left / CALIBRATION_GROUPS;
+    const double share = left / (double)CALIBRATION_GROUPS;
     for (size_t i = 0; i < EXAMINATION_BINS && groups < CALIBRATION_GROUPS; i++) {
         group.rows += bins[i].rows;
         group.labels += bins[i].labels;
@@ -310,7 +310,7 @@ enum { HILL_LEFT = 200, HILL_WIDTH = 330, HILL_ROW = 42, HILL_ALL = 540 };
 /* Where a value lies, on a scale that is linear near zero and logarithmic far away: that of the bins. */
 static double place_of(double value) {
     const double edge = asinh(20 * value) / 0.3 + 0.5 * (HOME_HEALTH_BINS - 2);
-    return HILL_LEFT + HILL_WIDTH * (edge + 1) / HOME_HEALTH_BINS;
+    return (double)HILL_LEFT + (double)HILL_WIDTH * (edge + 1) / HOME_HEALTH_BINS;
 }
 
 static void draw_hill(FILE *to, const material *m, size_t expert, double y) {
@@ -322,7 +322,8 @@ static void draw_hill(FILE *to, const material *m, size_t expert, double y) {
         most = counts[b] > most ? counts[b] : most;
     fprintf(to, "<path class=\"hill\" d=\"M%d %.1f", HILL_LEFT, y);
     for (size_t b = 0; b < HOME_HEALTH_BINS; b++)
-        fprintf(to, "L%.1f %.1f", HILL_LEFT + HILL_WIDTH * ((double)b + 0.5) / HOME_HEALTH_BINS,
+        fprintf(to, "L%.1f %.1f",
+                (double)HILL_LEFT + (double)HILL_WIDTH * ((double)b + 0.5) / HOME_HEALTH_BINS,
                 y - (HILL_ROW - 6) * (double)counts[b] / (double)most);
     fprintf(to, "L%d %.1fZ\"/>\n", HILL_LEFT + HILL_WIDTH, y);
 }
@@ -354,7 +355,7 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
     size_t rows = 0;
     for (size_t e = 0; e < home_health_expert_count(m->seen->health); e++)
         rows += examination_expert(m->seen, e).layer == layer;
-    const double bottom = 6 + HILL_ROW * (double)rows;
+    const double bottom = 6 + (double)HILL_ROW * (double)rows;
     fprintf(to,
             "<div><h3>Layer %zu</h3><div class=\"scroll\"><svg width=\"%d\" height=\"%.0f\" viewBox=\"0 0 %d "
             "%.0f\" role=\"img\">\n",
@@ -363,7 +364,7 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
     double y = 6;
     for (size_t e = 0; e < home_health_expert_count(m->seen->health); e++)
         if (examination_expert(m->seen, e).layer == layer)
-            draw_expert(to, m, e, y += HILL_ROW);
+            draw_expert(to, m, e, y += (double)HILL_ROW);
     fputs("</svg></div></div>\n", to);
 }
 

@@ -603,7 +603,7 @@ static void bad_derivatives(void) {
     dlogits[ROWS - 1][2] = 0.25f;
     CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_OK);
     for (size_t t = 0; t < MOST_TASKS; t++) /* no gap was read */
-        CHECK_NEAR(bias_gradient(model, tasks[t].name), 0.25 * ROWS, 1e-5);
+        CHECK_NEAR(bias_gradient(model, tasks[t].name), 0.25 * (double)ROWS, 1e-5);
     CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_E_STATE);
     CHECK_INTEGER(home_model_step(model, &error), HOME_OK);
     home_model_release(model);

@@ -167,7 +167,7 @@ static void row_step(shadow *s, const optimizer_case *c, double rate, int t, siz
                      const double g[DIM]) {
     s->row_steps[row]++;
     for (size_t k = 0; k < DIM; k++)
-        s->row_sums[row] += g[k] * g[k] / DIM;
+        s->row_sums[row] += g[k] * g[k] / (double)DIM;
     for (size_t k = 0; k < DIM; k++) {
         slot *p = &s->table[row][k];
         if (c->table == ROWWISE)

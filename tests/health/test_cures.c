@@ -48,7 +48,7 @@ static double find_bias(const double *wants, size_t task, double rate) {
         double sum = 0;
         for (size_t r = 0; r < ROWS; r += 4)
             sum += 4 / (1 + exp(-middle - wants[r * TASKS + task]));
-        if (sum < rate * ROWS)
+        if (sum < rate * (double)ROWS)
             low = middle;
         else
             high = middle;
@@ -274,7 +274,7 @@ typedef struct outcome_of {
 } outcome_of;
 
 static void add_mean(double *mean, double value) {
-    *mean += value / SEEDS;
+    *mean += value / (double)SEEDS;
 }
 
 static void print_outcome(const char *name, const outcome_of *o) {

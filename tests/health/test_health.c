@@ -208,7 +208,7 @@ static void check_node(const seen *s, const home_health *health, size_t node) {
     CHECK_NEAR(sum, 1, 1e-6);
     CHECK(f.top_weight == top);
     for (size_t i = 0; i < ROWS * f.experts; i++)
-        entropy -= w[i] * log(w[i]) / ROWS;
+        entropy -= w[i] * log(w[i]) / (double)ROWS;
     CHECK_NEAR(f.entropy, entropy / log((double)f.experts), 1e-5);
     CHECK(f.entropy_spread >= f.entropy);
 }
