@@ -27,7 +27,7 @@ endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes
 # What the build needs, apart from what a user may set.
 ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(if $(BLIS),-DHOME_BLIS) $(CPPFLAGS)
-ALL_CFLAGS   = -std=c11 -fvisibility=hidden -pthread -ffile-prefix-map=$(CURDIR)=. \
+ALL_CFLAGS   = -std=c11 -fvisibility=hidden -pthread '-ffile-prefix-map=$(CURDIR)=.' \
                $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(LDFLAGS)
 BLIS_LIB     = $(if $(BLIS),-lblis)

@@ -11,6 +11,8 @@ CC=${CC:-cc}
 CXX=${CXX:-g++}
 MAKE=${MAKE:-make}
 BLIS_LIB=${BLIS_LIB-} # what programs with libhome.a inside need, after make BLIS=1
+LC_ALL=C              # awk writes numbers and sort orders lines as the locale wants them
+export LC_ALL
 passed=0
 failed=0
 skipped=0

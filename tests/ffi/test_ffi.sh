@@ -7,7 +7,8 @@ set -u
 CC=${CC:-cc}
 CXX=${CXX:-g++}
 GOCACHE=${GOCACHE:-$PWD/build/ffi/go-cache}
-export CC CXX GOCACHE PYTHONDONTWRITEBYTECODE=1
+LC_ALL=C.UTF-8 # in a locale of ASCII alone, Java has no paths with other letters
+export CC CXX GOCACHE LC_ALL PYTHONDONTWRITEBYTECODE=1
 # After make BLIS=1, what has libhome.a inside needs this too.
 BLIS_LIB=${BLIS_LIB-}
 [ -z "$BLIS_LIB" ] || export CGO_LDFLAGS="$BLIS_LIB" RUSTFLAGS="-C link-arg=$BLIS_LIB"
