@@ -320,7 +320,7 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task, home_m
         return home_fail(error, HOME_E_NOT_FOUND, "task is %zu, expected less than the %zu tasks", task,
                          metrics->tasks);
     const task_records *held = &metrics->of_task[task];
-    size_t count;
+    size_t count; /* in halves, as compilers complain of a question that 32 bits have one answer to */
     if (!home_add_size(held->of_users.count, held->of_nobody.count, &count) || count / 2 > UINT32_MAX / 2)
         return home_fail(error, HOME_E_TOO_LARGE, "the task has more than %" PRIu32 " rows", UINT32_MAX);
 
