@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+enum {
+    TILE_ROWS = 24, /* fill the tiles of a product, whatever the kernels */
+    MEBIBYTE = 1 << 20
+};
+
 struct home_workspace {
     size_t row_width;   /* of the plan it was made for, and */
     size_t rows;        /* the rows of that model's blocks */
@@ -13,7 +18,7 @@ struct home_workspace {
 /* Rows that serving takes through the whole plan at once: as many as keep the activations in a second-level cache, but
  * enough that reading the weights, from slower memory the more there are, is spread over them. */
 static size_t block_rows(const home_model *model) {
-    enum { UNIT = 24, MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
+    enum { UNIT = TILE_ROWS, MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
     if (model->block_rows)
         return model->block_rows;
     const size_t fit = CACHE / (model->plan.row_width * sizeof(float));
@@ -152,23 +157,44 @@ static void predict_blocks(void *context, size_t first, size_t last) {
         return_workspace(q->model, workspace);
 }
 
-/* Blocks of equal size, as many as the workspace asks for. With threads, one or more for each of them where there are
- * rows enough; with few rows the threads share the work inside a block instead. */
+static size_t weight_bytes(const home_model *model) {
+    return model->plan.packed_size * sizeof(float);
+}
+
+/* Of a small model, a step is over before another thread has fetched what it needs to join in. */
+static bool is_small(const home_model *model) {
+    return weight_bytes(model) < MEBIBYTE;
+}
+
+/* How many threads get rows of their own: all, where each gets enough to be worth reading the weights for, which are the
+ * farther away the more there are. Else none, and the threads share the work inside a block; or of a small model, those
+ * that get enough. */
+static size_t threads_apart(const home_model *model, const home_parallel *parallel, size_t rows) {
+    enum { LEAST = 8 };
+    if (!parallel)
+        return 0;
+    const size_t wanted = weight_bytes(model) / MEBIBYTE / 2;
+    const size_t each = wanted < LEAST ? LEAST : wanted < TILE_ROWS ? wanted : TILE_ROWS;
+    if (rows / each >= parallel->threads)
+        return parallel->threads;
+    return is_small(model) ? rows / each : 0;
+}
+
+/* Blocks of equal size: as many as the workspace asks for, and as many for one thread as for another. */
 static void predict_rows(request *q) {
-    enum { LEAST_ROWS = 24 }; /* that fill the tiles of a product */
+    enum { FEW_BLOCKS = 4, FINE_ROWS = 4 };
     const home_parallel *parallel = home_model_parallel(q->model);
     const size_t rows = q->batch->rows;
-    size_t blocks = home_divide_up(rows, block_rows(q->model));
-    const bool apart = parallel && rows >= parallel->threads * LEAST_ROWS;
-    if (apart && blocks < parallel->threads)
-        blocks = parallel->threads;
-    q->block = home_divide_up(home_divide_up(rows, blocks), LEAST_ROWS) * LEAST_ROWS;
-    if (q->block > block_rows(q->model)) /* an image may ask for fewer than LEAST_ROWS */
-        q->block = block_rows(q->model);
+    const size_t most = block_rows(q->model);
+    const size_t apart = threads_apart(q->model, parallel, rows);
+    const size_t threads = apart > 0 ? apart : 1;
+    const size_t rounds = home_divide_up(home_divide_up(rows, most), threads);
+    const size_t unit = threads > 1 && rounds <= FEW_BLOCKS ? FINE_ROWS : TILE_ROWS;
+    const size_t block = home_divide_up(home_divide_up(rows, rounds * threads), unit) * unit;
+    q->block = block < most ? block : most; /* an image may ask for fewer than `unit` */
     q->block_count = home_divide_up(rows, q->block);
-    q->inner = apart ? NULL : parallel;
-    const size_t workers = apart && parallel->threads < q->block_count ? parallel->threads : q->block_count;
-    home_parallel_ranges(apart ? parallel : NULL, workers, 1, predict_blocks, q);
+    q->inner = apart > 0 || is_small(q->model) ? NULL : parallel;
+    home_parallel_ranges(parallel, threads, 1, predict_blocks, q);
 }
 
 static home_status check_predict(const home_model *model, const home_batch *given, const float *predictions,

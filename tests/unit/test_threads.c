@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Large enough that products and steps are cut into pieces: about 1.5 million multiply-adds a row. */
+/* Large enough that products and steps are cut into pieces: about 1.5 million multiply-adds a row, and as many weights. */
 static void setup_wide(setup *s) {
     setup_small(s);
     s->config.dense_width = 150;
@@ -48,12 +48,12 @@ static void training_is_the_same_for_any_number_of_threads(void) {
 }
 
 /* Rows by ones, a few, some blocks, and more blocks than threads. */
-static void serving_is_the_same_for_any_number_of_threads(void) {
+static void serving_is_the_same(void (*fill)(setup *)) {
     static const size_t counts[] = {1, 2, 3, 7};
-    static const size_t batches[] = {1, 5, 23, 48, 49, 130, 700};
+    static const size_t batches[] = {1, 5, 17, 23, 48, 49, 130, 700};
     setup s;
     data rows;
-    setup_wide(&s);
+    fill(&s);
     data_create(&rows, &s.config, 700, 2);
     home_model *model = make_model(&s);
     randomize(model, 3);
@@ -75,6 +75,11 @@ static void serving_is_the_same_for_any_number_of_threads(void) {
     home_model_release(frozen);
     home_model_release(model);
     data_free(&rows);
+}
+
+static void serving_is_the_same_for_any_number_of_threads(void) {
+    serving_is_the_same(setup_wide);
+    serving_is_the_same(setup_small); /* whose blocks are one thread's each */
 }
 
 /* A host's own threads: here one after the other, backwards, and counted. */
