@@ -181,7 +181,7 @@ if check 'C: models, predictions and errors' make_expectations; then
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"
     language Rust cargo "$folder/rust/debug/examples/predict"
     language Go go "$folder/predict_go" && check 'Go: go vet sees copies' go_vet_sees_copies
-    language Java 'javac java' java -Djava.library.path="$folder" -cp "$folder/java" Predict
+    language Java 'javac java' env LD_LIBRARY_PATH="$folder" java -cp "$folder/java" Predict
     if [ -d examples/ffi/node/node_modules/koffi ]; then
         language Node node node examples/ffi/node/predict.js
     else
