@@ -15,16 +15,20 @@ struct home_workspace {
     float *activations; /* the buffers of a plan for block_rows() rows */
 };
 
+static size_t weight_bytes(const home_model *model) {
+    return model->plan.packed_size * sizeof(float);
+}
+
 /* Rows that serving takes through the whole plan at once: as many as keep the activations in a second-level cache, but
  * enough that reading the weights, from slower memory the more there are, is spread over them. */
 static size_t block_rows(const home_model *model) {
-    enum { UNIT = TILE_ROWS, MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
+    enum { MOST = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
     if (model->block_rows)
         return model->block_rows;
     const size_t fit = CACHE / (model->plan.row_width * sizeof(float));
-    const size_t spread = model->plan.packed_size * sizeof(float) / WEIGHT_BYTES_PER_ROW;
-    const size_t rows = (fit > spread ? fit : spread) / UNIT * UNIT;
-    return rows < UNIT ? UNIT : rows > MOST ? MOST : rows;
+    const size_t spread = weight_bytes(model) / WEIGHT_BYTES_PER_ROW;
+    const size_t rows = (fit > spread ? fit : spread) / TILE_ROWS * TILE_ROWS;
+    return rows < TILE_ROWS ? TILE_ROWS : rows > MOST ? MOST : rows;
 }
 
 /* The workspace itself, then the activations, each aligned; and slack for a start that is not. */
@@ -155,10 +159,6 @@ static void predict_blocks(void *context, size_t first, size_t last) {
         predict_block(q, block * q->block, workspace);
     if (!mine)
         return_workspace(q->model, workspace);
-}
-
-static size_t weight_bytes(const home_model *model) {
-    return model->plan.packed_size * sizeof(float);
 }
 
 /* Of a small model, a step is over before another thread has fetched what it needs to join in. */
