@@ -71,8 +71,9 @@ check "the build stops where lib/home.map has another version" stops_at_another_
 
 # The kernels' plain C, without a vector in it, as any compiler can have it.
 without_vectors() { # test
+    # shellcheck disable=SC2086 # words on purpose
     $CC -o "$scratch/test" "build/tests/$1.o" build/tests/unit/fixture.o build/tests/reference/reference.o \
-        "$scratch/portable.o" build/libhome.a -lm -pthread && TEST_QUICK=1 HOME_ISA=portable "$scratch/test"
+        "$scratch/portable.o" build/libhome.a $BLIS_LIB -lm -pthread && TEST_QUICK=1 HOME_ISA=portable "$scratch/test"
 }
 if have tcc; then
     check 'tcc' tcc -std=c11 -Iinclude -Ilib -c lib/kernels/portable.c -o "$scratch/portable.o"

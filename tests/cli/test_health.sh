@@ -1,8 +1,6 @@
 #!/bin/sh
 # "home inspect", "home report" and "home train --log". Run from the top of the tree, after make.
 . tests/test.sh
-LC_ALL=C
-export LC_ALL
 mkdir "$scratch/bin"
 ln -s "$PWD/build/home" "$scratch/bin/home"
 PATH=$scratch/bin:$PATH
