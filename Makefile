@@ -36,7 +36,7 @@ LDLIBS       = $(BLIS_LIB) -lm
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 
-LIB_SOURCES := $(sort $(wildcard lib/*.c lib/kernels/*.c))
+LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
 CLI_SOURCES := $(sort $(wildcard examples/cli/*.c))
 DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))
 
@@ -80,7 +80,7 @@ demo: build/demo
 
 amalgamation: build/amalgamation/home.c
 
-build/amalgamation/home.c: lib/amalgamate.py $(LIB_SOURCES) $(wildcard include/home/*.h lib/*.h lib/kernels/*.h)
+build/amalgamation/home.c: lib/amalgamate.py $(LIB_SOURCES) $(wildcard include/home/*.h lib/*/*.h)
 	$(call say,GEN,$@)python3 lib/amalgamate.py $(@D)
 
 include tests/tests.mk

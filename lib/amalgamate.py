@@ -3,8 +3,8 @@
 
     python3 lib/amalgamate.py FOLDER
 
-home.h is the public header. home.c has every lib/*.c and lib/kernels/*.c, in the order of their names, with what they
-include put in its place: a header with an include guard once, a template each time. In one file
+home.h is the public header. home.c has every lib/*/*.c, folder by folder, with what they include put in its place: a header
+with an include guard once, a template each time. What HOME_SERVE_ONLY leaves out is whole folders. In one file
 
  - what was external to a source file, but is no part of the public interface, becomes static;
  - names of a source file's own that another one has too get the file's name in front: avx2_vec_load, portable_vec_load.
@@ -21,6 +21,9 @@ from collections import Counter
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PUBLIC_HEADER = ROOT / "include/home/home.h"
+# The folders of lib/ that every build has, and those that HOME_SERVE_ONLY leaves out; each from the lowest floor up.
+EVERYWHERE = "base kernels steps model serve".split()
+NOT_IN_SERVE_ONLY = "host config plan train create store metrics".split()
 LOCAL_INCLUDE = re.compile(r'#include "([^"]+)"')
 # Comments, texts and characters, and directives with their continued lines.
 NOT_CODE = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|^[ \t]*#(?:\\\n|[^\n])*', re.S | re.M)
@@ -79,7 +82,7 @@ def declared(chunk):
     chunk = re.sub(r"__attribute__\s*\(\(.*?\)\)\)*", " ", chunk)
     chunk = re.sub(r"\b(struct|enum|union)\s*\{[^}]*\}(?=\s*\w)", r"\1", chunk)
     head = re.split(r"[{=;]", chunk, maxsplit=1)[0]
-    if re.match(r"\s*(?:struct|enum|union)\s+\w*\s*$", head) or head.startswith("typedef"):
+    if re.match(r"\s*(?:struct|enum|union)\s+\w*\s*$", head) or head.startswith(("typedef", "_Static_assert")):
         return None
     pointer = re.search(r"\(\*\s*(?:const\s+)?(\w+)", head)
     if pointer and "(" not in head[: pointer.start()]:
@@ -129,7 +132,8 @@ def make_static(text, public):
         else:
             out.append(text[done:begin] + "static ")
             done = begin
-    return "".join(out) + text[done:]
+    made = "".join(out) + text[done:]
+    return re.sub(r"^(#define .*)\bextern const\b", r"\1static const", made, flags=re.M)  # by a list of names
 
 
 def rename(text, names, prefix):
@@ -193,14 +197,17 @@ def main(folder):
     public = set(re.findall(r"^HOME_API [^;]*?\b(home_\w+)\(", header, re.M))
     version = ".".join(re.findall(r"#define HOME_VERSION_\w+ (\d+)", header))
     seen = set()
-    paths = sorted((ROOT / "lib").glob("*.c")) + sorted((ROOT / "lib/kernels").glob("*.c"))
-    units = [Unit(path, seen) for path in paths]
+    serving, others = ([Unit(path, seen) for folder in folders for path in sorted((ROOT / "lib" / folder).glob("*.c"))]
+                       for folders in (EVERYWHERE, NOT_IN_SERVE_ONLY))
+    units = serving + others
     count = Counter(name for unit in units for name in own_names(unit.own_text()))
     shared_names = {name for name, users in count.items() if users > 1}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "home.h").write_text(header)
-    source = TOP.format(version=version) + "".join(unit.write(public, shared_names) for unit in units)
-    (folder / "home.c").write_text(source)
+    parts = [TOP.format(version=version), *(unit.write(public, shared_names) for unit in serving),
+             "\n#ifndef HOME_SERVE_ONLY\n", *(unit.write(public, shared_names) for unit in others),
+             "\n#endif /* HOME_SERVE_ONLY */\n"]
+    (folder / "home.c").write_text("".join(parts))
 
 
 if __name__ == "__main__":

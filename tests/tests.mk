@@ -75,7 +75,7 @@ $(eval $(call INSTRUMENTED,blis,,$(filter tests/golden/% tests/unit/%,$(TEST_SOU
 test-blis: BLIS := 1
 $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,,clang))
 
-LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*.h lib/kernels/*.h examples/*.h examples/*/*.h \
+LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*/*.h examples/*.h examples/*/*.h \
                                   examples/ffi/c/*.h tests/*.h tests/*/*.h))
 LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c examples/ffi/c/*.c \
                                   examples/kuairand/study/*.c tests/*/*.c))

@@ -2,7 +2,7 @@
 
 #include "heap.h"
 
-#include "../../lib/random.h"
+#include "../../lib/host/random.h"
 
 #include <string.h>
 
@@ -19,7 +19,8 @@ bool batch_start(batch *made, const recipe *by, size_t rows, failure *why) {
         made->dense = heap_new(rows * width, sizeof *made->dense);
         made->labels = heap_new(rows * by->label_count, sizeof *made->labels);
     }
-    bool room = made->ids && made->fields && made->weights && made->users && made->dense && made->labels;
+    bool room =
+        made->ids && made->fields && made->weights && made->users && made->dense && made->labels;
     for (size_t f = 0; room && f < by->field_count; f++) {
         if (by->fields[f].separator)
             made->ids[f].offsets = heap_new(rows + 1, sizeof *made->ids[f].offsets);
@@ -45,7 +46,8 @@ void batch_free(batch *made) {
     memset(made, 0, sizeof *made);
 }
 
-/* ------------------------------------------------------------------------------------------- fill */
+/* ------------------------------------------------------------------------------------------- fill
+ */
 
 /* Which rows of which data a batch gets. */
 typedef struct choice {
@@ -75,14 +77,15 @@ static void fill_targets(batch *made, const choice *of) {
     const size_t tasks = made->by->label_count;
     for (size_t i = 0; i < of->count; i++) {
         const size_t row = chosen_row(of, i);
-        memcpy(made->labels + i * tasks, of->data->labels + row * tasks, tasks * sizeof *made->labels);
+        memcpy(made->labels + i * tasks, of->data->labels + row * tasks,
+               tasks * sizeof *made->labels);
         made->weights[i] = of->data->weights[row];
         made->users[i] = of->data->users[row];
     }
 }
 
 static uint64_t drop(uint64_t row, double probability, uint64_t *dropout) {
-    return dropout && probability > 0 && home_random_uniform(dropout) < probability ? 0 : row;
+    return dropout && probability > 0 && homerandom_uniform(dropout) < probability ? 0 : row;
 }
 
 static bool reserve_ids(batch_ids *ids, size_t needed, failure *why) {

@@ -27,9 +27,9 @@ typedef struct batch {
 bool batch_start(batch *made, const recipe *by, size_t rows, failure *why);
 void batch_free(batch *made); /* a zeroed struct is allowed */
 
-/* Fills it with data rows order[first .. first + count), or with rows first .. first + count where order is
- * NULL. With `dropout`, a stream of lib/random.h, ids become row 0 with
- * the probability of their field. */
+/* Fills it with data rows order[first .. first + count), or with rows first .. first + count where
+ * order is NULL. With `dropout`, a stream of lib/random.h, ids become row 0 with the probability of
+ * their field. */
 bool batch_fill(batch *made, const dataset *data, const size_t *order, size_t first, size_t count,
                 uint64_t *dropout, failure *why);
 

@@ -4,24 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far a message's path was followed: the value there, its path in the recipe, and what is left of the message. */
+/* How far a message's path was followed: the value there, its path in the recipe, and what is left
+ * of the message. */
 typedef struct trail {
-    const home_json_value *value;
+    const homejson_value *value;
     char path[200];
     const char *left;
 } trail;
 
 static void append(trail *t, const char *between, const char *name, size_t length) {
     const size_t used = strlen(t->path);
-    snprintf(t->path + used, sizeof t->path - used, "%s%.*s", used ? between : "", (int)length, name);
+    snprintf(t->path + used, sizeof t->path - used, "%s%.*s", used ? between : "", (int)length,
+             name);
 }
 
 static size_t name_length(const char *text) {
     return strcspn(text, ".[: ");
 }
 
-static const home_json_value *find_member(const home_json_value *object, const char *name, size_t length) {
-    const home_json_value *member = object->type == HOME_JSON_OBJECT ? object->first : NULL;
+static const homejson_value *find_member(const homejson_value *object, const char *name,
+                                         size_t length) {
+    const homejson_value *member = object->type == HOME_JSON_OBJECT ? object->first : NULL;
     while (member && (member->key_length != length || memcmp(member->key, name, length) != 0))
         member = member->next;
     return member;
@@ -33,7 +36,7 @@ static void enter_entry(trail *t) {
     if (*t->left != '[')
         return;
     const unsigned long index = strtoul(t->left + 1, &end, 10);
-    const home_json_value *entry = t->value->first;
+    const homejson_value *entry = t->value->first;
     for (unsigned long i = 0; entry && i < index; i++)
         entry = entry->next;
     if (!entry)
@@ -45,7 +48,7 @@ static void enter_entry(trail *t) {
 
 /* Goes from a value to its member, `name` in the recipe. False where it has none. */
 static bool enter_member(trail *t, const char *name, size_t length) {
-    const home_json_value *member = find_member(t->value, name, length);
+    const homejson_value *member = find_member(t->value, name, length);
     if (!member)
         return false;
     append(t, ".", name, length);
@@ -56,7 +59,8 @@ static bool enter_member(trail *t, const char *name, size_t length) {
     return true;
 }
 
-/* Tasks and fields are the recipe's labels and ids; the rest of the configuration is its "model". */
+/* Tasks and fields are the recipe's labels and ids; the rest of the configuration is its "model".
+ */
 static trail start(const recipe *by, const char *path) {
     static const char *const names[][2] = {{"tasks[", "labels"}, {"fields[", "ids"}};
     trail t = {by->root, "", path};
@@ -70,24 +74,29 @@ static trail start(const recipe *by, const char *path) {
     return t;
 }
 
-/* The library's structs are flatter than the recipe: layer_count and tower_hidden are of "layers" and "tower", and
- * norm_epsilon is in "experts". */
-static const home_json_value *find_section(const home_json_value *object, const char *name, size_t length) {
+/* The library's structs are flatter than the recipe: layer_count and tower_hidden are of "layers"
+ * and "tower", and norm_epsilon is in "experts". */
+static const homejson_value *find_section(const homejson_value *object, const char *name,
+                                          size_t length) {
     const size_t word = strcspn(name, "_");
-    const home_json_value *section = object->type == HOME_JSON_OBJECT && word < length ? object->first : NULL;
+    const homejson_value *section =
+        object->type == HOME_JSON_OBJECT && word < length ? object->first : NULL;
     while (section && strncmp(section->key, name, word) != 0 && !find_member(section, name, length))
         section = section->next;
     return section;
 }
 
-/* What the library calls `name`, in the section where it lies: norm_epsilon in full, or self_gate_hidden and expert_norm
- * without the name of the section or its first word. NULL where it is not written there. */
-static const home_json_value *find_inside(const home_json_value *section, const char *name, size_t length) {
-    const home_json_value *whole = find_member(section, name, length);
+/* What the library calls `name`, in the section where it lies: norm_epsilon in full, or
+ * self_gate_hidden and expert_norm without the name of the section or its first word. NULL where it
+ * is not written there. */
+static const homejson_value *find_inside(const homejson_value *section, const char *name,
+                                         size_t length) {
+    const homejson_value *whole = find_member(section, name, length);
     const size_t key = section->key_length;
     const bool has_key = key < length && strncmp(name, section->key, key) == 0 && name[key] == '_';
     const size_t skipped = (has_key ? key : strcspn(name, "_")) + 1;
-    return whole || skipped > length ? whole : find_member(section, name + skipped, length - skipped);
+    return whole || skipped > length ? whole
+                                     : find_member(section, name + skipped, length - skipped);
 }
 
 bool blame_recipe(const recipe *by, const char *message, failure *why) {
@@ -99,16 +108,17 @@ bool blame_recipe(const recipe *by, const char *message, failure *why) {
     size_t length;
     while ((length = name_length(t.left)) > 0 && enter_member(&t, t.left, length)) {
     }
-    const home_json_value *section = find_section(t.value, t.left, length);
-    const home_json_value *inside = section ? find_inside(section, t.left, length) : NULL;
+    const homejson_value *section = find_section(t.value, t.left, length);
+    const homejson_value *inside = section ? find_inside(section, t.left, length) : NULL;
     if (inside)
-        snprintf(text, sizeof text, "%s.%s.%s%s", t.path, section->key, inside->key, t.left + length);
+        snprintf(text, sizeof text, "%s.%s.%s%s", t.path, section->key, inside->key,
+                 t.left + length);
     else if (section && section->type == HOME_JSON_ARRAY)
         snprintf(text, sizeof text, "the length of %s.%s%s", t.path, section->key, t.left + length);
     else if (section)
         snprintf(text, sizeof text, "%s.%s: %s", t.path, section->key, t.left);
     else
         snprintf(text, sizeof text, "%s%s%s", t.path, length ? ": " : "", t.left);
-    const home_json_value *place = inside ? inside : section;
+    const homejson_value *place = inside ? inside : section;
     return document_complain(&by->doc, place ? place : t.value, text, why);
 }

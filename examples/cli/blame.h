@@ -4,8 +4,8 @@
 
 #include "recipe.h"
 
-/* From "config.layers[0].width is 0, expected ..." to "FILE:LINE:BYTE: model.layers[0].width is 0, expected ...". Always
- * false. */
+/* From "config.layers[0].width is 0, expected ..." to "FILE:LINE:BYTE: model.layers[0].width is 0,
+ * expected ...". Always false. */
 bool blame_recipe(const recipe *by, const char *message, failure *why);
 
 #endif

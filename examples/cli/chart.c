@@ -48,11 +48,13 @@ static void draw_scales(const chart *in, double x_step, double y_step) {
         fprintf(in->to,
                 "<path class=\"axis\" d=\"M%d %.1fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" "
                 "text-anchor=\"end\">%.*f</text>\n",
-                LEFT, y_of(in, value), RIGHT, LEFT - 5, y_of(in, value) + 4, decimals_of(y_step), value);
+                LEFT, y_of(in, value), RIGHT, LEFT - 5, y_of(in, value) + 4, decimals_of(y_step),
+                value);
     }
     for (int i = 0; in->left + i * x_step <= in->right + x_step / 2; i++) {
         const double value = in->left + i * x_step;
-        fprintf(in->to, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.*f</text>\n",
+        fprintf(in->to,
+                "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.*f</text>\n",
                 x_of(in, value), BOTTOM + 16, decimals_of(x_step), value);
     }
 }
@@ -88,8 +90,8 @@ void chart_line(const chart *in, const char *style, const double *x, const doubl
     fputs("\"/>\n", in->to);
     for (size_t i = 0; dots && i < count; i++)
         if (isfinite(x[i]) && isfinite(y[i]))
-            fprintf(
-                in->to,
-                "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%.4g: %.4g</title></circle>\n",
-                style, x_of(in, x[i]), y_of(in, y[i]), x[i], y[i]);
+            fprintf(in->to,
+                    "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%.4g: "
+                    "%.4g</title></circle>\n",
+                    style, x_of(in, x[i]), y_of(in, y[i]), x[i], y[i]);
 }

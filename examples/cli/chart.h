@@ -12,13 +12,14 @@ typedef struct chart {
     double bottom, top;
 } chart;
 
-/* Opens a figure with its caption, and draws the box with about four marks a side. Edges are rounded outward to whole
- * marks. */
+/* Opens a figure with its caption, and draws the box with about four marks a side. Edges are
+ * rounded outward to whole marks. */
 chart chart_begin(FILE *to, const char *caption, chart edges);
 void chart_end(const chart *in);
 
-/* A line through points; those that are not finite break it. style: "a" or "b", the colours of a chart's first and
- * second line, or "guide". With `dots`, each point is marked. */
-void chart_line(const chart *in, const char *style, const double *x, const double *y, size_t count, int dots);
+/* A line through points; those that are not finite break it. style: "a" or "b", the colours of a
+ * chart's first and second line, or "guide". With `dots`, each point is marked. */
+void chart_line(const chart *in, const char *style, const double *x, const double *y, size_t count,
+                int dots);
 
 #endif

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------------------------- configuration */
+/* ---------------------------------------------------------------------------------- configuration
+ */
 
 static const char *separator(size_t index) {
     return index ? "," : "";
@@ -28,8 +29,8 @@ static double mean_label(const dataset *rows, size_t task) {
     return weights > 0 ? sum / weights : 0.5;
 }
 
-/* Where a task's tower starts. One that is given another task predicts the rate among the rows of that one. Half a row
- * keeps it inside (0, 1), where the library wants it. */
+/* Where a task's tower starts. One that is given another task predicts the rate among the rows of
+ * that one. Half a row keeps it inside (0, 1), where the library wants it. */
 static double base_rate(const dataset *rows, size_t task) {
     const recipe *by = rows->by;
     const char *given = by->labels[task].given;
@@ -42,101 +43,109 @@ static double base_rate(const dataset *rows, size_t task) {
     return fmin(fmax(rate, margin), 1 - margin);
 }
 
-static void write_tables(const recipe *by, home_text *text) {
+static void write_tables(const recipe *by, hometext *text) {
     for (size_t i = 0; i < by->table_count; i++) {
         const id_table *table = &by->tables[i];
-        home_text_add(text, separator(i));
-        home_text_add(text, "{\"name\":");
-        home_text_add_string(text, table->name);
-        home_text_add(text, ",\"rows\":");
-        home_text_add_integer(text, table->values.count + 1);
-        home_text_add(text, ",\"dim\":");
-        home_text_add_integer(text, table->dim);
-        home_text_add(text, ",\"index\":\"direct\",\"init_std\":");
-        home_text_add_number(text, table->init_std);
-        home_text_add(text, "}");
+        hometext_add(text, separator(i));
+        hometext_add(text, "{\"name\":");
+        hometext_add_string(text, table->name);
+        hometext_add(text, ",\"rows\":");
+        hometext_add_integer(text, table->values.count + 1);
+        hometext_add(text, ",\"dim\":");
+        hometext_add_integer(text, table->dim);
+        hometext_add(text, ",\"index\":\"direct\",\"init_std\":");
+        hometext_add_number(text, table->init_std);
+        hometext_add(text, "}");
     }
 }
 
-static void write_fields(const recipe *by, home_text *text) {
+static void write_fields(const recipe *by, hometext *text) {
     for (size_t i = 0; i < by->field_count; i++) {
-        home_text_add(text, separator(i));
-        home_text_add(text, "{\"name\":");
-        home_text_add_string(text, by->fields[i].column);
-        home_text_add(text, ",\"table\":");
-        home_text_add_string(text, by->tables[by->fields[i].table].name);
-        home_text_add(text, ",\"pooling\":");
-        home_text_add_string(text, by->fields[i].pooling);
-        home_text_add(text, "}");
+        hometext_add(text, separator(i));
+        hometext_add(text, "{\"name\":");
+        hometext_add_string(text, by->fields[i].column);
+        hometext_add(text, ",\"table\":");
+        hometext_add_string(text, by->tables[by->fields[i].table].name);
+        hometext_add(text, ",\"pooling\":");
+        hometext_add_string(text, by->fields[i].pooling);
+        hometext_add(text, "}");
     }
 }
 
-static void write_tasks(const recipe *by, const dataset *training, home_text *text) {
+static void write_tasks(const recipe *by, const dataset *training, hometext *text) {
     for (size_t i = 0; i < by->label_count; i++) {
         const label_column *label = &by->labels[i];
-        home_text_add(text, separator(i));
-        home_text_add(text, "{\"name\":");
-        home_text_add_string(text, label->task);
+        hometext_add(text, separator(i));
+        hometext_add(text, "{\"name\":");
+        hometext_add_string(text, label->task);
         if (label->group) {
-            home_text_add(text, ",\"group\":");
-            home_text_add_string(text, label->group);
+            hometext_add(text, ",\"group\":");
+            hometext_add_string(text, label->group);
         }
-        home_text_add(text, ",\"weight\":");
-        home_text_add_number(text, label->weight);
+        hometext_add(text, ",\"weight\":");
+        hometext_add_number(text, label->weight);
         if (label->given) {
-            home_text_add(text, ",\"given\":");
-            home_text_add_string(text, label->given);
+            hometext_add(text, ",\"given\":");
+            hometext_add_string(text, label->given);
         }
         if (label->base_rate > 0 || by->training.base_rate) {
-            home_text_add(text, ",\"base_rate\":");
-            home_text_add_number(text, label->base_rate > 0 ? label->base_rate : base_rate(training, i));
+            hometext_add(text, ",\"base_rate\":");
+            hometext_add_number(text,
+                                label->base_rate > 0 ? label->base_rate : base_rate(training, i));
         }
-        home_text_add(text, "}");
+        hometext_add(text, "}");
     }
 }
 
-/* The library's configuration: the recipe's "model", and what follows from the recipe and the data. */
-static void write_configuration(const recipe *by, const dataset *training, home_text *text) {
-    home_text_add(text, "{\"seed\":");
-    home_text_add_integer(text, by->training.seed);
-    home_text_add(text, ",\"dense\":");
-    home_text_add_integer(text, recipe_dense_width(by));
-    home_text_add(text, ",\"tables\":[");
+/* The library's configuration: the recipe's "model", and what follows from the recipe and the data.
+ */
+static void write_configuration(const recipe *by, const dataset *training, hometext *text) {
+    hometext_add(text, "{\"seed\":");
+    hometext_add_integer(text, by->training.seed);
+    hometext_add(text, ",\"dense\":");
+    hometext_add_integer(text, recipe_dense_width(by));
+    hometext_add(text, ",\"tables\":[");
     write_tables(by, text);
-    home_text_add(text, "],\"fields\":[");
+    hometext_add(text, "],\"fields\":[");
     write_fields(by, text);
-    home_text_add(text, "],\"tasks\":[");
+    hometext_add(text, "],\"tasks\":[");
     write_tasks(by, training, text);
-    home_text_add(text, "]");
-    home_text_add(text, separator(by->model->count));
-    home_text_add_bytes(text, by->doc.text + by->model->begin + 1, by->model->end - by->model->begin - 1);
+    hometext_add(text, "]");
+    hometext_add(text, separator(by->model->count));
+    hometext_add_bytes(text, by->doc.text + by->model->begin + 1,
+                       by->model->end - by->model->begin - 1);
 }
 
-/* ----------------------------------------------------------------------------------------- create */
+/* ----------------------------------------------------------------------------------------- create
+ */
 
-static bool create(const recipe *by, const home_text *configuration, home_model **model, failure *why) {
+static bool create(const recipe *by, const hometext *configuration, home_model **model,
+                   failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (configuration->failed)
         return fail_memory(why);
-    if (home_model_create_json(configuration->data, configuration->length, NULL, model, &error) == HOME_OK)
+    if (home_model_create_json(configuration->data, configuration->length, NULL, model, &error) ==
+        HOME_OK)
         return true;
     return blame_recipe(by, error.message, why);
 }
 
 static bool store_recipe(const recipe *by, home_model *model, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    home_text text = {.allocator = heap()};
+    hometext text = {.allocator = heap()};
     learned_write(by, &text);
     bool stored = !text.failed || fail_memory(why);
-    if (stored && home_model_set_metadata(model, CHECKPOINT_RECIPE_KEY, text.data, &error) != HOME_OK)
+    if (stored &&
+        home_model_set_metadata(model, CHECKPOINT_RECIPE_KEY, text.data, &error) != HOME_OK)
         stored = fail_library(why, by->doc.name, &error);
     heap_free(text.data);
     return stored;
 }
 
 /* A model as the recipe and the rows want it, without the recipe. */
-static bool create_bare(const recipe *by, const dataset *training, home_model **model, failure *why) {
-    home_text configuration = {.allocator = heap()};
+static bool create_bare(const recipe *by, const dataset *training, home_model **model,
+                        failure *why) {
+    hometext configuration = {.allocator = heap()};
     write_configuration(by, training, &configuration);
     const bool created = create(by, &configuration, model, why);
     heap_free(configuration.data);
@@ -146,7 +155,7 @@ static bool create_bare(const recipe *by, const dataset *training, home_model **
 /* A model of no rows costs little: its tables have one row each. */
 bool checkpoint_check(const recipe *by, failure *why) {
     const dataset no_rows = {.by = by};
-    const home_json_value *layers;
+    const homejson_value *layers;
     home_model *model = NULL;
     if (!document_member(&by->doc, by->model, "layers", &layers, why) ||
         !create_bare(by, &no_rows, &model, why))
@@ -155,7 +164,8 @@ bool checkpoint_check(const recipe *by, failure *why) {
     return true;
 }
 
-bool checkpoint_create(const recipe *by, const dataset *training, home_model **model, failure *why) {
+bool checkpoint_create(const recipe *by, const dataset *training, home_model **model,
+                       failure *why) {
     if (!create_bare(by, training, model, why))
         return false;
     if (store_recipe(by, *model, why))
@@ -164,7 +174,8 @@ bool checkpoint_create(const recipe *by, const dataset *training, home_model **m
     return false;
 }
 
-/* ------------------------------------------------------------------------------------------- load */
+/* ------------------------------------------------------------------------------------------- load
+ */
 
 bool checkpoint_load(const char *path, home_model **model, failure *why) {
     home_error error = {.struct_size = sizeof error};
@@ -180,7 +191,9 @@ static bool check_fit(const char *path, const home_model *model, const recipe *o
     for (size_t i = 0; fits && i < of->label_count; i++)
         fits = strcmp(home_model_task_name(model, i), of->labels[i].task) == 0;
     return fits ||
-           fail(why, "%s: the recipe in it does not fit the model; expected the same inputs and tasks", path);
+           fail(why,
+                "%s: the recipe in it does not fit the model; expected the same inputs and tasks",
+                path);
 }
 
 bool checkpoint_has_recipe(const home_model *model) {
@@ -209,7 +222,8 @@ bool checkpoint_open(const char *path, home_model **model, recipe *of, failure *
     return false;
 }
 
-/* ----------------------------------------------------------------------------------------- resume */
+/* ----------------------------------------------------------------------------------------- resume
+ */
 
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -231,8 +245,8 @@ static const char *skip_space(const char *at, const char *end) {
 }
 
 /* Whether two values are written alike but for the space between tokens. */
-static bool written_alike(const document *doc_a, const home_json_value *a, const document *doc_b,
-                          const home_json_value *b) {
+static bool written_alike(const document *doc_a, const homejson_value *a, const document *doc_b,
+                          const homejson_value *b) {
     const char *at_a = doc_a->text + a->begin;
     const char *at_b = doc_b->text + b->begin;
     const char *end_a = doc_a->text + a->end;
@@ -251,35 +265,38 @@ static bool written_alike(const document *doc_a, const home_json_value *a, const
 }
 
 /* The number of the first entry that two arrays have not in common. */
-static size_t first_difference(const recipe *stored, const home_json_value *a, const recipe *wanted,
-                               const home_json_value *b) {
+static size_t first_difference(const recipe *stored, const homejson_value *a, const recipe *wanted,
+                               const homejson_value *b) {
     size_t index = 0;
-    for (a = a->first, b = b->first; a && b && written_alike(&stored->doc, a, &wanted->doc, b); index++) {
+    for (a = a->first, b = b->first; a && b && written_alike(&stored->doc, a, &wanted->doc, b);
+         index++) {
         a = a->next;
         b = b->next;
     }
     return index;
 }
 
-static bool fail_recipe(const char *path, const recipe *stored, const recipe *wanted, const char *key,
-                        failure *why) {
-    const home_json_value *a = home_json_member(stored->root, key);
-    const home_json_value *b = home_json_member(wanted->root, key);
+static bool fail_recipe(const char *path, const recipe *stored, const recipe *wanted,
+                        const char *key, failure *why) {
+    const homejson_value *a = homejson_member(stored->root, key);
+    const homejson_value *b = homejson_member(wanted->root, key);
     char entry[32] = "";
     if (a && b && a->type == HOME_JSON_ARRAY && b->type == HOME_JSON_ARRAY)
         snprintf(entry, sizeof entry, "[%zu]", first_difference(stored, a, wanted, b));
-    return fail(why,
-                "%s: \"%s%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
-                "\"training\" alone",
-                wanted->doc.name, key, entry, path);
+    return fail(
+        why,
+        "%s: \"%s%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
+        "\"training\" alone",
+        wanted->doc.name, key, entry, path);
 }
 
 /* All of the recipe but "training" is built into the model. */
-static bool check_same_recipe(const char *path, const recipe *stored, const recipe *wanted, failure *why) {
+static bool check_same_recipe(const char *path, const recipe *stored, const recipe *wanted,
+                              failure *why) {
     static const char *const keys[] = {"dense", "ids", "labels", "row_weight", "user", "model"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const home_json_value *a = home_json_member(stored->root, keys[i]);
-        const home_json_value *b = home_json_member(wanted->root, keys[i]);
+        const homejson_value *a = homejson_member(stored->root, keys[i]);
+        const homejson_value *b = homejson_member(wanted->root, keys[i]);
         if (!a && !b)
             continue;
         if (!a || !b || !written_alike(&stored->doc, a, &wanted->doc, b))
@@ -290,20 +307,22 @@ static bool check_same_recipe(const char *path, const recipe *stored, const reci
 
 /* Prediction does not need the optimizer's state, so most checkpoints have none, and no steps. */
 static bool check_resumable(const char *path, const home_model *model, failure *why) {
-    return home_model_step_count(model) > 0 ||
-           fail(why, "%s: no state of the optimizer in it; expected a model of \"home train --resumable\"",
-                path);
+    return home_model_step_count(model) > 0 || fail(why,
+                                                    "%s: no state of the optimizer in it; expected "
+                                                    "a model of \"home train --resumable\"",
+                                                    path);
 }
 
 static bool read_epochs(const char *path, const home_model *model, uint64_t *epochs, failure *why) {
     const char *text = home_model_metadata(model, CHECKPOINT_TRAINING_KEY);
     document doc;
-    const home_json_value *member;
+    const homejson_value *member;
     if (!text)
-        return fail(why, "%s: no record of its training in it; expected a model of \"home train\"", path);
+        return fail(why, "%s: no record of its training in it; expected a model of \"home train\"",
+                    path);
     if (!document_read_text(&doc, path, text, why))
         return false;
-    const home_json_value *root = home_json_root(doc.json);
+    const homejson_value *root = homejson_root(doc.json);
     const bool read = document_member(&doc, root, "epoch", &member, why) &&
                       document_whole(&doc, root, "epoch", 1, UINT64_MAX / 2, epochs, why);
     document_free(&doc);

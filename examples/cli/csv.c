@@ -7,9 +7,11 @@
 #ifndef CSV_CAPACITY /* a test wants small steps */
 #define CSV_CAPACITY ((size_t)1 << 20)
 #endif
-#define LONGEST_RECORD ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
+#define LONGEST_RECORD                                                                             \
+    ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
 
-/* ------------------------------------------------------------------------------------- the buffer */
+/* ------------------------------------------------------------------------------------- the buffer
+ */
 
 static void move_to_front(csv_reader *csv) {
     memmove(csv->buffer, csv->buffer + csv->begin, csv->end - csv->begin);
@@ -17,7 +19,8 @@ static void move_to_front(csv_reader *csv) {
     csv->begin = 0;
 }
 
-/* Reads more behind what is there, always with a byte to spare for a final zero. *got 0 at the end. */
+/* Reads more behind what is there, always with a byte to spare for a final zero. *got 0 at the end.
+ */
 static bool refill(csv_reader *csv, size_t *got, failure *why) {
     move_to_front(csv);
     if (csv->end + 1 >= csv->capacity) {
@@ -44,8 +47,8 @@ static bool has_odd_quotes(const char *from, const char *to) {
     return odd;
 }
 
-/* The length of the record at `begin` without its line end, and with it (*past). A line end counts where the
- * quotes before it pair up. The last line of the file may lack its end. */
+/* The length of the record at `begin` without its line end, and with it (*past). A line end counts
+ * where the quotes before it pair up. The last line of the file may lack its end. */
 static bool measure_record(csv_reader *csv, size_t *length, size_t *past, failure *why) {
     size_t seen = 0;
     bool quoted = false;
@@ -71,7 +74,8 @@ static bool measure_record(csv_reader *csv, size_t *length, size_t *past, failur
     }
 }
 
-/* -------------------------------------------------------------------------------------- one record */
+/* -------------------------------------------------------------------------------------- one record
+ */
 
 /* Where the parser is in a record. */
 typedef struct cursor {
@@ -81,7 +85,8 @@ typedef struct cursor {
     char *line_start;
 } cursor;
 
-static bool fail_at(const csv_reader *csv, size_t line, size_t byte, const char *what, failure *why) {
+static bool fail_at(const csv_reader *csv, size_t line, size_t byte, const char *what,
+                    failure *why) {
     return fail(why, "%s:%zu:%zu: %s", csv->from.path, line, byte, what);
 }
 
@@ -95,9 +100,10 @@ static bool take_plain(const csv_reader *csv, cursor *c, csv_field *field, failu
     while (c->at < c->end && *c->at != ',' && *c->at != '"')
         c->at++;
     if (c->at < c->end && *c->at == '"')
-        return fail_here(csv, c,
-                         "a quote inside a field; expected the whole field in quotes, and its quotes doubled",
-                         why);
+        return fail_here(
+            csv, c,
+            "a quote inside a field; expected the whole field in quotes, and its quotes doubled",
+            why);
     field->length = (size_t)(c->at - field->text);
     return true;
 }
@@ -107,7 +113,8 @@ static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, fail
     char *to = field->text = ++c->at;
     for (;; c->at++) {
         if (c->at == c->end)
-            return fail_at(csv, field->line, field->byte, "a quoted field without its closing quote", why);
+            return fail_at(csv, field->line, field->byte,
+                           "a quoted field without its closing quote", why);
         if (*c->at == '"') {
             c->at++;
             if (c->at == c->end || *c->at != '"')
@@ -120,7 +127,8 @@ static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, fail
     }
     field->length = (size_t)(to - field->text);
     if (c->at < c->end && *c->at != ',')
-        return fail_here(csv, c, "text behind a closing quote; expected a comma or the end of the line", why);
+        return fail_here(
+            csv, c, "text behind a closing quote; expected a comma or the end of the line", why);
     *to = 0;
     return true;
 }
@@ -159,7 +167,8 @@ static bool split_record(csv_reader *csv, size_t length, failure *why) {
 
 static size_t count_lines(const char *text, size_t length) {
     size_t lines = 0;
-    for (const char *p = text, *end = text + length; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+    for (const char *p = text, *end = text + length;
+         p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         lines++;
     return lines;
 }
@@ -182,9 +191,11 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- the reader */
+/* -------------------------------------------------------------------------------------- the reader
+ */
 
-/* The first bytes may tell that this is another kind of file, or be a mark that is no part of the text. */
+/* The first bytes may tell that this is another kind of file, or be a mark that is no part of the
+ * text. */
 static bool check_first_bytes(csv_reader *csv, failure *why) {
     size_t got = 1;
     while (csv->end < 3 && got > 0) {
@@ -192,7 +203,8 @@ static bool check_first_bytes(csv_reader *csv, failure *why) {
             return false;
     }
     if (csv->end >= 2 && memcmp(csv->buffer, "\x1f\x8b", 2) == 0)
-        return fail(why, "%s: compressed by gzip; expected a name that ends in .gz", csv->from.path);
+        return fail(why, "%s: compressed by gzip; expected a name that ends in .gz",
+                    csv->from.path);
     if (csv->end >= 3 && memcmp(csv->buffer, "\xef\xbb\xbf", 3) == 0)
         csv->begin = 3;
     return true;
@@ -222,7 +234,8 @@ static bool read_header(csv_reader *csv, failure *why) {
     if (!check_first_bytes(csv, why) || !next_record(csv, &more, why))
         return false;
     if (!more)
-        return fail_at(csv, 1, 1, "the file is empty; expected a line with the names of the columns", why);
+        return fail_at(csv, 1, 1,
+                       "the file is empty; expected a line with the names of the columns", why);
     return keep_header(csv, why);
 }
 
@@ -252,11 +265,12 @@ bool csv_next(csv_reader *csv, bool *more, failure *why) {
         return false;
     if (!*more || csv->field_count == csv->columns)
         return true;
-    return fail(why, "%s:%zu:1: number of fields: %zu; expected %zu, as in the header", csv->from.path, line,
-                csv->field_count, csv->columns);
+    return fail(why, "%s:%zu:1: number of fields: %zu; expected %zu, as in the header",
+                csv->from.path, line, csv->field_count, csv->columns);
 }
 
-/* Quotes the first names that there are: a name misspelt, the wrong file and another separator show in them. */
+/* Quotes the first names that there are: a name misspelt, the wrong file and another separator show
+ * in them. */
 static bool fail_missing(const csv_reader *csv, const char *name, failure *why) {
     char header[200] = "";
     size_t used = 0;
@@ -266,8 +280,8 @@ static bool fail_missing(const csv_reader *csv, const char *name, failure *why) 
         used = strlen(header);
     }
     const bool semicolons = csv->columns == 1 && strchr(csv->header, ';');
-    return fail(why, "%s:1:1: no column \"%s\" in the header, which has%s%s; expected one%s", csv->from.path,
-                name, header, i < csv->columns ? " ..." : "",
+    return fail(why, "%s:1:1: no column \"%s\" in the header, which has%s%s; expected one%s",
+                csv->from.path, name, header, i < csv->columns ? " ..." : "",
                 semicolons ? " (and commas between fields, not \";\")" : "");
 }
 
@@ -282,15 +296,15 @@ bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure
     if (found == 0)
         return fail_missing(csv, name, why);
     if (found > 1)
-        return fail(why, "%s:1:1: %zu columns \"%s\" in the header; expected one", csv->from.path, found,
-                    name);
+        return fail(why, "%s:1:1: %zu columns \"%s\" in the header; expected one", csv->from.path,
+                    found, name);
     return true;
 }
 
 bool csv_fail(const csv_reader *csv, size_t column, const char *expected, failure *why) {
     const csv_field *field = &csv->fields[column];
-    return fail(why, "%s:%zu:%zu: column \"%.80s\": \"%.80s\"; expected %s", csv->from.path, field->line,
-                field->byte, csv->header + csv->names[column], field->text, expected);
+    return fail(why, "%s:%zu:%zu: column \"%.80s\": \"%.80s\"; expected %s", csv->from.path,
+                field->line, field->byte, csv->header + csv->names[column], field->text, expected);
 }
 
 void csv_write(const char *text, FILE *to) {

@@ -1,6 +1,6 @@
-/* A streaming reader of CSV (RFC 4180): quoted fields with commas, line ends and doubled quotes; lines that
- * end in LF or CRLF; a byte order mark is skipped. The first record names the columns, and every other must
- * have as many fields. */
+/* A streaming reader of CSV (RFC 4180): quoted fields with commas, line ends and doubled quotes;
+ * lines that end in LF or CRLF; a byte order mark is skipped. The first record names the columns,
+ * and every other must have as many fields. */
 #ifndef CLI_CSV_H
 #define CLI_CSV_H
 
@@ -44,7 +44,8 @@ bool csv_next(csv_reader *csv, bool *more, failure *why);
 /* Finds a column by its name; the recipe's error where there is none or more than one. */
 bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure *why);
 
-/* The message "FILE:LINE:BYTE: column NAME: "VALUE"; expected ..." about a field of the last record. */
+/* The message "FILE:LINE:BYTE: column NAME: "VALUE"; expected ..." about a field of the last
+ * record. */
 bool csv_fail(const csv_reader *csv, size_t column, const char *expected, failure *why);
 
 /* Writes text as a field, in quotes where it needs them. */

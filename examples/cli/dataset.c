@@ -1,13 +1,14 @@
 #include "dataset.h"
 
-#include "../../lib/utf8.h"
+#include "../../lib/base/utf8.h"
 #include "heap.h"
 #include "number.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------- memory */
+/* ----------------------------------------------------------------------------------------- memory
+ */
 
 bool dataset_start(dataset *data, const recipe *by, failure *why) {
     *data = (dataset){.by = by, .ids = heap_new(by->field_count, sizeof *data->ids)};
@@ -27,8 +28,8 @@ void dataset_free(dataset *data) {
     memset(data, 0, sizeof *data);
 }
 
-/* Moves *array to room for `rows` rows of `width` floats; the row capacity is the caller's to update. A width
- * of 0 gets memory too, so that there is an address to point to. */
+/* Moves *array to room for `rows` rows of `width` floats; the row capacity is the caller's to
+ * update. A width of 0 gets memory too, so that there is an address to point to. */
 static bool grow_floats(float **array, size_t capacity, size_t rows, size_t width) {
     width += width == 0;
     size_t elements = capacity * width;
@@ -72,7 +73,8 @@ static bool make_room(dataset *data) {
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------- one row */
+/* ---------------------------------------------------------------------------------------- one row
+ */
 
 static bool parse_dense(const dataset_reader *reader, dataset *data, failure *why) {
     float *dense = data->dense + data->rows * reader->by->dense_count;
@@ -98,14 +100,14 @@ static bool append_id(id_values *ids, uint32_t row, failure *why) {
 }
 
 /* An empty id is an unknown one. */
-static bool parse_id(const dataset_reader *reader, size_t f, const char *text, size_t length, id_values *ids,
-                     failure *why) {
+static bool parse_id(const dataset_reader *reader, size_t f, const char *text, size_t length,
+                     id_values *ids, failure *why) {
     vocabulary *values = &reader->by->tables[reader->by->fields[f].table].values;
     if (length == 0)
         return append_id(ids, 0, why);
     if (reader->use != DATASET_TRAIN)
         return append_id(ids, vocabulary_find(values, text, length), why);
-    if (!home_utf8_is_text(text, length))
+    if (!homeutf8_is_text(text, length))
         return csv_fail(&reader->csv, reader->fields[f], "text in UTF-8 without zero bytes", why);
     const uint32_t row = vocabulary_add(values, text, length, reader->csv.records);
     return row ? append_id(ids, row, why) : fail_memory(why);
@@ -157,7 +159,8 @@ static bool parse_weight(const dataset_reader *reader, dataset *data, failure *w
     if (reader->weight == CSV_NO_COLUMN)
         return true;
     const csv_field *field = &reader->csv.fields[reader->weight];
-    if (number_read(field->text, field->length, &data->weights[data->rows]) && data->weights[data->rows] >= 0)
+    if (number_read(field->text, field->length, &data->weights[data->rows]) &&
+        data->weights[data->rows] >= 0)
         return true;
     return csv_fail(&reader->csv, reader->weight, "a weight of 0 or more", why);
 }
@@ -180,7 +183,8 @@ static bool parse_row(const dataset_reader *reader, dataset *data, failure *why)
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- columns */
+/* ----------------------------------------------------------------------------------------- columns
+ */
 
 /* Where the columns are. Prediction needs the inputs alone, and evaluation no weights. */
 static bool find_columns(dataset_reader *reader, failure *why) {
@@ -206,7 +210,8 @@ static bool find_columns(dataset_reader *reader, failure *why) {
            csv_column(csv, by->row_weight, &reader->weight, why);
 }
 
-bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use, failure *why) {
+bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use,
+                  failure *why) {
     memset(reader, 0, sizeof *reader);
     reader->by = by;
     reader->use = use;
@@ -230,7 +235,8 @@ void dataset_close(dataset_reader *reader) {
     heap_free(reader->labels);
 }
 
-/* -------------------------------------------------------------------------------------------- rows */
+/* -------------------------------------------------------------------------------------------- rows
+ */
 
 bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why) {
     data->rows = 0;
@@ -248,7 +254,8 @@ bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *w
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- learn */
+/* ------------------------------------------------------------------------------------------- learn
+ */
 
 static bool learn_dense(dataset *data, recipe *by, float *column, size_t d) {
     for (size_t r = 0; r < data->rows; r++)

@@ -1,5 +1,5 @@
-/* Rows of a CSV in the compact form that the recipe gives them: a float per dense column, a row number of its
- * table per id. */
+/* Rows of a CSV in the compact form that the recipe gives them: a float per dense column, a row
+ * number of its table per id. */
 #ifndef CLI_DATASET_H
 #define CLI_DATASET_H
 
@@ -11,7 +11,8 @@ typedef struct id_values {
     uint32_t *rows;
     size_t count;
     size_t capacity;
-    size_t *offsets; /* [rows + 1]: row r has rows[offsets[r] .. offsets[r + 1]); NULL: one id a row */
+    size_t
+        *offsets; /* [rows + 1]: row r has rows[offsets[r] .. offsets[r + 1]); NULL: one id a row */
     size_t offset_capacity;
 } id_values;
 
@@ -29,8 +30,8 @@ typedef struct dataset {
 bool dataset_start(dataset *data, const recipe *by, failure *why);
 void dataset_free(dataset *data); /* a zeroed struct is allowed */
 
-/* Which columns are read. Training reads all, and its ids make the vocabularies; training further takes the transforms
- * and vocabularies as they are. */
+/* Which columns are read. Training reads all, and its ids make the vocabularies; training further
+ * takes the transforms and vocabularies as they are. */
 typedef enum dataset_use {
     DATASET_PREDICT,
     DATASET_EVALUATE,
@@ -50,13 +51,15 @@ typedef struct dataset_reader {
     size_t user;
 } dataset_reader;
 
-bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use, failure *why);
+bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use,
+                  failure *why);
 void dataset_close(dataset_reader *reader);
 
 /* Replaces the data by the next rows of the file, at most `most`; none at its end. */
 bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why);
 
-/* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from it. */
+/* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from
+ * it. */
 bool dataset_load(dataset *data, dataset_reader *reader, failure *why);
 
 #endif

@@ -39,7 +39,8 @@ void diagnosis_expert_name(const examination *of, size_t expert, char *text, siz
     snprintf(text, size, "%.60s.%zu", figures.unit, figures.expert);
 }
 
-/* --------------------------------------------------------------------------------------- collapse */
+/* --------------------------------------------------------------------------------------- collapse
+ */
 
 static void check_gate(gathering *g, size_t node) {
     const home_node_health n = examination_node(g->of, node);
@@ -48,9 +49,11 @@ static void check_gate(gathering *g, size_t node) {
         return;
     diagnosis_expert_name(g->of, n.top_expert, expert, sizeof expert);
     note(g, DIAGNOSIS_COLLAPSE,
-         "standardise the inputs; lower the learning rate; give the experts batch norm and Swish if they "
+         "standardise the inputs; lower the learning rate; give the experts batch norm and Swish "
+         "if they "
          "have none",
-         "layer %zu, node %.60s: its gate gives expert %s %.2f of its weight on average, out of %zu experts "
+         "layer %zu, node %.60s: its gate gives expert %s %.2f of its weight on average, out of "
+         "%zu experts "
          "(threshold %.2f): it mixes no more",
          n.layer, n.node, expert, n.top_weight, n.experts, COLLAPSE_WEIGHT);
 }
@@ -96,12 +99,15 @@ static void check_scales(gathering *g, size_t layer) {
     diagnosis_expert_name(g->of, least, low, sizeof low);
     diagnosis_expert_name(g->of, most, high, sizeof high);
     note(g, DIAGNOSIS_COLLAPSE,
-         "give the experts a batch norm: \"experts\": {\"norm\": \"batch\", \"activation\": \"swish\"}",
-         "layer %zu, node %.60s mixes outputs of different scale: expert %s has the standard deviation %.3g, "
+         "give the experts a batch norm: \"experts\": {\"norm\": \"batch\", \"activation\": "
+         "\"swish\"}",
+         "layer %zu, node %.60s mixes outputs of different scale: expert %s has the standard "
+         "deviation %.3g, "
          "expert %s "
          "%.3g, a ratio of %.3g (threshold %g): the larger drowns the smaller",
-         layer, examination_node(g->of, worst).node, high, examination_expert(g->of, most).deviation, low,
-         examination_expert(g->of, least).deviation, ratio, COLLAPSE_RATIO);
+         layer, examination_node(g->of, worst).node, high,
+         examination_expert(g->of, most).deviation, low, examination_expert(g->of, least).deviation,
+         ratio, COLLAPSE_RATIO);
 }
 
 static void check_zeros(gathering *g, size_t expert) {
@@ -111,11 +117,14 @@ static void check_zeros(gathering *g, size_t expert) {
         return;
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     note(g, DIAGNOSIS_COLLAPSE,
-         "use Swish behind a batch norm instead of ReLU; lower the learning rate; standardise the inputs",
-         "layer %zu, expert %s: %.0f %% of its values are zero (threshold %.0f %%), and %zu of its %zu "
+         "use Swish behind a batch norm instead of ReLU; lower the learning rate; standardise the "
+         "inputs",
+         "layer %zu, expert %s: %.0f %% of its values are zero (threshold %.0f %%), and %zu of its "
+         "%zu "
          "outputs are the "
          "same on every row (threshold %.0f %% of them): much of it is dead",
-         e.layer, name, 100 * e.near_zero, 100 * COLLAPSE_ZEROS, e.dead, e.width, 100 * COLLAPSE_DEAD);
+         e.layer, name, 100 * e.near_zero, 100 * COLLAPSE_ZEROS, e.dead, e.width,
+         100 * COLLAPSE_DEAD);
 }
 
 /* A pair is told once, by its first expert, unless that one has a nearer one. */
@@ -129,8 +138,8 @@ static void check_twin(gathering *g, size_t expert) {
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     diagnosis_expert_name(g->of, e.nearest, other, sizeof other);
     note(g, DIAGNOSIS_COLLAPSE, "use fewer experts in this unit, or another seed",
-         "layer %zu, experts %s and %s give nearly the same: distance %.3f (threshold %.2f)", e.layer, name,
-         other, e.nearest_distance, COLLAPSE_DISTANCE);
+         "layer %zu, experts %s and %s give nearly the same: distance %.3f (threshold %.2f)",
+         e.layer, name, other, e.nearest_distance, COLLAPSE_DISTANCE);
 }
 
 static void find_collapse(gathering *g) {
@@ -144,7 +153,8 @@ static void find_collapse(gathering *g) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ degradation */
+/* ------------------------------------------------------------------------------------ degradation
+ */
 
 /* The gate mass an expert would get were all gates even. */
 static double even_mass(const examination *of, size_t expert) {
@@ -174,23 +184,28 @@ static bool serves_one_task(const examination *of, size_t node) {
 static void check_sharing(gathering *g, size_t expert) {
     const home_expert_health e = examination_expert(g->of, expert);
     char name[NAME];
-    if (e.seen_by < 2 || !(e.top_share >= DEGRADATION_SHARE) || !serves_one_task(g->of, e.top_node) ||
-        is_own(g->of, expert, e.top_node) || e.mass < DEGRADATION_MASS * even_mass(g->of, expert))
+    if (e.seen_by < 2 || !(e.top_share >= DEGRADATION_SHARE) ||
+        !serves_one_task(g->of, e.top_node) || is_own(g->of, expert, e.top_node) ||
+        e.mass < DEGRADATION_MASS * even_mass(g->of, expert))
         return;
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     note(g, DIAGNOSIS_DEGRADATION,
-         "lower the weight of the dominant task; give tasks and groups experts of their own (preset home)",
-         "layer %zu, expert %s is shared by %zu nodes, but %.0f %% of its gate mass comes from node %.60s "
+         "lower the weight of the dominant task; give tasks and groups experts of their own "
+         "(preset home)",
+         "layer %zu, expert %s is shared by %zu nodes, but %.0f %% of its gate mass comes from "
+         "node %.60s "
          "(threshold "
          "%.0f %%, even would be %.0f %%): it serves one",
          e.layer, name, e.seen_by, 100 * e.top_share, examination_node(g->of, e.top_node).node,
          100 * DEGRADATION_SHARE, 100 / (double)e.seen_by);
 }
 
-/* ----------------------------------------------------------------------------------- underfitting */
+/* ----------------------------------------------------------------------------------- underfitting
+ */
 
 /* Norms of the gradients that tasks send to their own experts: this task's, and the largest. */
-static void compare_gradients(const examination *of, size_t node, size_t task, double *own, double *largest) {
+static void compare_gradients(const examination *of, size_t node, size_t task, double *own,
+                              double *largest) {
     const size_t layer = examination_node(of, node).layer;
     *own = *largest = 0;
     for (size_t u = 0; u < of->unit_count; u++)
@@ -220,9 +235,11 @@ static void check_task(gathering *g, size_t node) {
     double largest;
     compare_gradients(g->of, node, task, &own, &largest);
     note(g, DIAGNOSIS_UNDERFITTING,
-         "raise the task's weight; switch feature gates and self gates on if they are off; give it fewer own "
+         "raise the task's weight; switch feature gates and self gates on if they are off; give it "
+         "fewer own "
          "experts",
-         "task %.60s gives its own experts %.3f of its gate's weight (threshold %.3f, half of an even share) "
+         "task %.60s gives its own experts %.3f of its gate's weight (threshold %.3f, half of an "
+         "even share) "
          "and leans on "
          "those of others: %" PRIu64 " positives in %" PRIu64
          " rows, gradient norm at its own experts %.2g, the "
@@ -230,7 +247,8 @@ static void check_task(gathering *g, size_t node) {
          n.node, n.own_mass, UNDERFITTING_MASS * even, seen->positives, seen->rows, own, largest);
 }
 
-/* ------------------------------------------------------------------------------------------ whole */
+/* ------------------------------------------------------------------------------------------ whole
+ */
 
 bool diagnose(diagnosis *made, const examination *of, failure *why) {
     gathering g = {of, made, false};

@@ -1,5 +1,5 @@
-/* Collapse, degradation, underfitting: what the figures of an examination say, in words. docs/health.md explains
- * them. */
+/* Collapse, degradation, underfitting: what the figures of an examination say, in words.
+ * docs/health.md explains them. */
 #ifndef CLI_DIAGNOSIS_H
 #define CLI_DIAGNOSIS_H
 
@@ -33,7 +33,8 @@ typedef struct diagnosis {
     finding *findings; /* by kind */
     size_t count;
     size_t capacity;
-    /* What underfitting cannot be told without: experts of the tasks' own, and labels of every task in the rows. */
+    /* What underfitting cannot be told without: experts of the tasks' own, and labels of every task
+     * in the rows. */
     bool own_experts;
     const char *unlabelled; /* a task that has none; NULL: all have */
 } diagnosis;

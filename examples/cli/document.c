@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------- text */
+/* ------------------------------------------------------------------------------------------- text
+ */
 
 /* The whole file, with a final zero. */
 static bool read_all(source *from, document *doc, failure *why) {
@@ -25,7 +26,8 @@ static bool read_all(source *from, document *doc, failure *why) {
     return true;
 }
 
-/* Bytes of the line in front of a column, which counts characters from 1: bytes 10xxxxxx continue one. */
+/* Bytes of the line in front of a column, which counts characters from 1: bytes 10xxxxxx continue
+ * one. */
 static size_t bytes_before(const document *doc, size_t line, size_t column) {
     size_t start = 0;
     while (start < doc->length && line > 1)
@@ -61,7 +63,7 @@ static bool fail_syntax(const document *doc, const char *message, failure *why) 
 
 static bool parse(document *doc, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (home_json_parse(heap(), doc->text, doc->length, &doc->json, &error) == HOME_OK)
+    if (homejson_parse(heap(), doc->text, doc->length, &doc->json, &error) == HOME_OK)
         return true;
     fail_syntax(doc, error.message, why);
     document_free(doc);
@@ -99,12 +101,13 @@ bool document_read_text(document *doc, const char *name, const char *text, failu
 }
 
 void document_free(document *doc) {
-    home_json_free(doc->json);
+    homejson_free(doc->json);
     heap_free(doc->text);
     *doc = (document){doc->name, NULL, 0, NULL};
 }
 
-/* ----------------------------------------------------------------------------------------- errors */
+/* ----------------------------------------------------------------------------------------- errors
+ */
 
 /* Where an offset is, both counted from 1. */
 static void locate(const document *doc, size_t offset, size_t *line, size_t *byte) {
@@ -118,14 +121,16 @@ static void locate(const document *doc, size_t offset, size_t *line, size_t *byt
     }
 }
 
-bool document_complain(const document *doc, const home_json_value *value, const char *what, failure *why) {
+bool document_complain(const document *doc, const homejson_value *value, const char *what,
+                       failure *why) {
     size_t line;
     size_t byte;
     locate(doc, value->begin, &line, &byte);
     return fail(why, "%s:%zu:%zu: %s", doc->name, line, byte, what);
 }
 
-bool document_fail(const document *doc, const home_json_value *value, const char *expected, failure *why) {
+bool document_fail(const document *doc, const homejson_value *value, const char *expected,
+                   failure *why) {
     char what[512];
     const size_t shown = value->end - value->begin < 60 ? value->end - value->begin : 60;
     snprintf(what, sizeof what, "%.80s%s%.*s; expected %s", value->key ? value->key : "",
@@ -133,7 +138,8 @@ bool document_fail(const document *doc, const home_json_value *value, const char
     return document_complain(doc, value, what, why);
 }
 
-/* ----------------------------------------------------------------------------------------- values */
+/* ----------------------------------------------------------------------------------------- values
+ */
 
 static bool is_among(const char *key, const char *const *keys) {
     for (; *keys; keys++) {
@@ -143,8 +149,8 @@ static bool is_among(const char *key, const char *const *keys) {
     return false;
 }
 
-static bool fail_unknown_key(const document *doc, const home_json_value *value, const char *const *keys,
-                             failure *why) {
+static bool fail_unknown_key(const document *doc, const homejson_value *value,
+                             const char *const *keys, failure *why) {
     char expected[512] = "one of the keys";
     for (; *keys; keys++) {
         const size_t used = strlen(expected);
@@ -153,20 +159,20 @@ static bool fail_unknown_key(const document *doc, const home_json_value *value, 
     return document_fail(doc, value, expected, why);
 }
 
-bool document_object(const document *doc, const home_json_value *value, const char *const *keys,
+bool document_object(const document *doc, const homejson_value *value, const char *const *keys,
                      failure *why) {
     if (value->type != HOME_JSON_OBJECT)
         return document_fail(doc, value, "an object", why);
-    for (const home_json_value *member = value->first; member; member = member->next) {
+    for (const homejson_value *member = value->first; member; member = member->next) {
         if (!is_among(member->key, keys))
             return fail_unknown_key(doc, member, keys, why);
     }
     return true;
 }
 
-bool document_member(const document *doc, const home_json_value *object, const char *key,
-                     const home_json_value **member, failure *why) {
-    *member = home_json_member(object, key);
+bool document_member(const document *doc, const homejson_value *object, const char *key,
+                     const homejson_value **member, failure *why) {
+    *member = homejson_member(object, key);
     if (*member)
         return true;
     if (object->type != HOME_JSON_OBJECT)
@@ -176,35 +182,37 @@ bool document_member(const document *doc, const home_json_value *object, const c
     return document_complain(doc, object, what, why);
 }
 
-bool document_text(const document *doc, const home_json_value *object, const char *key, const char **result,
-                   failure *why) {
-    const home_json_value *value = home_json_member(object, key);
+bool document_text(const document *doc, const homejson_value *object, const char *key,
+                   const char **result, failure *why) {
+    const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
-    if (value->type != HOME_JSON_STRING || value->length == 0 || strlen(value->text) != value->length)
+    if (value->type != HOME_JSON_STRING || value->length == 0 ||
+        strlen(value->text) != value->length)
         return document_fail(doc, value, "a text in quotes, not empty", why);
     *result = value->text;
     return true;
 }
 
-bool document_whole(const document *doc, const home_json_value *object, const char *key, uint64_t least,
-                    uint64_t most, uint64_t *result, failure *why) {
-    const home_json_value *value = home_json_member(object, key);
+bool document_whole(const document *doc, const homejson_value *object, const char *key,
+                    uint64_t least, uint64_t most, uint64_t *result, failure *why) {
+    const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
     if (value->type != HOME_JSON_NUMBER || !value->is_integer || value->integer < least ||
         value->integer > most) {
         char expected[80];
-        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64, least, most);
+        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64, least,
+                 most);
         return document_fail(doc, value, expected, why);
     }
     *result = value->integer;
     return true;
 }
 
-bool document_number(const document *doc, const home_json_value *object, const char *key, double least,
-                     double most, double *result, failure *why) {
-    const home_json_value *value = home_json_member(object, key);
+bool document_number(const document *doc, const homejson_value *object, const char *key,
+                     double least, double most, double *result, failure *why) {
+    const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
     if (value->type != HOME_JSON_NUMBER || value->number < least || value->number > most) {
@@ -216,9 +224,9 @@ bool document_number(const document *doc, const home_json_value *object, const c
     return true;
 }
 
-bool document_switch(const document *doc, const home_json_value *object, const char *key, bool *result,
-                     failure *why) {
-    const home_json_value *value = home_json_member(object, key);
+bool document_switch(const document *doc, const homejson_value *object, const char *key,
+                     bool *result, failure *why) {
+    const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
     if (value->type != HOME_JSON_BOOL)
@@ -227,9 +235,9 @@ bool document_switch(const document *doc, const home_json_value *object, const c
     return true;
 }
 
-bool document_array(const document *doc, const home_json_value *object, const char *key,
-                    const home_json_value **result, failure *why) {
-    const home_json_value *value = home_json_member(object, key);
+bool document_array(const document *doc, const homejson_value *object, const char *key,
+                    const homejson_value **result, failure *why) {
+    const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
     if (value->type != HOME_JSON_ARRAY)

@@ -14,22 +14,23 @@ static bool score_rows(const predictor *with, scores *to, const char *path, cons
 }
 
 /* Reads, predicts and scores the file part by part. */
-static bool score_file(dataset_reader *reader, predictor *with, scores *to, const char *path, failure *why) {
+static bool score_file(dataset_reader *reader, predictor *with, scores *to, const char *path,
+                       failure *why) {
     dataset rows;
     if (!dataset_start(&rows, reader->by, why))
         return false;
     bool good;
     do {
         good = dataset_read(reader, &rows, PREDICTOR_ROWS, why) &&
-               (rows.rows == 0 ||
-                (predictor_run(with, &rows, 0, rows.rows, why) && score_rows(with, to, path, &rows, why)));
+               (rows.rows == 0 || (predictor_run(with, &rows, 0, rows.rows, why) &&
+                                   score_rows(with, to, path, &rows, why)));
     } while (good && rows.rows > 0);
     dataset_free(&rows);
     return good && scores_compute(to, why);
 }
 
 static bool write_json(const scores *of, const char *path, failure *why) {
-    home_text text = {.allocator = heap()};
+    hometext text = {.allocator = heap()};
     output to;
     scores_json(of, &text);
     bool written = !text.failed || fail_memory(why);
@@ -43,7 +44,8 @@ static bool write_json(const scores *of, const char *path, failure *why) {
     return written;
 }
 
-static bool evaluate(const home_model *model, recipe *by, const char *path, const char *json, failure *why) {
+static bool evaluate(const home_model *model, recipe *by, const char *path, const char *json,
+                     failure *why) {
     dataset_reader reader;
     predictor with = {0};
     scores result = {0};
@@ -85,8 +87,10 @@ const command eval_command = {
     "eval",
     "usage: home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json]\n"
     "\n"
-    "Predicts the rows of DATA and compares with their labels. Prints a table with, for every task, the\n"
-    "rows that have its label, the positives among them, AUC, GAUC (AUC within users, weighted by their\n"
+    "Predicts the rows of DATA and compares with their labels. Prints a table with, for every "
+    "task, the\n"
+    "rows that have its label, the positives among them, AUC, GAUC (AUC within users, weighted by "
+    "their\n"
     "rows), log loss and calibration (mean prediction / mean label).\n"
     "\n"
     "  --json FILE   writes the same figures as JSON; what is not defined is null\n",

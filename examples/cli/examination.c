@@ -9,7 +9,8 @@
 
 enum { GRADIENT_BATCHES = 8 }; /* training batches that gradients are averaged over */
 
-/* ------------------------------------------------------------------------------------ predictions */
+/* ------------------------------------------------------------------------------------ predictions
+ */
 
 /* Bins of equal width in log odds, from -12 to 12. */
 static size_t bin_of(double probability) {
@@ -32,10 +33,12 @@ static void add_to_bins(examination *to, const dataset *rows, const float *predi
     }
 }
 
-static bool add_rows(examination *to, predictor *with, const dataset *rows, const char *path, failure *why) {
+static bool add_rows(examination *to, predictor *with, const dataset *rows, const char *path,
+                     failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (!predictor_run(with, rows, 0, rows->rows, why) ||
-        !scores_add(&to->quality, path, rows->rows, with->predictions, rows->labels, rows->users, why))
+        !scores_add(&to->quality, path, rows->rows, with->predictions, rows->labels, rows->users,
+                    why))
         return false;
     add_to_bins(to, rows, with->predictions);
     if (home_health_add(to->health, with->frozen, &with->rows.inputs, &error) != HOME_OK)
@@ -43,7 +46,8 @@ static bool add_rows(examination *to, predictor *with, const dataset *rows, cons
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ units */
+/* ------------------------------------------------------------------------------------------ units
+ */
 
 /* Experts of a unit follow each other in home_health. */
 static bool list_units(examination *of, failure *why) {
@@ -60,7 +64,8 @@ static bool list_units(examination *of, failure *why) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- gradients */
+/* -------------------------------------------------------------------------------------- gradients
+ */
 
 /* Memory of measure_gradients(). */
 typedef struct gradient_memory {
@@ -73,13 +78,13 @@ typedef struct gradient_memory {
 static bool measure_task(examination *of, home_model *model, gradient_memory *with, size_t task,
                          failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (home_model_task_gradient(model, &with->rows.targets, task, with->gradients, with->count, NULL,
-                                 &error) != HOME_OK)
+    if (home_model_task_gradient(model, &with->rows.targets, task, with->gradients, with->count,
+                                 NULL, &error) != HOME_OK)
         return fail_library(why, "computing gradients", &error);
     for (size_t u = 0; u < of->unit_count; u++) {
         double norm = 0;
-        if (home_model_unit_gradient_norm(model, of->units[u].layer, of->units[u].name, with->gradients,
-                                          with->count, &norm, &error) != HOME_OK)
+        if (home_model_unit_gradient_norm(model, of->units[u].layer, of->units[u].name,
+                                          with->gradients, with->count, &norm, &error) != HOME_OK)
             return fail_library(why, "computing gradients", &error);
         double *mean = &of->gradients[u * of->by->label_count + task];
         *mean += (norm - *mean) / (double)(with->batches + 1);
@@ -87,8 +92,8 @@ static bool measure_task(examination *of, home_model *model, gradient_memory *wi
     return true;
 }
 
-static bool measure_batch(examination *of, home_model *model, gradient_memory *with, const dataset *rows,
-                          size_t first, size_t count, failure *why) {
+static bool measure_batch(examination *of, home_model *model, gradient_memory *with,
+                          const dataset *rows, size_t first, size_t count, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (!batch_fill(&with->rows, rows, NULL, first, count, NULL, why))
         return false;
@@ -102,14 +107,17 @@ static bool measure_batch(examination *of, home_model *model, gradient_memory *w
 }
 
 /* Over the first rows of the file, in batches as training takes them. */
-static bool measure_gradients(examination *of, home_model *model, const dataset *rows, failure *why) {
+static bool measure_gradients(examination *of, home_model *model, const dataset *rows,
+                              failure *why) {
     gradient_memory with = {0};
     const size_t batch_rows =
         of->by->training.batch < rows->rows ? (size_t)of->by->training.batch : rows->rows;
     home_model_gradients(model, &with.count);
     with.gradients = heap_new(with.count, sizeof *with.gradients);
-    bool good = (with.gradients || fail_memory(why)) && batch_start(&with.rows, of->by, batch_rows, why);
-    for (size_t first = 0; good && batch_rows >= 2 && first + batch_rows <= rows->rows; first += batch_rows) {
+    bool good =
+        (with.gradients || fail_memory(why)) && batch_start(&with.rows, of->by, batch_rows, why);
+    for (size_t first = 0; good && batch_rows >= 2 && first + batch_rows <= rows->rows;
+         first += batch_rows) {
         if (with.batches == GRADIENT_BATCHES)
             break;
         good = measure_batch(of, model, &with, rows, first, batch_rows, why);
@@ -119,11 +127,12 @@ static bool measure_gradients(examination *of, home_model *model, const dataset 
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------ whole */
+/* ------------------------------------------------------------------------------------------ whole
+ */
 
 /* The first part of the file serves for the gradients too. */
-static bool go_through(examination *made, home_model *model, dataset_reader *reader, const char *path,
-                       failure *why) {
+static bool go_through(examination *made, home_model *model, dataset_reader *reader,
+                       const char *path, failure *why) {
     predictor with = {0};
     dataset rows;
     if (!dataset_start(&rows, reader->by, why))
@@ -133,8 +142,8 @@ static bool go_through(examination *made, home_model *model, dataset_reader *rea
         good = dataset_read(reader, &rows, PREDICTOR_ROWS, why);
         if (!good || rows.rows == 0)
             break;
-        good =
-            add_rows(made, &with, &rows, path, why) && (!first || measure_gradients(made, model, &rows, why));
+        good = add_rows(made, &with, &rows, path, why) &&
+               (!first || measure_gradients(made, model, &rows, why));
     }
     predictor_free(&with);
     dataset_free(&rows);
@@ -157,7 +166,8 @@ static bool start(examination *made, const home_model *model, const recipe *by, 
     return made->gradients || fail_memory(why);
 }
 
-bool examination_run(examination *made, home_model *model, recipe *by, const char *path, failure *why) {
+bool examination_run(examination *made, home_model *model, recipe *by, const char *path,
+                     failure *why) {
     dataset_reader reader;
     *made = (examination){0};
     if (!dataset_open(&reader, by, path, DATASET_EVALUATE, why))

@@ -1,5 +1,5 @@
-/* What a model does on labelled rows: how well it predicts, how its experts and gates fare, and what gradient each
- * task sends to each unit. "home inspect" tells it, "home report" draws it. */
+/* What a model does on labelled rows: how well it predicts, how its experts and gates fare, and
+ * what gradient each task sends to each unit. "home inspect" tells it, "home report" draws it. */
 #ifndef CLI_EXAMINATION_H
 #define CLI_EXAMINATION_H
 
@@ -27,13 +27,15 @@ typedef struct examination {
     home_health *health;
     examined_unit *units;
     size_t unit_count;
-    score_bin *bins; /* [tasks, EXAMINATION_BINS] */
-    double *
-        gradients; /* [units, tasks] norm of the task's gradient by the unit's experts, mean over some batches */
+    score_bin *bins;   /* [tasks, EXAMINATION_BINS] */
+    double *gradients; /* [units, tasks] norm of the task's gradient by the unit's experts, mean
+                          over some batches */
 } examination;
 
-/* Reads and predicts the whole file. The model's running values move, as it goes through training batches last. */
-bool examination_run(examination *made, home_model *model, recipe *by, const char *path, failure *why);
+/* Reads and predicts the whole file. The model's running values move, as it goes through training
+ * batches last. */
+bool examination_run(examination *made, home_model *model, recipe *by, const char *path,
+                     failure *why);
 void examination_free(examination *made); /* a zeroed struct is allowed */
 
 /* Figures by number; the numbers are home_health's. */

@@ -1,11 +1,11 @@
-/* What went wrong, for the person at the terminal. Functions that can fail return false and leave the message
- * here; main() prints it. */
+/* What went wrong, for the person at the terminal. Functions that can fail return false and leave
+ * the message here; main() prints it. */
 #ifndef CLI_FAILURE_H
 #define CLI_FAILURE_H
 
 #include "home/home.h"
 
-#include "../../lib/portability.h"
+#include "../../lib/base/portability.h"
 
 #include <stdbool.h>
 
@@ -16,8 +16,10 @@ typedef struct failure {
 /* Each returns false, so that a caller can return what it returns. */
 HOME_PRINTF(2, 3) bool fail(failure *why, const char *format, ...);
 bool fail_memory(failure *why);
-bool fail_system(failure *why, const char *path, const char *action);       /* errno tells the reason */
-bool fail_library(failure *why, const char *subject, const home_error *is); /* a call of the library failed */
-bool fail_file(failure *why, const char *path, const home_error *is); /* so did one that has a file's path */
+bool fail_system(failure *why, const char *path, const char *action); /* errno tells the reason */
+bool fail_library(failure *why, const char *subject,
+                  const home_error *is); /* a call of the library failed */
+bool fail_file(failure *why, const char *path,
+               const home_error *is); /* so did one that has a file's path */
 
 #endif

@@ -24,20 +24,22 @@ enum {
 typedef struct drawing {
     FILE *to;
     const examination *of;
-    const home_json_value *layer; /* of the topology */
-    int left;                     /* where the matrices begin */
-    int width;                    /* of the widest */
-    int top;                      /* of what comes next */
+    const homejson_value *layer; /* of the topology */
+    int left;                    /* where the matrices begin */
+    int width;                   /* of the widest */
+    int top;                     /* of what comes next */
 } drawing;
 
-/* ---------------------------------------------------------------------------------------- measures */
+/* ---------------------------------------------------------------------------------------- measures
+ */
 
 static int label_width(const char *name) {
     const size_t letters = strlen(name);
     return LETTER * (int)(letters < 24 ? letters : 24);
 }
 
-/* Left edge of a unit's columns, or, past the last unit of the layer, the width of the matrix and a gap. */
+/* Left edge of a unit's columns, or, past the last unit of the layer, the width of the matrix and a
+ * gap. */
 static int unit_left(const examination *of, size_t layer, size_t unit) {
     int x = 0;
     for (size_t u = 0; u < unit; u++)
@@ -54,7 +56,8 @@ static int unit_middle(const drawing *d, size_t unit) {
 /* Names of units stand above their columns; upright where one of the layer is wider than these. */
 static bool names_stand(const examination *of, size_t layer) {
     for (size_t u = 0; u < of->unit_count; u++)
-        if (of->units[u].layer == layer && label_width(of->units[u].name) > CELL * (int)of->units[u].experts)
+        if (of->units[u].layer == layer &&
+            label_width(of->units[u].name) > CELL * (int)of->units[u].experts)
             return true;
     return false;
 }
@@ -95,7 +98,8 @@ static int height_of(const examination *of) {
     return height;
 }
 
-/* --------------------------------------------------------------------------------------- matrices */
+/* --------------------------------------------------------------------------------------- matrices
+ */
 
 static void draw_unit_head(const drawing *d, size_t unit) {
     const examined_unit *u = &d->of->units[unit];
@@ -103,24 +107,26 @@ static void draw_unit_head(const drawing *d, size_t unit) {
     const int half = CELL * (int)u->experts / 2 - 3;
     const int bottom = d->top + head_height(d->of, u->layer);
     if (names_stand(d->of, u->layer))
-        fprintf(d->to, "<text class=\"strong\" transform=\"translate(%d %d) rotate(-90)\">", middle + 4,
-                bottom - NUMBERS + 2);
+        fprintf(d->to, "<text class=\"strong\" transform=\"translate(%d %d) rotate(-90)\">",
+                middle + 4, bottom - NUMBERS + 2);
     else
         fprintf(d->to, "<text class=\"strong\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", middle,
                 bottom - NUMBERS);
     page_text(d->to, u->name);
-    fprintf(d->to, "</text><path class=\"bracket\" d=\"M%d %dv-4H%dv4\"/>\n", middle - half, bottom - 18,
-            middle + half);
+    fprintf(d->to, "</text><path class=\"bracket\" d=\"M%d %dv-4H%dv4\"/>\n", middle - half,
+            bottom - 18, middle + half);
     for (size_t k = 0; k < u->experts; k++)
         fprintf(d->to, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">%zu</text>\n",
-                d->left + unit_left(d->of, u->layer, unit) + CELL * (int)k + CELL / 2, bottom - 5, k);
+                d->left + unit_left(d->of, u->layer, unit) + CELL * (int)k + CELL / 2, bottom - 5,
+                k);
 }
 
 static void draw_cell(const drawing *d, size_t node, size_t expert, int x, int y) {
     const double weight = home_health_gate_weight(d->of->health, node, expert);
     const double self = home_health_self_weight(d->of->health, node, expert);
     if (isnan(weight)) {
-        fprintf(d->to, "<rect class=\"unseen\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
+        fprintf(d->to,
+                "<rect class=\"unseen\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
                 x + 2, y + 2, CELL - 4, ROW - 4);
     } else {
         char name[80];
@@ -133,14 +139,16 @@ static void draw_cell(const drawing *d, size_t node, size_t expert, int x, int y
         if (!isnan(self))
             fprintf(d->to, ", and %.3f in its self term", self);
         fprintf(d->to,
-                "</title><rect class=\"cell\" style=\"fill-opacity:%.3f\" x=\"%d\" y=\"%d\" width=\"%d\" "
+                "</title><rect class=\"cell\" style=\"fill-opacity:%.3f\" x=\"%d\" y=\"%d\" "
+                "width=\"%d\" "
                 "height=\"%d\" "
                 "rx=\"4\"/><text%s x=\"%d\" y=\"%d\" text-anchor=\"middle\">%.2f</text></g>\n",
-                0.06 + 0.94 * weight, x + 2, y + 2, CELL - 4, ROW - 4, weight > 0.5 ? " class=\"on\"" : "",
-                x + CELL / 2, y + ROW / 2 + 4, weight);
+                0.06 + 0.94 * weight, x + 2, y + 2, CELL - 4, ROW - 4,
+                weight > 0.5 ? " class=\"on\"" : "", x + CELL / 2, y + ROW / 2 + 4, weight);
     }
     if (!isnan(self))
-        fprintf(d->to, "<rect class=\"self\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
+        fprintf(d->to,
+                "<rect class=\"self\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
                 x + 2, y + 2, CELL - 4, ROW - 4);
 }
 
@@ -161,7 +169,8 @@ static void draw_node(const drawing *d, size_t node, int y) {
 }
 
 static void draw_matrix(drawing *d, size_t layer) {
-    fprintf(d->to, "<text class=\"soft-text\" x=\"%d\" y=\"%d\" text-anchor=\"end\">layer %zu</text>\n",
+    fprintf(d->to,
+            "<text class=\"soft-text\" x=\"%d\" y=\"%d\" text-anchor=\"end\">layer %zu</text>\n",
             d->left - 8, d->top + head_height(d->of, layer) - 5, layer);
     for (size_t u = 0; u < d->of->unit_count; u++)
         if (d->of->units[u].layer == layer)
@@ -174,7 +183,8 @@ static void draw_matrix(drawing *d, size_t layer) {
         }
 }
 
-/* ------------------------------------------------------------------------------------------ lines */
+/* ------------------------------------------------------------------------------------------ lines
+ */
 
 static void draw_pill(const drawing *d, const char *name, int middle) {
     const int half = label_width(name) / 2 + 10;
@@ -185,26 +195,29 @@ static void draw_pill(const drawing *d, const char *name, int middle) {
     fputs("</text>\n", d->to);
 }
 
-/* Where a line ends that comes to a unit: at its name, the head of the matrix beginning BETWEEN below the pills. */
+/* Where a line ends that comes to a unit: at its name, the head of the matrix beginning BETWEEN
+ * below the pills. */
 static int name_top(const drawing *d, size_t unit) {
     const examined_unit *u = &d->of->units[unit];
-    const int free =
-        names_stand(d->of, u->layer) ? head_height(d->of, u->layer) - NUMBERS - label_width(u->name) : 0;
+    const int free = names_stand(d->of, u->layer)
+                         ? head_height(d->of, u->layer) - NUMBERS - label_width(u->name)
+                         : 0;
     return d->top + BETWEEN + free - 4;
 }
 
 /* A line from a pill to each unit that reads what it names. */
 static void draw_links(const drawing *d, size_t layer, const char *input, int middle) {
-    const home_json_value *units = home_json_member(d->layer, "units");
+    const homejson_value *units = homejson_member(d->layer, "units");
     const int from = d->top + PILL;
     size_t u = 0;
     while (d->of->units[u].layer != layer)
         u++;
-    for (const home_json_value *unit = units ? units->first : NULL; unit; unit = unit->next, u++) {
+    for (const homejson_value *unit = units ? units->first : NULL; unit; unit = unit->next, u++) {
         const int bend = d->top + (PILL + BETWEEN) / 2;
         if (strcmp(topology_text(unit, "input"), input) == 0)
-            fprintf(d->to, "<path class=\"link\" d=\"M%d %dC%d %d %d %d %d %dV%d\"/>\n", middle, from, middle,
-                    bend, unit_middle(d, u), bend, unit_middle(d, u), d->top + BETWEEN - 4, name_top(d, u));
+            fprintf(d->to, "<path class=\"link\" d=\"M%d %dC%d %d %d %d %d %dV%d\"/>\n", middle,
+                    from, middle, bend, unit_middle(d, u), bend, unit_middle(d, u),
+                    d->top + BETWEEN - 4, name_top(d, u));
     }
 }
 
@@ -234,22 +247,24 @@ static void draw_inputs(drawing *d, size_t layer) {
 
 bool gates_draw(FILE *to, const examination *of, const home_model *model, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    home_json *parsed;
+    homejson *parsed;
     const char *text = home_model_topology_json(model);
-    if (home_json_parse(heap(), text, strlen(text), &parsed, &error) != HOME_OK)
+    if (homejson_parse(heap(), text, strlen(text), &parsed, &error) != HOME_OK)
         return fail_library(why, "reading the topology", &error);
     drawing d = {.to = to, .of = of, .top = MARGIN};
     measure(&d);
     const int width = d.left + d.width + ASIDE;
-    fprintf(to, "<div class=\"scroll\"><svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n",
+    fprintf(to,
+            "<div class=\"scroll\"><svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+            "role=\"img\">\n",
             width, height_of(of) + MARGIN, width, height_of(of) + MARGIN);
-    const home_json_value *layers = home_json_member(home_json_root(parsed), "layers");
+    const homejson_value *layers = homejson_member(homejson_root(parsed), "layers");
     d.layer = layers ? layers->first : NULL;
     for (size_t l = 0; d.layer; l++, d.layer = d.layer->next) {
         draw_inputs(&d, l);
         draw_matrix(&d, l);
     }
     fputs("</svg></div>\n", to);
-    home_json_free(parsed);
+    homejson_free(parsed);
     return true;
 }

@@ -1,6 +1,6 @@
 #include "heap.h"
 
-#include "../../lib/memory.h"
+#include "../../lib/host/memory.h"
 
 #include <stdlib.h>
 
@@ -21,13 +21,13 @@ const home_allocator *heap(void) {
 }
 
 void *heap_new(size_t count, size_t size) {
-    return home_allocate(&libc, count, size);
+    return homememory_allocate(&libc, count, size);
 }
 
 void *heap_grow(void *array, size_t *capacity, size_t needed, size_t size) {
-    return home_grow(&libc, &array, capacity, needed, size) ? array : NULL;
+    return homememory_grow(&libc, &array, capacity, needed, size) ? array : NULL;
 }
 
 void heap_free(void *memory) {
-    home_deallocate(&libc, memory);
+    homememory_free(&libc, memory);
 }

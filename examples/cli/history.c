@@ -8,15 +8,17 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const figure_columns[HISTORY_FIGURES] = {"training_loss", "auc", "gauc", "log_loss",
-                                                            "calibration"};
+static const char *const figure_columns[HISTORY_FIGURES] = {"training_loss", "auc", "gauc",
+                                                            "log_loss", "calibration"};
 
-/* ---------------------------------------------------------------------------------------- writing */
+/* ---------------------------------------------------------------------------------------- writing
+ */
 
 enum { HEADER = 200 };
 
 static void make_header(char header[HEADER]) {
-    size_t used = (size_t)snprintf(header, HEADER, "epoch,steps,seconds,scored,task,rows,positives");
+    size_t used =
+        (size_t)snprintf(header, HEADER, "epoch,steps,seconds,scored,task,rows,positives");
     for (size_t f = 0; f < HISTORY_FIGURES; f++)
         used += (size_t)snprintf(header + used, HEADER - used, ",%s", figure_columns[f]);
     snprintf(header + used, HEADER - used, "\n");
@@ -74,7 +76,8 @@ bool history_add(const char *path, const history_epoch *what, failure *why) {
     return (fclose(to) == 0 && written) || fail_system(why, path, "write");
 }
 
-/* ---------------------------------------------------------------------------------------- reading */
+/* ---------------------------------------------------------------------------------------- reading
+ */
 
 /* Where in the file what is. */
 typedef struct columns {
@@ -85,7 +88,8 @@ typedef struct columns {
 } columns;
 
 static bool find_columns(const csv_reader *csv, columns *at, failure *why) {
-    bool found = csv_column(csv, "epoch", &at->epoch, why) && csv_column(csv, "scored", &at->scored, why) &&
+    bool found = csv_column(csv, "epoch", &at->epoch, why) &&
+                 csv_column(csv, "scored", &at->scored, why) &&
                  csv_column(csv, "task", &at->task, why);
     for (size_t f = 0; found && f < HISTORY_FIGURES; f++)
         found = csv_column(csv, figure_columns[f], &at->figures[f], why);
@@ -104,7 +108,8 @@ static bool grow(history *made, failure *why) {
     const size_t width = made->tasks * HISTORY_FIGURES;
     size_t numbers = made->capacity;
     size_t figures = made->capacity * width;
-    double *more_numbers = heap_grow(made->numbers, &numbers, made->epochs + 1, sizeof *more_numbers);
+    double *more_numbers =
+        heap_grow(made->numbers, &numbers, made->epochs + 1, sizeof *more_numbers);
     if (more_numbers)
         made->numbers = more_numbers;
     double *more = heap_grow(made->figures, &figures, (made->epochs + 1) * width, sizeof *more);
@@ -116,8 +121,8 @@ static bool grow(history *made, failure *why) {
     return true;
 }
 
-/* A line of a new epoch makes room for it; its tasks' lines may come in any order. An earlier epoch puts itself in the
- * place of those from it on. */
+/* A line of a new epoch makes room for it; its tasks' lines may come in any order. An earlier epoch
+ * puts itself in the place of those from it on. */
 static bool enter_epoch(history *made, double number, failure *why) {
     while (made->epochs > 0 && made->numbers[made->epochs - 1] > number)
         made->epochs--;

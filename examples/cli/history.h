@@ -1,4 +1,5 @@
-/* What an epoch of training gave, task by task: a CSV file that "home train --log" writes and "home report" draws. */
+/* What an epoch of training gave, task by task: a CSV file that "home train --log" writes and "home
+ * report" draws. */
 #ifndef CLI_HISTORY_H
 #define CLI_HISTORY_H
 
@@ -11,14 +12,16 @@ typedef struct history_epoch {
     double seconds;       /* the same */
     const double *losses; /* [tasks] means over the training rows */
     const scores *seen;
-    bool
-        validated; /* `seen` is of validation rows; otherwise of the training rows, each before it was trained on */
+    bool validated; /* `seen` is of validation rows; otherwise of the training rows, each before it
+                       was trained on */
 } history_epoch;
 
-/* Starts the file with its header. With `go_on`, leaves one that has that header already as it is. */
+/* Starts the file with its header. With `go_on`, leaves one that has that header already as it is.
+ */
 bool history_start(const char *path, bool go_on, failure *why);
 
-/* Adds a line per task, at once: whoever looks at the file while training runs sees whole epochs. */
+/* Adds a line per task, at once: whoever looks at the file while training runs sees whole epochs.
+ */
 bool history_add(const char *path, const history_epoch *what, failure *why);
 
 /* The figures that are kept, in the order of their columns. */
@@ -41,8 +44,8 @@ typedef struct history {
     bool validated;
 } history;
 
-/* Reads the lines of the recipe's tasks; others are left out. Where the numbers of the epochs go back, as behind a
- * training that was resumed from an earlier one, the later lines count. */
+/* Reads the lines of the recipe's tasks; others are left out. Where the numbers of the epochs go
+ * back, as behind a training that was resumed from an earlier one, the later lines count. */
 bool history_read(history *made, const recipe *by, const char *path, failure *why);
 void history_free(history *made); /* a zeroed struct is allowed */
 

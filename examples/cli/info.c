@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ----------------------------------------------------------------------------------------- inputs */
+/* ----------------------------------------------------------------------------------------- inputs
+ */
 
 static void print_step(const transform_step *step) {
     switch (step->kind) {
@@ -42,8 +43,9 @@ static void print_dense(const dense_column *dense) {
 
 static void print_field(const recipe *of, const id_field *field) {
     const id_table *table = &of->tables[field->table];
-    printf("  %s: %s, table %s with %zu values + 1, dim %" PRIu64 ", min_count %" PRIu64, field->column,
-           field->separator ? "list" : "id", table->name, table->values.count, table->dim, table->min_count);
+    printf("  %s: %s, table %s with %zu values + 1, dim %" PRIu64 ", min_count %" PRIu64,
+           field->column, field->separator ? "list" : "id", table->name, table->values.count,
+           table->dim, table->min_count);
     if (field->separator)
         printf(", separator \"%c\", %s", field->separator, field->pooling);
     printf(", dropout %g\n", field->dropout);
@@ -81,7 +83,8 @@ static bool print_recipe(const char *path, const home_model *model, failure *why
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- tensors */
+/* ----------------------------------------------------------------------------------------- tensors
+ */
 
 static void print_tensor(const home_tensor *tensor) {
     static const char *const kinds[] = {"", "  statistic", "  table"};
@@ -89,7 +92,8 @@ static void print_tensor(const home_tensor *tensor) {
     if (tensor->rank == 1)
         snprintf(shape, sizeof shape, "[%" PRIu64 "]", tensor->shape[0]);
     else
-        snprintf(shape, sizeof shape, "[%" PRIu64 ", %" PRIu64 "]", tensor->shape[0], tensor->shape[1]);
+        snprintf(shape, sizeof shape, "[%" PRIu64 ", %" PRIu64 "]", tensor->shape[0],
+                 tensor->shape[1]);
     printf("  %-16s %s%s\n", shape, tensor->name,
            tensor->kind >= 0 && tensor->kind <= HOME_TENSOR_TABLE ? kinds[tensor->kind] : "");
 }
@@ -110,7 +114,8 @@ static bool print_tensors(const home_model *model, uint64_t *in_tables, failure 
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- whole */
+/* ------------------------------------------------------------------------------------------- whole
+ */
 
 static void print_line_break(int depth) {
     printf("\n%*s", 2 * depth, "");
@@ -186,8 +191,10 @@ const command info_command = {
     "info",
     "usage: home info MODEL.safetensors\n"
     "\n"
-    "Prints what MODEL holds: its configuration, tasks and groups, inputs with what was learned about them,\n"
-    "who sees whom, tensors with their shapes, the number of parameters, the floating-point operations for "
+    "Prints what MODEL holds: its configuration, tasks and groups, inputs with what was learned "
+    "about them,\n"
+    "who sees whom, tensors with their shapes, the number of parameters, the floating-point "
+    "operations for "
     "one row (2 per\n"
     "multiply-add), and the training steps taken.\n",
     run,

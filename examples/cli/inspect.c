@@ -12,11 +12,12 @@
 
 enum { NAME = 80 };
 
-/* ----------------------------------------------------------------------------------------- tables */
+/* ----------------------------------------------------------------------------------------- tables
+ */
 
 static void print_experts(const examination *of) {
-    printf("\n%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s\n", "layer", "expert", "mean", "deviation",
-           "zeros", "dead", "nearest", "distance", "mass", "most from");
+    printf("\n%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s\n", "layer", "expert", "mean",
+           "deviation", "zeros", "dead", "nearest", "distance", "mass", "most from");
     for (size_t i = 0; i < home_health_expert_count(of->health); i++) {
         const home_expert_health e = examination_expert(of, i);
         char name[NAME];
@@ -26,8 +27,8 @@ static void print_experts(const examination *of) {
         if (e.nearest != SIZE_MAX)
             diagnosis_expert_name(of, e.nearest, nearest, sizeof nearest);
         snprintf(dead, sizeof dead, "%zu of %zu", e.dead, e.width);
-        printf("%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name, e.mean, e.deviation,
-               100 * e.near_zero, dead, nearest, e.nearest_distance, e.mass);
+        printf("%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name, e.mean,
+               e.deviation, 100 * e.near_zero, dead, nearest, e.nearest_distance, e.mass);
         if (e.top_node != SIZE_MAX)
             printf("  %s (%.0f%%)", examination_node(of, e.top_node).node, 100 * e.top_share);
         putchar('\n');
@@ -78,8 +79,9 @@ static void print_gates(const examination *of, size_t layer) {
 }
 
 static void print_gradients(const examination *of) {
-    printf("\ngradient norm of each task at a unit's experts, mean over training batches\n%-5s  %-18s",
-           "layer", "unit");
+    printf(
+        "\ngradient norm of each task at a unit's experts, mean over training batches\n%-5s  %-18s",
+        "layer", "unit");
     for (size_t t = 0; t < of->by->label_count; t++)
         printf(" %12.12s", of->by->labels[t].task);
     putchar('\n');
@@ -107,7 +109,8 @@ static void print_diagnosis(const examination *of, const diagnosis *is) {
                number_plural(rows), DIAGNOSIS_ENOUGH_ROWS);
 }
 
-/* ------------------------------------------------------------------------------------------ whole */
+/* ------------------------------------------------------------------------------------------ whole
+ */
 
 static void print_all(const examination *of, const diagnosis *is, const char *path) {
     const uint64_t rows = home_health_rows(of->health);
@@ -153,10 +156,13 @@ const command inspect_command = {
     "inspect",
     "usage: home inspect MODEL.safetensors DATA.csv[.gz]\n"
     "\n"
-    "Runs MODEL on the labelled rows of DATA and tells how its mixture of experts fares: what every expert\n"
-    "gives, what weights the gates give them, what gradients they get from every task; and in words, "
+    "Runs MODEL on the labelled rows of DATA and tells how its mixture of experts fares: what "
+    "every expert\n"
+    "gives, what weights the gates give them, what gradients they get from every task; and in "
+    "words, "
     "whether\n"
-    "experts have collapsed, shared experts have degraded to one task's, or tasks ignore their own experts,\n"
+    "experts have collapsed, shared experts have degraded to one task's, or tasks ignore their own "
+    "experts,\n"
     "with the figure, the threshold and what to try. docs/health.md explains the tables.\n",
     run,
 };

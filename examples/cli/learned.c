@@ -5,32 +5,33 @@
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------ write */
+/* ------------------------------------------------------------------------------------------ write
+ */
 
 static const char *separator(size_t index) {
     return index ? "," : "";
 }
 
-static void write_boundaries(const transform_step *step, home_text *text) {
-    home_text_add(text, "{\"boundaries\":[");
+static void write_boundaries(const transform_step *step, hometext *text) {
+    hometext_add(text, "{\"boundaries\":[");
     for (size_t i = 0; i < step->boundary_count; i++) {
-        home_text_add(text, separator(i));
-        home_text_add_number(text, (double)step->boundaries[i]);
+        hometext_add(text, separator(i));
+        hometext_add_number(text, (double)step->boundaries[i]);
     }
-    home_text_add(text, "]}");
+    hometext_add(text, "]}");
 }
 
-static void write_step(const transform_step *step, home_text *text) {
+static void write_step(const transform_step *step, hometext *text) {
     switch (step->kind) {
     case STEP_LOG1P:
-        home_text_add(text, "{}");
+        hometext_add(text, "{}");
         break;
     case STEP_STANDARDISE:
-        home_text_add(text, "{\"mean\":");
-        home_text_add_number(text, step->mean);
-        home_text_add(text, ",\"deviation\":");
-        home_text_add_number(text, step->deviation);
-        home_text_add(text, "}");
+        hometext_add(text, "{\"mean\":");
+        hometext_add_number(text, step->mean);
+        hometext_add(text, ",\"deviation\":");
+        hometext_add_number(text, step->deviation);
+        hometext_add(text, "}");
         break;
     case STEP_BUCKETISE:
         write_boundaries(step, text);
@@ -38,62 +39,66 @@ static void write_step(const transform_step *step, home_text *text) {
     }
 }
 
-static void write_transform(const transform *change, home_text *text) {
-    home_text_add(text, "{\"missing\":");
-    home_text_add_number(text, (double)change->missing);
-    home_text_add(text, ",\"steps\":[");
+static void write_transform(const transform *change, hometext *text) {
+    hometext_add(text, "{\"missing\":");
+    hometext_add_number(text, (double)change->missing);
+    hometext_add(text, ",\"steps\":[");
     for (size_t i = 0; i < change->step_count; i++) {
-        home_text_add(text, separator(i));
+        hometext_add(text, separator(i));
         write_step(&change->steps[i], text);
     }
-    home_text_add(text, "]}");
+    hometext_add(text, "]}");
 }
 
-static void write_vocabulary(const vocabulary *values, home_text *text) {
-    home_text_add(text, "[");
+static void write_vocabulary(const vocabulary *values, hometext *text) {
+    hometext_add(text, "[");
     for (size_t i = 0; i < values->count; i++) {
-        home_text_add(text, separator(i));
-        home_text_add_string(text, vocabulary_text(values, i));
+        hometext_add(text, separator(i));
+        hometext_add_string(text, vocabulary_text(values, i));
     }
-    home_text_add(text, "]");
+    hometext_add(text, "]");
 }
 
-void learned_write(const recipe *from, home_text *text) {
-    home_text_add(text, "{\"schema\":1,\"recipe\":");
-    home_text_add_bytes(text, from->doc.text + from->root->begin, from->root->end - from->root->begin);
-    home_text_add(text, ",\"learned\":{\"dense\":[");
+void learned_write(const recipe *from, hometext *text) {
+    hometext_add(text, "{\"schema\":1,\"recipe\":");
+    hometext_add_bytes(text, from->doc.text + from->root->begin,
+                       from->root->end - from->root->begin);
+    hometext_add(text, ",\"learned\":{\"dense\":[");
     for (size_t i = 0; i < from->dense_count; i++) {
-        home_text_add(text, separator(i));
+        hometext_add(text, separator(i));
         write_transform(&from->dense[i].change, text);
     }
-    home_text_add(text, "],\"vocabularies\":[");
+    hometext_add(text, "],\"vocabularies\":[");
     for (size_t i = 0; i < from->table_count; i++) {
-        home_text_add(text, separator(i));
+        hometext_add(text, separator(i));
         write_vocabulary(&from->tables[i].values, text);
     }
-    home_text_add(text, "]}}");
+    hometext_add(text, "]}}");
 }
 
-/* ------------------------------------------------------------------------------------------- read */
+/* ------------------------------------------------------------------------------------------- read
+ */
 
 /* An array of exactly `count` values under `key`. */
-static bool read_list(const document *doc, const home_json_value *object, const char *key, size_t count,
-                      const home_json_value **list, failure *why) {
-    if (!document_member(doc, object, key, list, why) || !document_array(doc, object, key, list, why))
+static bool read_list(const document *doc, const homejson_value *object, const char *key,
+                      size_t count, const homejson_value **list, failure *why) {
+    if (!document_member(doc, object, key, list, why) ||
+        !document_array(doc, object, key, list, why))
         return false;
-    return (*list)->count == count || document_fail(doc, *list, "as many entries as the recipe has", why);
+    return (*list)->count == count ||
+           document_fail(doc, *list, "as many entries as the recipe has", why);
 }
 
-static bool read_number(const document *doc, const home_json_value *object, const char *key, double least,
-                        double *number, failure *why) {
-    const home_json_value *value;
+static bool read_number(const document *doc, const homejson_value *object, const char *key,
+                        double least, double *number, failure *why) {
+    const homejson_value *value;
     return document_member(doc, object, key, &value, why) &&
            document_number(doc, object, key, least, HUGE_VAL, number, why);
 }
 
-static bool read_boundaries(const document *doc, const home_json_value *object, transform_step *step,
+static bool read_boundaries(const document *doc, const homejson_value *object, transform_step *step,
                             failure *why) {
-    const home_json_value *list;
+    const homejson_value *list;
     if (!document_member(doc, object, "boundaries", &list, why) ||
         !document_array(doc, object, "boundaries", &list, why))
         return false;
@@ -103,7 +108,7 @@ static bool read_boundaries(const document *doc, const home_json_value *object, 
     if (!step->boundaries)
         return fail_memory(why);
     float last = -INFINITY;
-    for (const home_json_value *value = list->first; value; value = value->next) {
+    for (const homejson_value *value = list->first; value; value = value->next) {
         if (value->type != HOME_JSON_NUMBER || !((float)value->number > last))
             return document_fail(doc, value, "a number larger than the one before", why);
         last = step->boundaries[step->boundary_count++] = (float)value->number;
@@ -111,7 +116,7 @@ static bool read_boundaries(const document *doc, const home_json_value *object, 
     return true;
 }
 
-static bool read_step(const document *doc, const home_json_value *object, transform_step *step,
+static bool read_step(const document *doc, const homejson_value *object, transform_step *step,
                       failure *why) {
     switch (step->kind) {
     case STEP_LOG1P:
@@ -125,15 +130,15 @@ static bool read_step(const document *doc, const home_json_value *object, transf
     return true;
 }
 
-static bool read_transform(const document *doc, const home_json_value *object, transform *change,
+static bool read_transform(const document *doc, const homejson_value *object, transform *change,
                            failure *why) {
-    const home_json_value *steps;
+    const homejson_value *steps;
     double missing = 0;
     if (!read_list(doc, object, "steps", change->step_count, &steps, why) ||
         !read_number(doc, object, "missing", -HUGE_VAL, &missing, why))
         return false;
     transform_step *step = change->steps;
-    for (const home_json_value *value = steps->first; value; value = value->next, step++) {
+    for (const homejson_value *value = steps->first; value; value = value->next, step++) {
         if (!read_step(doc, value, step, why))
             return false;
     }
@@ -143,11 +148,11 @@ static bool read_transform(const document *doc, const home_json_value *object, t
     return true;
 }
 
-static bool read_vocabulary(const document *doc, const home_json_value *list, vocabulary *values,
+static bool read_vocabulary(const document *doc, const homejson_value *list, vocabulary *values,
                             failure *why) {
     if (list->type != HOME_JSON_ARRAY)
         return document_fail(doc, list, "an array", why);
-    for (const home_json_value *value = list->first; value; value = value->next) {
+    for (const homejson_value *value = list->first; value; value = value->next) {
         if (value->type != HOME_JSON_STRING)
             return document_fail(doc, value, "a text in quotes", why);
         if (!vocabulary_add(values, value->text, value->length, 1))
@@ -158,19 +163,19 @@ static bool read_vocabulary(const document *doc, const home_json_value *list, vo
     return true;
 }
 
-static bool read_learned(recipe *of, const home_json_value *learned, failure *why) {
-    const home_json_value *dense;
-    const home_json_value *vocabularies;
+static bool read_learned(recipe *of, const homejson_value *learned, failure *why) {
+    const homejson_value *dense;
+    const homejson_value *vocabularies;
     if (!read_list(&of->doc, learned, "dense", of->dense_count, &dense, why) ||
         !read_list(&of->doc, learned, "vocabularies", of->table_count, &vocabularies, why))
         return false;
     dense_column *column = of->dense;
-    for (const home_json_value *value = dense->first; value; value = value->next, column++) {
+    for (const homejson_value *value = dense->first; value; value = value->next, column++) {
         if (!read_transform(&of->doc, value, &column->change, why))
             return false;
     }
     id_table *table = of->tables;
-    for (const home_json_value *value = vocabularies->first; value; value = value->next, table++) {
+    for (const homejson_value *value = vocabularies->first; value; value = value->next, table++) {
         if (!read_vocabulary(&of->doc, value, &table->values, why))
             return false;
     }
@@ -179,14 +184,16 @@ static bool read_learned(recipe *of, const home_json_value *learned, failure *wh
 
 static bool read_stored(recipe *of, failure *why) {
     static const char *const keys[] = {"schema", "recipe", "learned", NULL};
-    const home_json_value *root = home_json_root(of->doc.json);
-    const home_json_value *member;
+    const homejson_value *root = homejson_root(of->doc.json);
+    const homejson_value *member;
     uint64_t schema;
     return document_object(&of->doc, root, keys, why) &&
            document_member(&of->doc, root, "schema", &member, why) &&
            document_whole(&of->doc, root, "schema", 1, 1, &schema, why) &&
-           document_member(&of->doc, root, "recipe", &member, why) && recipe_parse(of, member, why) &&
-           document_member(&of->doc, root, "learned", &member, why) && read_learned(of, member, why);
+           document_member(&of->doc, root, "recipe", &member, why) &&
+           recipe_parse(of, member, why) &&
+           document_member(&of->doc, root, "learned", &member, why) &&
+           read_learned(of, member, why);
 }
 
 bool learned_read(recipe *of, const char *name, const char *text, failure *why) {

@@ -82,7 +82,8 @@ int main(int argc, char **argv) {
     const command *chosen = find_command(name);
     if (!chosen) {
         fprintf(stderr,
-                "home: \"%s\": no such command; expected train, eval, predict, info, inspect or report\n",
+                "home: \"%s\": no such command; expected train, eval, predict, info, inspect or "
+                "report\n",
                 name);
         return OUTCOME_USAGE;
     }

@@ -1,6 +1,6 @@
 #include "number.h"
 
-#include "../../lib/number.h"
+#include "../../lib/host/number.h"
 
 #include <float.h>
 #include <math.h>
@@ -63,12 +63,13 @@ static const char *take_apart(const char *p, decimal *number) {
     return *p == 'e' || *p == 'E' ? take_exponent(p, number) : p;
 }
 
-/* Up to 19 digits and powers up to 10^22, the product or quotient of two doubles is within two units of its
- * last place. False where that leaves it open which float is the nearest, or where the number is of another
- * size. */
+/* Up to 19 digits and powers up to 10^22, the product or quotient of two doubles is within two
+ * units of its last place. False where that leaves it open which float is the nearest, or where the
+ * number is of another size. */
 static bool round_fast(const decimal *number, float *value) {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     const int exponent = number->exponent;
     if (number->digit_count > 19 || exponent > 22 || exponent < -22)
         return false;
@@ -87,7 +88,7 @@ bool number_read(const char *text, size_t length, float *value) {
     float nearest;
     if (!round_fast(&number, &nearest)) {
         double exact;
-        if (!home_number_read(text, length, &exact) || fabs(exact) > (double)FLT_MAX)
+        if (!homenumber_read(text, length, &exact) || fabs(exact) > (double)FLT_MAX)
             return false;
         nearest = (float)exact;
     }

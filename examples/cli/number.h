@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /* Reads all of text[0 .. length), which a zero byte must follow, as a float: digits with an
- * optional sign, point and exponent; not nan, inf or hexadecimal. False where it is something else or too
- * large for a float. */
+ * optional sign, point and exponent; not nan, inf or hexadecimal. False where it is something else
+ * or too large for a float. */
 bool number_read(const char *text, size_t length, float *value);
 
 /* The same for a whole number in plain digits. */

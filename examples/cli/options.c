@@ -23,15 +23,16 @@ static bool take_value(const option *of, const char *value, failure *why) {
     const uint64_t most = of->most ? of->most : UINT32_MAX;
     uint64_t number;
     if (!number_read_whole(value, &number) || number < of->least || number > most)
-        return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu64, of->name,
-                    value, of->least, most);
+        return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu64,
+                    of->name, value, of->least, most);
     *of->whole = number;
     return true;
 }
 
-/* Takes the option at words[*at], and the next word where the value is that. A bit of *taken for each option. */
-static bool take_option(char *const *words, int count, int *at, const option *options, uint32_t *taken,
-                        failure *why) {
+/* Takes the option at words[*at], and the next word where the value is that. A bit of *taken for
+ * each option. */
+static bool take_option(char *const *words, int count, int *at, const option *options,
+                        uint32_t *taken, failure *why) {
     const option *of = find_option(options, words[*at] + 2);
     if (!of)
         return fail(why, "%s: no such option", words[*at]);
@@ -51,8 +52,9 @@ static bool take_option(char *const *words, int count, int *at, const option *op
     return take_value(of, words[++*at], why);
 }
 
-bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
-                  const char **operands, size_t operand_count, failure *why) {
+bool options_read(char *const *words, int count, const option *options,
+                  const char *const *operand_names, const char **operands, size_t operand_count,
+                  failure *why) {
     size_t found = 0;
     uint32_t taken = 0;
     bool only_operands = false;

@@ -1,4 +1,5 @@
-/* The words of a command line: operands in order, and options as "--name value", "--name=value" or "--flag". */
+/* The words of a command line: operands in order, and options as "--name value", "--name=value" or
+ * "--flag". */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -16,10 +17,11 @@ typedef struct option {
     bool *flag;     /* takes no value */
 } option;
 
-/* Reads words[0 .. count). options[] ends with a NULL name, and has at most 32. There must be exactly operand_count
- * operands, called operand_names in messages. Options that are not there leave their values alone; one that is there
- * twice is an error. */
-bool options_read(char *const *words, int count, const option *options, const char *const *operand_names,
-                  const char **operands, size_t operand_count, failure *why);
+/* Reads words[0 .. count). options[] ends with a NULL name, and has at most 32. There must be
+ * exactly operand_count operands, called operand_names in messages. Options that are not there
+ * leave their values alone; one that is there twice is an error. */
+bool options_read(char *const *words, int count, const option *options,
+                  const char *const *operand_names, const char **operands, size_t operand_count,
+                  failure *why);
 
 #endif

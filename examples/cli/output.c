@@ -26,7 +26,8 @@ static bool folder_is_writable(const char *path, failure *why) {
     char *folder = folder_of(path);
     if (!folder)
         return fail_memory(why);
-    const bool writable = access(folder, W_OK) == 0 || fail_system(why, path, "write to its folder");
+    const bool writable =
+        access(folder, W_OK) == 0 || fail_system(why, path, "write to its folder");
     heap_free(folder);
     return writable;
 }
@@ -34,7 +35,8 @@ static bool folder_is_writable(const char *path, failure *why) {
 bool output_check(const char *path, failure *why) {
     struct stat there;
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return fail(why, "%s: not a file; expected the name of a new file or of one to replace", path);
+        return fail(why, "%s: not a file; expected the name of a new file or of one to replace",
+                    path);
     return folder_is_writable(path, why);
 }
 
@@ -54,7 +56,8 @@ static bool is_same_file(const char *a, const char *b) {
     char *folder_a = folder_of(a);
     char *folder_b = folder_of(b);
     const bool same = strcmp(base_name(a), base_name(b)) == 0 && folder_a && folder_b &&
-                      stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 && same_inode(&of_a, &of_b);
+                      stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 &&
+                      same_inode(&of_a, &of_b);
     heap_free(folder_a);
     heap_free(folder_b);
     return same;
@@ -65,8 +68,8 @@ bool output_check_apart(const named_file *files, size_t count, failure *why) {
         for (size_t j = 0; j < count; j++) {
             if (i != j && files[i].written && files[i].path && files[j].path &&
                 is_same_file(files[i].path, files[j].path))
-                return fail(why, "%s: \"%s\" is the file of %s too; expected another one", files[i].name,
-                            files[i].path, files[j].name);
+                return fail(why, "%s: \"%s\" is the file of %s too; expected another one",
+                            files[i].name, files[i].path, files[j].name);
         }
     }
     return true;
@@ -109,7 +112,8 @@ static bool copy_to_standard_output(output *to, failure *why) {
         if (fwrite(bytes, 1, got, stdout) != got)
             return fail_system(why, "standard output", "write");
     }
-    return (!ferror(to->file) && fflush(stdout) == 0) || fail_system(why, "standard output", "write");
+    return (!ferror(to->file) && fflush(stdout) == 0) ||
+           fail_system(why, "standard output", "write");
 }
 
 static bool move_into_place(output *to, failure *why) {

@@ -3,13 +3,13 @@
 #include <math.h>
 
 /* The looks. Colours have names by purpose; paper is always light. */
-#define LIGHT                                                                                                \
-    " --ground:#f6f5f2; --card:#fff; --ink:#1d2126; --soft:#5d6670; --line:#e2e1dc;"                         \
-    " --accent:#1f6f8b; --on-accent:#fff; --second:#c2571a; --good:#2c7a4b;"                                 \
+#define LIGHT                                                                                      \
+    " --ground:#f6f5f2; --card:#fff; --ink:#1d2126; --soft:#5d6670; --line:#e2e1dc;"               \
+    " --accent:#1f6f8b; --on-accent:#fff; --second:#c2571a; --good:#2c7a4b;"                       \
     " --good-ground:#ebf5ee; --bad:#b23a2e; --bad-ground:#fbeeea;"
-#define DARK                                                                                                 \
-    " --ground:#12161a; --card:#1a2026; --ink:#e5e8ea; --soft:#98a3ad; --line:#2c343c;"                      \
-    " --accent:#5fb3cf; --on-accent:#0c1216; --second:#ea9a5f; --good:#6fc48e;"                              \
+#define DARK                                                                                       \
+    " --ground:#12161a; --card:#1a2026; --ink:#e5e8ea; --soft:#98a3ad; --line:#2c343c;"            \
+    " --accent:#5fb3cf; --on-accent:#0c1216; --second:#ea9a5f; --good:#6fc48e;"                    \
     " --good-ground:#1a2b21; --bad:#f08c7c; --bad-ground:#33211f;"
 
 static const char *const style[] = {
@@ -20,7 +20,8 @@ static const char *const style[] = {
     "body {"
     " margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background: var(--ground);"
     " color: var(--ink);"
-    " font: 16px/1.5 system-ui, -apple-system, \"Segoe UI\", Roboto, \"Helvetica Neue\", Arial, sans-serif;"
+    " font: 16px/1.5 system-ui, -apple-system, \"Segoe UI\", Roboto, \"Helvetica Neue\", Arial, "
+    "sans-serif;"
     " }\n",
     "h1 {"
     " font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem; letter-spacing: -.01em;"
@@ -82,7 +83,8 @@ static const char *const style[] = {
     "figcaption { font-size: .85rem; font-weight: 600; margin-bottom: .1rem }\n",
     "svg {"
     " display: block; overflow: visible; fill: var(--ink);"
-    " font: 11px system-ui, -apple-system, \"Segoe UI\", Roboto, \"Helvetica Neue\", Arial, sans-serif;"
+    " font: 11px system-ui, -apple-system, \"Segoe UI\", Roboto, \"Helvetica Neue\", Arial, "
+    "sans-serif;"
     " }\n",
     ".grid svg { width: 100%; height: auto }\n",
     ".axis { stroke: var(--line); fill: none }\n",

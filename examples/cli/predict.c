@@ -40,7 +40,8 @@ static bool predict_file(dataset_reader *reader, predictor *with, FILE *to, fail
     return good;
 }
 
-static bool predict(const home_model *model, recipe *by, const char *path, const char *target, failure *why) {
+static bool predict(const home_model *model, recipe *by, const char *path, const char *target,
+                    failure *why) {
     dataset_reader reader;
     predictor with = {0};
     output to = {0};
@@ -79,8 +80,10 @@ const command predict_command = {
     "predict",
     "usage: home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
     "\n"
-    "Prepares the raw columns of DATA as in training and predicts every row. Labels are not needed. The\n"
-    "result is a CSV with a column per task and a line per row, in order. It appears when all of DATA\n"
+    "Prepares the raw columns of DATA as in training and predicts every row. Labels are not "
+    "needed. The\n"
+    "result is a CSV with a column per task and a line per row, in order. It appears when all of "
+    "DATA\n"
     "was read without an error, or not at all.\n"
     "\n"
     "  --output FILE   writes to FILE instead of standard output\n",

@@ -21,8 +21,9 @@ static bool freeze(predictor *made, const home_model *model, failure *why) {
 bool predictor_start(predictor *made, const home_model *model, const recipe *by, failure *why) {
     memset(made, 0, sizeof *made);
     made->predictions = heap_new(PREDICTOR_ROWS * by->label_count, sizeof *made->predictions);
-    if (made->predictions ? freeze(made, model, why) && batch_start(&made->rows, by, PREDICTOR_ROWS, why)
-                          : fail_memory(why))
+    if (made->predictions
+            ? freeze(made, model, why) && batch_start(&made->rows, by, PREDICTOR_ROWS, why)
+            : fail_memory(why))
         return true;
     predictor_free(made);
     return false;
@@ -42,8 +43,8 @@ bool predictor_run(predictor *with, const dataset *data, size_t first, size_t co
         return fail(why, "interrupted");
     if (!batch_fill(&with->rows, data, NULL, first, count, NULL, why))
         return false;
-    if (home_model_predict(with->frozen, &with->rows.inputs, with->predictions, 0, with->workspace, &error) !=
-        HOME_OK)
+    if (home_model_predict(with->frozen, &with->rows.inputs, with->predictions, 0, with->workspace,
+                           &error) != HOME_OK)
         return fail_library(why, "predicting", &error);
     return true;
 }

@@ -22,7 +22,8 @@ static double rows_per_second(const progress *of, size_t done, double now) {
 
 /* Of all epochs; fewer may turn out to be enough. */
 static double seconds_left(const progress *of, size_t done, double rate) {
-    const double rows = (double)(of->rows - done) + (double)(of->epochs - of->epoch) * (double)of->rows;
+    const double rows =
+        (double)(of->rows - done) + (double)(of->epochs - of->epoch) * (double)of->rows;
     return rows / (rate + 1e-9);
 }
 
@@ -54,7 +55,8 @@ void progress_show(progress *of, size_t done, double loss) {
 void progress_end(const progress *of, size_t done, double loss) {
     const double now = clock_seconds();
     progress_clear(of);
-    fprintf(stderr, "epoch %" PRIu64 "/%" PRIu64 " done: %zu rows in %.1f s, %.0f rows/s, loss %.4f\n",
+    fprintf(stderr,
+            "epoch %" PRIu64 "/%" PRIu64 " done: %zu rows in %.1f s, %.0f rows/s, loss %.4f\n",
             of->epoch, of->epochs, done, now - of->started, rows_per_second(of, done, now), loss);
 }
 

@@ -1,4 +1,5 @@
-/* How far training is, on standard error: a bar on a terminal, a line every few seconds elsewhere. */
+/* How far training is, on standard error: a bar on a terminal, a line every few seconds elsewhere.
+ */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 

@@ -4,10 +4,12 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------ transforms */
+/* ------------------------------------------------------------------------------------ transforms
+ */
 
-static bool parse_step(recipe *of, const home_json_value *name, transform *change, failure *why) {
-    static const char *const names[] = {"log1p", "standardise", "bucketise"}; /* in the order of step_kind */
+static bool parse_step(recipe *of, const homejson_value *name, transform *change, failure *why) {
+    static const char *const names[] = {"log1p", "standardise",
+                                        "bucketise"}; /* in the order of step_kind */
     if (name->type == HOME_JSON_STRING && strcmp(name->text, "none") == 0)
         return true;
     if (transform_buckets(change))
@@ -18,12 +20,13 @@ static bool parse_step(recipe *of, const home_json_value *name, transform *chang
             return true;
         }
     }
-    return document_fail(&of->doc, name, "\"none\", \"log1p\", \"standardise\" or \"bucketise\"", why);
+    return document_fail(&of->doc, name, "\"none\", \"log1p\", \"standardise\" or \"bucketise\"",
+                         why);
 }
 
 /* "transform" is one name or an array of names. */
-static bool parse_steps(recipe *of, const home_json_value *object, transform *change, failure *why) {
-    const home_json_value *given = home_json_member(object, "transform");
+static bool parse_steps(recipe *of, const homejson_value *object, transform *change, failure *why) {
+    const homejson_value *given = homejson_member(object, "transform");
     if (!given)
         return true;
     const bool many = given->type == HOME_JSON_ARRAY;
@@ -32,18 +35,20 @@ static bool parse_steps(recipe *of, const home_json_value *object, transform *ch
         return fail_memory(why);
     if (!many)
         return parse_step(of, given, change, why);
-    for (const home_json_value *name = given->first; name; name = name->next) {
+    for (const homejson_value *name = given->first; name; name = name->next) {
         if (!parse_step(of, name, change, why))
             return false;
     }
     return true;
 }
 
-static bool parse_buckets(recipe *of, const home_json_value *object, transform *change, failure *why) {
+static bool parse_buckets(recipe *of, const homejson_value *object, transform *change,
+                          failure *why) {
     transform_step *step = transform_buckets(change);
-    const home_json_value *given = home_json_member(object, "buckets");
+    const homejson_value *given = homejson_member(object, "buckets");
     if (given && !step)
-        return document_fail(&of->doc, given, "\"buckets\" only beside the transform \"bucketise\"", why);
+        return document_fail(&of->doc, given, "\"buckets\" only beside the transform \"bucketise\"",
+                             why);
     uint64_t buckets = 16;
     if (!document_whole(&of->doc, object, "buckets", 2, 10000, &buckets, why))
         return false;
@@ -52,17 +57,19 @@ static bool parse_buckets(recipe *of, const home_json_value *object, transform *
     return true;
 }
 
-static bool parse_dense(recipe *of, const home_json_value *object, failure *why) {
+static bool parse_dense(recipe *of, const homejson_value *object, failure *why) {
     static const char *const keys[] = {"column", "transform", "buckets", NULL};
-    const home_json_value *column;
+    const homejson_value *column;
     dense_column *dense = &of->dense[of->dense_count++];
     return document_object(&of->doc, object, keys, why) &&
            document_member(&of->doc, object, "column", &column, why) &&
            document_text(&of->doc, object, "column", &dense->column, why) &&
-           parse_steps(of, object, &dense->change, why) && parse_buckets(of, object, &dense->change, why);
+           parse_steps(of, object, &dense->change, why) &&
+           parse_buckets(of, object, &dense->change, why);
 }
 
-/* -------------------------------------------------------------------------------------------- ids */
+/* -------------------------------------------------------------------------------------------- ids
+ */
 
 static size_t find_table(const recipe *of, const char *name) {
     size_t i = 0;
@@ -71,12 +78,13 @@ static size_t find_table(const recipe *of, const char *name) {
     return i;
 }
 
-/* The table's own settings. The first field that names the table makes it; another may repeat them. */
-static bool parse_table(recipe *of, const home_json_value *object, const char *name, size_t *index,
+/* The table's own settings. The first field that names the table makes it; another may repeat them.
+ */
+static bool parse_table(recipe *of, const homejson_value *object, const char *name, size_t *index,
                         failure *why) {
     *index = find_table(of, name);
     const bool first = *index == of->table_count;
-    const home_json_value *dim;
+    const homejson_value *dim;
     if (first && !document_member(&of->doc, object, "dim", &dim, why))
         return false;
     id_table *made = &of->tables[*index];
@@ -88,35 +96,38 @@ static bool parse_table(recipe *of, const home_json_value *object, const char *n
     if (!first && (table.dim != made->dim || table.min_count != made->min_count ||
                    table.init_std < made->init_std || table.init_std > made->init_std))
         return document_fail(&of->doc, object,
-                             "the same dim, min_count and init_std as the table's first field has", why);
+                             "the same dim, min_count and init_std as the table's first field has",
+                             why);
     *made = table;
     of->table_count += first;
     return true;
 }
 
-static bool parse_separator(recipe *of, const home_json_value *object, id_field *field, failure *why) {
+static bool parse_separator(recipe *of, const homejson_value *object, id_field *field,
+                            failure *why) {
     const char *separator = "";
     if (!document_text(&of->doc, object, "separator", &separator, why))
         return false;
     if (strlen(separator) > 1)
-        return document_fail(&of->doc, home_json_member(object, "separator"), "one ASCII character", why);
+        return document_fail(&of->doc, homejson_member(object, "separator"), "one ASCII character",
+                             why);
     field->separator = separator[0];
     return true;
 }
 
-static bool parse_pooling(recipe *of, const home_json_value *object, id_field *field, failure *why) {
+static bool parse_pooling(recipe *of, const homejson_value *object, id_field *field, failure *why) {
     field->pooling = "sum";
     if (!document_text(&of->doc, object, "pooling", &field->pooling, why))
         return false;
     if (strcmp(field->pooling, "sum") == 0 || strcmp(field->pooling, "mean") == 0)
         return true;
-    return document_fail(&of->doc, home_json_member(object, "pooling"), "\"sum\" or \"mean\"", why);
+    return document_fail(&of->doc, homejson_member(object, "pooling"), "\"sum\" or \"mean\"", why);
 }
 
-static bool parse_field(recipe *of, const home_json_value *object, failure *why) {
+static bool parse_field(recipe *of, const homejson_value *object, failure *why) {
     static const char *const keys[] = {"column",  "dim",   "separator", "pooling", "min_count",
                                        "dropout", "table", "init_std",  NULL};
-    const home_json_value *column;
+    const homejson_value *column;
     id_field *field = &of->fields[of->field_count++];
     if (!document_object(&of->doc, object, keys, why) ||
         !document_member(&of->doc, object, "column", &column, why) ||
@@ -124,12 +135,13 @@ static bool parse_field(recipe *of, const home_json_value *object, failure *why)
         return false;
     const char *table = field->column;
     return document_text(&of->doc, object, "table", &table, why) &&
-           parse_table(of, object, table, &field->table, why) && parse_separator(of, object, field, why) &&
-           parse_pooling(of, object, field, why) &&
+           parse_table(of, object, table, &field->table, why) &&
+           parse_separator(of, object, field, why) && parse_pooling(of, object, field, why) &&
            document_number(&of->doc, object, "dropout", 0, 1, &field->dropout, why);
 }
 
-/* ----------------------------------------------------------------------------------------- labels */
+/* ----------------------------------------------------------------------------------------- labels
+ */
 
 static bool is_input(const recipe *of, const char *column) {
     for (size_t i = 0; i < of->dense_count; i++) {
@@ -143,9 +155,10 @@ static bool is_input(const recipe *of, const char *column) {
     return false;
 }
 
-static bool parse_label(recipe *of, const home_json_value *object, failure *why) {
-    static const char *const keys[] = {"column", "task", "group", "weight", "given", "base_rate", NULL};
-    const home_json_value *column;
+static bool parse_label(recipe *of, const homejson_value *object, failure *why) {
+    static const char *const keys[] = {"column", "task",      "group", "weight",
+                                       "given",  "base_rate", NULL};
+    const homejson_value *column;
     label_column *label = &of->labels[of->label_count++];
     label->weight = 1;
     label->selects = true;
@@ -154,7 +167,8 @@ static bool parse_label(recipe *of, const home_json_value *object, failure *why)
         !document_text(&of->doc, object, "column", &label->column, why))
         return false;
     if (is_input(of, label->column))
-        return document_fail(&of->doc, column, "a label that is not an input of the model too", why);
+        return document_fail(&of->doc, column, "a label that is not an input of the model too",
+                             why);
     label->task = label->column;
     return document_text(&of->doc, object, "task", &label->task, why) &&
            document_text(&of->doc, object, "group", &label->group, why) &&
@@ -163,9 +177,10 @@ static bool parse_label(recipe *of, const home_json_value *object, failure *why)
            document_number(&of->doc, object, "base_rate", 1e-6, 0.999999, &label->base_rate, why);
 }
 
-/* --------------------------------------------------------------------------------------- training */
+/* --------------------------------------------------------------------------------------- training
+ */
 
-static bool select_task(recipe *of, const home_json_value *name, failure *why) {
+static bool select_task(recipe *of, const homejson_value *name, failure *why) {
     for (size_t i = 0; i < of->label_count; i++) {
         if (name->type == HOME_JSON_STRING && strcmp(of->labels[i].task, name->text) == 0) {
             of->labels[i].selects = true;
@@ -175,8 +190,8 @@ static bool select_task(recipe *of, const home_json_value *name, failure *why) {
     return document_fail(&of->doc, name, "the task of a label", why);
 }
 
-static bool parse_select(recipe *of, const home_json_value *object, failure *why) {
-    const home_json_value *select = NULL;
+static bool parse_select(recipe *of, const homejson_value *object, failure *why) {
+    const homejson_value *select = NULL;
     if (!document_array(&of->doc, object, "select", &select, why))
         return false;
     if (!select)
@@ -185,7 +200,7 @@ static bool parse_select(recipe *of, const home_json_value *object, failure *why
         return document_fail(&of->doc, select, "at least one task", why);
     for (size_t i = 0; i < of->label_count; i++)
         of->labels[i].selects = false;
-    for (const home_json_value *name = select->first; name; name = name->next) {
+    for (const homejson_value *name = select->first; name; name = name->next) {
         if (!select_task(of, name, why))
             return false;
     }
@@ -204,7 +219,7 @@ static bool parse_training(recipe *of, failure *why) {
                                        NULL};
     training_plan *plan = &of->training;
     *plan = (training_plan){5, 512, 1, 1, true, 1, 1};
-    const home_json_value *object = home_json_member(of->root, "training");
+    const homejson_value *object = homejson_member(of->root, "training");
     if (!object)
         return true;
     const document *doc = &of->doc;
@@ -214,15 +229,18 @@ static bool parse_training(recipe *of, failure *why) {
            document_whole(doc, object, "patience", 0, UINT32_MAX, &plan->patience, why) &&
            document_whole(doc, object, "seed", 0, UINT64_MAX, &plan->seed, why) &&
            document_switch(doc, object, "base_rate", &plan->base_rate, why) &&
-           document_number(doc, object, "learning_rate_factor", 1e-9, 1e9, &plan->learning_rate_factor,
+           document_number(doc, object, "learning_rate_factor", 1e-9, 1e9,
+                           &plan->learning_rate_factor, why) &&
+           document_number(doc, object, "learning_rate_decay", 1e-9, 1, &plan->learning_rate_decay,
                            why) &&
-           document_number(doc, object, "learning_rate_decay", 1e-9, 1, &plan->learning_rate_decay, why) &&
            parse_select(of, object, why);
 }
 
-/* ---------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------- the
+ * whole */
 
-/* The part of the configuration that is the user's; the rest follows from the recipe and the data. */
+/* The part of the configuration that is the user's; the rest follows from the recipe and the data.
+ */
 static bool parse_model(recipe *of, failure *why) {
     static const char *const derived[] = {"seed", "dense", "tables", "fields", "tasks"};
     if (!document_member(&of->doc, of->root, "model", &of->model, why))
@@ -230,20 +248,22 @@ static bool parse_model(recipe *of, failure *why) {
     if (of->model->type != HOME_JSON_OBJECT)
         return document_fail(&of->doc, of->model, "an object", why);
     for (size_t i = 0; i < sizeof derived / sizeof derived[0]; i++) {
-        const home_json_value *member = home_json_member(of->model, derived[i]);
+        const homejson_value *member = homejson_member(of->model, derived[i]);
         if (member)
-            return document_fail(&of->doc, member, "this to be left out: it follows from the recipe", why);
+            return document_fail(&of->doc, member,
+                                 "this to be left out: it follows from the recipe", why);
     }
     return true;
 }
 
-static size_t count_of(const home_json_value *array) {
+static size_t count_of(const homejson_value *array) {
     return array ? array->count : 0;
 }
 
-static bool parse_each(recipe *of, const home_json_value *array,
-                       bool (*parse_one)(recipe *, const home_json_value *, failure *), failure *why) {
-    for (const home_json_value *value = array ? array->first : NULL; value; value = value->next) {
+static bool parse_each(recipe *of, const homejson_value *array,
+                       bool (*parse_one)(recipe *, const homejson_value *, failure *),
+                       failure *why) {
+    for (const homejson_value *value = array ? array->first : NULL; value; value = value->next) {
         if (!parse_one(of, value, why))
             return false;
     }
@@ -251,9 +271,9 @@ static bool parse_each(recipe *of, const home_json_value *array,
 }
 
 static bool parse_columns(recipe *of, failure *why) {
-    const home_json_value *dense = NULL;
-    const home_json_value *ids = NULL;
-    const home_json_value *labels = NULL;
+    const homejson_value *dense = NULL;
+    const homejson_value *ids = NULL;
+    const homejson_value *labels = NULL;
     if (!document_array(&of->doc, of->root, "dense", &dense, why) ||
         !document_array(&of->doc, of->root, "ids", &ids, why) ||
         !document_array(&of->doc, of->root, "labels", &labels, why))
@@ -262,7 +282,8 @@ static bool parse_columns(recipe *of, failure *why) {
         return document_complain(&of->doc, of->root,
                                  "no column in \"dense\" and \"ids\"; expected at least one", why);
     if (count_of(labels) == 0)
-        return document_complain(&of->doc, of->root, "no column in \"labels\"; expected at least one", why);
+        return document_complain(&of->doc, of->root,
+                                 "no column in \"labels\"; expected at least one", why);
     of->dense = heap_new(count_of(dense), sizeof *of->dense);
     of->fields = heap_new(count_of(ids), sizeof *of->fields);
     of->tables = heap_new(count_of(ids), sizeof *of->tables);
@@ -273,7 +294,7 @@ static bool parse_columns(recipe *of, failure *why) {
            parse_each(of, labels, parse_label, why);
 }
 
-bool recipe_parse(recipe *of, const home_json_value *root, failure *why) {
+bool recipe_parse(recipe *of, const homejson_value *root, failure *why) {
     static const char *const keys[] = {"dense", "ids",      "labels", "row_weight",
                                        "user",  "training", "model",  NULL};
     of->root = root;
@@ -287,7 +308,7 @@ bool recipe_read(recipe *of, const char *path, failure *why) {
     memset(of, 0, sizeof *of);
     if (!document_read_file(&of->doc, path, why))
         return false;
-    if (recipe_parse(of, home_json_root(of->doc.json), why))
+    if (recipe_parse(of, homejson_root(of->doc.json), why))
         return true;
     recipe_free(of);
     return false;

@@ -1,5 +1,6 @@
-/* The recipe: which columns of a CSV are what, how they are prepared, and the model that they go into. What
- * was learned on the training rows (transforms, vocabularies) is kept in it. docs/cli.md describes the JSON.
+/* The recipe: which columns of a CSV are what, how they are prepared, and the model that they go
+ * into. What was learned on the training rows (transforms, vocabularies) is kept in it. docs/cli.md
+ * describes the JSON.
  */
 #ifndef CLI_RECIPE_H
 #define CLI_RECIPE_H
@@ -52,7 +53,7 @@ typedef struct training_plan {
 
 typedef struct recipe {
     document doc; /* owns all names below */
-    const home_json_value *root;
+    const homejson_value *root;
     dense_column *dense;
     size_t dense_count;
     id_table *tables;
@@ -64,7 +65,7 @@ typedef struct recipe {
     const char *row_weight; /* NULL: none */
     const char *user;       /* NULL: none */
     training_plan training;
-    const home_json_value *model;
+    const homejson_value *model;
 } recipe;
 
 /* Reads a recipe that a person wrote; nothing is learned yet. */
@@ -75,8 +76,8 @@ size_t recipe_dense_width(const recipe *of);
 
 void recipe_free(recipe *of); /* a zeroed struct is allowed */
 
-/* The second half of that: reads the recipe at `root` in of->doc, which learned.c finds inside a checkpoint.
- * When it fails, recipe_free() is the caller's to call. */
-bool recipe_parse(recipe *of, const home_json_value *root, failure *why);
+/* The second half of that: reads the recipe at `root` in of->doc, which learned.c finds inside a
+ * checkpoint. When it fails, recipe_free() is the caller's to call. */
+bool recipe_parse(recipe *of, const homejson_value *root, failure *why);
 
 #endif

@@ -30,7 +30,8 @@ typedef struct material {
     const history *learned; /* without epochs where there is no log */
 } material;
 
-/* ------------------------------------------------------------------------------------------- head */
+/* ------------------------------------------------------------------------------------------- head
+ */
 
 /* A whole number, its digits in threes. */
 static void write_count(FILE *to, uint64_t count) {
@@ -79,7 +80,8 @@ static void write_head(FILE *to, const material *m) {
     fputs("</div></header>\n", to);
 }
 
-/* -------------------------------------------------------------------------------------- diagnoses */
+/* -------------------------------------------------------------------------------------- diagnoses
+ */
 
 static void write_findings(FILE *to, const diagnosis *is, diagnosis_kind kind) {
     fputs("<ul>\n", to);
@@ -106,7 +108,8 @@ static void write_diagnoses(FILE *to, const material *m) {
         char summary[NAME];
         const bool found = diagnosis_count(m->is, kind) > 0;
         diagnosis_summary(m->is, kind, summary, sizeof summary);
-        fprintf(to, "<div class=\"verdict%s\"><strong>%s: %s</strong> <span class=\"soft\">%s</span>\n",
+        fprintf(to,
+                "<div class=\"verdict%s\"><strong>%s: %s</strong> <span class=\"soft\">%s</span>\n",
                 found                                ? " bad"
                 : strcmp(summary, "none found") != 0 ? " unknown"
                                                      : "",
@@ -116,19 +119,22 @@ static void write_diagnoses(FILE *to, const material *m) {
         fputs("</div>\n", to);
     }
     if (home_health_rows(m->seen->health) < DIAGNOSIS_ENOUGH_ROWS)
-        fprintf(to, "<p class=\"soft\">Fewer than %d rows were examined: do not rely on the figures.</p>\n",
-                DIAGNOSIS_ENOUGH_ROWS);
+        fprintf(
+            to,
+            "<p class=\"soft\">Fewer than %d rows were examined: do not rely on the figures.</p>\n",
+            DIAGNOSIS_ENOUGH_ROWS);
     page_section_end(to);
 }
 
-/* ---------------------------------------------------------------------------------------- quality */
+/* ---------------------------------------------------------------------------------------- quality
+ */
 
 static void write_quality_table(FILE *to, const material *m) {
-    fputs(
-        "<div "
-        "class=\"scroll\"><table><tr><th>task</th><th>group</th><th>rows</th><th>positives</th><th>rate</th>"
-        "<th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
-        to);
+    fputs("<div "
+          "class=\"scroll\"><table><tr><th>task</th><th>group</th><th>rows</th><th>positives</"
+          "th><th>rate</th>"
+          "<th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
+          to);
     for (size_t t = 0; t < m->by->label_count; t++) {
         const home_metric_result *r = &m->seen->quality.results[t];
         fputs("<tr><td>", to);
@@ -136,7 +142,8 @@ static void write_quality_table(FILE *to, const material *m) {
         fputs("</td><td>", to);
         page_text(to, m->by->labels[t].group ? m->by->labels[t].group : "all");
         fprintf(to, "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>", r->rows, r->positives);
-        page_cell(to, "%.2f %%", r->rows ? 100 * (double)r->positives / (double)r->rows : (double)NAN);
+        page_cell(to, "%.2f %%",
+                  r->rows ? 100 * (double)r->positives / (double)r->rows : (double)NAN);
         page_cell(to, "%.4f", r->auc);
         page_cell(to, "%.4f", r->gauc);
         page_cell(to, "%.4f", r->log_loss);
@@ -146,7 +153,8 @@ static void write_quality_table(FILE *to, const material *m) {
     fputs("</table></div>\n", to);
 }
 
-/* From the bin of the highest predictions down: the share of positives found, by the share of negatives let through. */
+/* From the bin of the highest predictions down: the share of positives found, by the share of
+ * negatives let through. */
 static void draw_roc(FILE *to, const material *m, size_t task) {
     const score_bin *bins = m->seen->bins + task * EXAMINATION_BINS;
     double x[EXAMINATION_BINS + 1] = {0};
@@ -214,7 +222,8 @@ static void draw_calibration(FILE *to, const material *m, size_t task) {
 
 static void write_curves(FILE *to, const material *m, const char *heading, const char *explanation,
                          void (*draw)(FILE *, const material *, size_t)) {
-    fprintf(to, "<h3>%s</h3><p class=\"explain\">%s</p><div class=\"grid\">\n", heading, explanation);
+    fprintf(to, "<h3>%s</h3><p class=\"explain\">%s</p><div class=\"grid\">\n", heading,
+            explanation);
     for (size_t t = 0; t < m->by->label_count; t++) {
         const home_metric_result *r = &m->seen->quality.results[t];
         if (!isnan(r->auc))
@@ -224,41 +233,50 @@ static void write_curves(FILE *to, const material *m, const char *heading, const
 }
 
 static void write_quality(FILE *to, const material *m) {
-    page_section(to, "Quality",
-                 "AUC: the chance that a positive is ranked above a negative; GAUC: the same within a user, "
-                 "weighted by the user's rows. Calibration: mean prediction / mean label, 1 is right.");
+    page_section(
+        to, "Quality",
+        "AUC: the chance that a positive is ranked above a negative; GAUC: the same within a user, "
+        "weighted by the user's rows. Calibration: mean prediction / mean label, 1 is right.");
     write_quality_table(to, m);
     page_section_end(to);
     page_section(to, "Curves", NULL);
     write_curves(to, m, "ROC",
-                 "Up: the share of positives found. Across: the share of negatives let through.", draw_roc);
-    write_curves(
-        to, m, "Calibration",
-        "Rows in ten groups by prediction. Up: the mean label. Across: the mean prediction. On the dashed "
-        "line they are equal.",
-        draw_calibration);
+                 "Up: the share of positives found. Across: the share of negatives let through.",
+                 draw_roc);
+    write_curves(to, m, "Calibration",
+                 "Rows in ten groups by prediction. Up: the mean label. Across: the mean "
+                 "prediction. On the dashed "
+                 "line they are equal.",
+                 draw_calibration);
     page_section_end(to);
 }
 
-/* --------------------------------------------------------------------------------------- training */
+/* --------------------------------------------------------------------------------------- training
+ */
 
 /* One line of a chart over the epochs. */
 static void draw_figure(const chart *in, const history *h, size_t task, history_figure figure,
                         const char *style) {
     for (size_t e = 0; e + 1 < h->epochs; e++) /* piece by piece: no memory for all of them */
-        chart_line(in, style, h->numbers + e,
-                   (const double[]){history_at(h, e, task, figure), history_at(h, e + 1, task, figure)}, 2,
-                   0);
+        chart_line(
+            in, style, h->numbers + e,
+            (const double[]){history_at(h, e, task, figure), history_at(h, e + 1, task, figure)}, 2,
+            0);
     for (size_t e = 0; e < h->epochs; e++)
-        chart_line(in, style, h->numbers + e, (const double[]){history_at(h, e, task, figure)}, 1, 1);
+        chart_line(in, style, h->numbers + e, (const double[]){history_at(h, e, task, figure)}, 1,
+                   1);
 }
 
-static chart begin_epochs(FILE *to, const material *m, size_t task, history_figure a, history_figure b) {
+static chart begin_epochs(FILE *to, const material *m, size_t task, history_figure a,
+                          history_figure b) {
     const history *h = m->learned;
-    chart edges = {
-        .left = h->numbers[0], .right = h->numbers[h->epochs - 1], .bottom = INFINITY, .top = -INFINITY};
+    chart edges = {.left = h->numbers[0],
+                   .right = h->numbers[h->epochs - 1],
+                   .bottom = INFINITY,
+                   .top = -INFINITY};
     for (size_t e = 0; e < h->epochs; e++) {
-        edges.bottom = fmin(edges.bottom, fmin(history_at(h, e, task, a), history_at(h, e, task, b)));
+        edges.bottom =
+            fmin(edges.bottom, fmin(history_at(h, e, task, a), history_at(h, e, task, b)));
         edges.top = fmax(edges.top, fmax(history_at(h, e, task, a), history_at(h, e, task, b)));
     }
     if (!isfinite(edges.bottom) || !isfinite(edges.top))
@@ -268,10 +286,10 @@ static chart begin_epochs(FILE *to, const material *m, size_t task, history_figu
 
 static void write_epochs(FILE *to, const material *m, const char *heading, history_figure a,
                          const char *a_name, history_figure b, const char *b_name) {
-    fprintf(
-        to,
-        "<h3>%s</h3><div class=\"key\"><span><i></i>%s</span><span><i class=\"two\"></i>%s</span></div>\n",
-        heading, a_name, b_name);
+    fprintf(to,
+            "<h3>%s</h3><div class=\"key\"><span><i></i>%s</span><span><i "
+            "class=\"two\"></i>%s</span></div>\n",
+            heading, a_name, b_name);
     fputs("<div class=\"grid\">\n", to);
     for (size_t t = 0; t < m->by->label_count; t++) {
         const chart in = begin_epochs(to, m, t, a, b);
@@ -287,10 +305,10 @@ static void write_training(FILE *to, const material *m) {
         m->learned->validated ? "validation rows" : "training rows, each before it was trained on";
     char log_loss[2 * NAME];
     if (m->learned->epochs == 0) {
-        page_section(
-            to, "Training",
-            "No log was given. <code>home train --log LOG.csv</code> writes one, <code>home report --log "
-            "LOG.csv</code> draws it here.");
+        page_section(to, "Training",
+                     "No log was given. <code>home train --log LOG.csv</code> writes one, "
+                     "<code>home report --log "
+                     "LOG.csv</code> draws it here.");
         page_section_end(to);
         return;
     }
@@ -302,12 +320,14 @@ static void write_training(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* ---------------------------------------------------------------------------------------- experts */
+/* ---------------------------------------------------------------------------------------- experts
+ */
 
 /* The picture of the distributions: a hill a row. */
 enum { HILL_LEFT = 200, HILL_WIDTH = 330, HILL_ROW = 42, HILL_ALL = 540 };
 
-/* Where a value lies, on a scale that is linear near zero and logarithmic far away: that of the bins. */
+/* Where a value lies, on a scale that is linear near zero and logarithmic far away: that of the
+ * bins. */
 static double place_of(double value) {
     const double edge = asinh(20 * value) / 0.3 + 0.5 * (HOME_HEALTH_BINS - 2);
     return (double)HILL_LEFT + (double)HILL_WIDTH * (edge + 1) / HOME_HEALTH_BINS;
@@ -332,23 +352,26 @@ static void draw_expert(FILE *to, const material *m, size_t expert, double y) {
     const home_expert_health e = examination_expert(m->seen, expert);
     char name[NAME];
     diagnosis_expert_name(m->seen, expert, name, sizeof name);
-    const bool dead = e.near_zero >= COLLAPSE_ZEROS || (double)e.dead >= COLLAPSE_DEAD * (double)e.width;
+    const bool dead =
+        e.near_zero >= COLLAPSE_ZEROS || (double)e.dead >= COLLAPSE_DEAD * (double)e.width;
     fprintf(to, "<text class=\"strong\" x=\"0\" y=\"%.1f\">", y - 18);
     page_text(to, name);
-    fprintf(
-        to,
-        "</text><text class=\"%s\" x=\"0\" y=\"%.1f\">%.2g ± %.2g, zeros %.0f %%, dead %zu of %zu</text>\n",
-        dead ? "bad-text" : "soft-text", y - 4, e.mean, e.deviation, 100 * e.near_zero, e.dead, e.width);
+    fprintf(to,
+            "</text><text class=\"%s\" x=\"0\" y=\"%.1f\">%.2g ± %.2g, zeros %.0f %%, dead %zu of "
+            "%zu</text>\n",
+            dead ? "bad-text" : "soft-text", y - 4, e.mean, e.deviation, 100 * e.near_zero, e.dead,
+            e.width);
     draw_hill(to, m, expert, y);
 }
 
 static void draw_hill_scale(FILE *to, double bottom) {
     static const double marks[] = {-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        fprintf(to,
-                "<path class=\"axis\" d=\"M%.1f 4V%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
-                "text-anchor=\"middle\">%g</text>\n",
-                place_of(marks[i]), bottom + 4, place_of(marks[i]), bottom + 17, marks[i]);
+        fprintf(
+            to,
+            "<path class=\"axis\" d=\"M%.1f 4V%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
+            "text-anchor=\"middle\">%g</text>\n",
+            place_of(marks[i]), bottom + 4, place_of(marks[i]), bottom + 17, marks[i]);
 }
 
 static void draw_layer(FILE *to, const material *m, size_t layer) {
@@ -357,7 +380,8 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
         rows += examination_expert(m->seen, e).layer == layer;
     const double bottom = 6 + (double)HILL_ROW * (double)rows;
     fprintf(to,
-            "<div><h3>Layer %zu</h3><div class=\"scroll\"><svg width=\"%d\" height=\"%.0f\" viewBox=\"0 0 %d "
+            "<div><h3>Layer %zu</h3><div class=\"scroll\"><svg width=\"%d\" height=\"%.0f\" "
+            "viewBox=\"0 0 %d "
             "%.0f\" role=\"img\">\n",
             layer, HILL_ALL, bottom + 24, HILL_ALL, bottom + 24);
     draw_hill_scale(to, bottom);
@@ -369,13 +393,14 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
 }
 
 static void write_experts(FILE *to, const material *m) {
-    page_section(
-        to, "Experts",
-        "How the values of each expert's output are distributed, on a scale that is fine around zero and "
-        "logarithmic far from it. Beside the name: mean ± standard deviation. Healthy experts of a layer "
-        "have hills of like width; a single spike at "
-        "zero is "
-        "a dead expert.");
+    page_section(to, "Experts",
+                 "How the values of each expert's output are distributed, on a scale that is fine "
+                 "around zero and "
+                 "logarithmic far from it. Beside the name: mean ± standard deviation. Healthy "
+                 "experts of a layer "
+                 "have hills of like width; a single spike at "
+                 "zero is "
+                 "a dead expert.");
     fputs("<div class=\"pair\">\n", to);
     for (size_t l = 0; l <= examination_last_layer(m->seen); l++)
         draw_layer(to, m, l);
@@ -384,28 +409,33 @@ static void write_experts(FILE *to, const material *m) {
 }
 
 static bool write_gates(FILE *to, const material *m, failure *why) {
-    page_section(to, "Gates",
-                 "The mean weight that each node (row) gives each expert it sees (column). Lines lead from a "
-                 "layer's nodes "
-                 "to the units of the next layer that read them. Entropy: 1 where a gate is even in every "
-                 "row, 0 where it "
-                 "gives all to one expert.");
-    fputs("<div class=\"key\"><span><i class=\"box\"></i>also in the node's self term</span><span><i "
-          "class=\"none\"></i>not "
-          "seen</span></div>\n",
-          to);
+    page_section(
+        to, "Gates",
+        "The mean weight that each node (row) gives each expert it sees (column). Lines lead from "
+        "a "
+        "layer's nodes "
+        "to the units of the next layer that read them. Entropy: 1 where a gate is even in every "
+        "row, 0 where it "
+        "gives all to one expert.");
+    fputs(
+        "<div class=\"key\"><span><i class=\"box\"></i>also in the node's self term</span><span><i "
+        "class=\"none\"></i>not "
+        "seen</span></div>\n",
+        to);
     const bool drawn = gates_draw(to, m->seen, m->model, why);
     page_section_end(to);
     return drawn;
 }
 
-/* -------------------------------------------------------------------------------------- gradients */
+/* -------------------------------------------------------------------------------------- gradients
+ */
 
 static void write_gradients(FILE *to, const material *m) {
-    page_section(to, "Gradients",
-                 "The norm of each task's gradient by the parameters of each unit's experts, mean over "
-                 "training batches. "
-                 "The shade compares the tasks of one row.");
+    page_section(
+        to, "Gradients",
+        "The norm of each task's gradient by the parameters of each unit's experts, mean over "
+        "training batches. "
+        "The shade compares the tasks of one row.");
     fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>layer, unit</th>", to);
     for (size_t t = 0; t < m->by->label_count; t++) {
         fputs("<th>", to);
@@ -433,7 +463,8 @@ static void write_gradients(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* ------------------------------------------------------------------------------------------ model */
+/* ------------------------------------------------------------------------------------------ model
+ */
 
 HOME_PRINTF(3, 4)
 static void write_row(FILE *to, const char *name, const char *format, ...) {
@@ -447,59 +478,62 @@ static void write_row(FILE *to, const char *name, const char *format, ...) {
     fputs("</td></tr>\n", to);
 }
 
-static double number_of(const home_json_value *object, const char *key) {
-    const home_json_value *value = home_json_member(object, key);
+static double number_of(const homejson_value *object, const char *key) {
+    const homejson_value *value = homejson_member(object, key);
     return value ? value->number : 0;
 }
 
-static size_t length_of(const home_json_value *object, const char *key) {
-    const home_json_value *value = home_json_member(object, key);
+static size_t length_of(const homejson_value *object, const char *key) {
+    const homejson_value *value = homejson_member(object, key);
     return value ? value->count : 0;
 }
 
 /* [a, b] as "a, b, " */
-static void list_widths(const home_json_value *array, char *text, size_t size) {
+static void list_widths(const homejson_value *array, char *text, size_t size) {
     *text = 0;
-    for (const home_json_value *width = array ? array->first : NULL; width; width = width->next) {
+    for (const homejson_value *width = array ? array->first : NULL; width; width = width->next) {
         const size_t used = strlen(text);
         snprintf(text + used, size - used, "%.0f, ", width->number);
     }
 }
 
-static void write_summary(FILE *to, const home_json_value *config) {
-    const home_json_value *experts = home_json_member(config, "experts");
-    const home_json_value *optimizer = home_json_member(config, "optimizer");
+static void write_summary(FILE *to, const homejson_value *config) {
+    const homejson_value *experts = homejson_member(config, "experts");
+    const homejson_value *optimizer = homejson_member(config, "optimizer");
     char hidden[NAME];
     write_row(to, "preset", "%.60s", topology_text(config, "preset"));
     write_row(to, "input", "%.0f numbers, %zu id fields", number_of(config, "dense"),
               length_of(config, "fields"));
     write_row(to, "experts", "norm %.20s, activation %.20s", topology_text(experts, "norm"),
               topology_text(experts, "activation"));
-    const home_json_value *layers = home_json_member(config, "layers");
+    const homejson_value *layers = homejson_member(config, "layers");
     size_t l = 0;
-    for (const home_json_value *layer = layers ? layers->first : NULL; layer; layer = layer->next, l++) {
-        const home_json_value *gates = home_json_member(layer, "feature_gates");
+    for (const homejson_value *layer = layers ? layers->first : NULL; layer;
+         layer = layer->next, l++) {
+        const homejson_value *gates = homejson_member(layer, "feature_gates");
         char name[NAME];
         snprintf(name, sizeof name, "layer %zu", l);
-        list_widths(home_json_member(layer, "hidden"), hidden, sizeof hidden);
-        write_row(to, name, "expert widths %s%.0f; feature gates %s", hidden, number_of(layer, "width"),
-                  gates && gates->boolean ? "on" : "off");
+        list_widths(homejson_member(layer, "hidden"), hidden, sizeof hidden);
+        write_row(to, name, "expert widths %s%.0f; feature gates %s", hidden,
+                  number_of(layer, "width"), gates && gates->boolean ? "on" : "off");
     }
-    list_widths(home_json_member(home_json_member(config, "tower"), "hidden"), hidden, sizeof hidden);
+    list_widths(homejson_member(homejson_member(config, "tower"), "hidden"), hidden, sizeof hidden);
     write_row(to, "towers", "widths %s1", hidden);
     write_row(to, "optimizer", "%.20s, learning rate %g; tables %.30s, learning rate %g",
               topology_text(optimizer, "kind"), number_of(optimizer, "learning_rate"),
-              topology_text(optimizer, "embedding_kind"), number_of(optimizer, "embedding_learning_rate"));
+              topology_text(optimizer, "embedding_kind"),
+              number_of(optimizer, "embedding_learning_rate"));
 }
 
 static bool write_model(FILE *to, const material *m, failure *why) {
     document config;
     const char *training = home_model_metadata(m->model, CHECKPOINT_TRAINING_KEY);
-    if (!document_read_text(&config, "the model's configuration", home_model_config_json(m->model), why))
+    if (!document_read_text(&config, "the model's configuration", home_model_config_json(m->model),
+                            why))
         return false;
     page_section(to, "Model", NULL);
     fputs("<table>\n", to);
-    write_summary(to, home_json_root(config.json));
+    write_summary(to, homejson_root(config.json));
     write_row(to, "training", "%.300s", training ? training : "not noted");
     fputs("</table>\n<details><summary>The whole configuration</summary><pre>", to);
     page_text(to, home_model_config_json(m->model));
@@ -509,7 +543,8 @@ static bool write_model(FILE *to, const material *m, failure *why) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ whole */
+/* ------------------------------------------------------------------------------------------ whole
+ */
 
 static bool write_page(FILE *to, const material *m, failure *why) {
     page_begin(to, name_of(m->model_path));
@@ -529,7 +564,8 @@ static bool write_page(FILE *to, const material *m, failure *why) {
 
 static bool write_report(const material *m, const char *path, failure *why) {
     output to = {0};
-    const bool good = output_open(&to, path, why) && write_page(to.file, m, why) && output_commit(&to, why);
+    const bool good =
+        output_open(&to, path, why) && write_page(to.file, m, why) && output_commit(&to, why);
     output_discard(&to);
     return good;
 }
@@ -593,10 +629,13 @@ const command report_command = {
     "report",
     "usage: home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [--log LOG.csv]\n"
     "\n"
-    "Runs MODEL on the labelled rows of DATA and draws what \"home inspect\" tells: diagnoses, gates along "
+    "Runs MODEL on the labelled rows of DATA and draws what \"home inspect\" tells: diagnoses, "
+    "gates along "
     "the\n"
-    "hierarchy, distributions of the experts' outputs, gradients, ROC and calibration curves, and what the\n"
-    "model is. One HTML file that needs nothing from elsewhere, for screens light and dark, large and small, "
+    "hierarchy, distributions of the experts' outputs, gradients, ROC and calibration curves, and "
+    "what the\n"
+    "model is. One HTML file that needs nothing from elsewhere, for screens light and dark, large "
+    "and small, "
     "and\n"
     "for paper.\n"
     "\n"

@@ -25,11 +25,11 @@ void scores_free(scores *made) {
     memset(made, 0, sizeof *made);
 }
 
-bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions, const float *labels,
-                const uint64_t *users, failure *why) {
+bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions,
+                const float *labels, const uint64_t *users, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (home_metrics_add(to->metrics, rows, predictions, 0, labels, 0, to->by->user ? users : NULL, &error) !=
-        HOME_OK)
+    if (home_metrics_add(to->metrics, rows, predictions, 0, labels, 0, to->by->user ? users : NULL,
+                         &error) != HOME_OK)
         return fail_library(why, subject, &error);
     to->rows += rows;
     return true;
@@ -57,7 +57,8 @@ double scores_selection(const scores *of) {
     return count ? sum / (double)count : NAN;
 }
 
-/* ------------------------------------------------------------------------------------------ table */
+/* ------------------------------------------------------------------------------------------ table
+ */
 
 static void print_figure(FILE *to, int width, double figure) {
     if (isnan(figure))
@@ -78,8 +79,8 @@ static int name_width(const recipe *by) {
 
 void scores_print(const scores *of, FILE *to) {
     const int width = name_width(of->by);
-    fprintf(to, "%-*s  %9s  %9s  %6s  %6s  %8s  %11s\n", width, "task", "rows", "positives", "AUC", "GAUC",
-            "log loss", "calibration");
+    fprintf(to, "%-*s  %9s  %9s  %6s  %6s  %8s  %11s\n", width, "task", "rows", "positives", "AUC",
+            "GAUC", "log loss", "calibration");
     for (size_t t = 0; t < of->by->label_count; t++) {
         const home_metric_result *result = &of->results[t];
         fprintf(to, "%-*s  %9" PRIu64 "  %9" PRIu64, width, of->by->labels[t].task, result->rows,
@@ -92,34 +93,35 @@ void scores_print(const scores *of, FILE *to) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- JSON */
+/* ------------------------------------------------------------------------------------------- JSON
+ */
 
 /* NaN becomes null. */
-static void add_figure(home_text *text, const char *key, double figure) {
-    home_text_add(text, key);
-    home_text_add_number(text, figure);
+static void add_figure(hometext *text, const char *key, double figure) {
+    hometext_add(text, key);
+    hometext_add_number(text, figure);
 }
 
-static void add_task(home_text *text, const char *name, const home_metric_result *result) {
-    home_text_add_string(text, name);
-    home_text_add(text, ": {\"rows\": ");
-    home_text_add_integer(text, result->rows);
-    home_text_add(text, ", \"positives\": ");
-    home_text_add_integer(text, result->positives);
+static void add_task(hometext *text, const char *name, const home_metric_result *result) {
+    hometext_add_string(text, name);
+    hometext_add(text, ": {\"rows\": ");
+    hometext_add_integer(text, result->rows);
+    hometext_add(text, ", \"positives\": ");
+    hometext_add_integer(text, result->positives);
     add_figure(text, ", \"auc\": ", result->auc);
     add_figure(text, ", \"gauc\": ", result->gauc);
     add_figure(text, ", \"log_loss\": ", result->log_loss);
     add_figure(text, ", \"calibration\": ", result->calibration);
-    home_text_add(text, "}");
+    hometext_add(text, "}");
 }
 
-void scores_json(const scores *of, home_text *text) {
-    home_text_add(text, "{\"rows\": ");
-    home_text_add_integer(text, of->rows);
-    home_text_add(text, ", \"tasks\": {");
+void scores_json(const scores *of, hometext *text) {
+    hometext_add(text, "{\"rows\": ");
+    hometext_add_integer(text, of->rows);
+    hometext_add(text, ", \"tasks\": {");
     for (size_t t = 0; t < of->by->label_count; t++) {
-        home_text_add(text, t ? ",\n  " : "\n  ");
+        hometext_add(text, t ? ",\n  " : "\n  ");
         add_task(text, of->by->labels[t].task, &of->results[t]);
     }
-    home_text_add(text, "\n}}\n");
+    hometext_add(text, "\n}}\n");
 }

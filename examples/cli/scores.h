@@ -16,20 +16,20 @@ typedef struct scores {
 bool scores_start(scores *made, const recipe *by, failure *why);
 void scores_free(scores *made); /* a zeroed struct is allowed */
 
-/* Adds rows with their labels, and the keys of their users where the recipe has them. `subject` is for
- * messages. */
-bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions, const float *labels,
-                const uint64_t *users, failure *why);
+/* Adds rows with their labels, and the keys of their users where the recipe has them. `subject` is
+ * for messages. */
+bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions,
+                const float *labels, const uint64_t *users, failure *why);
 
 bool scores_compute(scores *of, failure *why);
 
-/* The mean AUC of the tasks that choose the best epoch; those with a single class are left out. NaN where
- * none is left. */
+/* The mean AUC of the tasks that choose the best epoch; those with a single class are left out. NaN
+ * where none is left. */
 double scores_selection(const scores *of);
 
 void scores_print(const scores *of, FILE *to);
 
 /* {"rows": .., "tasks": {name: {"rows", "positives", "auc", "gauc", "log_loss", "calibration"}}} */
-void scores_json(const scores *of, home_text *text);
+void scores_json(const scores *of, hometext *text);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "heap.h"
 
-#include "../../lib/json.h"
+#include "../../lib/host/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,25 +16,27 @@ static uint64_t parameters_of(const home_model *model, const char *prefix) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         home_tensor tensor = {.struct_size = sizeof tensor};
         if (home_model_tensor_at(model, i, &tensor, NULL) == HOME_OK &&
-            tensor.kind == HOME_TENSOR_PARAMETER && strncmp(tensor.name, prefix, strlen(prefix)) == 0)
+            tensor.kind == HOME_TENSOR_PARAMETER &&
+            strncmp(tensor.name, prefix, strlen(prefix)) == 0)
             sum += tensor.shape[0] * tensor.shape[1];
     }
     return sum;
 }
 
-static uint64_t part_parameters(const home_model *model, size_t layer, const char *kind, const char *name) {
+static uint64_t part_parameters(const home_model *model, size_t layer, const char *kind,
+                                const char *name) {
     char prefix[CELL];
     snprintf(prefix, sizeof prefix, "layers.%zu.%s.%s.", layer, kind, name);
     return parameters_of(model, prefix);
 }
 
-const char *topology_text(const home_json_value *object, const char *key) {
-    const home_json_value *value = home_json_member(object, key);
+const char *topology_text(const homejson_value *object, const char *key) {
+    const homejson_value *value = homejson_member(object, key);
     return value && value->type == HOME_JSON_STRING ? value->text : "";
 }
 
-static uint64_t integer_of(const home_json_value *object, const char *key) {
-    const home_json_value *value = home_json_member(object, key);
+static uint64_t integer_of(const homejson_value *object, const char *key) {
+    const homejson_value *value = homejson_member(object, key);
     return value && value->is_integer ? value->integer : 0;
 }
 
@@ -43,7 +45,7 @@ static void append(char cell[CELL], const char *piece) {
     snprintf(cell + used, CELL - used, "%s", piece);
 }
 
-static void print_unit(const home_model *model, size_t layer, const home_json_value *unit) {
+static void print_unit(const home_model *model, size_t layer, const homejson_value *unit) {
     char gate[CELL] = "-";
     const uint64_t branches = integer_of(unit, "feature_branches");
     if (branches > 0)
@@ -55,19 +57,19 @@ static void print_unit(const home_model *model, size_t layer, const home_json_va
 }
 
 /* "shared inter like" */
-static void list_seen(const home_json_value *node, char cell[CELL]) {
-    const home_json_value *sees = home_json_member(node, "sees");
-    for (const home_json_value *unit = sees ? sees->first : NULL; unit; unit = unit->next) {
+static void list_seen(const homejson_value *node, char cell[CELL]) {
+    const homejson_value *sees = homejson_member(node, "sees");
+    for (const homejson_value *unit = sees ? sees->first : NULL; unit; unit = unit->next) {
         append(cell, *cell ? " " : "");
         append(cell, unit->text);
     }
 }
 
 /* "like + shared", with a star behind what has passed a feature gate */
-static void list_read(const home_json_value *node, char cell[CELL]) {
-    const home_json_value *gate = home_json_member(node, "gate");
-    for (const home_json_value *input = gate ? gate->first : NULL; input; input = input->next) {
-        const home_json_value *gated = home_json_member(input, "gated");
+static void list_read(const homejson_value *node, char cell[CELL]) {
+    const homejson_value *gate = homejson_member(node, "gate");
+    for (const homejson_value *input = gate ? gate->first : NULL; input; input = input->next) {
+        const homejson_value *gated = homejson_member(input, "gated");
         append(cell, *cell ? " + " : "");
         append(cell, topology_text(input, "unit"));
         append(cell, gated && gated->boolean ? "*" : "");
@@ -75,7 +77,7 @@ static void list_read(const home_json_value *node, char cell[CELL]) {
     append(cell, *cell ? "" : "-");
 }
 
-static void print_node(const home_model *model, size_t layer, const home_json_value *node) {
+static void print_node(const home_model *model, size_t layer, const homejson_value *node) {
     char seen[CELL] = "";
     char read[CELL] = "";
     char self[CELL] = "-";
@@ -89,16 +91,17 @@ static void print_node(const home_model *model, size_t layer, const home_json_va
            part_parameters(model, layer, "nodes", name));
 }
 
-static void print_layer(const home_model *model, size_t layer, const home_json_value *of) {
-    const home_json_value *units = home_json_member(of, "units");
-    const home_json_value *nodes = home_json_member(of, "nodes");
+static void print_layer(const home_model *model, size_t layer, const homejson_value *of) {
+    const homejson_value *units = homejson_member(of, "units");
+    const homejson_value *nodes = homejson_member(of, "nodes");
     printf("\nlayer %zu, width %" PRIu64 "\n", layer, integer_of(of, "width"));
-    printf("  %-18s %-18s %7s  %-16s %10s\n", "unit", "reads", "experts", "feature gate", "parameters");
-    for (const home_json_value *unit = units ? units->first : NULL; unit; unit = unit->next)
+    printf("  %-18s %-18s %7s  %-16s %10s\n", "unit", "reads", "experts", "feature gate",
+           "parameters");
+    for (const homejson_value *unit = units ? units->first : NULL; unit; unit = unit->next)
         print_unit(model, layer, unit);
     printf("  %-18s %-32s %-24s %-20s %10s\n", "node", "sees", "gate reads (* gated)", "self term",
            "parameters");
-    for (const home_json_value *node = nodes ? nodes->first : NULL; node; node = node->next)
+    for (const homejson_value *node = nodes ? nodes->first : NULL; node; node = node->next)
         print_node(model, layer, node);
 }
 
@@ -107,22 +110,24 @@ static void print_towers(const home_model *model) {
     for (size_t t = 0; t < home_model_task_count(model); t++) {
         char prefix[CELL];
         snprintf(prefix, sizeof prefix, "towers.%s.", home_model_task_name(model, t));
-        printf("  %-18s %10" PRIu64 "\n", home_model_task_name(model, t), parameters_of(model, prefix));
+        printf("  %-18s %10" PRIu64 "\n", home_model_task_name(model, t),
+               parameters_of(model, prefix));
     }
 }
 
 bool topology_print(const home_model *model, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    home_json *document;
+    homejson *document;
     const char *text = home_model_topology_json(model);
-    if (home_json_parse(heap(), text, strlen(text), &document, &error) != HOME_OK)
+    if (homejson_parse(heap(), text, strlen(text), &document, &error) != HOME_OK)
         return fail_library(why, "reading the topology", &error);
-    const home_json_value *layers = home_json_member(home_json_root(document), "layers");
-    printf("\ntopology: v has %" PRIu64 " columns\n", integer_of(home_json_root(document), "input_width"));
+    const homejson_value *layers = homejson_member(homejson_root(document), "layers");
+    printf("\ntopology: v has %" PRIu64 " columns\n",
+           integer_of(homejson_root(document), "input_width"));
     size_t l = 0;
-    for (const home_json_value *layer = layers ? layers->first : NULL; layer; layer = layer->next)
+    for (const homejson_value *layer = layers ? layers->first : NULL; layer; layer = layer->next)
         print_layer(model, l++, layer);
     print_towers(model);
-    home_json_free(document);
+    homejson_free(document);
     return true;
 }

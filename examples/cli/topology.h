@@ -4,13 +4,13 @@
 
 #include "failure.h"
 
-#include "../../lib/json.h"
+#include "../../lib/host/json.h"
 
 #include "home/home.h"
 
 bool topology_print(const home_model *model, failure *why);
 
 /* A text of a JSON object; "" where it has none of this key. */
-const char *topology_text(const home_json_value *object, const char *key);
+const char *topology_text(const homejson_value *object, const char *key);
 
 #endif

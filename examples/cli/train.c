@@ -10,7 +10,7 @@
 #include "progress.h"
 #include "scores.h"
 
-#include "../../lib/random.h"
+#include "../../lib/host/random.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -35,19 +35,21 @@ typedef struct trainer {
     double best_score;
 } trainer;
 
-/* ------------------------------------------------------------------------------------------ start */
+/* ------------------------------------------------------------------------------------------ start
+ */
 
 static bool read_rates(const home_model *model, learning_rates *rates, failure *why) {
     static const char name[] = "the model's configuration";
     document doc;
-    const home_json_value *optimizer;
+    const homejson_value *optimizer;
     if (!document_read_text(&doc, name, home_model_config_json(model), why))
         return false;
-    const home_json_value *root = home_json_root(doc.json);
+    const homejson_value *root = homejson_root(doc.json);
     const bool read =
         document_member(&doc, root, "optimizer", &optimizer, why) &&
         document_number(&doc, optimizer, "learning_rate", 0, HUGE_VAL, &rates->dense, why) &&
-        document_number(&doc, optimizer, "embedding_learning_rate", 0, HUGE_VAL, &rates->embedding, why);
+        document_number(&doc, optimizer, "embedding_learning_rate", 0, HUGE_VAL, &rates->embedding,
+                        why);
     document_free(&doc);
     return read;
 }
@@ -62,8 +64,9 @@ static void free_trainer(trainer *t) {
 
 static bool start_trainer(trainer *t, failure *why) {
     const size_t tasks = t->job.by->label_count;
-    t->batch_rows =
-        t->job.by->training.batch < t->job.rows->rows ? (size_t)t->job.by->training.batch : t->job.rows->rows;
+    t->batch_rows = t->job.by->training.batch < t->job.rows->rows
+                        ? (size_t)t->job.by->training.batch
+                        : t->job.rows->rows;
     t->best_score = -HUGE_VAL;
     t->order = heap_new(t->job.rows->rows, sizeof *t->order);
     t->predictions = heap_new(t->batch_rows * tasks, sizeof *t->predictions);
@@ -77,7 +80,8 @@ static bool start_trainer(trainer *t, failure *why) {
            batch_start(&t->batch, t->job.by, t->batch_rows, why);
 }
 
-/* ------------------------------------------------------------------------------------------- epoch */
+/* ------------------------------------------------------------------------------------------- epoch
+ */
 
 /* The mean total loss over the rows of an epoch so far. */
 static double total_loss(const trainer *t) {
@@ -103,15 +107,18 @@ static bool step(trainer *t, failure *why) {
     return true;
 }
 
-/* A run that resumes has other rows than the one before: its own factor says how high its rates start. */
+/* A run that resumes has other rows than the one before: its own factor says how high its rates
+ * start. */
 static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     home_error error = {.struct_size = sizeof error};
     const training_plan *plan = &t->job.by->training;
-    const double factor = plan->learning_rate_factor *
-                          pow(plan->learning_rate_decay, (double)(epoch - t->job.epochs_before - 1));
-    if (home_model_set_learning_rate(t->job.model, factor * t->first_rates.dense, &error) != HOME_OK ||
-        home_model_set_embedding_learning_rate(t->job.model, factor * t->first_rates.embedding, &error) !=
-            HOME_OK)
+    const double factor =
+        plan->learning_rate_factor *
+        pow(plan->learning_rate_decay, (double)(epoch - t->job.epochs_before - 1));
+    if (home_model_set_learning_rate(t->job.model, factor * t->first_rates.dense, &error) !=
+            HOME_OK ||
+        home_model_set_embedding_learning_rate(t->job.model, factor * t->first_rates.embedding,
+                                               &error) != HOME_OK)
         return fail_library(why, "setting the learning rate", &error);
     return true;
 }
@@ -120,7 +127,7 @@ static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
 static uint64_t start_stream(const trainer *t, const char *purpose, uint64_t epoch) {
     char name[64];
     snprintf(name, sizeof name, "%s.%" PRIu64, purpose, epoch);
-    return home_random_seed(t->job.by->training.seed, name);
+    return homerandom_seed(t->job.by->training.seed, name);
 }
 
 /* Fisher and Yates's shuffle. */
@@ -129,7 +136,7 @@ static void shuffle(trainer *t, uint64_t epoch) {
     for (size_t i = 0; i < t->job.rows->rows; i++)
         t->order[i] = i;
     for (size_t left = t->job.rows->rows; left > 1; left--) {
-        const size_t other = (size_t)(home_random_uniform(&stream) * (double)left);
+        const size_t other = (size_t)(homerandom_uniform(&stream) * (double)left);
         const size_t moved = t->order[left - 1];
         t->order[left - 1] = t->order[other];
         t->order[other] = moved;
@@ -148,12 +155,13 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
     const size_t rows = t->job.rows->rows;
     for (size_t first = 0; first < rows; first += t->batch_rows) {
         const size_t count = rows - first < t->batch_rows ? rows - first : t->batch_rows;
-        if (count < 2) /* the variance of one row is 0/0; the next epoch's order leaves out another */
+        if (count <
+            2) /* the variance of one row is 0/0; the next epoch's order leaves out another */
             break;
         if (interrupted())
             return fail(why, "interrupted");
-        if (!batch_fill(&t->batch, t->job.rows, t->order, first, count, &dropout, why) || !step(t, why) ||
-            (!t->job.validation && !score_batch(t, seen, why)))
+        if (!batch_fill(&t->batch, t->job.rows, t->order, first, count, &dropout, why) ||
+            !step(t, why) || (!t->job.validation && !score_batch(t, seen, why)))
             return false;
         add_losses(t, *done, count);
         *done += count;
@@ -196,21 +204,23 @@ static bool validate(trainer *t, scores *seen, failure *why) {
     return good;
 }
 
-/* -------------------------------------------------------------------------------------- checkpoint */
+/* -------------------------------------------------------------------------------------- checkpoint
+ */
 
 /* Notes in the checkpoint how it came about. */
 static bool note_training(trainer *t, uint64_t epoch, double score, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    home_text text = {.allocator = heap()};
-    home_text_add(&text, "{\"epoch\": ");
-    home_text_add_integer(&text, epoch);
-    home_text_add(&text, ", \"steps\": ");
-    home_text_add_integer(&text, home_model_step_count(t->job.model));
-    home_text_add(&text, t->job.validation ? ", \"validation_auc\": " : ", \"training_auc\": ");
-    home_text_add_number(&text, score);
-    home_text_add(&text, "}");
+    hometext text = {.allocator = heap()};
+    hometext_add(&text, "{\"epoch\": ");
+    hometext_add_integer(&text, epoch);
+    hometext_add(&text, ", \"steps\": ");
+    hometext_add_integer(&text, home_model_step_count(t->job.model));
+    hometext_add(&text, t->job.validation ? ", \"validation_auc\": " : ", \"training_auc\": ");
+    hometext_add_number(&text, score);
+    hometext_add(&text, "}");
     bool noted = !text.failed || fail_memory(why);
-    if (noted && home_model_set_metadata(t->job.model, CHECKPOINT_TRAINING_KEY, text.data, &error) != HOME_OK)
+    if (noted && home_model_set_metadata(t->job.model, CHECKPOINT_TRAINING_KEY, text.data,
+                                         &error) != HOME_OK)
         noted = fail_library(why, t->job.path, &error);
     heap_free(text.data);
     return noted;
@@ -220,8 +230,8 @@ static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (!note_training(t, epoch, score, why))
         return false;
-    if (home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0, &error) !=
-        HOME_OK)
+    if (home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0,
+                        &error) != HOME_OK)
         return fail_file(why, t->job.path, &error);
     t->best_epoch = epoch;
     return true;
@@ -232,7 +242,8 @@ static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, do
            t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
     if (t->job.validation)
-        printf("mean AUC %.5f%s\n", score, t->best_epoch == epoch ? ", the best so far: saved" : "");
+        printf("mean AUC %.5f%s\n", score,
+               t->best_epoch == epoch ? ", the best so far: saved" : "");
     putchar('\n');
     fflush(stdout);
 }
@@ -260,7 +271,8 @@ static bool run_epoch(trainer *t, uint64_t epoch, failure *why) {
     scores seen;
     if (!scores_start(&seen, t->job.by, why))
         return false;
-    const bool good = train_epoch(t, epoch, &seen, why) && (!t->job.validation || validate(t, &seen, why)) &&
+    const bool good = train_epoch(t, epoch, &seen, why) &&
+                      (!t->job.validation || validate(t, &seen, why)) &&
                       scores_compute(&seen, why) && end_epoch(t, epoch, &seen, why);
     scores_free(&seen);
     return good;

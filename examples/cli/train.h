@@ -13,12 +13,13 @@ typedef struct training_job {
     const char *path;          /* of the checkpoint */
     const char *log;           /* NULL: none */
     bool resumable;            /* the checkpoint holds the optimizer's state too */
-    uint64_t epochs_before;    /* that the model was trained for already; numbers go on from there */
+    uint64_t epochs_before; /* that the model was trained for already; numbers go on from there */
 } training_job;
 
-/* Trains as by->training says, prints a table of scores after every epoch, and writes a checkpoint after every
- * epoch that is the best so far on the validation rows (without them after every epoch). When it fails or is
- * interrupted, the last of these is there. What every epoch gave goes to the log, see history.h. */
+/* Trains as by->training says, prints a table of scores after every epoch, and writes a checkpoint
+ * after every epoch that is the best so far on the validation rows (without them after every
+ * epoch). When it fails or is interrupted, the last of these is there. What every epoch gave goes
+ * to the log, see history.h. */
 bool train_model(const training_job *job, failure *why);
 
 #endif

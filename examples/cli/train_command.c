@@ -53,8 +53,8 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
         {.name = "threads", .whole = &given->threads, .least = 1, .most = 1024},
         {.name = NULL},
     };
-    *given = (arguments){.threads = 1,
-                         .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
+    *given = (arguments){
+        .threads = 1, .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
     if (!options_read(words, count, options, names, &given->recipe, 1, why))
         return false;
     if (!given->train)
@@ -82,8 +82,8 @@ static bool load(dataset *rows, dataset_reader *reader, failure *why) {
     const double started = clock_seconds();
     if (!dataset_load(rows, reader, why))
         return false;
-    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows, number_plural(rows->rows),
-            clock_seconds() - started);
+    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows,
+            number_plural(rows->rows), clock_seconds() - started);
     return true;
 }
 
@@ -98,13 +98,14 @@ static bool has_labels(const dataset *rows, size_t task) {
 /* One row has no variance, and a task without labels learns nothing, which may be meant so. */
 static bool check_training(const dataset *rows, const char *path, failure *why) {
     if (rows->rows < 2)
-        return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows, number_plural(rows->rows));
+        return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows,
+                    number_plural(rows->rows));
     for (size_t t = 0; t < rows->by->label_count; t++) {
         if (!has_labels(rows, t))
-            fprintf(
-                stderr,
-                "home train: warning: %s: column \"%s\" is empty in every row: task \"%s\" learns nothing\n",
-                path, rows->by->labels[t].column, rows->by->labels[t].task);
+            fprintf(stderr,
+                    "home train: warning: %s: column \"%s\" is empty in every row: task \"%s\" "
+                    "learns nothing\n",
+                    path, rows->by->labels[t].column, rows->by->labels[t].task);
     }
     return true;
 }
@@ -126,15 +127,17 @@ static bool check_validation(const dataset *rows, const char *path, failure *why
         if (rows->by->labels[t].selects && has_both_classes(rows, t))
             return true;
     }
-    return fail(why,
-                "%s: no selected task has positive and negative labels; expected one to choose the best "
-                "epoch by",
-                path);
+    return fail(
+        why,
+        "%s: no selected task has positive and negative labels; expected one to choose the best "
+        "epoch by",
+        path);
 }
 
 /* Trains `model`, or where it is NULL a fresh one. */
 static bool train_on(home_model *model, uint64_t epochs_before, const dataset *rows,
-                     const dataset *validation, const recipe *by, const arguments *given, failure *why) {
+                     const dataset *validation, const recipe *by, const arguments *given,
+                     failure *why) {
     home_error error = {.struct_size = sizeof error};
     home_model *fresh = NULL;
     if (!model && !checkpoint_create(by, rows, &fresh, why))
@@ -147,15 +150,16 @@ static bool train_on(home_model *model, uint64_t epochs_before, const dataset *r
                               .log = given->log,
                               .resumable = given->resumable || given->resume,
                               .epochs_before = epochs_before};
-    const bool trained = home_model_set_threads(job.model, (size_t)given->threads, &error) == HOME_OK
-                             ? train_model(&job, why)
-                             : fail_library(why, "--threads", &error);
+    const bool trained =
+        home_model_set_threads(job.model, (size_t)given->threads, &error) == HOME_OK
+            ? train_model(&job, why)
+            : fail_library(why, "--threads", &error);
     home_model_release(fresh);
     return trained;
 }
 
-static bool open_both(dataset_reader *training, dataset_reader *validation, recipe *by, dataset_use use,
-                      const arguments *given, failure *why) {
+static bool open_both(dataset_reader *training, dataset_reader *validation, recipe *by,
+                      dataset_use use, const arguments *given, failure *why) {
     if (!dataset_open(training, by, given->train, use, why))
         return false;
     if (!given->valid || dataset_open(validation, by, given->valid, DATASET_EVALUATE, why))
@@ -165,8 +169,8 @@ static bool open_both(dataset_reader *training, dataset_reader *validation, reci
 }
 
 /* Both headers are read before the rows of either, so that a wrong second file is told at once. */
-static bool load_both(dataset *rows, dataset *validation, recipe *by, dataset_use use, const arguments *given,
-                      failure *why) {
+static bool load_both(dataset *rows, dataset *validation, recipe *by, dataset_use use,
+                      const arguments *given, failure *why) {
     dataset_reader of_rows;
     dataset_reader of_validation;
     if (!open_both(&of_rows, &of_validation, by, use, given, why))
@@ -181,8 +185,8 @@ static bool load_both(dataset *rows, dataset *validation, recipe *by, dataset_us
     return loaded;
 }
 
-static bool load_and_train(home_model *model, uint64_t epochs_before, recipe *by, const arguments *given,
-                           failure *why) {
+static bool load_and_train(home_model *model, uint64_t epochs_before, recipe *by,
+                           const arguments *given, failure *why) {
     dataset rows = {0};
     dataset validation = {0};
     const dataset_use use = model ? DATASET_TRAIN_FURTHER : DATASET_TRAIN;
@@ -230,23 +234,31 @@ const command train_command = {
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
     "                  [--threads N] [--log LOG.csv] [--resumable] [--resume MODEL.safetensors]\n"
     "\n"
-    "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the --output\n"
-    "file after every epoch; with --valid, only after an epoch that is the best so far on those rows.\n"
+    "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the "
+    "--output\n"
+    "file after every epoch; with --valid, only after an epoch that is the best so far on those "
+    "rows.\n"
     "Ctrl-C stops between two batches and leaves the last checkpoint.\n"
     "\n"
-    "  --epochs N     passes over the rows, at most       (these four replace what the recipe says)\n"
+    "  --epochs N     passes over the rows, at most       (these four replace what the recipe "
+    "says)\n"
     "  --batch N      rows of a step\n"
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
     "  --seed N       of the first weights, the order of the rows and the dropout of ids\n"
     "  --threads N    that compute at once; the result is the same for any number; default 1\n"
-    "  --log FILE     writes a line per epoch and task to FILE, as it is reached: losses, AUC, GAUC and so "
+    "  --log FILE     writes a line per epoch and task to FILE, as it is reached: losses, AUC, "
+    "GAUC and so "
     "on,\n"
-    "                 for \"home report\"; replaces a file that is there, but with --resume adds to it\n"
-    "  --resumable    keeps the optimizer's state in the checkpoint, which makes it about three times as "
+    "                 for \"home report\"; replaces a file that is there, but with --resume adds "
+    "to it\n"
+    "  --resumable    keeps the optimizer's state in the checkpoint, which makes it about three "
+    "times as "
     "large\n"
-    "  --resume FILE  trains on from such a checkpoint, on the rows of another day say, instead of from "
+    "  --resume FILE  trains on from such a checkpoint, on the rows of another day say, instead of "
+    "from "
     "fresh\n"
-    "                 weights; means, buckets and vocabularies stay as they were learned at first, and "
+    "                 weights; means, buckets and vocabularies stay as they were learned at first, "
+    "and "
     "RECIPE must\n"
     "                 be that of the checkpoint in all but \"training\"; implies --resumable\n",
     run,

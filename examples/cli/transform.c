@@ -11,7 +11,8 @@ transform_step *transform_buckets(const transform *of) {
     return last && last->kind == STEP_BUCKETISE ? last : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- apply */
+/* ------------------------------------------------------------------------------------------- apply
+ */
 
 static size_t count_boundaries(const transform_step *step, float value) {
     size_t low = 0;
@@ -46,7 +47,8 @@ float transform_apply(const transform *of, float value) {
     return value;
 }
 
-/* ------------------------------------------------------------------------------------------- learn */
+/* ------------------------------------------------------------------------------------------- learn
+ */
 
 static double mean_of(const float *values, size_t count) {
     double sum = 0;
@@ -70,8 +72,9 @@ static int compare_floats(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-/* Quantiles that cut the values into buckets of about equal numbers of rows. Values that repeat make
- * quantiles coincide, and these count once; nothing lies below the smallest value, so that is no boundary. */
+/* Quantiles that cut the values into buckets of about equal numbers of rows. Values that repeat
+ * make quantiles coincide, and these count once; nothing lies below the smallest value, so that is
+ * no boundary. */
 static bool learn_boundaries(transform_step *step, const float *values, size_t count) {
     float *sorted = heap_new(count, sizeof *sorted);
     step->boundaries = heap_new(step->buckets, sizeof *step->boundaries);
@@ -142,7 +145,8 @@ bool transform_learn(transform *of, float *values, size_t count) {
     return learned;
 }
 
-/* ------------------------------------------------------------------------------------------ expand */
+/* ------------------------------------------------------------------------------------------ expand
+ */
 
 size_t transform_width(const transform *of) {
     const transform_step *buckets = transform_buckets(of);

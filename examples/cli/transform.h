@@ -1,5 +1,5 @@
-/* What happens to the values of a dense column before the model sees them: a sequence of steps, learned on
- * the training rows. */
+/* What happens to the values of a dense column before the model sees them: a sequence of steps,
+ * learned on the training rows. */
 #ifndef CLI_TRANSFORM_H
 #define CLI_TRANSFORM_H
 
@@ -24,18 +24,19 @@ typedef struct transform_step {
 typedef struct transform {
     transform_step *steps;
     size_t step_count;
-    float
-        missing; /* what stands for a missing value: the mean of the transformed ones; a bucket of its own */
+    float missing; /* what stands for a missing value: the mean of the transformed ones; a bucket of
+                      its own */
 } transform;
 
-/* Learns every step from values[0 .. count), NaN where one is missing, and transforms them in place. False
- * for lack of memory. */
+/* Learns every step from values[0 .. count), NaN where one is missing, and transforms them in
+ * place. False for lack of memory. */
 bool transform_learn(transform *of, float *values, size_t count);
 
 /* The transformed value; of a bucketised column, the number of the bucket. */
 float transform_apply(const transform *of, float value);
 
-/* How many dense values of the model the column becomes: 1, or one per bucket and one for "missing". */
+/* How many dense values of the model the column becomes: 1, or one per bucket and one for
+ * "missing". */
 size_t transform_width(const transform *of);
 
 /* Writes these, given the transformed value. */

@@ -2,7 +2,7 @@
 
 #include "heap.h"
 
-#include "../../lib/random.h"
+#include "../../lib/base/hash.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@ uint64_t vocabulary_hash(const char *text, size_t length) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return home_mix64(hash);
+    return homehash_mix64(hash);
 }
 
 /* The slot that holds the text, or the free one where it belongs. The table is never full. */
@@ -53,7 +53,8 @@ static bool make_room(vocabulary *to, size_t length) {
     if (!bytes)
         return false;
     to->bytes = bytes;
-    vocabulary_entry *entries = heap_grow(to->entries, &to->capacity, to->count + 1, sizeof *entries);
+    vocabulary_entry *entries =
+        heap_grow(to->entries, &to->capacity, to->count + 1, sizeof *entries);
     if (!entries)
         return false;
     to->entries = entries;

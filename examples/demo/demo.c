@@ -1,8 +1,9 @@
 /* From a behaviour log to served predictions, with libhome's public interface alone:
- * simulate a feed, train on it, evaluate on later rows, save, reload, freeze, serve from several threads.
+ * simulate a feed, train on it, evaluate on later rows, save, reload, freeze, serve from several
+ * threads.
  *
- * Usage: demo [checkpoint file]. The exit status is not 0 when anything fails, the reloaded model does not
- * predict the same bytes, the frozen one is not close, or too little was learned. */
+ * Usage: demo [checkpoint file]. The exit status is not 0 when anything fails, the reloaded model
+ * does not predict the same bytes, the frozen one is not close, or too little was learned. */
 #include "feed.h"
 #include "home/home.h"
 
@@ -32,13 +33,15 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---------------------------------------------------------------------------------------- errors */
+/* ---------------------------------------------------------------------------------------- errors
+ */
 
 /* A program may exit where a library may not. */
 static void must(home_status status, const char *action, const home_error *error) {
     if (status == HOME_OK)
         return;
-    fprintf(stderr, "demo: cannot %s: %s: %s\n", action, home_status_string(status), error->message);
+    fprintf(stderr, "demo: cannot %s: %s: %s\n", action, home_status_string(status),
+            error->message);
     exit(1);
 }
 
@@ -51,10 +54,11 @@ static void *must_allocate(size_t count, size_t size) {
     return memory;
 }
 
-/* ----------------------------------------------------------------------------------------- model */
+/* ----------------------------------------------------------------------------------------- model
+ */
 
-/* HoME over the feed: dense values and three ids in, seven behaviours in two groups out. The same could be
- * written as JSON text for home_model_create_json(). */
+/* HoME over the feed: dense values and three ids in, seven behaviours in two groups out. The same
+ * could be written as JSON text for home_model_create_json(). */
 static home_model *create_model(void) {
     const home_table_config tables[FIELDS] = {
         {.struct_size = sizeof tables[0], .name = "user", .rows = FEED_USERS, .dim = 8},
@@ -116,7 +120,8 @@ typedef struct feed_batch {
     home_batch batch;
 } feed_batch;
 
-static const home_batch *select_rows(const feed_log *feed, size_t first, size_t rows, feed_batch *selected) {
+static const home_batch *select_rows(const feed_log *feed, size_t first, size_t rows,
+                                     feed_batch *selected) {
     selected->ids[0] = (home_ids){.ids = feed->users + first};
     selected->ids[1] = (home_ids){.ids = feed->videos + first};
     selected->ids[2] = (home_ids){.ids = feed->authors + first};
@@ -128,7 +133,8 @@ static const home_batch *select_rows(const feed_log *feed, size_t first, size_t 
     return &selected->batch;
 }
 
-/* -------------------------------------------------------------------------------------- training */
+/* -------------------------------------------------------------------------------------- training
+ */
 
 static void train_epoch(home_model *model, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
@@ -139,9 +145,11 @@ static void train_epoch(home_model *model, const feed_log *feed) {
         const home_targets targets = {.struct_size = sizeof targets,
                                       .labels = feed->labels + first * FEED_TASKS};
         float task_losses[FEED_TASKS];
-        must(home_model_forward(model, select_rows(feed, first, BATCH_ROWS, &selected), NULL, 0, &error),
+        must(home_model_forward(model, select_rows(feed, first, BATCH_ROWS, &selected), NULL, 0,
+                                &error),
              "run the model", &error);
-        must(home_model_backward(model, &targets, task_losses, &error), "compute gradients", &error);
+        must(home_model_backward(model, &targets, task_losses, &error), "compute gradients",
+             &error);
         must(home_model_step(model, &error), "take a step", &error);
 
         for (size_t t = 0; t < FEED_TASKS; t++)
@@ -161,21 +169,23 @@ static void train(home_model *model, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
     for (int epoch = 0; epoch < EPOCHS; epoch++)
         train_epoch(model, feed);
-    must(home_model_set_metadata(model, "trained_on", "a simulated feed", &error), "store metadata", &error);
+    must(home_model_set_metadata(model, "trained_on", "a simulated feed", &error), "store metadata",
+         &error);
     const double seconds = seconds_now() - start;
     printf("trained on %d rows x %d epochs in %.1f s, %.0f rows/s\n\n", TRAIN_ROWS, EPOCHS, seconds,
            EPOCHS * TRAIN_ROWS / seconds);
 }
 
-/* ------------------------------------------------------------------------------------ evaluation */
+/* ------------------------------------------------------------------------------------ evaluation
+ */
 
 /* [TEST_ROWS, FEED_TASKS] probabilities of the held-out rows. */
 static float *predict_test_rows(const home_model *model, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
     float *predictions = must_allocate((size_t)TEST_ROWS * FEED_TASKS, sizeof *predictions);
     feed_batch selected;
-    must(home_model_predict(model, select_rows(feed, TRAIN_ROWS, TEST_ROWS, &selected), predictions, 0, NULL,
-                            &error),
+    must(home_model_predict(model, select_rows(feed, TRAIN_ROWS, TEST_ROWS, &selected), predictions,
+                            0, NULL, &error),
          "predict", &error);
     return predictions;
 }
@@ -184,8 +194,9 @@ static home_metrics *measure(const float *predictions, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
     home_metrics *metrics;
     must(home_metrics_create(FEED_TASKS, NULL, &metrics, &error), "create metrics", &error);
-    must(home_metrics_add(metrics, TEST_ROWS, predictions, 0, feed->labels + (size_t)TRAIN_ROWS * FEED_TASKS,
-                          0, feed->users + TRAIN_ROWS, &error),
+    must(home_metrics_add(metrics, TEST_ROWS, predictions, 0,
+                          feed->labels + (size_t)TRAIN_ROWS * FEED_TASKS, 0,
+                          feed->users + TRAIN_ROWS, &error),
          "add to metrics", &error);
     return metrics;
 }
@@ -203,18 +214,20 @@ static double report(const float *predictions, const feed_log *feed) {
     home_metrics *best = measure(feed->truth + (size_t)TRAIN_ROWS * FEED_TASKS, feed);
     double mean_auc = 0.0;
     double mean_best = 0.0;
-    printf("%-15s %-6s %7s %9s %7s %7s %7s %9s %11s\n", "task", "group", "rows", "positives", "AUC", "best",
-           "GAUC", "log loss", "calibration");
+    printf("%-15s %-6s %7s %9s %7s %7s %7s %9s %11s\n", "task", "group", "rows", "positives", "AUC",
+           "best", "GAUC", "log loss", "calibration");
     for (size_t t = 0; t < FEED_TASKS; t++) {
         const home_metric_result figures = figures_of(reached, t);
         const double best_auc = figures_of(best, t).auc;
         printf("%-15s %-6s %7llu %9llu %7.4f %7.4f %7.4f %9.4f %11.3f\n", feed_tasks[t].name,
-               feed_tasks[t].group, (unsigned long long)figures.rows, (unsigned long long)figures.positives,
-               figures.auc, best_auc, figures.gauc, figures.log_loss, figures.calibration);
+               feed_tasks[t].group, (unsigned long long)figures.rows,
+               (unsigned long long)figures.positives, figures.auc, best_auc, figures.gauc,
+               figures.log_loss, figures.calibration);
         mean_auc += figures.auc / FEED_TASKS;
         mean_best += best_auc / FEED_TASKS;
     }
-    printf("mean AUC %.4f; the true probabilities reach %.4f, guessing 0.5\n\n", mean_auc, mean_best);
+    printf("mean AUC %.4f; the true probabilities reach %.4f, guessing 0.5\n\n", mean_auc,
+           mean_best);
     home_metrics_destroy(reached);
     home_metrics_destroy(best);
     return mean_auc;
@@ -246,7 +259,8 @@ static float largest_difference(const float *a, const float *b) {
     return largest;
 }
 
-/* --------------------------------------------------------------------------------------- serving */
+/* --------------------------------------------------------------------------------------- serving
+ */
 
 /* What one serving thread works on. */
 typedef struct server {
@@ -272,7 +286,8 @@ static void *serve(void *argument) {
         feed_batch selected;
         const double start = seconds_now();
         s->status = home_model_predict(
-            s->model, select_rows(s->feed, TRAIN_ROWS + request * REQUEST_ROWS, REQUEST_ROWS, &selected),
+            s->model,
+            select_rows(s->feed, TRAIN_ROWS + request * REQUEST_ROWS, REQUEST_ROWS, &selected),
             predictions, 0, workspace, &s->error);
         s->latencies[i] = seconds_now() - start;
     }
@@ -314,17 +329,19 @@ static percentiles serve_from_threads(const home_model *frozen, const feed_log *
     const size_t count = (size_t)THREADS * REQUESTS_PER_THREAD;
     double *latencies = must_allocate(count, sizeof *latencies);
     for (size_t i = 0; i < THREADS; i++)
-        memcpy(latencies + i * REQUESTS_PER_THREAD, servers[i].latencies, sizeof servers[i].latencies);
+        memcpy(latencies + i * REQUESTS_PER_THREAD, servers[i].latencies,
+               sizeof servers[i].latencies);
     qsort(latencies, count, sizeof *latencies, compare_doubles);
     const percentiles result = {.p50 = latencies[count / 2], .p99 = latencies[count * 99 / 100]};
-    printf("served %zu requests of %d rows from %d threads: %.0f rows/s\n", count, REQUEST_ROWS, THREADS,
-           (double)count * REQUEST_ROWS / seconds);
+    printf("served %zu requests of %d rows from %d threads: %.0f rows/s\n", count, REQUEST_ROWS,
+           THREADS, (double)count * REQUEST_ROWS / seconds);
     free(latencies);
     free(servers);
     return result;
 }
 
-/* ------------------------------------------------------------------------------------------ main */
+/* ------------------------------------------------------------------------------------------ main
+ */
 
 int main(int argc, char **argv) {
     const char *path = argc > 1 ? argv[1] : "build/demo.safetensors";
@@ -334,7 +351,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "demo: out of memory\n");
         return 1;
     }
-    printf("simulated %d impressions of %d videos to %d users: %d to train on, the %d behind them to test\n",
+    printf("simulated %d impressions of %d videos to %d users: %d to train on, the %d behind them "
+           "to test\n",
            TRAIN_ROWS + TEST_ROWS, FEED_VIDEOS, FEED_USERS, TRAIN_ROWS, TEST_ROWS);
 
     home_model *model = create_model();
@@ -344,7 +362,8 @@ int main(int argc, char **argv) {
 
     home_model *reloaded = save_and_reload(model, path);
     float *again = predict_test_rows(reloaded, &feed);
-    const bool identical = same_bytes(predictions, again, (size_t)TEST_ROWS * FEED_TASKS * sizeof *again);
+    const bool identical =
+        same_bytes(predictions, again, (size_t)TEST_ROWS * FEED_TASKS * sizeof *again);
     printf("saved to %s and reloaded\n", path);
 
     home_model *frozen;
@@ -357,9 +376,11 @@ int main(int argc, char **argv) {
     const bool close = difference <= 1e-5f;
     const bool learned = mean_auc >= LEAST_MEAN_AUC;
     if (!close)
-        fprintf(stderr, "demo: the frozen model's probabilities are off by %g\n", (double)difference);
+        fprintf(stderr, "demo: the frozen model's probabilities are off by %g\n",
+                (double)difference);
     if (!learned)
-        fprintf(stderr, "demo: the mean AUC is %.4f, expected at least %.2f\n", mean_auc, LEAST_MEAN_AUC);
+        fprintf(stderr, "demo: the mean AUC is %.4f, expected at least %.2f\n", mean_auc,
+                LEAST_MEAN_AUC);
     printf("demo: mean AUC %.4f, reload identical: %s, p50 %.0f us, p99 %.0f us\n", mean_auc,
            identical ? "yes" : "no", 1e6 * latency.p50, 1e6 * latency.p99);
     home_model_release(model);

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------------------------------- random */
+/* ---------------------------------------------------------------------------------------- random
+ */
 
 static uint64_t random_bits(uint64_t *state) { /* splitmix64 */
     uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
@@ -26,7 +27,8 @@ static size_t random_popular(uint64_t *state, size_t count) {
     return (size_t)((double)count * pow(random_uniform(state), 1.5));
 }
 
-/* ----------------------------------------------------------------------------------------- world */
+/* ----------------------------------------------------------------------------------------- world
+ */
 
 enum { FACTORS = 4 }; /* what users like, and what videos have of it */
 
@@ -75,7 +77,8 @@ static void make_world(world *w, uint64_t *random) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------- tasks */
+/* ----------------------------------------------------------------------------------------- tasks
+ */
 
 const feed_task feed_tasks[FEED_TASKS] = {
     {"click", "inter", 0.30},   {"like", "inter", 0.05},           {"comment", "inter", 0.01},
@@ -99,7 +102,8 @@ static const double weights[FEED_TASKS][CAUSES] = {
     {0.7, 0.6, 0.0, 0.7, -1.0, 0.0, 0.2}, /* finish */
 };
 
-static void find_causes(const world *w, const viewer *u, const clip *v, double hour, double causes[CAUSES]) {
+static void find_causes(const world *w, const viewer *u, const clip *v, double hour,
+                        double causes[CAUSES]) {
     double taste = 0.0;
     for (size_t k = 0; k < FACTORS; k++)
         taste += u->likes[k] * v->has[k];
@@ -123,7 +127,8 @@ static double sigmoid(double x) {
     return 1.0 / (1.0 + exp(-x));
 }
 
-/* ----------------------------------------------------------------------------------- impressions */
+/* ----------------------------------------------------------------------------------- impressions
+ */
 
 /* What a ranking service knows when it ranks: noisy views of some causes, none of the labels. */
 static void observe(const viewer *u, const clip *v, double hour, const double causes[CAUSES],
@@ -142,7 +147,8 @@ static void observe(const viewer *u, const clip *v, double hour, const double ca
     dense[n] = (float)cos(hour / 24.0 * 2.0 * 3.14159265358979);
 }
 
-/* Draws who is shown what, and what is known of it; truth gets the logits without the tasks' biases. */
+/* Draws who is shown what, and what is known of it; truth gets the logits without the tasks'
+ * biases. */
 static void draw_impressions(feed_log *feed, const world *w, uint64_t *random) {
     for (size_t r = 0; r < feed->rows; r++) {
         const size_t u = random_popular(random, FEED_USERS);
@@ -204,7 +210,8 @@ bool feed_simulate(feed_log *out, size_t rows, uint64_t seed) {
         .labels = calloc(rows, FEED_TASKS * sizeof(float)),
         .truth = calloc(rows, FEED_TASKS * sizeof(float)),
     };
-    if (!w || !made.dense || !made.users || !made.videos || !made.authors || !made.labels || !made.truth) {
+    if (!w || !made.dense || !made.users || !made.videos || !made.authors || !made.labels ||
+        !made.truth) {
         free(w);
         feed_free(&made);
         return false;

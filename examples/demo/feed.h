@@ -1,6 +1,6 @@
-/* A simulated short-video feed: who was shown what, what is known about it, and what the viewer did. It
- * stands in for a real log, and has one thing that no real log has: the true probability of every behaviour,
- * and so the best AUC that any model could reach. */
+/* A simulated short-video feed: who was shown what, what is known about it, and what the viewer
+ * did. It stands in for a real log, and has one thing that no real log has: the true probability of
+ * every behaviour, and so the best AUC that any model could reach. */
 #ifndef DEMO_FEED_H
 #define DEMO_FEED_H
 

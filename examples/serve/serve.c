@@ -1,17 +1,19 @@
-/* Serves predictions from several threads, and takes up a newer checkpoint without a failed or slow call.
+/* Serves predictions from several threads, and takes up a newer checkpoint without a failed or slow
+ * call.
  *
  *     serve MODEL.safetensors [THREADS [SECONDS]]
  *
- * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The main thread watches
- * the file; when another one is there, it loads and freezes it beside the old model and then swaps one pointer. At the
- * end the latencies before, during and after the swaps are printed, and the number of calls that failed: that returned
- * an error, or gave other probabilities than the model they began with. A file that is no model, or one with other
- * inputs, is reported, and the old model stays. Ctrl-C or SIGTERM end it early.
+ * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The
+ * main thread watches the file; when another one is there, it loads and freezes it beside the old
+ * model and then swaps one pointer. At the end the latencies before, during and after the swaps are
+ * printed, and the number of calls that failed: that returned an error, or gave other probabilities
+ * than the model they began with. A file that is no model, or one with other inputs, is reported,
+ * and the old model stays. Ctrl-C or SIGTERM end it early.
  *
- * The swap. Readers are many and quick, the writer is one and rare, and a reader must never wait. A pointer that is
- * atomic is not enough: between a reader's load of it and its home_model_retain(), the writer could give back the last
- * reference, and the reader would retain freed memory. So each reader has a slot, in which it says what it is about to
- * use (a hazard pointer, Michael 2004):
+ * The swap. Readers are many and quick, the writer is one and rare, and a reader must never wait. A
+ * pointer that is atomic is not enough: between a reader's load of it and its home_model_retain(),
+ * the writer could give back the last reference, and the reader would retain freed memory. So each
+ * reader has a slot, in which it says what it is about to use (a hazard pointer, Michael 2004):
  *
  *     reader                                          writer
  *     do { v = current; slot = v; }                   old = exchange(current, new)
@@ -19,15 +21,16 @@
  *     ... use v ...                                   free old
  *     slot = NULL
  *
- * Why it holds: all of these are sequentially consistent, so they stand in one order. If the reader's second load of
- * `current` still gave v, then its slot was set before the writer's exchange, and the writer, which looks at the slots
- * after the exchange, sees v there and waits. Otherwise the reader uses nothing and tries again. That v may meanwhile have
- * been freed and allocated again for a newer version changes nothing: it is the current one when it is used. A reader tries
- * again only where a swap has just happened, so it never waits for the writer; the writer waits for the calls that had
- * begun, and no longer.
+ * Why it holds: all of these are sequentially consistent, so they stand in one order. If the
+ * reader's second load of `current` still gave v, then its slot was set before the writer's
+ * exchange, and the writer, which looks at the slots after the exchange, sees v there and waits.
+ * Otherwise the reader uses nothing and tries again. That v may meanwhile have been freed and
+ * allocated again for a newer version changes nothing: it is the current one when it is used. A
+ * reader tries again only where a swap has just happened, so it never waits for the writer; the
+ * writer waits for the calls that had begun, and no longer.
  *
- * A reader that wants the model for longer than a call takes home_model_retain() while its slot is set, which makes that
- * safe, clears the slot, and gives the reference back when it likes. */
+ * A reader that wants the model for longer than a call takes home_model_retain() while its slot is
+ * set, which makes that safe, clears the slot, and gives the reference back when it likes. */
 #include <home/home.h>
 
 #include <inttypes.h>
@@ -53,7 +56,8 @@ enum {
 
 typedef enum phase { BEFORE, DURING, AFTER, PHASES } phase;
 
-/* What a request needs of a model, made before the first one sees it: no request allocates or warms anything up. */
+/* What a request needs of a model, made before the first one sees it: no request allocates or warms
+ * anything up. */
 typedef struct version {
     home_model *model; /* frozen */
     size_t values;     /* ROWS * tasks */
@@ -72,7 +76,8 @@ typedef struct request {
     home_ids *fields;
 } request;
 
-/* Calls by latency: bin i counts those from 2^(i / BINS_PER_OCTAVE) ns, so percentiles are within 4.5 %. */
+/* Calls by latency: bin i counts those from 2^(i / BINS_PER_OCTAVE) ns, so percentiles are
+ * within 4.5 %. */
 typedef struct latencies {
     uint64_t bins[BINS];
     uint64_t calls;
@@ -82,7 +87,8 @@ typedef struct latencies {
 typedef struct server server;
 
 typedef struct reader {
-    _Alignas(64) _Atomic(version *) slot; /* a cache line of its own: readers do not slow each other */
+    _Alignas(
+        64) _Atomic(version *) slot; /* a cache line of its own: readers do not slow each other */
     server *of;
     size_t number;
     pthread_t thread;
@@ -101,7 +107,8 @@ struct server {
     size_t reader_count;
 };
 
-/* ------------------------------------------------------------------------------------------- time */
+/* ------------------------------------------------------------------------------------------- time
+ */
 
 static double now_ns(void) {
     struct timespec now;
@@ -138,7 +145,8 @@ static double percentile(const latencies *of, double share) {
     return fmin(exp2(((double)bin + 0.5) / BINS_PER_OCTAVE), of->slowest) / 1000;
 }
 
-/* --------------------------------------------------------------------------------------- versions */
+/* --------------------------------------------------------------------------------------- versions
+ */
 
 static void free_version(version *of) {
     if (!of)
@@ -169,8 +177,8 @@ static bool make_workspaces(version *made) {
     made->workspaces = calloc(made->thread_count, sizeof(home_workspace *));
     for (size_t i = 0; made->memory && made->workspaces && i < made->thread_count; i++) {
         made->memory[i] = malloc(size);
-        if (!made->memory[i] ||
-            home_workspace_init(made->model, made->memory[i], size, &made->workspaces[i], NULL) != HOME_OK)
+        if (!made->memory[i] || home_workspace_init(made->model, made->memory[i], size,
+                                                    &made->workspaces[i], NULL) != HOME_OK)
             return false;
     }
     return made->memory && made->workspaces;
@@ -183,8 +191,8 @@ static bool predict_expected(version *made, const request *rows) {
     made->expected = malloc(made->values * sizeof *made->expected);
     if (!made->expected)
         return false;
-    if (home_model_predict(made->model, &rows->batch, made->expected, 0, made->workspaces[0], &error) ==
-        HOME_OK)
+    if (home_model_predict(made->model, &rows->batch, made->expected, 0, made->workspaces[0],
+                           &error) == HOME_OK)
         return true;
     fprintf(stderr, "%s\n", error.message);
     return false;
@@ -196,7 +204,8 @@ static bool takes(const home_model *model, const request *rows) {
 }
 
 /* NULL, and a message, where the file cannot be served. The first version makes the rows. */
-static version *load_version(const char *path, const request *rows, home_model *frozen, size_t thread_count) {
+static version *load_version(const char *path, const request *rows, home_model *frozen,
+                             size_t thread_count) {
     version *made = calloc(1, sizeof *made);
     if (made) {
         *made = (version){.model = frozen, .thread_count = thread_count};
@@ -213,7 +222,8 @@ static version *load_version(const char *path, const request *rows, home_model *
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- requests */
+/* ---------------------------------------------------------------------------------------- requests
+ */
 
 static bool make_rows(request *rows, const home_model *like) {
     const size_t fields = home_model_field_count(like);
@@ -284,7 +294,8 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- swap */
+/* ------------------------------------------------------------------------------------------- swap
+ */
 
 static bool is_used(const server *s, const version *v) {
     for (size_t i = 0; i < s->reader_count; i++) {
@@ -347,13 +358,14 @@ static unsigned watch(server *s, const char *path, struct stat *last, double sec
     return swaps;
 }
 
-/* ---------------------------------------------------------------------------------------- program */
+/* ---------------------------------------------------------------------------------------- program
+ */
 
 static uint64_t print_latencies(const server *s) {
     static const char *const names[] = {"before", "during", "after"};
     uint64_t failed = 0;
-    printf("%-8s %10s %10s %10s %10s %10s   microseconds a call of %d rows\n", "swap", "calls", "p50", "p99",
-           "p99.9", "slowest", ROWS);
+    printf("%-8s %10s %10s %10s %10s %10s   microseconds a call of %d rows\n", "swap", "calls",
+           "p50", "p99", "p99.9", "slowest", ROWS);
     for (size_t p = 0; p < PHASES; p++) {
         latencies all = {.calls = 0};
         for (size_t i = 0; i < s->reader_count; i++)
@@ -425,7 +437,8 @@ int main(int count, char **words) {
     const long threads = count > 2 ? strtol(words[2], NULL, 10) : 2;
     const double seconds = count > 3 ? strtod(words[3], NULL) : 10;
     if (count < 2 || count > 4 || threads < 1 || threads > MOST_THREADS || !(seconds > 0)) {
-        fprintf(stderr, "usage: serve MODEL.safetensors [THREADS, 1 to %d [SECONDS]]\n", MOST_THREADS);
+        fprintf(stderr, "usage: serve MODEL.safetensors [THREADS, 1 to %d [SECONDS]]\n",
+                MOST_THREADS);
         return 2;
     }
     static server s;

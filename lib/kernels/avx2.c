@@ -1,5 +1,5 @@
-/* AVX2 with FMA, for x86-64 CPUs since 2013. Compiled for them by a pragma: the build needs no flags for this
- * file. */
+/* AVX2 with FMA, for x86-64 CPUs since 2013. Compiled for them by a pragma: the build needs no
+ * flags for this file. */
 #include "tables.h"
 
 #if defined(HOME_HAS_AVX2)
@@ -15,7 +15,7 @@
 
 #include "vector_avx2.h"
 
-#define KERNELS home_kernels_avx2
+#define KERNELS homekernels_avx2
 #define NAME    "avx2"
 #include "kernels.tmpl.h"
 

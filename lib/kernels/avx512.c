@@ -1,5 +1,5 @@
-/* AVX-512 F, for server CPUs since 2017. Compiled for them by a pragma: the build needs no flags for this
- * file. */
+/* AVX-512 F, for server CPUs since 2017. Compiled for them by a pragma: the build needs no flags
+ * for this file. */
 #include "tables.h"
 
 #if defined(HOME_HAS_AVX512)
@@ -15,7 +15,7 @@
 
 #include "vector_avx512.h"
 
-#define KERNELS home_kernels_avx512
+#define KERNELS homekernels_avx512
 #define NAME    "avx512"
 #include "kernels.tmpl.h"
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #endif
 
-/* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time library
- * looks at both. */
+/* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time
+ * library looks at both. */
 #if defined(HOME_HAS_AVX2) || defined(HOME_HAS_AVX512)
 static bool has_avx2(void) {
     __builtin_cpu_init();
@@ -23,20 +23,20 @@ static bool has_avx512(void) {
 
 /* From the plainest up; each is used only where all before it would be. */
 static const struct {
-    const home_kernels *kernels;
+    const homekernels *kernels;
     bool (*supported)(void); /* NULL: everywhere */
 } candidates[] = {
 #if defined(HOME_HAS_PORTABLE)
-    {&home_kernels_portable, NULL},
+    {&homekernels_portable, NULL},
 #endif
 #if defined(HOME_HAS_AVX2)
-    {&home_kernels_avx2, has_avx2},
+    {&homekernels_avx2, has_avx2},
 #endif
 #if defined(HOME_HAS_AVX512)
-    {&home_kernels_avx512, has_avx512},
+    {&homekernels_avx512, has_avx512},
 #endif
 #if defined(HOME_HAS_NEON)
-    {&home_kernels_neon, NULL},
+    {&homekernels_neon, NULL},
 #endif
 };
 
@@ -56,9 +56,9 @@ static bool is_within(const char *name, const char *cap) {
 }
 
 /* The best within `isa` (NULL: any), of `panel` columns, or of any number where that is 0. */
-static const home_kernels *select_kernels(const char *isa, size_t panel) {
+static const homekernels *select_kernels(const char *isa, size_t panel) {
     const char *cap = read_cap();
-    const home_kernels *best = NULL;
+    const homekernels *best = NULL;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         if (candidates[i].supported && !candidates[i].supported())
             break;
@@ -72,7 +72,7 @@ static const home_kernels *select_kernels(const char *isa, size_t panel) {
     return best;
 }
 
-const char *home_isa_name(const char *name) {
+const char *homekernels_isa_name(const char *name) {
     static const char *const names[] = {"portable", "avx2", "avx512", "neon"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
@@ -80,10 +80,10 @@ const char *home_isa_name(const char *name) {
     return NULL;
 }
 
-const home_kernels *home_kernels_select(const char *isa) {
+const homekernels *homekernels_select(const char *isa) {
     return select_kernels(isa, 0);
 }
 
-const home_kernels *home_kernels_select_panel(size_t panel) {
+const homekernels *homekernels_select_panel(size_t panel) {
     return panel ? select_kernels(NULL, panel) : NULL;
 }

@@ -1,17 +1,20 @@
 /* Functions of single values and short vectors, from a vector header's types. */
 
-/* Some functions take a few vectors at once, step by step for all of them: the steps of one must wait for each other,
- * and a CPU does not look far enough ahead to find work in the next one by itself. */
+/* Some functions take a few vectors at once, step by step for all of them: the steps of one must
+ * wait for each other, and a CPU does not look far enough ahead to find work in the next one by
+ * itself. */
 enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
-#define EACH                                                                                                 \
-    UNROLL                                                                                                   \
+#define EACH                                                                                       \
+    UNROLL                                                                                         \
     for (size_t u = 0; u < count; u++)
 
-/* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is denormal; to about 1 ulp.
- * x = n ln 2 + r with n a multiple of 1 / EXP_PARTS and |r| <= ln 2 / 2 / EXP_PARTS; ln 2 is split so that n * (its
- * first part) is exact; e^r - 1 by its Taylor polynomial, whose remainder is below 2^-26. A NaN stays. */
+/* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is
+ * denormal; to about 1 ulp. x = n ln 2 + r with n a multiple of 1 / EXP_PARTS and |r| <= ln 2 / 2 /
+ * EXP_PARTS; ln 2 is split so that n * (its first part) is exact; e^r - 1 by its Taylor polynomial,
+ * whose remainder is below 2^-26. A NaN stays. */
 static ALWAYS_INLINE void vec_exp(const size_t count, vec *x) {
-    const vec shift = vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23: adding it rounds to a multiple */
+    const vec shift =
+        vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23: adding it rounds to a multiple */
     vec shifted[GROUP], n[GROUP], r[GROUP], e[GROUP];
     EACH x[u] = vec_max(vec_set(-87.0f), x[u]);
     EACH x[u] = vec_min(vec_set(87.0f), x[u]);
@@ -40,12 +43,14 @@ static ALWAYS_INLINE void vec_sigmoid(const size_t count, vec factor, vec *x) {
     EACH x[u] = vec_reciprocal(vec_set(1.0f) + x[u]);
 }
 
-/* Where Swish and its slope are 0 to rounding, and the product with the clamped exponential would not be. */
+/* Where Swish and its slope are 0 to rounding, and the product with the clamped exponential would
+ * not be. */
 static inline vec vec_swish_input(vec x) {
     return vec_max(vec_set(-1e30f), x);
 }
 
-static ALWAYS_INLINE void vec_activate(const size_t count, home_activation act, vec swish_beta, vec *x) {
+static ALWAYS_INLINE void vec_activate(const size_t count, homeactivation act, vec swish_beta,
+                                       vec *x) {
     vec s[GROUP];
     switch (act) {
     case HOME_ACT_RELU:
@@ -65,7 +70,8 @@ static ALWAYS_INLINE void vec_activate(const size_t count, home_activation act, 
 }
 
 /* The derivative, from the activation's input (swish) or output (the others). */
-static ALWAYS_INLINE void vec_slope(const size_t count, home_activation act, vec swish_beta, vec *at) {
+static ALWAYS_INLINE void vec_slope(const size_t count, homeactivation act, vec swish_beta,
+                                    vec *at) {
     const vec one = vec_set(1.0f);
     vec s[GROUP];
     switch (act) {
@@ -87,8 +93,9 @@ static ALWAYS_INLINE void vec_slope(const size_t count, home_activation act, vec
 }
 
 /* Runs a body for each vector of n values; `left` tells how many values it has. */
-#define FOR_EACH_VECTOR(n)                                                                                   \
-    for (size_t i = 0, left; i < (n) && (left = (n)-i < VEC_WIDTH ? (n)-i : VEC_WIDTH, true); i += VEC_WIDTH)
+#define FOR_EACH_VECTOR(n)                                                                         \
+    for (size_t i = 0, left; i < (n) && (left = (n)-i < VEC_WIDTH ? (n)-i : VEC_WIDTH, true);      \
+         i += VEC_WIDTH)
 
 static inline vec get(const float *p, size_t left) {
     return left == VEC_WIDTH ? vec_load(p) : vec_load_part(p, left);
@@ -102,8 +109,9 @@ static inline void put(float *p, size_t left, vec v) {
 }
 
 /* y = act(x) of `down` rows of `across` whole vectors. */
-static ALWAYS_INLINE void activate_group(home_activation act, vec beta, const size_t down,
-                                         const size_t across, const float *x, float *y, size_t row) {
+static ALWAYS_INLINE void activate_group(homeactivation act, vec beta, const size_t down,
+                                         const size_t across, const float *x, float *y,
+                                         size_t row) {
     const size_t count = down * across;
     vec v[GROUP];
     EACH v[u] = vec_load(x + u / across * row + u % across * VEC_WIDTH);
@@ -111,8 +119,9 @@ static ALWAYS_INLINE void activate_group(home_activation act, vec beta, const si
     EACH vec_store(y + u / across * row + u % across * VEC_WIDTH, v[u]);
 }
 
-/* Rows are taken in pairs where there are several: those of a product's tile have two vectors only. */
-static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, size_t rows, size_t n,
+/* Rows are taken in pairs where there are several: those of a product's tile have two vectors only.
+ */
+static ALWAYS_INLINE void activate_as(homeactivation act, float swish_beta, size_t rows, size_t n,
                                       const float *x, float *y, size_t row) {
     const vec beta = vec_set(swish_beta);
     for (size_t pair; rows > 0; rows -= pair, x += pair * row, y += pair * row) {
@@ -137,8 +146,8 @@ static ALWAYS_INLINE void activate_as(home_activation act, float swish_beta, siz
 }
 
 /* y = act(x) of `rows` rows of n values, `row` apart in both. */
-static void activate_rows(home_activation act, float swish_beta, size_t rows, size_t n, const float *x,
-                          float *y, size_t row) {
+static void activate_rows(homeactivation act, float swish_beta, size_t rows, size_t n,
+                          const float *x, float *y, size_t row) {
     switch (act) {
     case HOME_ACT_RELU:
         activate_as(HOME_ACT_RELU, swish_beta, rows, n, x, y, row);
@@ -155,12 +164,12 @@ static void activate_rows(home_activation act, float swish_beta, size_t rows, si
     }
 }
 
-static void activate(home_activation act, float swish_beta, size_t n, const float *x, float *y) {
+static void activate(homeactivation act, float swish_beta, size_t n, const float *x, float *y) {
     activate_rows(act, swish_beta, 1, n, x, y, 0);
 }
 
 #ifndef HOME_SERVE_ONLY
-static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t n, const float *at,
+static ALWAYS_INLINE void slope_as(homeactivation act, float swish_beta, size_t n, const float *at,
                                    const float *dy, float *dx) {
     const vec beta = vec_set(swish_beta);
     const size_t count = GROUP;
@@ -181,7 +190,7 @@ static ALWAYS_INLINE void slope_as(home_activation act, float swish_beta, size_t
     }
 }
 
-static void activate_gradient(home_activation act, float swish_beta, size_t n, const float *at,
+static void activate_gradient(homeactivation act, float swish_beta, size_t n, const float *at,
                               const float *dy, float *dx) {
     switch (act) {
     case HOME_ACT_RELU:
@@ -226,7 +235,8 @@ static void softmax_row(size_t n, const float *x, float *y) {
 
 enum { LANE_COLUMNS = 32 }; /* most columns of the rows that are taken a lane each */
 
-/* The same for VEC_WIDTH rows at once, one in each lane: the same operations in the same order, so the same bytes. */
+/* The same for VEC_WIDTH rows at once, one in each lane: the same operations in the same order, so
+ * the same bytes. */
 static void softmax_lanes(size_t n, const float *x, size_t x_row, float *y, size_t y_row) {
     float lanes[LANE_COLUMNS][VEC_WIDTH];
     for (size_t j = 0; j < n; j++)
@@ -258,7 +268,8 @@ static void softmax(size_t rows, size_t n, const float *x, size_t x_row, float *
         softmax_row(n, x + r * x_row, y + r * y_row);
 }
 
-static void mix_row(const home_mix *m, const float *const *x, const float *w, const float *times, float *y) {
+static void mix_row(const homemix *m, const float *const *x, const float *w, const float *times,
+                    float *y) {
     FOR_EACH_VECTOR (m->n) {
         vec sum = vec_set(w[0]) * get(x[0] + i, left);
         for (size_t t = 1; t < m->terms; t++)
@@ -271,7 +282,7 @@ static void mix_row(const home_mix *m, const float *const *x, const float *w, co
     }
 }
 
-static void mix(const home_mix *m) {
+static void mix(const homemix *m) {
     const float *x[HOME_MIX_TERMS];
     float w[HOME_MIX_TERMS];
     for (size_t r = 0; r < m->rows; r++) {
@@ -317,7 +328,8 @@ static float dot(size_t n, const float *a, const float *b) {
     return total;
 }
 
-/* The sums below are in double and over values that lie apart, for which compilers find the vectors themselves. */
+/* The sums below are in double and over values that lie apart, for which compilers find the vectors
+ * themselves. */
 
 static double sum_of_squares(size_t n, const float *x) {
     enum { LANES = 16, AHEAD_OF_SUM = 1024 };
@@ -350,8 +362,8 @@ static void add_deviations(size_t n, const float *restrict x, const double *rest
 }
 
 static void add_norm_slopes(size_t n, const float *restrict x, const float *restrict mean,
-                            const float *restrict scale, const float *restrict dy, double *restrict dbeta,
-                            double *restrict dgamma) {
+                            const float *restrict scale, const float *restrict dy,
+                            double *restrict dbeta, double *restrict dgamma) {
     for (size_t i = 0; i < n; i++) {
         const float normed = (x[i] - mean[i]) * scale[i];
         dbeta[i] += (double)dy[i];
@@ -369,13 +381,16 @@ static void norm_gradient(size_t n, const float *x, const float *mean, const flo
 }
 
 /* g, and the value after weight decay. */
-static ALWAYS_INLINE vec decayed(const home_update *s, const float *gradient, size_t left, vec *value) {
-    const vec g = vec_fma(vec_set(s->decay), *value, vec_set(s->gradient_factor) * get(gradient, left));
+static ALWAYS_INLINE vec decayed(const homeupdate *s, const float *gradient, size_t left,
+                                 vec *value) {
+    const vec g =
+        vec_fma(vec_set(s->decay), *value, vec_set(s->gradient_factor) * get(gradient, left));
     *value = vec_set(s->keep) * *value;
     return g;
 }
 
-static void adam(size_t n, const home_update *s, const float *gradient, float *value, float *m, float *v) {
+static void adam(size_t n, const homeupdate *s, const float *gradient, float *value, float *m,
+                 float *v) {
     FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
@@ -388,7 +403,8 @@ static void adam(size_t n, const home_update *s, const float *gradient, float *v
     }
 }
 
-static void adagrad(size_t n, const home_update *s, const float *gradient, float *value, float *sum) {
+static void adagrad(size_t n, const homeupdate *s, const float *gradient, float *value,
+                    float *sum) {
     FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);
@@ -398,7 +414,7 @@ static void adagrad(size_t n, const home_update *s, const float *gradient, float
     }
 }
 
-static void sgd(size_t n, const home_update *s, const float *gradient, float *value, float *buffer) {
+static void sgd(size_t n, const homeupdate *s, const float *gradient, float *value, float *buffer) {
     FOR_EACH_VECTOR (n) {
         vec x = get(value + i, left);
         const vec g = decayed(s, gradient + i, left, &x);

@@ -1,6 +1,6 @@
-/* The matrix product of kernels.h, from a vector header's types. GEMM_ROWS x (GEMM_VECTORS * VEC_WIDTH)
- * values of c are summed in registers; each value is summed over p in order, so it depends neither on m nor
- * on its place in a tile. */
+/* The matrix product of kernels.h, from a vector header's types. GEMM_ROWS x (GEMM_VECTORS *
+ * VEC_WIDTH) values of c are summed in registers; each value is summed over p in order, so it
+ * depends neither on m nor on its place in a tile. */
 
 enum {
     BLOCK_K = 256,  /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
@@ -16,8 +16,8 @@ typedef struct tile {
     const float *b; /* [k, PANEL], the next panel's at b + b_panel */
     size_t b_panel;
     size_t k;
-    const float
-        *bias; /* [PANEL] to start from, the next panel's at bias + b_panel; NULL: start from what c holds */
+    const float *bias; /* [PANEL] to start from, the next panel's at bias + b_panel; NULL: start
+                          from what c holds */
     uintptr_t ahead;   /* what to bring into the second cache meanwhile, a line or two for each p */
     size_t ahead_step; /* bytes to those of the next p */
     float *c;
@@ -36,7 +36,8 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
     for (size_t i = 0; i < rows; i++) {
         UNROLL
         for (size_t v = 0; v < vectors; v++)
-            sum[i][v] = vec_load(t->bias ? t->bias + place_of(t, v) : t->c + i * t->c_row + v * VEC_WIDTH);
+            sum[i][v] =
+                vec_load(t->bias ? t->bias + place_of(t, v) : t->c + i * t->c_row + v * VEC_WIDTH);
     }
     UNROLL
     for (size_t i = 0; i < rows; i++) /* c is written at the end: by then it is here */
@@ -69,8 +70,8 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
     }
 }
 
-/* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has too few sums to keep
- * the adders busy, such of several panels. */
+/* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has
+ * too few sums to keep the adders busy, such of several panels. */
 enum {
     WHOLE = GEMM_VECTORS,
     NARROW = GEMM_VECTORS / 2,
@@ -78,9 +79,9 @@ enum {
     TWO_PANELS = 2 * GEMM_VECTORS,
     FOUR_PANELS = 4 * GEMM_VECTORS
 };
-#define TILE_OF(rows, name, vectors)                                                                         \
-    static void compute_##name##_##rows(const tile *t) {                                                     \
-        compute_tile(t, rows, vectors);                                                                      \
+#define TILE_OF(rows, name, vectors)                                                               \
+    static void compute_##name##_##rows(const tile *t) {                                           \
+        compute_tile(t, rows, vectors);                                                            \
     }
 #if GEMM_ROWS == 12
 #define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -107,8 +108,8 @@ static const struct {
     size_t panels;
 } few_rows[4] = {{NULL, 0}, {compute_four_1, 4}, {compute_two_2, 2}, {compute_two_3, 2}};
 
-/* A tile at the right edge of c, of half a panel's vectors if its columns fit in. It is computed whole beside c, then its
- * columns are copied. */
+/* A tile at the right edge of c, of half a panel's vectors if its columns fit in. It is computed
+ * whole beside c, then its columns are copied. */
 static void compute_edge_tile(tile t, size_t rows, size_t columns) {
     float edge[GEMM_ROWS * PANEL] = {0};
     float *const c = t.c;
@@ -138,9 +139,9 @@ typedef struct part {
     size_t p, k;
 } part;
 
-/* Computes one tile's columns [column, column + columns) from the rows of a at t->a, and the activation behind the last
- * part of k, while the values are in the first cache. */
-static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i, size_t column,
+/* Computes one tile's columns [column, column + columns) from the rows of a at t->a, and the
+ * activation behind the last part of k, while the values are in the first cache. */
+static void multiply_tile(const homegemm *g, tile *t, const part *at, size_t i, size_t column,
                           size_t panels) {
     const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
     const size_t left = at->column_end - column;
@@ -157,8 +158,9 @@ static void multiply_tile(const home_gemm *g, tile *t, const part *at, size_t i,
         activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
 
-/* What the columns behind `column` will be multiplied with: in this part of a product, else in the next part. */
-static const float *next_panel(const home_gemm *g, const part *at, size_t column) {
+/* What the columns behind `column` will be multiplied with: in this part of a product, else in the
+ * next part. */
+static const float *next_panel(const homegemm *g, const part *at, size_t column) {
     if (column < at->column_end)
         return g->panels + column * (g->k + 1) + (at->p + 1) * PANEL;
     if (at->p + at->k < g->k)
@@ -167,16 +169,16 @@ static const float *next_panel(const home_gemm *g, const part *at, size_t column
 }
 
 /* The rows of a's next tile, for the first panel that meets them. */
-static void fetch_rows(const home_gemm *g, const part *at, size_t i) {
+static void fetch_rows(const homegemm *g, const part *at, size_t i) {
     const size_t last = at->row_end - i < GEMM_ROWS ? at->row_end : i + GEMM_ROWS;
     for (; i < last; i++)
         for (size_t p = 0; p < at->k; p += LINE)
             PREFETCH(g->a + i * g->a_row + at->p + p);
 }
 
-/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first cache meanwhile, and
- * the first tiles fetch the next one, which comes from as far as memory. */
-static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
+/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first
+ * cache meanwhile, and the first tiles fetch the next one, which comes from as far as memory. */
+static void multiply_by_panels(const homegemm *g, tile *t, const part *at) {
     const size_t few = g->m < 4 ? few_rows[g->m].panels : 1;
     const size_t tile_count = (at->row_end - at->row + GEMM_ROWS - 1) / GEMM_ROWS;
     const size_t fetchers = tile_count < AHEAD ? tile_count : AHEAD;
@@ -199,7 +201,7 @@ static void multiply_by_panels(const home_gemm *g, tile *t, const part *at) {
 
 #ifndef HOME_SERVE_ONLY
 /* packed[q * GEMM_ROWS + r] = a[i + r, p + q], for a transposed a, whose a_row is 1 */
-static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packed) {
+static void pack_tile(const homegemm *g, const part *at, size_t i, float *packed) {
     const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
     const float *a = g->a + i + at->p * g->a_step;
     for (size_t q = 0; q < at->k; q++)
@@ -209,9 +211,9 @@ static void pack_tile(const home_gemm *g, const part *at, size_t i, float *packe
             memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, rows * sizeof *a);
 }
 
-/* Tiles one after the other, for a transposed a, whose lines lie far apart: a tile's part of it is packed, while the part
- * of the next one is fetched. */
-static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
+/* Tiles one after the other, for a transposed a, whose lines lie far apart: a tile's part of it is
+ * packed, while the part of the next one is fetched. */
+static void multiply_by_tiles(const homegemm *g, tile *t, const part *at) {
     float packed[GEMM_ROWS * BLOCK_K];
     t->a = packed;
     t->a_row = 1;
@@ -229,9 +231,12 @@ static void multiply_by_tiles(const home_gemm *g, tile *t, const part *at) {
 }
 #endif
 
-static void multiply_part(const home_gemm *g, const part *at) {
-    tile t = {
-        .a_row = g->a_row, .a_step = g->a_step, .b_panel = (g->k + 1) * PANEL, .k = at->k, .c_row = g->c_row};
+static void multiply_part(const homegemm *g, const part *at) {
+    tile t = {.a_row = g->a_row,
+              .a_step = g->a_step,
+              .b_panel = (g->k + 1) * PANEL,
+              .k = at->k,
+              .c_row = g->c_row};
 #ifndef HOME_SERVE_ONLY
     if (g->a_step != 1) {
         multiply_by_tiles(g, &t, at);
@@ -241,9 +246,9 @@ static void multiply_part(const home_gemm *g, const part *at) {
     multiply_by_panels(g, &t, at);
 }
 
-/* In parts: the rows of b that a part meets stay in the second cache while the tiles pass by. The loop over p runs once
- * for k = 0 too, where c = act(bias). */
-static void gemm(const home_gemm *g) {
+/* In parts: the rows of b that a part meets stay in the second cache while the tiles pass by. The
+ * loop over p runs once for k = 0 too, where c = act(bias). */
+static void gemm(const homegemm *g) {
     part at;
     for (at.row = 0; at.row < g->m; at.row = at.row_end) {
         at.row_end = g->m - at.row < BLOCK_M ? g->m : at.row + BLOCK_M;

@@ -1,13 +1,13 @@
-/* The matrix product of kernels.h by BLIS, to which each panel is a matrix of its own. It packs its operands once more,
- * but the panels stay as they are for all that cuts products at them. */
-static void gemm(const home_gemm *g) {
+/* The matrix product of kernels.h by BLIS, to which each panel is a matrix of its own. It packs its
+ * operands once more, but the panels stay as they are for all that cuts products at them. */
+static void gemm(const homegemm *g) {
     for (size_t column = 0; column < g->n; column += PANEL) {
         const size_t columns = g->n - column < PANEL ? g->n - column : PANEL;
         const float *panel = g->panels + column * (g->k + 1);
         float *c = g->c + column;
         for (size_t i = 0; i < g->m && !g->accumulate; i++)
             memcpy(c + i * g->c_row, panel, columns * sizeof *c);
-        home_blis_multiply_add(g, panel + PANEL, PANEL, columns, c);
+        homekernels_blis_multiply_add(g, panel + PANEL, PANEL, columns, c);
         if (g->activation != HOME_ACT_NONE)
             activate_rows(g->activation, g->swish_beta, g->m, columns, c, c, g->c_row);
     }

@@ -1,5 +1,5 @@
-/* All kernels of one instruction set. The including file has defined KERNELS (the table's name) and NAME, and
- * included a vector header. Everything else is static. */
+/* All kernels of one instruction set. The including file has defined KERNELS (the table's name) and
+ * NAME, and included a vector header. Everything else is static. */
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define PREFETCH(p)   __builtin_prefetch((const void *)(p), 0, 2)
@@ -27,7 +27,9 @@
 #endif
 /* clang-format on */
 
-const home_kernels KERNELS = {
+_Static_assert(HOMEKERNELS_TILE_ROWS % GEMM_ROWS == 0, "rows are cut where tiles end");
+
+const homekernels KERNELS = {
     .name = NAME,
     .panel = PANEL,
     .gemm = gemm,

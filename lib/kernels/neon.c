@@ -7,7 +7,7 @@
 
 #include "vector_neon.h"
 
-#define KERNELS home_kernels_neon
+#define KERNELS homekernels_neon
 #define NAME    "neon"
 #include "kernels.tmpl.h"
 #endif

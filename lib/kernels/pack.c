@@ -1,6 +1,5 @@
 #include "kernels.h"
 
-#ifndef HOME_SERVE_ONLY
 #include <string.h>
 
 #if defined(__SSE__)
@@ -9,14 +8,15 @@
 #include <arm_neon.h>
 #endif
 
-size_t home_panels_size(const home_kernels *kernels, size_t k, size_t n) {
+size_t homekernels_panels_size(const homekernels *kernels, size_t k, size_t n) {
     const size_t panels = (n + kernels->panel - 1) / kernels->panel;
     return panels * kernels->panel * (k + 1);
 }
 
 enum { SQUARE = 4 };
 
-/* y[j, i] = x[i, j] of a 4 x 4 square: with vectors that every CPU of the kind has, else one by one. */
+/* y[j, i] = x[i, j] of a 4 x 4 square: with vectors that every CPU of the kind has, else one by
+ * one. */
 static inline void transpose_square(const float *x, size_t x_row, float *y, size_t y_row) {
 #if defined(__SSE__)
     __m128 a = _mm_loadu_ps(x);
@@ -46,7 +46,8 @@ static inline void transpose_square(const float *x, size_t x_row, float *y, size
 }
 
 /* y[j, i] = x[i, j] for i < rows, j < columns */
-static void transpose(size_t rows, size_t columns, const float *x, size_t x_row, float *y, size_t y_row) {
+static void transpose(size_t rows, size_t columns, const float *x, size_t x_row, float *y,
+                      size_t y_row) {
     const size_t whole = rows / SQUARE * SQUARE;
     const size_t wide = columns / SQUARE * SQUARE;
     for (size_t i = 0; i < whole; i += SQUARE)
@@ -57,8 +58,9 @@ static void transpose(size_t rows, size_t columns, const float *x, size_t x_row,
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay in the first cache. */
-static void transpose_into_panel(const home_kernels *kernels, size_t k, size_t first, size_t last,
+/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay
+ * in the first cache. */
+static void transpose_into_panel(const homekernels *kernels, size_t k, size_t first, size_t last,
                                  const float *w, size_t ld, const float *bias, float *panel) {
     enum { BLOCK = 16 };
     const size_t width = kernels->panel;
@@ -70,28 +72,29 @@ static void transpose_into_panel(const home_kernels *kernels, size_t k, size_t f
     }
 }
 
-void home_pack_transposed(const home_kernels *kernels, size_t k, size_t j, size_t rows, const float *w,
-                          size_t ld, const float *bias, float *panels) {
+void homekernels_pack_transposed(const homekernels *kernels, size_t k, size_t j, size_t rows,
+                                 const float *w, size_t ld, const float *bias, float *panels) {
     const size_t width = kernels->panel;
     for (size_t done = 0; done < rows;) {
         const size_t first = (j + done) % width;
         const size_t count = rows - done < width - first ? rows - done : width - first;
-        transpose_into_panel(kernels, k, first, first + count, w + done * ld, ld, bias ? bias + done : NULL,
-                             panels + (j + done - first) * (k + 1));
+        transpose_into_panel(kernels, k, first, first + count, w + done * ld, ld,
+                             bias ? bias + done : NULL, panels + (j + done - first) * (k + 1));
         done += count;
     }
 }
 
-/* In blocks of rows: what they write to a panel is contiguous, and their lines are read one after the other. */
-void home_pack_rows(const home_kernels *kernels, size_t k, size_t n, size_t p, size_t rows, const float *b,
-                    size_t ld, float *panels) {
+/* In blocks of rows: what they write to a panel is contiguous, and their lines are read one after
+ * the other. */
+void homekernels_pack_rows(const homekernels *kernels, size_t k, size_t n, size_t p, size_t rows,
+                           const float *b, size_t ld, float *panels) {
     enum { BLOCK = 16 };
     const size_t width = kernels->panel;
     for (size_t j = 0; j < n; j += width)
         memset(panels + j * (k + 1), 0, width * sizeof *panels); /* biases */
     for (size_t first = 0; first < rows; first += BLOCK)
         for (size_t j = 0; j < n; j += width)
-            kernels->pack_rows(rows - first < BLOCK ? rows - first : BLOCK, n - j < width ? n - j : width,
-                               b + first * ld + j, ld, panels + j * (k + 1) + (p + first + 1) * width);
+            kernels->pack_rows(rows - first < BLOCK ? rows - first : BLOCK,
+                               n - j < width ? n - j : width, b + first * ld + j, ld,
+                               panels + j * (k + 1) + (p + first + 1) * width);
 }
-#endif

@@ -6,8 +6,8 @@ enum {
 };
 
 /* Copies rows of some columns to others. */
-static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float *from, size_t from_row,
-                                       float *to, size_t to_row) {
+static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float *from,
+                                       size_t from_row, float *to, size_t to_row) {
     for (size_t r = 0; r < rows; r++)
         FOR_EACH_VECTOR (columns)
             put(to + r * to_row + i, left, get(from + r * from_row + i, left));

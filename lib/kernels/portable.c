@@ -4,7 +4,7 @@
 #if defined(HOME_HAS_PORTABLE)
 #include "vector_portable.h"
 
-#define KERNELS home_kernels_portable
+#define KERNELS homekernels_portable
 #define NAME    "portable"
 #include "kernels.tmpl.h"
 #endif

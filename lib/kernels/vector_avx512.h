@@ -42,12 +42,14 @@ static inline vec vec_min(vec a, vec b) {
     return _mm512_min_ps(a, b);
 }
 
-/* (1 + e) 2^n, n in sixteenths: 2^(n - floor n) from a table, by the low bits of shifted = n + 1.5 * 2^19. */
+/* (1 + e) 2^n, n in sixteenths: 2^(n - floor n) from a table, by the low bits of shifted = n + 1.5
+ * * 2^19. */
 #define EXP_PARTS 16
 static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
-    const vec table = _mm512_setr_ps(1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f,
-                                     1.29683959f, 1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f,
-                                     1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f, 1.91520655f);
+    const vec table =
+        _mm512_setr_ps(1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f,
+                       1.29683959f, 1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f,
+                       1.68179286f, 1.75625217f, 1.8340081f, 1.91520655f);
     const vec part = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), table);
     return _mm512_scalef_ps(_mm512_fmadd_ps(e, part, part), n);
 }
@@ -56,8 +58,8 @@ static inline vec vec_sqrt(vec v) {
     return _mm512_sqrt_ps(v);
 }
 
-/* 1 / v for v >= 1: the CPU's estimate, good to 14 bits, and a step of Newton's method; a division takes far
- * longer. */
+/* 1 / v for v >= 1: the CPU's estimate, good to 14 bits, and a step of Newton's method; a division
+ * takes far longer. */
 static inline vec vec_reciprocal(vec v) {
     const vec estimate = _mm512_rcp14_ps(v);
     return _mm512_fmadd_ps(_mm512_fnmadd_ps(v, estimate, _mm512_set1_ps(1)), estimate, estimate);
@@ -65,5 +67,6 @@ static inline vec vec_reciprocal(vec v) {
 
 /* 1 where v > 0, else 0. */
 static inline vec vec_step(vec v) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ), _mm512_set1_ps(1));
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ),
+                               _mm512_set1_ps(1));
 }

@@ -1,5 +1,6 @@
-/* Vectors of 4 floats: NEON, which every AArch64 CPU has. 16 sums keep four adders of four cycles busy; with
- * more, compilers no longer hold them, a line of b and a factor for each row in the 32 registers. */
+/* Vectors of 4 floats: NEON, which every AArch64 CPU has. 16 sums keep four adders of four cycles
+ * busy; with more, compilers no longer hold them, a line of b and a factor for each row in the 32
+ * registers. */
 #define VEC_WIDTH    4
 #define GEMM_ROWS    4
 #define GEMM_VECTORS 4
@@ -46,7 +47,8 @@ static inline vec vec_min(vec a, vec b) {
 /* (1 + e) 2^n; the low bits of shifted = n + 1.5 * 2^23 hold the whole number n. */
 #define EXP_PARTS 1
 static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
-    const int32x4_t exponent = vaddq_s32(vreinterpretq_s32_f32(shifted), vdupq_n_s32(127 - 0x4B400000));
+    const int32x4_t exponent =
+        vaddq_s32(vreinterpretq_s32_f32(shifted), vdupq_n_s32(127 - 0x4B400000));
     (void)n;
     return (e + vec_set(1.0f)) * vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
 }

@@ -1,4 +1,5 @@
-/* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it or the machine has none. */
+/* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it or the machine has none.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +8,7 @@
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_bits __attribute__((vector_size(16)));
 typedef uint32_t vec_unsigned __attribute__((vector_size(16)));
-#define VEC_FILL(x)                                                                                          \
+#define VEC_FILL(x)                                                                                \
     { x, x, x, x }
 #else
 #define VEC_WIDTH   1
@@ -83,7 +84,8 @@ static inline vec vec_min(vec a, vec b) {
 #define EXP_PARTS 1
 static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
     const vec_unsigned bias = VEC_FILL(127u - 0x4B400000u);
-    const vec_unsigned exponent = (vec_unsigned)vec_to_bits(shifted) + bias; /* a NaN may overflow */
+    const vec_unsigned exponent =
+        (vec_unsigned)vec_to_bits(shifted) + bias; /* a NaN may overflow */
     (void)n;
     return (e + vec_set(1.0f)) * vec_from_bits((vec_bits)(exponent * (1u << 23)));
 }

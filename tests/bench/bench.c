@@ -2,12 +2,13 @@
  *
  * usage: bench FILE.jsonl        docs/performance.md explains method and figures
  *
- * Every case is verified before it is timed. All cases are timed in turn, round after round, so that a machine that
- * slows down for a while does so for all of them; what counts is a case's median over the rounds.
+ * Every case is verified before it is timed. All cases are timed in turn, round after round, so
+ * that a machine that slows down for a while does so for all of them; what counts is a case's
+ * median over the rounds.
  *
- * BENCH_QUICK=1      few rounds, the lesser instruction set at 128 rows only, the largest training batch on one thread
- * BENCH_ONLY=text    only cases whose name (as in the table: "predict M 128 1 avx512") contains it
- * HOME_ISA=name      caps the instruction set; there is no second one then */
+ * BENCH_QUICK=1      few rounds, the lesser instruction set at 128 rows only, the largest training
+ * batch on one thread BENCH_ONLY=text    only cases whose name (as in the table: "predict M 128 1
+ * avx512") contains it HOME_ISA=name      caps the instruction set; there is no second one then */
 #include "bench/gemm.h"
 #include "bench/job.h"
 #include "bench/machine.h"
@@ -26,7 +27,8 @@ enum {
     QUICK_ROWS = 128
 };
 
-static const double FULL_SECONDS = 420; /* all of it, verification included, as long as one round fits */
+static const double FULL_SECONDS =
+    420; /* all of it, verification included, as long as one round fits */
 static const double QUICK_SECONDS = 42;
 static const double FULL_SLICE = 0.03; /* seconds for a case in a round */
 static const double QUICK_SLICE = 0.01;
@@ -47,7 +49,7 @@ static const char *const ops[] = {"peak", "read", "predict", "train_step", "gemm
 typedef struct bench_case {
     bench_kind kind;
     char config[32];
-    const home_kernels *kernels;
+    const homekernels *kernels;
     size_t batch;
     size_t threads;
     double work;  /* FLOPs of a call; of a read, bytes */
@@ -64,21 +66,23 @@ typedef struct bench {
     bool quick;
     const char *only;
     size_t threads; /* 1 and, where there are two CPUs, 2 */
-    home_threads *pool;
+    homethreads *pool;
     const float *memory; /* MEMORY_BYTES to read */
-    const home_kernels *sets[MOST_SETS];
+    const homekernels *sets[MOST_SETS];
     size_t set_count;
     bench_case cases[MOST_CASES];
     size_t count;
     size_t rounds;
 } bench;
 
-/* ------------------------------------------------------------------------------------------- cases */
+/* ------------------------------------------------------------------------------------------- cases
+ */
 
-static bool is_wanted(const bench *b, bench_kind kind, const char *config, size_t batch, size_t threads,
-                      const home_kernels *kernels) {
+static bool is_wanted(const bench *b, bench_kind kind, const char *config, size_t batch,
+                      size_t threads, const homekernels *kernels) {
     char name[96];
-    snprintf(name, sizeof name, "%s %s %zu %zu %s", ops[kind], config, batch, threads, kernels->name);
+    snprintf(name, sizeof name, "%s %s %zu %zu %s", ops[kind], config, batch, threads,
+             kernels->name);
     if (b->quick && kernels != b->sets[0] && (batch != QUICK_ROWS || threads > 1))
         return false;
     if (b->quick && kind == TRAIN && batch == MODELS_MOST_ROWS && threads > 1)
@@ -86,7 +90,7 @@ static bool is_wanted(const bench *b, bench_kind kind, const char *config, size_
     return !b->only || strstr(name, b->only);
 }
 
-static bench_case *add(bench *b, bench_kind kind, const char *config, const home_kernels *kernels,
+static bench_case *add(bench *b, bench_kind kind, const char *config, const homekernels *kernels,
                        size_t batch, size_t threads) {
     if (b->count == MOST_CASES) {
         fprintf(stderr, "bench: more than %d cases\n", MOST_CASES);
@@ -103,7 +107,7 @@ static bench_case *add(bench *b, bench_kind kind, const char *config, const home
 }
 
 static bench_case *add_machine_case(bench *b, bench_kind kind, const char *config,
-                                    const home_kernels *kernels, size_t threads) {
+                                    const homekernels *kernels, size_t threads) {
     bench_case *added = add(b, kind, config, kernels, 1, threads);
     added->timing.run = kind == PEAK ? machine_multiply_add : machine_read;
     added->job.machine.loops = limits_of(kernels->name);
@@ -116,14 +120,14 @@ static bench_case *add_machine_case(bench *b, bench_kind kind, const char *confi
     return added;
 }
 
-static void add_peak(bench *b, const home_kernels *kernels, size_t threads) {
+static void add_peak(bench *b, const homekernels *kernels, size_t threads) {
     bench_case *added = add_machine_case(b, PEAK, "", kernels, threads);
     added->job.machine.turns = 200000;
-    added->work =
-        (double)added->job.machine.turns * (double)added->job.machine.loops->flops * (double)threads;
+    added->work = (double)added->job.machine.turns * (double)added->job.machine.loops->flops *
+                  (double)threads;
 }
 
-static void add_read(bench *b, const char *config, const home_kernels *kernels, size_t threads,
+static void add_read(bench *b, const char *config, const homekernels *kernels, size_t threads,
                      size_t bytes) {
     bench_case *added = add_machine_case(b, READ, config, kernels, threads);
     added->job.machine.values = b->memory;
@@ -143,7 +147,7 @@ static void *allocate(size_t bytes) {
 /* A configuration on an instruction set: made and verified as soon as a case wants it. */
 typedef struct subject {
     const reference_model *m;
-    const home_kernels *kernels;
+    const homekernels *kernels;
     const model_rows *rows;
     home_model *model;
     home_model *frozen;
@@ -154,7 +158,8 @@ static void make(const bench *b, subject *s) {
     s->model = reference_model_create(s->m, s->rows, s->kernels->name);
     must(home_model_freeze(s->model, &s->frozen, &error), &error, "freeze");
     verify_model(s->m, s->model, s->frozen, s->rows, b->threads);
-    /* A step of Adam does the same work at rate 0, and the same rows over and over do not drive the weights away. */
+    /* A step of Adam does the same work at rate 0, and the same rows over and over do not drive the
+     * weights away. */
     must(home_model_set_learning_rate(s->model, 0, &error), &error, "set_learning_rate");
     fprintf(stderr, "bench: %s is verified on %s\n", s->m->name, s->kernels->name);
 }
@@ -233,7 +238,7 @@ static void add_denormal_cases(bench *b, const reference_model *m, const model_r
     }
 }
 
-static void add_gemm_cases(bench *b, const home_kernels *kernels) {
+static void add_gemm_cases(bench *b, const homekernels *kernels) {
     for (size_t s = 0; s < GEMM_SHAPES; s++)
         for (size_t form = 0; form < GEMM_FORMS; form++) {
             const gemm_shape shape = gemm_shapes[s];
@@ -269,7 +274,8 @@ static void add_all(bench *b) {
         add_gemm_cases(b, b->sets[set]);
 }
 
-/* ------------------------------------------------------------------------------------------- rounds */
+/* -------------------------------------------------------------------------------------------
+ * rounds */
 
 /* As many as fit, and one at least. */
 static void run_rounds(bench *b, double deadline) {
@@ -288,9 +294,10 @@ static void run_rounds(bench *b, double deadline) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- results */
+/* -------------------------------------------------------------------------------------------
+ * results */
 
-static bench_case *find(bench *b, bench_kind kind, const char *config, const home_kernels *kernels,
+static bench_case *find(bench *b, bench_kind kind, const char *config, const homekernels *kernels,
                         size_t threads) {
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
@@ -313,13 +320,14 @@ static double peak(bench *b, const bench_case *c) {
 static void print_header(bench *b) {
     char cpu[128];
     machine_cpu_name(cpu, sizeof cpu);
-    printf("%s, %zu CPUs; %s; products: %s; %zu rounds\n\n", cpu, timing_cpu_count(), machine_compiler(),
-           products, b->rounds);
+    printf("%s, %zu CPUs; %s; products: %s; %zu rounds\n\n", cpu, timing_cpu_count(),
+           machine_compiler(), products, b->rounds);
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
         if (c->kind == PEAK)
-            printf("FMA peak, %-8s            %zu thread%s %8.1f GFLOP/s (best %.1f)\n", c->kernels->name,
-                   c->threads, c->threads > 1 ? "s" : " ", giga(c), c->work / timing_best(&c->timing) * 1e-3);
+            printf("FMA peak, %-8s            %zu thread%s %8.1f GFLOP/s (best %.1f)\n",
+                   c->kernels->name, c->threads, c->threads > 1 ? "s" : " ", giga(c),
+                   c->work / timing_best(&c->timing) * 1e-3);
     }
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
@@ -329,7 +337,8 @@ static void print_header(bench *b) {
     }
 }
 
-/* Microseconds that a call takes at least: its FLOPs at the peak, or for one row the weights read once. */
+/* Microseconds that a call takes at least: its FLOPs at the peak, or for one row the weights read
+ * once. */
 static double lower_bound(bench *b, const bench_case *c) {
     const double compute = c->work / peak(b, c) * 1e-3;
     bench_case *read = c->kind == PREDICT ? find(b, READ, c->config, c->kernels, c->threads) : NULL;
@@ -338,20 +347,21 @@ static double lower_bound(bench *b, const bench_case *c) {
 }
 
 static void print_table(bench *b) {
-    printf("\n%-10s %-18s %5s %7s %-8s %12s %12s %9s %9s %8s\n", "op", "config", "batch", "threads", "isa",
-           "median us", "best us", "GFLOP/s", "of peak", "x limit");
+    printf("\n%-10s %-18s %5s %7s %-8s %12s %12s %9s %9s %8s\n", "op", "config", "batch", "threads",
+           "isa", "median us", "best us", "GFLOP/s", "of peak", "x limit");
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
         if (c->kind == PEAK || c->kind == READ)
             continue;
         const double us = timing_median(&c->timing);
-        printf("%-10s %-18s %5zu %7zu %-8s %12.2f %12.2f %9.1f %8.1f%% %8.2f\n", ops[c->kind], c->config,
-               c->batch, c->threads, c->kernels->name, us, timing_best(&c->timing), giga(c),
-               100 * giga(c) / peak(b, c), us / lower_bound(b, c));
+        printf("%-10s %-18s %5zu %7zu %-8s %12.2f %12.2f %9.1f %8.1f%% %8.2f\n", ops[c->kind],
+               c->config, c->batch, c->threads, c->kernels->name, us, timing_best(&c->timing),
+               giga(c), 100 * giga(c) / peak(b, c), us / lower_bound(b, c));
     }
 }
 
-/* What denormal numbers cost: the time over that of the same rows and weights at their ordinary size. */
+/* What denormal numbers cost: the time over that of the same rows and weights at their ordinary
+ * size. */
 static void print_denormals(bench *b) {
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
@@ -380,27 +390,29 @@ static bool write_lines(bench *b, const char *path) {
         bench_case *c = &b->cases[i];
         if (c->kind == PEAK || c->kind == READ)
             continue;
-        fprintf(
-            file,
-            "{\"op\": \"%s\", \"config\": \"%s\", \"dtype\": \"f32\", \"isa\": \"%s\", \"products\": \"%s\", "
-            "\"batch\": %zu, "
-            "\"threads\": %zu, \"us\": %.3f, \"gflops\": %.3f, \"peak_gflops\": %.3f, \"fraction\": %.4f}\n",
-            ops[c->kind], c->config, c->kernels->name, products, c->batch, c->threads,
-            timing_median(&c->timing), giga(c), peak(b, c), giga(c) / peak(b, c));
+        fprintf(file,
+                "{\"op\": \"%s\", \"config\": \"%s\", \"dtype\": \"f32\", \"isa\": \"%s\", "
+                "\"products\": \"%s\", "
+                "\"batch\": %zu, "
+                "\"threads\": %zu, \"us\": %.3f, \"gflops\": %.3f, \"peak_gflops\": %.3f, "
+                "\"fraction\": %.4f}\n",
+                ops[c->kind], c->config, c->kernels->name, products, c->batch, c->threads,
+                timing_median(&c->timing), giga(c), peak(b, c), giga(c) / peak(b, c));
     }
     return fclose(file) == 0;
 }
 
-/* ----------------------------------------------------------------------------------------------- main */
+/* -----------------------------------------------------------------------------------------------
+ * main */
 
 /* The best instruction set and, where nobody asks for a certain one, AVX2 too. */
 static void choose_sets(bench *b) {
     const char *cap = getenv("HOME_ISA");
-    b->sets[b->set_count++] = home_kernels_select(NULL);
+    b->sets[b->set_count++] = homekernels_select(NULL);
     if (cap)
         return;
     setenv("HOME_ISA", "avx2", 1);
-    const home_kernels *lesser = home_kernels_select(NULL);
+    const homekernels *lesser = homekernels_select(NULL);
     if (lesser != b->sets[0] && strcmp(lesser->name, "avx2") == 0)
         b->sets[b->set_count++] = lesser;
 }

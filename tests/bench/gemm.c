@@ -35,11 +35,11 @@ static float *random_values(size_t count, uint64_t seed) {
 
 /* b [k, n] of the product */
 static void pack(gemm_job *job) {
-    const home_gemm *g = &job->product;
+    const homegemm *g = &job->product;
     if (job->form == GEMM_FORWARD)
-        home_pack_transposed(job->kernels, g->k, 0, g->n, job->b, g->k, NULL, job->panels);
+        homekernels_pack_transposed(job->kernels, g->k, 0, g->n, job->b, g->k, NULL, job->panels);
     else
-        home_pack_rows(job->kernels, g->k, g->n, 0, g->k, job->b, g->n, job->panels);
+        homekernels_pack_rows(job->kernels, g->k, g->n, 0, g->k, job->b, g->n, job->panels);
 }
 
 void gemm_job_run(void *context) {
@@ -50,7 +50,7 @@ void gemm_job_run(void *context) {
 }
 
 static void verify(const gemm_job *job) {
-    const home_gemm *g = &job->product;
+    const homegemm *g = &job->product;
     for (size_t i = 0; i < g->m; i += 1 + g->m / 7)
         for (size_t j = 0; j < g->n; j += 1 + g->n / 13) {
             double sum = 0;
@@ -60,14 +60,14 @@ static void verify(const gemm_job *job) {
             }
             const double c = (double)g->c[i * g->c_row + j];
             if (!(fabs(c - sum) <= 1e-6 * (double)g->k)) {
-                fprintf(stderr, "bench: product %s on %s: value %zu, %zu is %g, expected %g\n", job->name,
-                        job->kernels->name, i, j, c, sum);
+                fprintf(stderr, "bench: product %s on %s: value %zu, %zu is %g, expected %g\n",
+                        job->name, job->kernels->name, i, j, c, sum);
                 exit(1);
             }
         }
 }
 
-void gemm_job_create(gemm_job *job, const home_kernels *kernels, gemm_shape shape, gemm_form form) {
+void gemm_job_create(gemm_job *job, const homekernels *kernels, gemm_shape shape, gemm_form form) {
     /* The product's own m, n, k. */
     const size_t m = form == GEMM_DW ? shape.n : shape.m;
     const size_t n = form == GEMM_FORWARD ? shape.n : shape.k;
@@ -76,9 +76,9 @@ void gemm_job_create(gemm_job *job, const home_kernels *kernels, gemm_shape shap
     gemm_case_name(job->name, sizeof job->name, shape, form);
     job->a = random_values(m * k, 1);
     job->b = random_values(k * n, 2);
-    job->panels = aligned(home_panels_size(kernels, k, n));
+    job->panels = aligned(homekernels_panels_size(kernels, k, n));
     job->c = aligned(m * n);
-    job->product = (home_gemm){
+    job->product = (homegemm){
         .m = m,
         .n = n,
         .k = k,

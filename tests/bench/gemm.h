@@ -1,5 +1,5 @@
-/* Products by the library's kernels alone, in the three forms of a linear layer y = x Wᵀ with x [m, k] and
- * W [n, k]. */
+/* Products by the library's kernels alone, in the three forms of a linear layer y = x Wᵀ with x [m,
+ * k] and W [n, k]. */
 #ifndef TESTS_BENCH_GEMM_H
 #define TESTS_BENCH_GEMM_H
 
@@ -8,7 +8,7 @@
 typedef enum gemm_form {
     GEMM_FORWARD, /* y = x Wᵀ, W packed before */
     GEMM_DX,      /* dx = dy W, W packed before */
-    GEMM_DW       /* dW = dyᵀ x; x is new in every step, and its packing is timed with the product */
+    GEMM_DW /* dW = dyᵀ x; x is new in every step, and its packing is timed with the product */
 } gemm_form;
 
 typedef struct gemm_shape {
@@ -24,15 +24,15 @@ void gemm_case_name(char *name, size_t size, gemm_shape shape, gemm_form form);
 /* Operands of a product. */
 typedef struct gemm_job {
     char name[32];
-    const home_kernels *kernels;
+    const homekernels *kernels;
     gemm_form form;
-    home_gemm product;
+    homegemm product;
     float *a, *b, *panels, *c; /* b before packing */
 } gemm_job;
 
-/* Random operands. Checks the product against plain sums in double precision; ends the program with a message where
- * they differ. */
-void gemm_job_create(gemm_job *job, const home_kernels *kernels, gemm_shape shape, gemm_form form);
+/* Random operands. Checks the product against plain sums in double precision; ends the program with
+ * a message where they differ. */
+void gemm_job_create(gemm_job *job, const homekernels *kernels, gemm_shape shape, gemm_form form);
 void gemm_job_free(gemm_job *job);
 
 /* A timing's `run` on a gemm_job. */

@@ -2,7 +2,8 @@
 
 #include "bench/timing.h"
 
-/* The pool's threads inherit the CPU that their creator is tied to at that moment. Only two are told apart. */
+/* The pool's threads inherit the CPU that their creator is tied to at that moment. Only two are
+ * told apart. */
 void model_job_prepare(const model_job *job) {
     home_error error = {.struct_size = sizeof error};
     timing_pin(1);
@@ -13,7 +14,8 @@ void model_job_prepare(const model_job *job) {
 void model_job_predict(void *context) {
     const model_job *job = context;
     home_error error = {.struct_size = sizeof error};
-    must(home_model_predict(job->model, &job->batch, job->predictions, 0, NULL, &error), &error, "predict");
+    must(home_model_predict(job->model, &job->batch, job->predictions, 0, NULL, &error), &error,
+         "predict");
 }
 
 void model_job_train(void *context) {
@@ -21,8 +23,10 @@ void model_job_train(void *context) {
     home_error error = {.struct_size = sizeof error};
     const float *gradient = NULL;
     size_t stride = 0;
-    must(home_model_forward(job->model, &job->batch, job->predictions, 0, &error), &error, "forward");
+    must(home_model_forward(job->model, &job->batch, job->predictions, 0, &error), &error,
+         "forward");
     must(home_model_backward(job->model, &job->targets, NULL, &error), &error, "backward");
-    must(home_model_input_gradient(job->model, &gradient, &stride, &error), &error, "input_gradient");
+    must(home_model_input_gradient(job->model, &gradient, &stride, &error), &error,
+         "input_gradient");
     must(home_model_step(job->model, &error), &error, "step");
 }

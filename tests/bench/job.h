@@ -12,8 +12,8 @@ typedef struct model_job {
     float *predictions; /* [batch.rows, tasks] */
 } model_job;
 
-/* Brings the model to the job's number of threads, pinned one to a CPU. Call it whenever another job with the same
- * model has run. */
+/* Brings the model to the job's number of threads, pinned one to a CPU. Call it whenever another
+ * job with the same model has run. */
 void model_job_prepare(const model_job *job);
 
 /* On a frozen model. */

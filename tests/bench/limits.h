@@ -1,4 +1,5 @@
-/* What a core can do at most, by instruction set: loops that only multiply and add, or only read. */
+/* What a core can do at most, by instruction set: loops that only multiply and add, or only read.
+ */
 #ifndef TESTS_BENCH_LIMITS_H
 #define TESTS_BENCH_LIMITS_H
 

@@ -1,6 +1,7 @@
-/* The loops of limits.h, from the types of one of the library's vector headers. The including file has defined
- * LIMITS (the table's name), NAME, and SUMS: how many sums are independent, at least the units that multiply and add
- * times the cycles that they take, and not more than there are registers. */
+/* The loops of limits.h, from the types of one of the library's vector headers. The including file
+ * has defined LIMITS (the table's name), NAME, and SUMS: how many sums are independent, at least
+ * the units that multiply and add times the cycles that they take, and not more than there are
+ * registers. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)

@@ -5,8 +5,8 @@
 
 #include "bench/machine.h"
 
+#include "base/portability.h"
 #include "bench/timing.h"
-#include "portability.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static void read_task(void *context, size_t index) {
 
 static void run(machine_job *job, void (*task)(void *, size_t)) {
     if (job->pool)
-        home_threads_run(job->pool, job->threads, task, job);
+        homethreads_run(job->pool, job->threads, task, job);
     else
         task(job, 0);
 }
@@ -51,11 +51,11 @@ void machine_read(void *job) {
     run(job, read_task);
 }
 
-home_threads *machine_pool(void) {
+homethreads *machine_pool(void) {
     static home_allocator allocator;
-    home_allocator_resolve(NULL, &allocator, NULL);
+    homememory_resolve(NULL, &allocator, NULL);
     timing_pin(1);
-    home_threads *pool = home_threads_create(&allocator, 2);
+    homethreads *pool = homethreads_create(&allocator, 2);
     timing_pin(0);
     if (!pool) {
         fprintf(stderr, "bench: no second thread can be had\n");

@@ -2,8 +2,8 @@
 #ifndef TESTS_BENCH_MACHINE_H
 #define TESTS_BENCH_MACHINE_H
 
+#include "base/parallel.h"
 #include "bench/limits.h"
-#include "parallel.h"
 
 #include <stdatomic.h>
 
@@ -11,7 +11,7 @@
 typedef struct machine_job {
     const limits *loops;
     size_t threads;
-    home_threads *pool;     /* of two; NULL for one thread */
+    homethreads *pool;      /* of two; NULL for one thread */
     atomic_size_t arrivals; /* of threads that are ready to start */
     size_t turns;           /* of each thread, of a multiply_add */
     const float *values;    /* [count] for a read, split among the threads */
@@ -23,7 +23,7 @@ void machine_multiply_add(void *job);
 void machine_read(void *job);
 
 /* A pool for two CPUs, with its other thread pinned to CPU 1; the calling thread goes to CPU 0. */
-home_threads *machine_pool(void);
+homethreads *machine_pool(void);
 
 /* `bytes` of memory that is all there, in large pages where the system gives them. Never freed. */
 float *machine_buffer(size_t bytes);

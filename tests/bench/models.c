@@ -67,13 +67,15 @@ void reference_model_get(reference_model *m, size_t index) {
         .tower_hidden = &m->tower,
         .tower_hidden_count = 1,
         .seed = SEED,
-        /* Nothing at a neutral start: feature gates are not 1, and one forward sets the running values. */
+        /* Nothing at a neutral start: feature gates are not 1, and one forward sets the running
+           values. */
         .feature_init = HOME_INIT_UNIFORM,
         .norm_momentum = 1,
     };
 }
 
-home_model *reference_model_create(const reference_model *m, const model_rows *rows, const char *isa) {
+home_model *reference_model_create(const reference_model *m, const model_rows *rows,
+                                   const char *isa) {
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
     if (isa)
@@ -99,7 +101,8 @@ void model_make_denormal(home_model *model, size_t step) {
         if (tensor.kind == HOME_TENSOR_PARAMETER && values) {
             memcpy(values, tensor.data, count * sizeof *values);
             make_denormal(values, count, step);
-            must(home_model_set_tensor(model, tensor.name, values, count, &error), &error, tensor.name);
+            must(home_model_set_tensor(model, tensor.name, values, count, &error), &error,
+                 tensor.name);
         }
         free(values);
     }

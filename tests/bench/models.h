@@ -38,9 +38,10 @@ void model_rows_free(model_rows *r);
 home_batch model_rows_batch(const model_rows *r, size_t rows);
 home_targets model_rows_targets(const model_rows *r);
 
-/* A new model of that configuration, always with the same weights and running values, on the instruction set `isa`
- * (NULL: the best). Ends the program on an error. */
-home_model *reference_model_create(const reference_model *m, const model_rows *rows, const char *isa);
+/* A new model of that configuration, always with the same weights and running values, on the
+ * instruction set `isa` (NULL: the best). Ends the program on an error. */
+home_model *reference_model_create(const reference_model *m, const model_rows *rows,
+                                   const char *isa);
 
 /* Ends the program with the error's message unless status is HOME_OK. */
 void must(home_status status, const home_error *error, const char *what);

@@ -87,7 +87,8 @@ static double time_calls(timing *t) {
     return (timing_seconds() - begin) * 1e6;
 }
 
-/* Fills caches with what this measurement uses; the first time, memory too, and finds the calls of a sample. */
+/* Fills caches with what this measurement uses; the first time, memory too, and finds the calls of
+ * a sample. */
 static void warm_up(timing *t) {
     const bool first = t->calls == 0;
     if (t->slow)

@@ -8,8 +8,8 @@
 /* CPUs that the process may use. */
 size_t timing_cpu_count(void);
 
-/* Ties the calling thread, and those that it starts later, to the CPU number `index` of them. Does nothing where
- * the system has no such call. */
+/* Ties the calling thread, and those that it starts later, to the CPU number `index` of them. Does
+ * nothing where the system has no such call. */
 void timing_pin(size_t index);
 
 double timing_seconds(void);
@@ -21,14 +21,15 @@ typedef struct timing {
     size_t calls;        /* of a sample; 0 until it is known how many it takes */
     bool slow;           /* one call takes so long that what was before it does not matter */
     double *samples;     /* [count] microseconds of a call */
-    double *undisturbed; /* [undisturbed_count] those during which the system took no thread off its CPU */
+    double *undisturbed; /* [undisturbed_count] those during which the system took no thread off its
+                            CPU */
     size_t count;
     size_t undisturbed_count;
     size_t capacity;
 } timing;
 
-/* Warms up, then takes samples for about that long: at least three, of something slow one. A sample is the mean of so many calls that the
- * clock's own cost vanishes. */
+/* Warms up, then takes samples for about that long: at least three, of something slow one. A sample
+ * is the mean of so many calls that the clock's own cost vanishes. */
 void timing_sample(timing *t, double seconds);
 
 /* The median of the undisturbed samples, of all where fewer than three are; the lowest of all. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A batch of copies has the mean, the variance and so the loss of its distinct rows: the reference, which is
- * slow, need not see the copies. */
+/* A batch of copies has the mean, the variance and so the loss of its distinct rows: the reference,
+ * which is slow, need not see the copies. */
 enum { DISTINCT = 4, COPIES = 32, TRAINED = DISTINCT * COPIES };
 
 static const double PROBABILITY_TOLERANCE = 2e-5;
@@ -36,7 +36,8 @@ static _Noreturn void mismatch(const check *c, const char *format, ...) {
     exit(1);
 }
 
-static void expect_near(const check *c, double actual, double expected, double tolerance, const char *what) {
+static void expect_near(const check *c, double actual, double expected, double tolerance,
+                        const char *what) {
     if (!(fabs(actual - expected) <= tolerance)) /* true for NaN */
         mismatch(c, "%s is %.9g, the reference has %.9g", what, actual, expected);
 }
@@ -54,10 +55,12 @@ static void set_threads(check *c, home_model *model, size_t threads) {
     must(home_model_set_threads(model, threads, &c->error), &c->error, "set_threads");
 }
 
-/* ------------------------------------------------------------------------------------------ serving */
+/* ------------------------------------------------------------------------------------------
+ * serving */
 
 /* The first and last rows of batches that take different paths. */
-static void verify_predictions(check *c, home_model *frozen, const model_rows *rows, size_t threads) {
+static void verify_predictions(check *c, home_model *frozen, const model_rows *rows,
+                               size_t threads) {
     static const size_t batches[] = {1, 16, 128, MODELS_MOST_ROWS};
     enum { BATCHES = sizeof batches / sizeof batches[0] };
     const size_t width = c->m->config.dense_width;
@@ -73,7 +76,8 @@ static void verify_predictions(check *c, home_model *frozen, const model_rows *r
         set_threads(c, frozen, n);
         for (size_t b = 0; b < BATCHES; b++) {
             const home_batch batch = model_rows_batch(rows, batches[b]);
-            must(home_model_predict(frozen, &batch, predictions, 0, NULL, &c->error), &c->error, "predict");
+            must(home_model_predict(frozen, &batch, predictions, 0, NULL, &c->error), &c->error,
+                 "predict");
             for (size_t i = 0; i < (b + 1) * tasks; i++)
                 expect_near(c, (double)predictions[(batches[i / tasks] - 1) * tasks + i % tasks],
                             reference_sigmoid(logits[i]), PROBABILITY_TOLERANCE, "a prediction");
@@ -84,10 +88,11 @@ static void verify_predictions(check *c, home_model *frozen, const model_rows *r
     free(predictions);
 }
 
-/* ----------------------------------------------------------------------------------------- training */
+/* -----------------------------------------------------------------------------------------
+ * training */
 
-/* The distinct rows in double, the copies as the library gets them, and the input's gradient summed over
- * copies. */
+/* The distinct rows in double, the copies as the library gets them, and the input's gradient summed
+ * over copies. */
 typedef struct training_data {
     double *dense;     /* [DISTINCT, width] */
     double *direction; /* [DISTINCT, width] */
@@ -106,7 +111,8 @@ static void create_data(training_data *d, const check *c, const model_rows *rows
         d->dense[i] = (double)rows->dense[i];
     for (size_t k = 0; k < COPIES; k++) {
         memcpy(d->copies + k * DISTINCT * width, rows->dense, DISTINCT * width * sizeof *d->copies);
-        memcpy(d->labels + k * DISTINCT * tasks, rows->labels, DISTINCT * tasks * sizeof *d->labels);
+        memcpy(d->labels + k * DISTINCT * tasks, rows->labels,
+               DISTINCT * tasks * sizeof *d->labels);
     }
 }
 
@@ -121,7 +127,8 @@ static void free_data(training_data *d) {
 static double true_loss(const check *c, const training_data *d, double *task_losses) {
     double logits[DISTINCT * MODELS_MOST_TASKS];
     const home_targets targets = {.struct_size = sizeof targets, .labels = d->labels};
-    reference_forward(c->truth, &(reference_rows){.rows = DISTINCT, .dense = d->dense}, true, logits);
+    reference_forward(c->truth, &(reference_rows){.rows = DISTINCT, .dense = d->dense}, true,
+                      logits);
     return reference_loss(c->truth, DISTINCT, logits, &targets, task_losses);
 }
 
@@ -136,7 +143,8 @@ static void take_input_gradient(check *c, training_data *d) {
     const size_t width = c->m->config.dense_width;
     const float *gradient = NULL;
     size_t stride = 0;
-    must(home_model_input_gradient(c->model, &gradient, &stride, &c->error), &c->error, "input_gradient");
+    must(home_model_input_gradient(c->model, &gradient, &stride, &c->error), &c->error,
+         "input_gradient");
     for (size_t i = 0; i < DISTINCT * width; i++) {
         d->direction[i] = 0;
         for (size_t k = 0; k < COPIES; k++)
@@ -226,8 +234,8 @@ static void verify_training(check *c, const model_rows *rows, size_t threads) {
     free_data(&d);
 }
 
-void verify_model(const reference_model *m, home_model *model, home_model *frozen, const model_rows *rows,
-                  size_t threads) {
+void verify_model(const reference_model *m, home_model *model, home_model *frozen,
+                  const model_rows *rows, size_t threads) {
     check c = {m, reference_create(&m->config, model), model, {.struct_size = sizeof(home_error)}};
     verify_predictions(&c, frozen, rows, threads);
     verify_training(&c, rows, threads);

@@ -3,8 +3,8 @@
  *     checkpoint write FILE         trains a model a little and saves it
  *     checkpoint copy FILE COPY     loads it and saves it again
  *
- * Then both print every value of the model, train one step more, which the optimizer's state has a part in, and
- * print again. With the same kernels the outputs are the same on every machine. */
+ * Then both print every value of the model, train one step more, which the optimizer's state has a
+ * part in, and print again. With the same kernels the outputs are the same on every machine. */
 #include "test.h"
 #include "unit/fixture.h"
 

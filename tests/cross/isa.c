@@ -1,6 +1,6 @@
-/* Without an argument: prints the name of the kernels chosen for this CPU. With a name: runs a kernel of that
- * table whatever CPU this is, so that on one without its instructions the program must die. That is how
- * old_cpus.sh knows that qemu would show a leak. */
+/* Without an argument: prints the name of the kernels chosen for this CPU. With a name: runs a
+ * kernel of that table whatever CPU this is, so that on one without its instructions the program
+ * must die. That is how old_cpus.sh knows that qemu would show a leak. */
 #include "kernels/tables.h"
 
 #include <stdio.h>
@@ -8,14 +8,14 @@
 
 int main(int argc, char **argv) {
     if (argc == 1) {
-        puts(home_kernels_select(NULL)->name);
+        puts(homekernels_select(NULL)->name);
         return 0;
     }
-    const home_kernels *const tables[] = {
-        &home_kernels_portable,
+    const homekernels *const tables[] = {
+        &homekernels_portable,
 #if defined(HOME_X86)
-        &home_kernels_avx2,
-        &home_kernels_avx512,
+        &homekernels_avx2,
+        &homekernels_avx512,
 #endif
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)

@@ -1,7 +1,8 @@
 /* The device's side, for test_embedding.sh:
  *
  *     device IMAGE             prints what the image predicts
- *     device IMAGE messages    prints what wrong calls say: the same in a serve-only build as in a full one */
+ *     device IMAGE messages    prints what wrong calls say: the same in a serve-only build as in
+ *                              a full one */
 #include "rows.h"
 
 #include <stdlib.h>
@@ -23,8 +24,8 @@ static void show(home_status status) {
     printf("%d %d %s\n", (int)status, (int)error.status, error.message);
 }
 
-static void show_messages(const home_model *model, home_workspace *workspace, size_t size, size_t needed,
-                          row_data *rows) {
+static void show_messages(const home_model *model, home_workspace *workspace, size_t size,
+                          size_t needed, row_data *rows) {
     float p[TASKS];
     home_model *other = NULL;
     size_t bytes = 0;
@@ -53,7 +54,8 @@ static void show_messages(const home_model *model, home_workspace *workspace, si
     show(home_image_open(image, size, memory, MOST, &other, &error));
     image[12] ^= 1; /* the version */
     show(home_image_open(image, size, memory, MOST, &other, &error));
-    error.struct_size = offsetof(home_error, message) + 8; /* an older caller's: cut after seven letters */
+    error.struct_size =
+        offsetof(home_error, message) + 8; /* an older caller's: cut after seven letters */
     show(home_image_open(image, size, memory, MOST, &other, &error));
 }
 
@@ -71,7 +73,8 @@ int main(int argc, char **argv) {
     home_workspace *workspace = NULL;
     must(home_image_model_size(image, size, &needed, &error), "size");
     must(home_image_open(image, size, memory, needed, &model, &error), "open");
-    must(home_workspace_init(model, scratch, home_workspace_size(model), &workspace, &error), "workspace");
+    must(home_workspace_init(model, scratch, home_workspace_size(model), &workspace, &error),
+         "workspace");
     must(home_model_predict(model, &rows.batch, predictions, 0, workspace, &error), "predict");
     if (argc == 2)
         print_predictions(predictions);

@@ -1,8 +1,10 @@
 /* The host's side, for test_embedding.sh:
  *
- *     host train FOLDER      trains, saves FOLDER/model, writes its images FOLDER/image.PANEL, prints predictions
+ *     host train FOLDER      trains, saves FOLDER/model, writes its images FOLDER/image.PANEL, and
+ *                            prints predictions
  *     host predict FOLDER    prints what a frozen copy of FOLDER/model predicts
- *     host plain FOLDER      makes a model for the example of docs/embedding.md and saves it as FOLDER/model
+ *     host plain FOLDER      makes a model for the example of docs/embedding.md and saves it as
+ *                            FOLDER/model
  *     host row FOLDER        prints what FOLDER/model.safetensors predicts for the example's row */
 #include "rows.h"
 
@@ -46,8 +48,9 @@ static void write_image(const home_model *frozen, const char *folder, size_t pan
 }
 
 static void make_plain(const char *path) {
-    static const char plain[] = "{\"dense\": 4, \"layers\": [{\"width\": 16}, {\"width\": 8}], \"tasks\": ["
-                                "{\"name\": \"like\"}, {\"name\": \"finish\"}, {\"name\": \"share\"}]}";
+    static const char plain[] =
+        "{\"dense\": 4, \"layers\": [{\"width\": 16}, {\"width\": 8}], \"tasks\": ["
+        "{\"name\": \"like\"}, {\"name\": \"finish\"}, {\"name\": \"share\"}]}";
     home_model *model = NULL;
     must(home_model_create_json(plain, sizeof plain - 1, NULL, &model, &error), "create");
     must(home_model_save(model, path, 0, &error), "save");

@@ -1,4 +1,5 @@
-/* A small model and rows for it, the same on every machine, for the programs that test_embedding.sh builds. */
+/* A small model and rows for it, the same on every machine, for the programs that test_embedding.sh
+ * builds. */
 #ifndef TESTS_EMBEDDING_ROWS_H
 #define TESTS_EMBEDDING_ROWS_H
 
@@ -11,7 +12,8 @@ static const char config[] =
     "{\"dense\": 6,"
     " \"tables\": [{\"name\": \"user\", \"rows\": 50, \"dim\": 4},"
     "  {\"name\": \"tag\", \"rows\": 20, \"dim\": 3, \"index\": \"hashed\"}],"
-    " \"fields\": [{\"name\": \"user\"}, {\"name\": \"tags\", \"table\": \"tag\", \"pooling\": \"mean\"},"
+    " \"fields\": [{\"name\": \"user\"}, {\"name\": \"tags\", \"table\": \"tag\", \"pooling\": "
+    "\"mean\"},"
     "  {\"name\": \"seen\", \"table\": \"tag\"}],"
     " \"tasks\": [{\"name\": \"click\", \"group\": \"act\"},"
     "  {\"name\": \"buy\", \"group\": \"act\", \"given\": \"click\"},"

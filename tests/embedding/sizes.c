@@ -1,4 +1,5 @@
-/* Prints the bytes that the reference configurations need on a device, as the rows of docs/embedding.md. */
+/* Prints the bytes that the reference configurations need on a device, as the rows of
+ * docs/embedding.md. */
 #include "bench/models.h"
 #include "home/home.h"
 
@@ -44,8 +45,8 @@ int main(void) {
         home_model_release(model);
         const sizes one = measure(frozen, 1);
         const sizes fast = measure(frozen, 0);
-        printf("| %s | %zu | %zu | %zu | %zu |\n", reference.name, one.image, one.model, one.workspace,
-               fast.workspace);
+        printf("| %s | %zu | %zu | %zu | %zu |\n", reference.name, one.image, one.model,
+               one.workspace, fast.workspace);
         home_model_release(frozen);
     }
     return 0;

@@ -23,7 +23,7 @@ HOME_API int home_first(int x);
 HOME_API int home_second(int x);
 #endif
 """,
-    "lib/shared.h": """
+    "lib/base/shared.h": """
 #ifndef SHARED_H
 #define SHARED_H
 #include "home/home.h"
@@ -32,7 +32,7 @@ int home_inner(int x);
 extern const int home_constant;
 #endif
 """,
-    "lib/twice.tmpl.h": """
+    "lib/base/twice.tmpl.h": """
 #define TWICE_OF(n)                                                                                          \\
     static int twice_##n(int x) {                                                                            \\
         return twice(x) + n;                                                                                 \\
@@ -40,7 +40,7 @@ extern const int home_constant;
 static int twice(int x) { return SCALE * x; }
 TWICE_OF(1)
 """,
-    "lib/first.c": """
+    "lib/base/first.c": """
 #include "shared.h"
 #define SCALE 2
 #include "twice.tmpl.h"
@@ -56,9 +56,9 @@ int home_first(int x) {
 }
 """,
     "lib/kernels/second.c": """
-#include "../shared.h"
+#include "../base/shared.h"
 #define SCALE 200
-#include "../twice.tmpl.h"
+#include "../base/twice.tmpl.h"
 enum { limit = 1000 };
 typedef struct state { long other; } state;
 static int scale(const state *s, int x) { return (int)s->other - x; }

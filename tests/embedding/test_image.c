@@ -1,6 +1,6 @@
-/* Serving images: they predict what the frozen model predicts, take exactly the memory they ask for, and nothing
- * that stands in one leads out of that memory. */
-#include "crc32.h"
+/* Serving images: they predict what the frozen model predicts, take exactly the memory they ask
+ * for, and nothing that stands in one leads out of that memory. */
+#include "base/crc32.h"
 #include "sanitizer.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -23,7 +23,8 @@ enum {
     MOST_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
 };
 
-/* ------------------------------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------------------------------ memory
+ */
 
 /* `size` bytes, `past` bytes past a multiple of 64, between red zones. */
 typedef struct guarded {
@@ -74,7 +75,8 @@ static size_t model_size(const guarded *image) {
     return size;
 }
 
-/* ------------------------------------------------------------------------------------------ models */
+/* ------------------------------------------------------------------------------------------ models
+ */
 
 static home_model *freeze(const home_model *model) {
     home_error error = new_error();
@@ -88,13 +90,15 @@ static float *predict_from_image(const guarded *image, const home_batch *batch, 
     home_error error = new_error();
     guarded memory = guarded_create(model_size(image), past);
     home_model *model = NULL;
-    if (home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error) != HOME_OK) {
+    if (home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error) !=
+        HOME_OK) {
         test_fail(__FILE__, __LINE__, "cannot open: %s", error.message);
         exit(1);
     }
     guarded scratch = guarded_create(home_workspace_size(model), past);
     home_workspace *workspace = NULL;
-    REQUIRE(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error) == HOME_OK);
+    REQUIRE(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error) ==
+            HOME_OK);
     const size_t tasks = home_model_task_count(model);
     float *predictions = calloc(batch->rows * tasks, sizeof *predictions);
     REQUIRE(predictions);
@@ -105,7 +109,8 @@ static float *predict_from_image(const guarded *image, const home_batch *batch, 
     return predictions;
 }
 
-/* One image of a configuration, with random weights, against the frozen model, which kept `isa` to itself. */
+/* One image of a configuration, with random weights, against the frozen model, which kept `isa` to
+ * itself. */
 static void compare(const setup *s, home_image_options options, const char *isa, size_t past) {
     data rows;
     data_create(&rows, &s->config, 61, 5);
@@ -197,7 +202,8 @@ static void panels_for_other_kernels_predict_the_same_bytes(void) {
         s.layers[0].width = 19;
         home_model *model = make_model(&s);
         home_model *frozen = freeze(model);
-        guarded image = image_of(frozen, &(home_image_options){sizeof(home_image_options), sets[i].panel, 0});
+        guarded image =
+            image_of(frozen, &(home_image_options){sizeof(home_image_options), sets[i].panel, 0});
         guarded memory = guarded_create(model_size(&image), 0);
         home_model *opened = NULL;
         const home_status status =
@@ -230,8 +236,8 @@ static void an_image_can_be_written_again(void) {
     guarded memory = guarded_create(model_size(&image), 0);
     home_model *opened = NULL;
     home_error error = new_error();
-    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error) ==
-            HOME_OK);
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened,
+                            &error) == HOME_OK);
     guarded again = image_of(opened, NULL);
     if (CHECK_INTEGER(again.size, image.size))
         CHECK_BYTES(again.memory, image.memory, image.size);
@@ -242,7 +248,8 @@ static void an_image_can_be_written_again(void) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------------------- answers */
+/* ----------------------------------------------------------------------------------------- answers
+ */
 
 static void a_model_in_an_image_knows_itself(void) {
     setup s;
@@ -255,8 +262,8 @@ static void a_model_in_an_image_knows_itself(void) {
     guarded image = image_of(frozen, NULL);
     guarded memory = guarded_create(model_size(&image), 0);
     home_model *opened = NULL;
-    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error) ==
-            HOME_OK);
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened,
+                            &error) == HOME_OK);
     CHECK_INTEGER(home_model_is_frozen(opened), 1);
     CHECK_INTEGER(home_model_dense_width(opened), 5);
     CHECK_INTEGER(home_model_task_count(opened), 3);
@@ -303,7 +310,8 @@ static void a_model_in_an_image_knows_itself(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------------- stack */
+/* ------------------------------------------------------------------------------------------- stack
+ */
 
 #ifdef HOME_BLIS
 enum { STACK = 1 << 18, STACK_PROMISED = 64 << 10 }; /* BLIS takes 10 KB and more itself */
@@ -324,9 +332,10 @@ static void *open_and_predict(void *context) {
     home_model *model = NULL;
     home_workspace *workspace = NULL;
     if (job->batch &&
-        home_image_open(job->image->memory, job->image->size, job->memory.memory, job->memory.size, &model,
-                        NULL) == HOME_OK &&
-        home_workspace_init(model, job->scratch.memory, job->scratch.size, &workspace, NULL) == HOME_OK)
+        home_image_open(job->image->memory, job->image->size, job->memory.memory, job->memory.size,
+                        &model, NULL) == HOME_OK &&
+        home_workspace_init(model, job->scratch.memory, job->scratch.size, &workspace, NULL) ==
+            HOME_OK)
         home_model_predict(model, job->batch, job->predictions, 0, workspace, NULL);
     return NULL;
 }
@@ -371,7 +380,8 @@ static void a_small_stack_is_enough(void) {
         printf("%zu bytes of stack\n", used - of_the_system);
     CHECK(used > of_the_system + 4096);
     float *expected = predict_all(frozen, &rows.batch);
-    CHECK_BYTES(job.predictions, expected, rows.batch.rows * s.config.task_count * sizeof *expected);
+    CHECK_BYTES(job.predictions, expected,
+                rows.batch.rows * s.config.task_count * sizeof *expected);
     free(expected);
     free(job.predictions);
     guarded_free(&job.scratch);
@@ -383,9 +393,11 @@ static void a_small_stack_is_enough(void) {
 #endif
 }
 
-/* ------------------------------------------------------------------------------------------ refusals */
+/* ------------------------------------------------------------------------------------------
+ * refusals */
 
-/* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in it. */
+/* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in it.
+ */
 static guarded small_image(bool tables) {
     setup s;
     if (tables) {
@@ -419,7 +431,8 @@ static guarded small_image(bool tables) {
 static home_status open_with(const guarded *image, size_t size, void *memory, size_t memory_size,
                              home_error *error) {
     home_model *model = NULL;
-    const home_status status = home_image_open(image->memory, size, memory, memory_size, &model, error);
+    const home_status status =
+        home_image_open(image->memory, size, memory, memory_size, &model, error);
     CHECK((status == HOME_OK) == (model != NULL));
     home_model_release(model);
     return status;
@@ -457,15 +470,18 @@ static void wrong_arguments_are_refused(void) {
     guarded memory = guarded_create(size, 0);
     CHECK_INTEGER(home_image_model_size(NULL, image.size, &length, &error), HOME_E_ARGUMENT);
     CHECK_INTEGER(home_image_model_size(image.memory, image.size, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_open(NULL, image.size, memory.memory, size, &opened, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_open(image.memory, image.size, NULL, size, &opened, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(NULL, image.size, memory.memory, size, &opened, &error),
+                  HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(image.memory, image.size, NULL, size, &opened, &error),
+                  HOME_E_ARGUMENT);
     CHECK_INTEGER(home_image_open(image.memory, image.size, memory.memory, size, NULL, &error),
                   HOME_E_ARGUMENT);
     CHECK_INTEGER(open_with(&image, image.size, memory.memory, size - 1, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "memory_size is ");
     CHECK_INTEGER(open_with(&image, image.size, memory.memory, size, &error), HOME_OK);
 
-    REQUIRE(home_image_open(image.memory, image.size, memory.memory, size, &opened, &error) == HOME_OK);
+    REQUIRE(home_image_open(image.memory, image.size, memory.memory, size, &opened, &error) ==
+            HOME_OK);
     guarded scratch = guarded_create(home_workspace_size(opened), 0);
     home_workspace *workspace = NULL;
     CHECK_INTEGER(home_workspace_init(opened, scratch.memory, scratch.size - 1, &workspace, &error),
@@ -487,9 +503,11 @@ static void a_misaligned_image_is_refused(void) {
         size_t bytes = 0;
         char expected[64];
         snprintf(expected, sizeof expected, "image is %zu bytes past a multiple of 64", past);
-        CHECK_INTEGER(open_with(&shifted, shifted.size, memory.memory, memory.size, &error), HOME_E_ARGUMENT);
+        CHECK_INTEGER(open_with(&shifted, shifted.size, memory.memory, memory.size, &error),
+                      HOME_E_ARGUMENT);
         CHECK_CONTAINS(error.message, expected);
-        CHECK_INTEGER(home_image_model_size(shifted.memory, shifted.size, &bytes, &error), HOME_E_ARGUMENT);
+        CHECK_INTEGER(home_image_model_size(shifted.memory, shifted.size, &bytes, &error),
+                      HOME_E_ARGUMENT);
         guarded_free(&shifted);
     }
     guarded_free(&memory);
@@ -523,8 +541,10 @@ static void every_flipped_bit_is_refused(void) {
     for (size_t i = 0; i < image.size; i++)
         for (unsigned bit = 0; bit < 8; bit++) {
             image.memory[i] ^= (unsigned char)(1u << bit);
-            const home_status status = open_with(&image, image.size, memory.memory, memory.size, &error);
-            if (status != HOME_E_FORMAT && status != HOME_E_CHECKSUM && status != HOME_E_UNSUPPORTED &&
+            const home_status status =
+                open_with(&image, image.size, memory.memory, memory.size, &error);
+            if (status != HOME_E_FORMAT && status != HOME_E_CHECKSUM &&
+                status != HOME_E_UNSUPPORTED &&
                 status != HOME_E_ARGUMENT) /* the header asks for more memory */
                 test_fail(__FILE__, __LINE__, "byte %zu, bit %u: status %d", i, bit, (int)status);
             image.memory[i] ^= (unsigned char)(1u << bit);
@@ -544,10 +564,10 @@ static void put_64(unsigned char *at, uint64_t value) {
 
 /* What a forger does. */
 static void mend_checksum(guarded *image) {
-    home_crc32 crc;
-    home_crc32_start(&crc);
-    home_crc32_add(&crc, image->memory + COVERED_AT, image->size - COVERED_AT);
-    put_32(image->memory + CRC_AT, home_crc32_value(&crc));
+    homecrc32 crc;
+    homecrc32_start(&crc);
+    homecrc32_add(&crc, image->memory + COVERED_AT, image->size - COVERED_AT);
+    put_32(image->memory + CRC_AT, homecrc32_value(&crc));
 }
 
 static void headers_are_told_apart(void) {
@@ -568,7 +588,8 @@ static void headers_are_told_apart(void) {
         {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
         {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
         {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
-        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615 buffers, expected at most"},
+        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT,
+         "18446744073709551615 buffers, expected at most"},
         {PANEL_AT + 16, true, 1 << 20, HOME_E_FORMAT, "1048576 steps, expected at most"},
         {PANEL_AT + 24, true, 1 << 20, HOME_E_FORMAT, "1048576 inputs, expected at most"},
         {PANEL_AT + 32, true, 1025, HOME_E_FORMAT, "1025 tasks, expected at most 1024"},
@@ -587,7 +608,8 @@ static void headers_are_told_apart(void) {
             put_32(image.memory + cases[i].at, (uint32_t)cases[i].value);
         if (cases[i].at >= COVERED_AT)
             mend_checksum(&image);
-        CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error), cases[i].status);
+        CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
+                      cases[i].status);
         CHECK_CONTAINS(error.message, cases[i].message);
         guarded_free(&memory);
         guarded_free(&image);
@@ -598,7 +620,8 @@ static void headers_are_told_apart(void) {
 static bool survives(const guarded *image) {
     home_error error = new_error();
     size_t size = 0;
-    if (home_image_model_size(image->memory, image->size, &size, &error) != HOME_OK || size > MOST_WORKSPACE)
+    if (home_image_model_size(image->memory, image->size, &size, &error) != HOME_OK ||
+        size > MOST_WORKSPACE)
         return false;
     guarded memory = guarded_create(size, 0);
     home_model *model = NULL;
@@ -608,13 +631,15 @@ static bool survives(const guarded *image) {
         guarded scratch = guarded_create(home_workspace_size(model), 1); /* no slack at its end */
         memset(scratch.memory, 0, scratch.size);
         home_workspace *workspace = NULL;
-        CHECK_INTEGER(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error), HOME_OK);
+        CHECK_INTEGER(home_workspace_init(model, scratch.memory, scratch.size, &workspace, &error),
+                      HOME_OK);
         enum { ROWS = 3 };
         static const float dense[ROWS * 5] = {1, -2, 3};
         static const uint64_t ids[ROWS + 2] = {2, 0, 1, 7, 1};
         static const size_t offsets[ROWS + 1] = {0, 2, 2, 5};
         const home_ids fields[] = {{ids, NULL}, {ids, offsets}, {ids, offsets}};
-        const home_batch batch = {sizeof batch, ROWS, dense, 0, fields, home_model_field_count(model)};
+        const home_batch batch = {
+            sizeof batch, ROWS, dense, 0, fields, home_model_field_count(model)};
         float *out = calloc(ROWS * home_model_task_count(model), sizeof *out);
         REQUIRE(out);
         if (home_model_dense_width(model) <= 5 && home_model_field_count(model) <= 3)
@@ -636,9 +661,10 @@ static void wrong_records_are_harmless(void) {
         for (size_t at = PANEL_AT; at + 8 <= image.size; at += 8) {
             uint64_t before;
             memcpy(&before, image.memory + at, sizeof before);
-            const uint64_t values[] = {0,          1,     before + 1,        before - 1,        before + 8,
-                                       before * 2, 65536, UINT64_C(1) << 32, UINT64_C(1) << 61, INT64_MAX,
-                                       UINT64_MAX};
+            const uint64_t values[] = {
+                0,          1,     before + 1,        before - 1,        before + 8,
+                before * 2, 65536, UINT64_C(1) << 32, UINT64_C(1) << 61, INT64_MAX,
+                UINT64_MAX};
             for (size_t v = 0; v < sizeof values / sizeof values[0]; v += stride) {
                 put_64(image.memory + at, values[v]);
                 mend_checksum(&image);

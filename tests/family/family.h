@@ -1,4 +1,5 @@
-/* What the tests of the model family share: models from readable JSON, and their tensors one by one. */
+/* What the tests of the model family share: models from readable JSON, and their tensors one by
+ * one. */
 #ifndef TESTS_FAMILY_FAMILY_H
 #define TESTS_FAMILY_FAMILY_H
 
@@ -14,7 +15,8 @@ typedef struct text {
 static inline void text_add(text *t, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    const int added = vsnprintf(t->bytes + t->length, sizeof t->bytes - t->length, format, arguments);
+    const int added =
+        vsnprintf(t->bytes + t->length, sizeof t->bytes - t->length, format, arguments);
     va_end(arguments);
     REQUIRE(added >= 0 && (size_t)added < sizeof t->bytes - t->length);
     t->length += (size_t)added;
@@ -52,7 +54,8 @@ static inline bool find_tensor(const home_model *model, const char *name, home_t
     return home_model_tensor(model, name, tensor, NULL) == HOME_OK;
 }
 
-static inline void set_tensor(home_model *model, const char *name, const float *values, size_t count) {
+static inline void set_tensor(home_model *model, const char *name, const float *values,
+                              size_t count) {
     REQUIRE(home_model_set_tensor(model, name, values, count, NULL) == HOME_OK);
 }
 

@@ -1,5 +1,5 @@
-/* docs/model.md: every JSON example makes a model that trains, and every key of the configuration is
- * explained. Runs from the top of the tree. */
+/* docs/model.md: every JSON example makes a model that trains, and every key of the configuration
+ * is explained. Runs from the top of the tree. */
 #include "family.h"
 
 static const char *const path = "docs/model.md";
@@ -20,7 +20,8 @@ static char *read_document(void) {
     return bytes;
 }
 
-/* ------------------------------------------------------------------------------------------- examples */
+/* -------------------------------------------------------------------------------------------
+ * examples */
 
 /* A few steps on rows of zeros and ones, one id in each field. */
 static void check_trains(home_model *model) {
@@ -83,7 +84,8 @@ static void examples_train(void) {
     free(document);
 }
 
-/* ----------------------------------------------------------------------------------------------- keys */
+/* -----------------------------------------------------------------------------------------------
+ * keys */
 
 /* Is there `key`, `section.key` or `section.key[]...`? */
 static bool explained(const char *document, const char *key, size_t length) {
@@ -97,8 +99,10 @@ static bool explained(const char *document, const char *key, size_t length) {
 
 /* A configuration that has every key there is. */
 static const char complete[] =
-    "{'preset':'custom','dense':2,'tables':[{'name':'id','rows':3,'dim':1}],'fields':[{'name':'id'}],"
-    "'tasks':[{'name':'a'},{'name':'b','given':'a'}],'layers':[{'width':2,'units':[{'name':'a','input':'v'}],"
+    "{'preset':'custom','dense':2,'tables':[{'name':'id','rows':3,'dim':1}],'fields':[{'name':'id'}"
+    "],"
+    "'tasks':[{'name':'a'},{'name':'b','given':'a'}],'layers':[{'width':2,'units':[{'name':'a','"
+    "input':'v'}],"
     "'nodes':[{'name':'a','sees':['a'],'gate':['a'],'self':'a','self_kind':'static'},"
     "{'name':'b','sees':['a']}]}]}";
 
@@ -135,14 +139,16 @@ static void defaults_are_as_written(void) {
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"feature_gates\":true"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"experts\":{\"norm\":\"batch\",\"activation\":\"swish\",\"hidden_activation\":\"swish\","
-         "\"bias_before_norm\":false,\"swish_beta\":1,\"norm_epsilon\":0.00001,\"norm_momentum\":0.1}"},
+         "\"bias_before_norm\":false,\"swish_beta\":1,\"norm_epsilon\":0.00001,\"norm_momentum\":0."
+         "1}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"feature_gate\":{\"order\":\"sigmoid_first\",\"init\":\"zero\"}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"gate\":{\"hidden\":[],\"activation\":\"relu\",\"input\":\"gated\"}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"self_gate\":{\"on\":true"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"uncertainty\":false"},
-        {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"group\":\"all\",\"weight\":1,\"loss\":\"bce\""},
+        {"'dense':9,'layers':[{'width':5},{'width':5}]",
+         "\"group\":\"all\",\"weight\":1,\"loss\":\"bce\""},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"kind\":\"adam\""},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"embedding_kind\":\"rowwise_adagrad\""},
         {"'preset':'mmoe','dense':9,'layers':[{'width':5}]", "\"self_gate\":{\"on\":false"},
@@ -150,7 +156,8 @@ static void defaults_are_as_written(void) {
         {"'preset':'mmoe','dense':9,'layers':[{'width':5}]",
          "\"experts\":{\"norm\":\"none\",\"activation\":\"relu\",\"hidden_activation\":\"relu\""},
         {"'preset':'cgc','dense':9,'layers':[{'width':5}]", "\"self_gate\":{\"on\":false"},
-        {"'preset':'ple','dense':9,'layers':[{'width':5},{'width':5}]", "\"self_gate\":{\"on\":false"},
+        {"'preset':'ple','dense':9,'layers':[{'width':5},{'width':5}]",
+         "\"self_gate\":{\"on\":false"},
         {"'preset':'adatt','dense':9,'layers':[{'width':5}]", "\"self_gate\":{\"on\":true"},
         {"'preset':'adatt-sp','dense':9,'layers':[{'width':5}]", "\"self_gate\":{\"on\":true"},
         {"'dense':9,'layers':[{'width':5},{'width':5}],'optimizer':{'kind':'adamw'}",

@@ -1,7 +1,8 @@
 /* Extreme shapes, each with a gradient check along the gradient itself, and how weights start. */
 #include "family.h"
 
-/* -------------------------------------------------------------------------------------------- shapes */
+/* --------------------------------------------------------------------------------------------
+ * shapes */
 
 typedef struct shape {
     const char *name;
@@ -17,8 +18,8 @@ typedef struct shape {
 
 static const shape shapes[] = {
     {"64 tasks in 8 groups", "'layers':[{'width':6},{'width':4}]", 64, 8, 11},
-    {"64 tasks, each its group", "'layers':[{'width':3,'feature_rank':1},{'width':3,'feature_rank':1}]", 64,
-     64, 5},
+    {"64 tasks, each its group",
+     "'layers':[{'width':3,'feature_rank':1},{'width':3,'feature_rank':1}]", 64, 64, 5},
     {"64 tasks, mmoe", "'preset':'mmoe','layers':[{'width':6,'shared_experts':8}]", 64, 1, 7},
     {"64 tasks, cgc", "'preset':'cgc','layers':[{'width':6}]", 64, 1, 7},
     {"64 tasks, ple", "'preset':'ple','layers':[{'width':6},{'width':5}]", 64, 1, 7},
@@ -26,25 +27,29 @@ static const shape shapes[] = {
     {"64 tasks, shared-bottom", "'preset':'shared-bottom','layers':[{'width':6}]", 64, 1, 7},
     {"one task", "'layers':[{'width':5},{'width':4}]", 1, 1, 9},
     {"rank one", "'layers':[{'width':5,'feature_rank':1},{'width':4,'feature_rank':1}]", 3, 2, 9},
-    {"rank above the width", "'layers':[{'width':5,'feature_rank':40},{'width':4,'feature_rank':33}]", 3, 2,
-     9},
+    {"rank above the width",
+     "'layers':[{'width':5,'feature_rank':40},{'width':4,'feature_rank':33}]", 3, 2, 9},
     {"one branch of rank one",
-     "'layers':[{'width':5,'feature_branches':1,'feature_rank':1},{'width':4,'feature_branches':1}]", 3, 2,
-     9},
-    {"nine branches", "'layers':[{'width':5,'feature_branches':9},{'width':4,'feature_branches':9}]", 3, 2,
-     9},
-    {"no hidden layers", "'layers':[{'width':5,'hidden':[]},{'width':4}],'tower':{'hidden':[]}", 3, 2, 9},
+     "'layers':[{'width':5,'feature_branches':1,'feature_rank':1},{'width':4,'feature_branches':1}"
+     "]",
+     3, 2, 9},
+    {"nine branches",
+     "'layers':[{'width':5,'feature_branches':9},{'width':4,'feature_branches':9}]", 3, 2, 9},
+    {"no hidden layers", "'layers':[{'width':5,'hidden':[]},{'width':4}],'tower':{'hidden':[]}", 3,
+     2, 9},
     {"four hidden layers everywhere",
-     "'layers':[{'width':5," FOUR_HIDDEN "},{'width':4," FOUR_HIDDEN "}],'tower':{" SMOOTH "},'gate':{" SMOOTH
-     "},'self_gate':{" SMOOTH "}",
+     "'layers':[{'width':5," FOUR_HIDDEN "},{'width':4," FOUR_HIDDEN "}],'tower':{" SMOOTH
+     "},'gate':{" SMOOTH "},'self_gate':{" SMOOTH "}",
      3, 2, 9},
     {"ple of five levels",
-     "'preset':'ple','layers':[{'width':9},{'width':8},{'width':7,'shared_experts':3},{'width':6},{'width':5}"
+     "'preset':'ple','layers':[{'width':9},{'width':8},{'width':7,'shared_experts':3},{'width':6},{"
+     "'width':5}"
      "]",
      3, 1, 9},
     {"adatt-sp of five levels with every cure",
      "'preset':'adatt-sp','experts':{'norm':'batch','activation':'swish'},'layers':["
-     "{'width':6,'feature_gates':true},{'width':6,'feature_gates':true},{'width':6,'task_experts':2},"
+     "{'width':6,'feature_gates':true},{'width':6,'feature_gates':true},{'width':6,'task_experts':"
+     "2},"
      "{'width':6,'feature_gates':true},{'width':6}]",
      3, 1, 9},
     {"one input", "'layers':[{'width':5},{'width':4}]", 3, 2, 1},
@@ -107,15 +112,16 @@ static void move(home_model *model, const float *direction, double length) {
         float *values = malloc(tensor_size(&t) * sizeof *values);
         REQUIRE(values);
         for (size_t k = 0; k < tensor_size(&t); k++)
-            values[k] = (float)((double)t.data[k] + length * (double)direction[t.gradient_offset + k]);
+            values[k] =
+                (float)((double)t.data[k] + length * (double)direction[t.gradient_offset + k]);
         set_tensor(model, t.name, values, tensor_size(&t));
         free(values);
     }
 }
 
-/* The loss rises along the gradient g by |g| for a unit of way. The difference over 2 h has an error of
- * h² L''' / 6, and of the loss's rounding over 2 h; both are far below what is allowed. A kink of a ReLU
- * within h would not be. */
+/* The loss rises along the gradient g by |g| for a unit of way. The difference over 2 h has an
+ * error of h² L''' / 6, and of the loss's rounding over 2 h; both are far below what is allowed. A
+ * kink of a ReLU within h would not be. */
 static void check_slope(home_model *model, const rows *d) {
     const double h = 4e-3;
     total_loss(model, d);
@@ -196,7 +202,8 @@ static void check_alone(const home_model *model, const data *d, const float *all
     free(alone);
 }
 
-/* One huge batch: all predictions are there; samples, the first and the last rows are what they are alone. */
+/* One huge batch: all predictions are there; samples, the first and the last rows are what they are
+ * alone. */
 static void hundred_thousand_rows(void) {
     const size_t count = getenv("TEST_QUICK") ? 4099 : 100003;
     setup s;
@@ -224,16 +231,19 @@ static void hundred_thousand_rows(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------ how weights start */
+/* ------------------------------------------------------------------------------------ how weights
+ * start */
 
-#define BIG                                                                                                  \
-    "'tables':[{'name':'id','rows':4000,'dim':5,'init_std':0.2}],'fields':[{'name':'id'}],'uncertainty':"    \
-    "true,"                                                                                                  \
-    "'layers':[{'width':24,'hidden':[20],'shared_experts':3,'group_experts':2},{'width':16,'task_experts':"  \
-    "2}],"                                                                                                   \
+#define BIG                                                                                        \
+    "'tables':[{'name':'id','rows':4000,'dim':5,'init_std':0.2}],'fields':[{'name':'id'}],'"       \
+    "uncertainty':"                                                                                \
+    "true,"                                                                                        \
+    "'layers':[{'width':24,'hidden':[20],'shared_experts':3,'group_experts':2},{'width':16,'task_" \
+    "experts':"                                                                                    \
+    "2}],"                                                                                         \
     "'tower':{'hidden':[12]},'dense':30,"
-#define BIG_TASKS                                                                                            \
-    "{'name':'like','group':'inter','base_rate':0.02},{'name':'follow','group':'inter'},"                    \
+#define BIG_TASKS                                                                                  \
+    "{'name':'like','group':'inter','base_rate':0.02},{'name':'follow','group':'inter'},"          \
     "{'name':'time','group':'watch','loss':'squared'}"
 
 static home_model *make_big(const char *seed, const char *more, const char *tasks) {
@@ -271,7 +281,8 @@ static double next(uint64_t *state) {
 static double constant_start(const char *name) {
     if (ends_with(name, ".norm.weight") || ends_with(name, ".running_var"))
         return 1;
-    if (strstr(name, ".norm.") || ends_with(name, ".up.weight") || starts_with(name, "uncertainty."))
+    if (strstr(name, ".norm.") || ends_with(name, ".up.weight") ||
+        starts_with(name, "uncertainty."))
         return 0;
     if (strcmp(name, "towers.like.linear.1.bias") == 0)
         return log(0.02 / 0.98);
@@ -289,7 +300,8 @@ static double fan_in(const home_model *model, const home_tensor *t) {
 
 static void check_start(const home_model *model, const home_tensor *t, uint64_t seed) {
     const double constant = constant_start(t->name);
-    const double bound = isnan(constant) && t->kind == HOME_TENSOR_PARAMETER ? 1 / sqrt(fan_in(model, t)) : 0;
+    const double bound =
+        isnan(constant) && t->kind == HOME_TENSOR_PARAMETER ? 1 / sqrt(fan_in(model, t)) : 0;
     uint64_t state = stream_of(seed, t->name);
     for (size_t k = 0; k < tensor_size(t); k++) {
         double expected = constant;
@@ -347,8 +359,8 @@ static void starts_have_their_distribution(void) {
     home_model_release(model);
 }
 
-/* No two tensors with a random start share a beginning, whatever their shapes: no two experts, gates or
- * towers are alike. */
+/* No two tensors with a random start share a beginning, whatever their shapes: no two experts,
+ * gates or towers are alike. */
 static void no_two_alike(void) {
     home_model *model = make_big("7", "", BIG_TASKS);
     const size_t count = home_model_tensor_count(model);
@@ -358,13 +370,14 @@ static void no_two_alike(void) {
             const home_tensor b = tensor_number(model, j);
             if (!isnan(constant_start(b.name)))
                 continue;
-            const size_t least = tensor_size(&a) < tensor_size(&b) ? tensor_size(&a) : tensor_size(&b);
+            const size_t least =
+                tensor_size(&a) < tensor_size(&b) ? tensor_size(&a) : tensor_size(&b);
             size_t same = 0;
             for (size_t k = 0; k < least; k++)
                 same += a.data[k] == b.data[k];
             if (same > least / 100)
-                test_fail(__FILE__, __LINE__, "%s and %s share %zu of %zu values", a.name, b.name, same,
-                          least);
+                test_fail(__FILE__, __LINE__, "%s and %s share %zu of %zu values", a.name, b.name,
+                          same, least);
         }
     }
     home_model_release(model);
@@ -382,8 +395,8 @@ static void seeds_decide(void) {
                 const home_tensor x = tensor_number(a, k);
                 const home_tensor y = tensor_number(b, k);
                 if (isnan(constant_start(x.name)) && x.data[0] == y.data[0])
-                    test_fail(__FILE__, __LINE__, "%s starts alike for seeds %s and %s", x.name, seeds[i],
-                              seeds[j]);
+                    test_fail(__FILE__, __LINE__, "%s starts alike for seeds %s and %s", x.name,
+                              seeds[i], seeds[j]);
             }
             home_model_release(b);
         }
@@ -392,8 +405,8 @@ static void seeds_decide(void) {
     }
 }
 
-/* Whatever is added, tensors that keep their name and shape keep their start; only gates that see more
- * experts, and what reads another width, change shape. */
+/* Whatever is added, tensors that keep their name and shape keep their start; only gates that see
+ * more experts, and what reads another width, change shape. */
 static void additions_leave_the_rest(void) {
     static const char *const additions[][2] = {
         {"another task", ",{'name':'share','group':'inter'}"},

@@ -1,15 +1,17 @@
-/* Losses and their gradients against the formulas in double precision: squared error, chains of tasks
+/* Losses and their gradients against the formulas in double precision: squared error, chains of
+ * tasks
  * (`given`), uncertainty weights; the gradient of one task alone; the host's own loss.
  *
- * A tower whose weights are 0 answers its bias, so any logit can be had, and with a single row the gradient
- * of that bias is the derivative by the logit. Over many rows, the gradients of backward() must be those of
- * backward_from() with the expected derivatives. The reference works with logarithms throughout, by other
- * identities than the library. */
+ * A tower whose weights are 0 answers its bias, so any logit can be had, and with a single row the
+ * gradient of that bias is the derivative by the logit. Over many rows, the gradients of backward()
+ * must be those of backward_from() with the expected derivatives. The reference works with
+ * logarithms throughout, by other identities than the library. */
 #include "family.h"
 
 enum { MOST_TASKS = 5, ROWS = 23 };
 
-/* ---------------------------------------------------------------------------------- the definitions */
+/* ---------------------------------------------------------------------------------- the
+ * definitions */
 
 typedef struct task {
     const char *name;
@@ -27,8 +29,8 @@ static double log_add(double a, double b) {
     return isinf(high) ? high : high + log1p(exp(fmin(a, b) - high));
 }
 
-/* log p and log (1 - p), p the product of the sigmoids along the chain. The chance that one of them fails is
- * the sum of the chances that those before hold and it fails: all terms are positive. */
+/* log p and log (1 - p), p the product of the sigmoids along the chain. The chance that one of them
+ * fails is the sum of the chances that those before hold and it fails: all terms are positive. */
 static void log_chances(const task *tasks, int t, const double *x, double *log_p, double *log_q) {
     *log_p = 0;
     *log_q = -INFINITY;
@@ -39,7 +41,8 @@ static void log_chances(const task *tasks, int t, const double *x, double *log_p
 }
 
 /* The loss of task t on a row, and its derivatives by all logits times `factor` added to dx. */
-static double row_loss(const task *tasks, int t, const double *x, double y, double factor, double *dx) {
+static double row_loss(const task *tasks, int t, const double *x, double y, double factor,
+                       double *dx) {
     if (tasks[t].squared) {
         dx[t] += factor * 2 * (x[t] - y);
         return (x[t] - y) * (x[t] - y);
@@ -70,8 +73,8 @@ static double live_weight(const home_targets *targets, size_t stride, size_t r, 
     return isnan(label) ? 0 : w;
 }
 
-/* Weighted means over live labels; the total with uncertainty weights s, where there are any. Only the terms
- * of `only` count; negative: all. */
+/* Weighted means over live labels; the total with uncertainty weights s, where there are any. Only
+ * the terms of `only` count; negative: all. */
 static void expect_losses(const task *tasks, size_t count, size_t rows, const double *logits,
                           const home_targets *targets, const double *s, int only, expected *e) {
     *e = (expected){.total = 0};
@@ -87,19 +90,20 @@ static void expect_losses(const task *tasks, size_t count, size_t rows, const do
         for (size_t r = 0; r < rows; r++) {
             const double w = live_weight(targets, count, r, t) / sum;
             if (w > 0)
-                e->losses[t] +=
-                    w * row_loss(tasks, (int)t, logits + r * count, (double)targets->labels[r * stride + t],
-                                 factor * w, e->dlogits[r]);
+                e->losses[t] += w * row_loss(tasks, (int)t, logits + r * count,
+                                             (double)targets->labels[r * stride + t], factor * w,
+                                             e->dlogits[r]);
         }
         e->total += factor * e->losses[t] + (s ? tasks[t].weight * s[t] / 2 : 0);
         e->duncertainty[t] = s ? tasks[t].weight / 2 - factor * e->losses[t] : 0;
     }
 }
 
-/* ------------------------------------------------------------------------------------------ the model */
+/* ------------------------------------------------------------------------------------------ the
+ * model */
 
-/* Tasks of every kind: a chain of three, a single one, a squared error. The given task stands behind, before
- * and between. */
+/* Tasks of every kind: a chain of three, a single one, a squared error. The given task stands
+ * behind, before and between. */
 static const task tasks[MOST_TASKS] = {
     {"buy", false, 0.7, 2},  {"click", false, 1.5, -1}, {"cart", false, 1, 1},
     {"time", true, 0.4, -1}, {"like", false, 2, -1},
@@ -138,12 +142,15 @@ static void silence_towers(home_model *model) {
 }
 
 static const float one_row[3] = {0.5f, -1, 0.25f};
-static const home_batch one_row_batch = {.struct_size = sizeof(home_batch), .rows = 1, .dense = one_row};
+static const home_batch one_row_batch = {
+    .struct_size = sizeof(home_batch), .rows = 1, .dense = one_row};
 
-/* ------------------------------------------------------------------------------------- single logits */
+/* ------------------------------------------------------------------------------------- single
+ * logits */
 
 /* One row with these logits and labels. */
-static void check_logits(home_model *model, const float logits[MOST_TASKS], const float labels[MOST_TASKS]) {
+static void check_logits(home_model *model, const float logits[MOST_TASKS],
+                         const float labels[MOST_TASKS]) {
     double x[MOST_TASKS];
     float losses[MOST_TASKS];
     float predictions[MOST_TASKS];
@@ -168,13 +175,15 @@ static void check_logits(home_model *model, const float logits[MOST_TASKS], cons
         if (!(fabs((double)losses[t] - e.losses[t]) <= 1e-6 * e.losses[t] + 1e-12))
             test_fail(__FILE__, __LINE__,
                       "loss of %s is %g, expected %g; logits buy %g cart %g click %g, label %g",
-                      tasks[t].name, (double)losses[t], e.losses[t], x[0], x[2], x[1], (double)labels[t]);
+                      tasks[t].name, (double)losses[t], e.losses[t], x[0], x[2], x[1],
+                      (double)labels[t]);
         const double by_logit = bias_gradient(model, tasks[t].name);
         if (!(fabs(by_logit - e.dlogits[0][t]) <= 1e-5 * fabs(e.dlogits[0][t]) + 1e-9))
-            test_fail(
-                __FILE__, __LINE__,
-                "derivative by the logit of %s is %g, expected %g; logits buy %g cart %g click %g, label %g",
-                tasks[t].name, by_logit, e.dlogits[0][t], x[0], x[2], x[1], (double)labels[t]);
+            test_fail(__FILE__, __LINE__,
+                      "derivative by the logit of %s is %g, expected %g; logits buy %g cart %g "
+                      "click %g, label %g",
+                      tasks[t].name, by_logit, e.dlogits[0][t], x[0], x[2], x[1],
+                      (double)labels[t]);
     }
 }
 
@@ -202,7 +211,8 @@ static void losses_of_single_logits(void) {
     home_model_release(model);
 }
 
-/* Every combination along the chain of three, of probabilities that round to 0 and 1 in float and in double.
+/* Every combination along the chain of three, of probabilities that round to 0 and 1 in float and
+ * in double.
  */
 static void extreme_logits(void) {
     home_model *model = make_chain("");
@@ -234,7 +244,8 @@ static void served_chains(void) {
     float *from_frozen = predict_all(frozen, &one_row_batch);
     const double click = 1 / (1 + exp(-x[1]));
     const double cart = click / (1 + exp(-x[2]));
-    const double chances[MOST_TASKS] = {cart / (1 + exp(-x[0])), click, cart, x[3], 1 / (1 + exp(-x[4]))};
+    const double chances[MOST_TASKS] = {cart / (1 + exp(-x[0])), click, cart, x[3],
+                                        1 / (1 + exp(-x[4]))};
     for (size_t t = 0; t < MOST_TASKS; t++) {
         CHECK_NEAR((double)served[t], chances[t], 1e-6);
         CHECK_NEAR((double)from_frozen[t], chances[t], 1e-5);
@@ -245,9 +256,11 @@ static void served_chains(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------- many rows at once */
+/* ---------------------------------------------------------------------------------- many rows at
+ * once */
 
-/* Random rows and targets with strides and weights; some labels missing; time's labels unbounded. */
+/* Random rows and targets with strides and weights; some labels missing; time's labels unbounded.
+ */
 typedef struct rows {
     float dense[ROWS][3];
     float labels[ROWS][MOST_TASKS + 1];
@@ -286,7 +299,8 @@ static float *copy_gradients(home_model *model, size_t *count) {
 }
 
 /* The gradients that backward_from() makes of these derivatives. */
-static float *gradients_from(home_model *model, const home_batch *batch, const expected *e, size_t *count) {
+static float *gradients_from(home_model *model, const home_batch *batch, const expected *e,
+                             size_t *count) {
     float dlogits[ROWS][MOST_TASKS];
     for (size_t r = 0; r < ROWS; r++)
         for (size_t t = 0; t < MOST_TASKS; t++)
@@ -312,13 +326,15 @@ static void check_gradients(const home_model *model, const float *actual, const 
     }
 }
 
-/* The logits of all rows, from towers turned to squared errors: the same weights, the identity as link. */
+/* The logits of all rows, from towers turned to squared errors: the same weights, the identity as
+ * link. */
 static void logits_of(const home_model *model, const home_batch *batch, double *logits) {
-    home_model *plain = model_from(
-        "{'preset':'mmoe','dense':3,'tasks':[{'name':'buy','loss':'squared'},{'name':'click','loss':'squared'"
-        "},"
-        "{'name':'cart','loss':'squared'},{'name':'time','loss':'squared'},{'name':'like','loss':'squared'}],"
-        "'layers':[{'width':4,'shared_experts':2}]}");
+    home_model *plain = model_from("{'preset':'mmoe','dense':3,'tasks':[{'name':'buy','loss':'"
+                                   "squared'},{'name':'click','loss':'squared'"
+                                   "},"
+                                   "{'name':'cart','loss':'squared'},{'name':'time','loss':'"
+                                   "squared'},{'name':'like','loss':'squared'}],"
+                                   "'layers':[{'width':4,'shared_experts':2}]}");
     copy_tensors(plain, model);
     float *values = predict_all(plain, batch);
     for (size_t i = 0; i < batch->rows * MOST_TASKS; i++)
@@ -367,7 +383,8 @@ static void bad_labels_of_squared_errors(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------ uncertainty weights */
+/* ------------------------------------------------------------------------------ uncertainty
+ * weights */
 
 static double uncertainty_gradient(const home_model *model, size_t t) {
     char name[64];
@@ -387,7 +404,8 @@ static void set_uncertainties(home_model *model, const double *s) {
 static double total_of(const float *losses, const double *s) {
     double total = 0;
     for (size_t t = 0; t < MOST_TASKS; t++)
-        total += tasks[t].weight * ((tasks[t].squared ? 0.5 : 1) * exp(-s[t]) * (double)losses[t] + s[t] / 2);
+        total += tasks[t].weight *
+                 ((tasks[t].squared ? 0.5 : 1) * exp(-s[t]) * (double)losses[t] + s[t] / 2);
     return total;
 }
 
@@ -457,7 +475,8 @@ static void absent_terms(void) {
     }
 }
 
-/* --------------------------------------------------------------------------- one task's gradient */
+/* --------------------------------------------------------------------------- one task's gradient
+ */
 
 static home_model *make_full(setup *s) {
     setup_small(s);
@@ -483,11 +502,12 @@ static void sum_of_task_gradients(void) {
     float losses[3];
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     for (size_t t = 0; t < tasks_here; t++)
-        CHECK_INTEGER(
-            home_model_task_gradient(model, &d.targets, t, parts + t * count, count, &part_losses[t], NULL),
-            HOME_OK);
+        CHECK_INTEGER(home_model_task_gradient(model, &d.targets, t, parts + t * count, count,
+                                               &part_losses[t], NULL),
+                      HOME_OK);
     for (size_t t = 0; t < tasks_here; t++) { /* in any order, as often as one likes */
-        CHECK_INTEGER(home_model_task_gradient(model, &d.targets, t, again, count, NULL, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_task_gradient(model, &d.targets, t, again, count, NULL, NULL),
+                      HOME_OK);
         CHECK_BYTES(again, parts + t * count, count * sizeof *again);
     }
     CHECK_INTEGER(home_model_step(model, NULL), HOME_E_STATE); /* there is no gradient yet */
@@ -509,7 +529,8 @@ static void sum_of_task_gradients(void) {
     const home_tensor tower = tensor_of(model, "towers.like.linear.0.weight");
     for (size_t k = 0; k < tensor_size(&tower); k++) {
         CHECK(parts[2 * count + tower.gradient_offset + k] == 0);
-        CHECK(parts[0 * count + tower.gradient_offset + k] != 0 || whole[tower.gradient_offset + k] == 0);
+        CHECK(parts[0 * count + tower.gradient_offset + k] != 0 ||
+              whole[tower.gradient_offset + k] == 0);
     }
     free(parts);
     data_free(&d);
@@ -530,7 +551,8 @@ static void task_gradients_leave_no_trace(void) {
     for (int step = 0; step < 4; step++) {
         REQUIRE(home_model_forward(asked, &d.batch, NULL, 0, NULL) == HOME_OK);
         for (size_t t = 3; t-- > 0;)
-            REQUIRE(home_model_task_gradient(asked, &d.targets, t, part, count, NULL, NULL) == HOME_OK);
+            REQUIRE(home_model_task_gradient(asked, &d.targets, t, part, count, NULL, NULL) ==
+                    HOME_OK);
         REQUIRE(home_model_backward(asked, &d.targets, NULL, NULL) == HOME_OK);
         REQUIRE(home_model_step(asked, NULL) == HOME_OK);
         train_step(plain, &d);
@@ -552,7 +574,8 @@ static void bad_task_gradients(void) {
     float *part = malloc(count * sizeof *part);
     REQUIRE(part);
     home_error error = new_error();
-    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error),
+                  HOME_E_STATE);
     CHECK_CONTAINS(error.message, "home_model_forward()");
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 3, part, count, NULL, &error),
@@ -561,24 +584,30 @@ static void bad_task_gradients(void) {
     CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count - 1, NULL, &error),
                   HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "count");
-    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, NULL, count, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, NULL, count, NULL, &error),
+                  HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "gradients");
-    CHECK_INTEGER(home_model_task_gradient(model, NULL, 0, part, count, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_task_gradient(model, NULL, 0, part, count, NULL, &error),
+                  HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "targets");
     const float kept = d.labels[0];
     d.labels[0] = 7;
-    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error), HOME_E_VALUE);
+    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error),
+                  HOME_E_VALUE);
     d.labels[0] = kept;
-    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error), HOME_OK);
+    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error),
+                  HOME_OK);
     CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, &error), HOME_OK);
-    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_task_gradient(model, &d.targets, 0, part, count, NULL, &error),
+                  HOME_E_STATE);
     CHECK_INTEGER(home_model_step(model, &error), HOME_OK);
     free(part);
     data_free(&d);
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------- the host's own loss */
+/* --------------------------------------------------------------------------------- the host's own
+ * loss */
 
 static void bad_derivatives(void) {
     home_model *model = make_chain("");
@@ -589,35 +618,42 @@ static void bad_derivatives(void) {
         dlogits[i / (MOST_TASKS + 1)][i % (MOST_TASKS + 1)] =
             i % (MOST_TASKS + 1) == MOST_TASKS ? NAN : 0.25f;
     home_error error = new_error();
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
+                  HOME_E_STATE);
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     CHECK_INTEGER(home_model_backward_from(model, NULL, 0, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS - 1, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS - 1, &error),
+                  HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "stride");
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < 3; i++) {
         dlogits[ROWS - 1][2] = bad[i];
-        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_E_VALUE);
+        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
+                      HOME_E_VALUE);
         CHECK_CONTAINS(error.message, "dlogits[22, 2]");
     }
     dlogits[ROWS - 1][2] = 0.25f;
     CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_OK);
     for (size_t t = 0; t < MOST_TASKS; t++) /* no gap was read */
         CHECK_NEAR(bias_gradient(model, tasks[t].name), 0.25 * (double)ROWS, 1e-5);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
+                  HOME_E_STATE);
     CHECK_INTEGER(home_model_step(model, &error), HOME_OK);
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------ configurations */
+/* ------------------------------------------------------------------------------------
+ * configurations */
 
 static void bad_losses_are_refused(void) {
     static const char *const bad[][3] = {
         {"{'name':'a','given':'c'},{'name':'b'}", "tasks[0].given", "name of a task"},
         {"{'name':'a','given':'a'},{'name':'b'}", "tasks[0].given", "depend"},
         {"{'name':'a','given':'b'},{'name':'b','given':'a'}", "tasks[0].given", "depend"},
-        {"{'name':'x','given':'a'},{'name':'a','given':'b'},{'name':'b','given':'a'}", "given", "depend"},
-        {"{'name':'a','given':'b'},{'name':'b','given':'c'},{'name':'c','given':'d'},{'name':'d','given':'b'"
+        {"{'name':'x','given':'a'},{'name':'a','given':'b'},{'name':'b','given':'a'}", "given",
+         "depend"},
+        {"{'name':'a','given':'b'},{'name':'b','given':'c'},{'name':'c','given':'d'},{'name':'d','"
+         "given':'b'"
          "}",
          "given", "depend"},
         {"{'name':'a','given':'b'},{'name':'b','loss':'squared'}", "tasks[0].given", "binary"},

@@ -1,10 +1,11 @@
 /* Every optimizer against PyTorch's definition in double precision, and resuming from a checkpoint.
  *
- * The gradients do not come from the model: the test writes its own over those of backward, so that they have
- * all magnitudes from 1e-9 (below epsilon) to 10, zeros, and some that hardly change from step to step. Only
- * the optimizer is on trial then. A float value near x rounds by 6e-8 |x| in each of STEPS steps, and the
- * state adds a few such errors relative to a move; TOLERANCE allows for about twice that. Plausible wrong
- * definitions run alongside, and each must be told from the right one by more than TOLERANCE. */
+ * The gradients do not come from the model: the test writes its own over those of backward, so that
+ * they have all magnitudes from 1e-9 (below epsilon) to 10, zeros, and some that hardly change from
+ * step to step. Only the optimizer is on trial then. A float value near x rounds by 6e-8 |x| in
+ * each of STEPS steps, and the state adds a few such errors relative to a move; TOLERANCE allows
+ * for about twice that. Plausible wrong definitions run alongside, and each must be told from the
+ * right one by more than TOLERANCE. */
 #include "family.h"
 
 enum { STEPS = 20, ROWS = 6, TABLE_ROWS = 9, DIM = 3, LATE_ROW = 8, LATE_STEP = 10 };
@@ -61,42 +62,48 @@ static const optimizer_case cases[] = {
     {"sgd by default", "'kind':'sgd'", SGD, ROWWISE, 1e-3, .epsilon = 1e-8, .table_rate = 0.01,
      .table_epsilon = 1e-8},
     {"sgd with momentum", "'kind':'sgd','learning_rate':0.01,'momentum':0.9", SGD, ROWWISE, 0.01,
-     .momentum = 0.9, .table_rate = 0.01, .table_epsilon = 1e-8, .refused = BIT(DAMPENED) | BIT(NESTEROV)},
+     .momentum = 0.9, .table_rate = 0.01, .table_epsilon = 1e-8,
+     .refused = BIT(DAMPENED) | BIT(NESTEROV)},
     {"sgd with momentum, decay, clipping and a schedule",
      "'kind':'sgd','learning_rate':0.05,'momentum':0.5,'weight_decay':0.2,'clip_norm':3,"
      "'embedding_kind':'adagrad','embedding_learning_rate':0.1",
-     SGD, ADAGRAD, 0.05, .momentum = 0.5, .decay = 0.2, .clip = 3, .table_rate = 0.1, .table_epsilon = 1e-10,
-     .schedule = true,
+     SGD, ADAGRAD, 0.05, .momentum = 0.5, .decay = 0.2, .clip = 3, .table_rate = 0.1,
+     .table_epsilon = 1e-10, .schedule = true,
      .refused = BIT(DAMPENED) | BIT(NESTEROV) | BIT(DECAY_ELSEWHERE) | BIT(CLIP_DENSE_ONLY)},
     {"adam by default", "'kind':'adam'", ADAM, ROWWISE, 1e-3, 0.9, 0.999, 1e-8, .table_rate = 0.01,
      .table_epsilon = 1e-8, .refused = BIT(NO_CORRECTION)},
-    {"adam, fast", "'learning_rate':0.1,'embedding_kind':'adam','embedding_learning_rate':0.2", ADAM, ADAM,
-     0.1, 0.9, 0.999, 1e-8, .table_rate = 0.2, .table_epsilon = 1e-8,
+    {"adam, fast", "'learning_rate':0.1,'embedding_kind':'adam','embedding_learning_rate':0.2",
+     ADAM, ADAM, 0.1, 0.9, 0.999, 1e-8, .table_rate = 0.2, .table_epsilon = 1e-8,
      .refused = BIT(NO_CORRECTION) | BIT(EPSILON_INSIDE) | BIT(FLOAT_BETA) | BIT(LOCAL_STEP)},
     {"adam with other betas, decay and a schedule",
      "'learning_rate':0.03,'beta1':0.7,'beta2':0.95,'epsilon':1e-4,'weight_decay':0.3,"
      "'embedding_epsilon':1e-3",
      ADAM, ROWWISE, 0.03, 0.7, 0.95, 1e-4, .decay = 0.3, .table_rate = 0.01, .table_epsilon = 1e-3,
      .schedule = true, .refused = BIT(NO_CORRECTION) | BIT(EPSILON_INSIDE) | BIT(DECAY_ELSEWHERE)},
-    {"adam with clipping", "'learning_rate':0.02,'clip_norm':0.5,'embedding_kind':'adam'", ADAM, ADAM, 0.02,
-     0.9, 0.999, 1e-8, .clip = 0.5, .table_rate = 0.01, .table_epsilon = 1e-8,
+    {"adam with clipping", "'learning_rate':0.02,'clip_norm':0.5,'embedding_kind':'adam'", ADAM,
+     ADAM, 0.02, 0.9, 0.999, 1e-8, .clip = 0.5, .table_rate = 0.01, .table_epsilon = 1e-8,
      .refused = BIT(NO_CORRECTION) | BIT(CLIP_DENSE_ONLY)},
     {"adamw by default", "'kind':'adamw'", ADAMW, ROWWISE, 1e-3, 0.9, 0.999, 1e-8, .decay = 0.01,
-     .table_rate = 0.01, .table_epsilon = 1e-8, .refused = BIT(NO_CORRECTION) | BIT(DECAY_ELSEWHERE)},
+     .table_rate = 0.01, .table_epsilon = 1e-8,
+     .refused = BIT(NO_CORRECTION) | BIT(DECAY_ELSEWHERE)},
     {"adamw with decay, clipping and a schedule",
-     "'kind':'adamw','learning_rate':0.05,'weight_decay':0.5,'clip_norm':2,'embedding_kind':'adagrad'", ADAMW,
-     ADAGRAD, 0.05, 0.9, 0.999, 1e-8, .decay = 0.5, .clip = 2, .table_rate = 0.01, .table_epsilon = 1e-10,
-     .schedule = true, .refused = BIT(NO_CORRECTION) | BIT(DECAY_ELSEWHERE)},
-    {"adagrad by default", "'kind':'adagrad'", ADAGRAD, ROWWISE, 0.01, .epsilon = 1e-10, .table_rate = 0.01,
-     .table_epsilon = 1e-8},
+     "'kind':'adamw','learning_rate':0.05,'weight_decay':0.5,'clip_norm':2,'embedding_kind':'"
+     "adagrad'",
+     ADAMW, ADAGRAD, 0.05, 0.9, 0.999, 1e-8, .decay = 0.5, .clip = 2, .table_rate = 0.01,
+     .table_epsilon = 1e-10, .schedule = true,
+     .refused = BIT(NO_CORRECTION) | BIT(DECAY_ELSEWHERE)},
+    {"adagrad by default", "'kind':'adagrad'", ADAGRAD, ROWWISE, 0.01, .epsilon = 1e-10,
+     .table_rate = 0.01, .table_epsilon = 1e-8},
     {"adagrad with decay and clipping",
      "'kind':'adagrad','learning_rate':0.1,'epsilon':1e-3,'weight_decay':0.1,'clip_norm':4,"
      "'embedding_kind':'adagrad','embedding_learning_rate':0.05,'embedding_epsilon':1e-2",
      ADAGRAD, ADAGRAD, 0.1, .epsilon = 1e-3, .decay = 0.1, .clip = 4, .table_rate = 0.05,
-     .table_epsilon = 1e-2, .schedule = true, .refused = BIT(EPSILON_INSIDE) | BIT(DECAY_ELSEWHERE)},
+     .table_epsilon = 1e-2, .schedule = true,
+     .refused = BIT(EPSILON_INSIDE) | BIT(DECAY_ELSEWHERE)},
 };
 
-/* ------------------------------------------------------------------------------- the definitions */
+/* ------------------------------------------------------------------------------- the definitions
+ */
 
 /* What one value carries from step to step. */
 typedef struct slot {
@@ -131,8 +138,8 @@ static void sgd_step(const shadow *s, const optimizer_case *c, double rate, doub
 
 /* torch.optim.Adam: m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;
  * x -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon) */
-static void adam_step(const shadow *s, const optimizer_case *c, double rate, double epsilon, int t, double g,
-                      slot *p) {
+static void adam_step(const shadow *s, const optimizer_case *c, double rate, double epsilon, int t,
+                      double g, slot *p) {
     const double rest = s->wrong == FLOAT_BETA ? (double)(1 - (float)c->beta2) : 1 - c->beta2;
     p->first = c->beta1 * p->first + (1 - c->beta1) * g;
     p->second = c->beta2 * p->second + rest * g * g;
@@ -148,7 +155,8 @@ static void adagrad_step(const shadow *s, double rate, double epsilon, double g,
     p->x -= rate * g / root(s, p->first, epsilon);
 }
 
-static void dense_step(const shadow *s, const optimizer_case *c, double rate, int t, double g, slot *p) {
+static void dense_step(const shadow *s, const optimizer_case *c, double rate, int t, double g,
+                       slot *p) {
     const bool off_value = (c->dense == ADAMW) != (s->wrong == DECAY_ELSEWHERE);
     if (off_value)
         p->x -= rate * c->decay * p->x;
@@ -175,7 +183,8 @@ static void row_step(shadow *s, const optimizer_case *c, double rate, int t, siz
         else if (c->table == ADAGRAD)
             adagrad_step(s, rate, c->table_epsilon, g[k], p);
         else
-            adam_step(s, c, rate, c->table_epsilon, s->wrong == LOCAL_STEP ? s->row_steps[row] : t, g[k], p);
+            adam_step(s, c, rate, c->table_epsilon, s->wrong == LOCAL_STEP ? s->row_steps[row] : t,
+                      g[k], p);
     }
 }
 
@@ -206,15 +215,17 @@ static void shadow_step(shadow *s, const optimizer_case *c, rates r, int t, cons
     }
 }
 
-/* -------------------------------------------------------------------------------------- the model */
+/* -------------------------------------------------------------------------------------- the model
+ */
 
 static home_model *make_case(const optimizer_case *c) {
     text t = {.length = 0};
-    text_add(&t,
-             "{'preset':'mmoe','dense':3,'tables':[{'name':'id','rows':%d,'dim':%d,'init_std':0.5}],"
-             "'fields':[{'name':'id'}],'tasks':[{'name':'a'},{'name':'b'}],"
-             "'layers':[{'width':4,'shared_experts':2}],'optimizer':{%s}}",
-             TABLE_ROWS, DIM, c->json);
+    text_add(
+        &t,
+        "{'preset':'mmoe','dense':3,'tables':[{'name':'id','rows':%d,'dim':%d,'init_std':0.5}],"
+        "'fields':[{'name':'id'}],'tasks':[{'name':'a'},{'name':'b'}],"
+        "'layers':[{'width':4,'shared_experts':2}],'optimizer':{%s}}",
+        TABLE_ROWS, DIM, c->json);
     return model_from(t.bytes);
 }
 
@@ -245,8 +256,11 @@ static void run_backward(home_model *model, int step, uint64_t *seed) {
         ids[r] = step >= LATE_STEP && r == 0 ? LATE_ROW : random_bits(seed) % LATE_ROW;
     }
     const home_ids field = {ids, NULL};
-    const home_batch batch = {
-        .struct_size = sizeof batch, .rows = ROWS, .dense = dense[0], .fields = &field, .field_count = 1};
+    const home_batch batch = {.struct_size = sizeof batch,
+                              .rows = ROWS,
+                              .dense = dense[0],
+                              .fields = &field,
+                              .field_count = 1};
     const home_targets targets = {.struct_size = sizeof targets, .labels = labels[0]};
     REQUIRE(home_model_forward(model, &batch, NULL, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward(model, &targets, NULL, NULL) == HOME_OK);
@@ -302,8 +316,8 @@ static size_t count_wrong(const shadow *s, const home_model *model, bool report)
             if (fabs(off) <= TOLERANCE * (1 + fabs(p->x)))
                 continue;
             if (wrong++ == 0 && report)
-                test_fail(__FILE__, __LINE__, "%s[%zu] is %.8g, expected %.8g, off by %.2g", t.name, k,
-                          (double)t.data[k], p->x, off);
+                test_fail(__FILE__, __LINE__, "%s[%zu] is %.8g, expected %.8g, off by %.2g", t.name,
+                          k, (double)t.data[k], p->x, off);
         }
     }
     return wrong;
@@ -335,7 +349,8 @@ static void check_case(const optimizer_case *c) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------------------- rates */
+/* ----------------------------------------------------------------------------------------- rates
+ */
 
 static const char *const dense_kinds[] = {"sgd", "adam", "adamw", "adagrad"};
 static const char *const table_kinds[] = {"rowwise_adagrad", "adagrad", "adam"};
@@ -344,7 +359,8 @@ static void zero_rates_move_nothing(void) {
     for (size_t i = 0; i < 4; i++)
         for (size_t k = 0; k < 3; k++) {
             char json[160];
-            snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','weight_decay':0.1,'momentum':0.9",
+            snprintf(json, sizeof json,
+                     "'kind':'%s','embedding_kind':'%s','weight_decay':0.1,'momentum':0.9",
                      dense_kinds[i], table_kinds[k]);
             home_model *model = make_case(&(optimizer_case){.json = json});
             size_t before_length;
@@ -372,7 +388,8 @@ static void bad_rates_are_refused(void) {
         home_error error = new_error();
         CHECK_INTEGER(home_model_set_learning_rate(model, bad[i], &error), HOME_E_ARGUMENT);
         CHECK_CONTAINS(error.message, "rate");
-        CHECK_INTEGER(home_model_set_embedding_learning_rate(model, bad[i], &error), HOME_E_ARGUMENT);
+        CHECK_INTEGER(home_model_set_embedding_learning_rate(model, bad[i], &error),
+                      HOME_E_ARGUMENT);
     }
     home_model_release(model);
 }
@@ -389,7 +406,8 @@ static void bad_kinds_are_refused(void) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         text t = {.length = 0};
         text_add(&t,
-                 "{'preset':'mmoe','dense':1,'tasks':[{'name':'a'}],'layers':[{'width':1}],'optimizer':{%s}}",
+                 "{'preset':'mmoe','dense':1,'tasks':[{'name':'a'}],'layers':[{'width':1}],'"
+                 "optimizer':{%s}}",
                  bad[i][0]);
         home_error error = new_error();
         home_model *model = NULL;
@@ -408,13 +426,15 @@ static bool same_weights(const home_model *a, const home_model *b) {
     return same;
 }
 
-/* -------------------------------------------------------------------------------------- clipping */
+/* -------------------------------------------------------------------------------------- clipping
+ */
 
-/* A model after steps along gradients times 2^exponent, which clipping makes the same for all large exponents. */
+/* A model after steps along gradients times 2^exponent, which clipping makes the same for all large
+ * exponents. */
 static home_model *train_clipped(const char *dense_kind, const char *table_kind, int exponent) {
     char json[160];
-    snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','momentum':0.9,'clip_norm':1", dense_kind,
-             table_kind);
+    snprintf(json, sizeof json, "'kind':'%s','embedding_kind':'%s','momentum':0.9,'clip_norm':1",
+             dense_kind, table_kind);
     home_model *model = make_case(&(optimizer_case){.json = json});
     uint64_t seed = 3;
     for (int t = 0; t < 3; t++) {
@@ -443,7 +463,8 @@ static void clipping_takes_any_size(void) {
         }
 }
 
-/* ---------------------------------------------------------------------------------------- resuming */
+/* ---------------------------------------------------------------------------------------- resuming
+ */
 
 enum { RESUME_STEPS = 12, RATE_STEP = 4 };
 

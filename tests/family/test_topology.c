@@ -1,22 +1,31 @@
-/* Who sees whom. Each preset's units, nodes and masks stand here as a table; the model is held against it by
- * what can be seen from outside:
+/* Who sees whom. Each preset's units, nodes and masks stand here as a table; the model is held
+ * against it by what can be seen from outside:
  *
  *  - the names and shapes of its tensors;
  *  - which gradients a single task's logit reaches;
- *  - with every expert of a layer answering a constant of its own and all gates at zero, the gradients of a
- *    gate's biases are proportional to those constants less their mean, which tells the experts behind the
- *    gate's outputs, in order, and the gradients of a layer's weights by those of its biases are its input;
+ *  - with every expert of a layer answering a constant of its own and all gates at zero, the
+ *    gradients of a gate's biases are proportional to those constants less their mean, which tells
+ *    the experts behind the gate's outputs, in order, and the gradients of a layer's weights by
+ *    those of its biases are its input;
  *  - a preset spelled out as a custom topology is the same model, byte for byte.
  *
  * Then the errors in a user's own topology. */
 #include "family.h"
 
-enum { MOST_LAYERS = 3, MOST_UNITS = 8, MOST_NODES = 4, MOST_EXPECTED = 400, MOST_WIDTH = 16, BRANCHES = 2 };
+enum {
+    MOST_LAYERS = 3,
+    MOST_UNITS = 8,
+    MOST_NODES = 4,
+    MOST_EXPECTED = 400,
+    MOST_WIDTH = 16,
+    BRANCHES = 2
+};
 
 enum { DENSE = 4, TASKS = 3 };
 static const char *const task_names[TASKS] = {"like", "follow", "view"};
 
-/* ------------------------------------------------------------------------------------------- tables */
+/* -------------------------------------------------------------------------------------------
+ * tables */
 
 typedef enum self_kind { NO_SELF, SELF_GATE, SELF_STATIC, SELF_ONE } self_kind;
 
@@ -49,53 +58,55 @@ typedef struct family_case {
     layer_rows layers[MOST_LAYERS];
 } family_case;
 
-#define COMMON                                                                                               \
-    ",'dense':4,'seed':3,'tasks':[{'name':'like','group':'inter','loss':'squared'},"                         \
-    "{'name':'follow','group':'inter','loss':'squared'},{'name':'view','group':'watch','loss':'squared'}],"  \
+#define COMMON                                                                                     \
+    ",'dense':4,'seed':3,'tasks':[{'name':'like','group':'inter','loss':'squared'},"               \
+    "{'name':'follow','group':'inter','loss':'squared'},{'name':'view','group':'watch','loss':'"   \
+    "squared'}],"                                                                                  \
     "'experts':{'norm':'none','activation':'swish','hidden_activation':'swish'}"
 
-#define HOME_UNITS_1                                                                                         \
-    {                                                                                                        \
-        {"shared", NULL, 3}, {"inter", NULL, 2}, {                                                           \
-            "watch", NULL, 2                                                                                 \
-        }                                                                                                    \
+#define HOME_UNITS_1                                                                               \
+    {                                                                                              \
+        {"shared", NULL, 3}, {"inter", NULL, 2}, {                                                 \
+            "watch", NULL, 2                                                                       \
+        }                                                                                          \
     }
-#define HOME_UNITS_2                                                                                         \
-    {                                                                                                        \
-        {"shared", "shared", 3}, {"inter", "inter", 2}, {"watch", "watch", 2}, {"like", "inter", 1},         \
-            {"follow", "inter", 1}, {                                                                        \
-            "view", "watch", 1                                                                               \
-        }                                                                                                    \
+#define HOME_UNITS_2                                                                               \
+    {                                                                                              \
+        {"shared", "shared", 3}, {"inter", "inter", 2}, {"watch", "watch", 2},                     \
+            {"like", "inter", 1}, {"follow", "inter", 1}, {                                        \
+            "view", "watch", 1                                                                     \
+        }                                                                                          \
     }
-#define HOME_NODES_1(kind)                                                                                   \
-    {                                                                                                        \
-        {"shared", "shared inter watch", "shared", "shared", kind},                                          \
-            {"inter", "shared inter", "inter", "inter", kind}, {                                             \
-            "watch", "shared watch", "watch", "watch", kind                                                  \
-        }                                                                                                    \
+#define HOME_NODES_1(kind)                                                                         \
+    {                                                                                              \
+        {"shared", "shared inter watch", "shared", "shared", kind},                                \
+            {"inter", "shared inter", "inter", "inter", kind}, {                                   \
+            "watch", "shared watch", "watch", "watch", kind                                        \
+        }                                                                                          \
     }
-#define HOME_NODES_2(kind)                                                                                   \
-    {                                                                                                        \
-        {"like", "shared inter like", "like shared", "like", kind},                                          \
-            {"follow", "shared inter follow", "follow shared", "follow", kind}, {                            \
-            "view", "shared watch view", "view shared", "view", kind                                         \
-        }                                                                                                    \
+#define HOME_NODES_2(kind)                                                                         \
+    {                                                                                              \
+        {"like", "shared inter like", "like shared", "like", kind},                                \
+            {"follow", "shared inter follow", "follow shared", "follow", kind}, {                  \
+            "view", "shared watch view", "view shared", "view", kind                               \
+        }                                                                                          \
     }
 #define HOME_LAYER_1 "{'width':3,'shared_experts':3,'group_experts':2,'feature_rank':2"
-#define HOME_LAYER_2 "{'width':2,'shared_experts':3,'group_experts':2,'task_experts':1,'feature_rank':1"
-#define TASK_UNITS(experts)                                                                                  \
-    {"like", NULL, experts}, {"follow", NULL, experts}, {                                                    \
-        "view", NULL, experts                                                                                \
+#define HOME_LAYER_2                                                                               \
+    "{'width':2,'shared_experts':3,'group_experts':2,'task_experts':1,'feature_rank':1"
+#define TASK_UNITS(experts)                                                                        \
+    {"like", NULL, experts}, {"follow", NULL, experts}, {                                          \
+        "view", NULL, experts                                                                      \
     }
-#define TASK_UNITS_2(experts)                                                                                \
-    {"like", "like", experts}, {"follow", "follow", experts}, {                                              \
-        "view", "view", experts                                                                              \
+#define TASK_UNITS_2(experts)                                                                      \
+    {"like", "like", experts}, {"follow", "follow", experts}, {                                    \
+        "view", "view", experts                                                                    \
     }
-#define OWN_AND_SHARED(own, kind)                                                                            \
+#define OWN_AND_SHARED(own, kind)                                                                  \
     { own, "shared " own, own, own, kind }
-#define SEES_ALL(own, kind)                                                                                  \
+#define SEES_ALL(own, kind)                                                                        \
     { own, "like follow view", own, own, kind }
-#define SEES_ALL_SHARED(own, kind)                                                                           \
+#define SEES_ALL_SHARED(own, kind)                                                                 \
     { own, "shared like follow view", own, own, kind }
 #define EVERYTHING "'sees':['shared','inter','watch','like','follow','view']"
 
@@ -103,22 +114,26 @@ static const family_case cases[] = {
     {"home",
      "'preset':'home','layers':[" HOME_LAYER_1 "}," HOME_LAYER_2 "}]",
      2,
-     {{3, 2, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)}, {2, 1, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
+     {{3, 2, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)},
+      {2, 1, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
     {"home without feature gates in layer 2",
      "'layers':[" HOME_LAYER_1 "}," HOME_LAYER_2 ",'feature_gates':false}]",
      2,
-     {{3, 2, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)}, {2, 0, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
+     {{3, 2, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)},
+      {2, 0, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
     {"home without feature gates",
      "'layers':[" HOME_LAYER_1 ",'feature_gates':false}," HOME_LAYER_2 ",'feature_gates':false}]",
      2,
-     {{3, 0, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)}, {2, 0, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
+     {{3, 0, HOME_UNITS_1, HOME_NODES_1(SELF_GATE)},
+      {2, 0, HOME_UNITS_2, HOME_NODES_2(SELF_GATE)}}},
     {"home without self gates",
      "'self_gate':{'on':false},'layers':[" HOME_LAYER_1 "}," HOME_LAYER_2 "}]",
      2,
      {{3, 2, HOME_UNITS_1, HOME_NODES_1(NO_SELF)}, {2, 1, HOME_UNITS_2, HOME_NODES_2(NO_SELF)}}},
     {"home with all experts visible",
      "'layers':[" HOME_LAYER_1 ",'feature_gates':false,'nodes':["
-     "{'name':'inter','sees':['shared','inter','watch']},{'name':'watch','sees':['shared','inter','watch']}]}"
+     "{'name':'inter','sees':['shared','inter','watch']},{'name':'watch','sees':['shared','inter','"
+     "watch']}]}"
      "," HOME_LAYER_2 ",'feature_gates':false,'nodes':[{'name':'like'," EVERYTHING
      "},{'name':'follow'," EVERYTHING "},{'name':'view'," EVERYTHING "}]}]",
      2,
@@ -135,7 +150,8 @@ static const family_case cases[] = {
         {"follow", "shared inter watch like follow view", "follow shared", "follow", SELF_GATE},
         {"view", "shared inter watch like follow view", "view shared", "view", SELF_GATE}}}}},
     {"home with masks in the user's order",
-     "'layers':[" HOME_LAYER_1 ",'nodes':[{'name':'watch','sees':['watch','shared']}]}," HOME_LAYER_2
+     "'layers':[" HOME_LAYER_1
+     ",'nodes':[{'name':'watch','sees':['watch','shared']}]}," HOME_LAYER_2
      ",'nodes':[{'name':'view','sees':['inter','view','watch']}]}]",
      2,
      {{3,
@@ -169,7 +185,8 @@ static const family_case cases[] = {
         {"follow", "shared", "v", NULL, NO_SELF},
         {"view", "shared", "v", NULL, NO_SELF}}}}},
     {"mmoe with feature gates and self gates on",
-     "'preset':'mmoe','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':4,'feature_gates':true,"
+     "'preset':'mmoe','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':4,'feature_"
+     "gates':true,"
      "'feature_rank':3}]",
      1,
      {{3,
@@ -187,7 +204,8 @@ static const family_case cases[] = {
        {OWN_AND_SHARED("like", NO_SELF), OWN_AND_SHARED("follow", NO_SELF),
         OWN_AND_SHARED("view", NO_SELF)}}}},
     {"cgc with feature gates and self gates",
-     "'preset':'cgc','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':3,'task_experts':2,"
+     "'preset':'cgc','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':3,'task_experts'"
+     ":2,"
      "'feature_gates':true,'feature_rank':1}]",
      1,
      {{3,
@@ -196,7 +214,8 @@ static const family_case cases[] = {
        {OWN_AND_SHARED("like", SELF_GATE), OWN_AND_SHARED("follow", SELF_GATE),
         OWN_AND_SHARED("view", SELF_GATE)}}}},
     {"cgc whose task sees its own experts through the self gate alone",
-     "'preset':'cgc','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':3,'task_experts':2,"
+     "'preset':'cgc','self_gate':{'on':true},'layers':[{'width':3,'shared_experts':3,'task_experts'"
+     ":2,"
      "'nodes':[{'name':'follow','sees':['shared']}]}]",
      1,
      {{3,
@@ -221,8 +240,10 @@ static const family_case cases[] = {
        {OWN_AND_SHARED("like", NO_SELF), OWN_AND_SHARED("follow", NO_SELF),
         OWN_AND_SHARED("view", NO_SELF)}}}},
     {"ple of three levels with every cure",
-     "'preset':'ple','self_gate':{'on':true},'layers':[{'width':3,'feature_gates':true,'feature_rank':2},"
-     "{'width':2,'shared_experts':2},{'width':4,'task_experts':2,'feature_gates':true,'feature_rank':1}]",
+     "'preset':'ple','self_gate':{'on':true},'layers':[{'width':3,'feature_gates':true,'feature_"
+     "rank':2},"
+     "{'width':2,'shared_experts':2},{'width':4,'task_experts':2,'feature_gates':true,'feature_"
+     "rank':1}]",
      3,
      {{3,
        2,
@@ -249,11 +270,13 @@ static const family_case cases[] = {
      {{3,
        0,
        {TASK_UNITS(2)},
-       {SEES_ALL("like", SELF_STATIC), SEES_ALL("follow", SELF_STATIC), SEES_ALL("view", SELF_STATIC)}},
+       {SEES_ALL("like", SELF_STATIC), SEES_ALL("follow", SELF_STATIC),
+        SEES_ALL("view", SELF_STATIC)}},
       {4,
        0,
        {TASK_UNITS_2(3)},
-       {SEES_ALL("like", SELF_STATIC), SEES_ALL("follow", SELF_STATIC), SEES_ALL("view", SELF_STATIC)}}}},
+       {SEES_ALL("like", SELF_STATIC), SEES_ALL("follow", SELF_STATIC),
+        SEES_ALL("view", SELF_STATIC)}}}},
     {"adatt-sp of one expert each",
      "'preset':'adatt-sp','layers':[{'width':3}]",
      1,
@@ -296,14 +319,20 @@ static const family_case cases[] = {
        {SEES_ALL_SHARED("like", SELF_ONE), SEES_ALL_SHARED("follow", SELF_ONE),
         SEES_ALL_SHARED("view", SELF_ONE)}}}},
     {"custom",
-     "'preset':'custom','layers':[{'width':3,'units':[{'name':'wide','experts':2},{'name':'deep','input':'v'}"
+     "'preset':'custom','layers':[{'width':3,'units':[{'name':'wide','experts':2},{'name':'deep','"
+     "input':'v'}"
      "],"
-     "'nodes':[{'name':'wide','sees':['deep','wide']},{'name':'mixed','sees':['wide','deep'],'gate':['deep',"
-     "'wide'],'self':'wide'},{'name':'view','sees':['deep','wide'],'self':'deep','self_kind':'static'}]},"
-     "{'width':4,'units':[{'name':'wide','experts':2},{'name':'x','input':'mixed'},{'name':'view','experts':"
+     "'nodes':[{'name':'wide','sees':['deep','wide']},{'name':'mixed','sees':['wide','deep'],'gate'"
+     ":['deep',"
+     "'wide'],'self':'wide'},{'name':'view','sees':['deep','wide'],'self':'deep','self_kind':'"
+     "static'}]},"
+     "{'width':4,'units':[{'name':'wide','experts':2},{'name':'x','input':'mixed'},{'name':'view','"
+     "experts':"
      "3,"
-     "'width':4}],'nodes':[{'name':'like','sees':['x','wide']},{'name':'view','sees':['x','view'],'self':"
-     "'wide','self_kind':'static'},{'name':'follow','sees':['view','x','wide'],'gate':['wide'],'self':"
+     "'width':4}],'nodes':[{'name':'like','sees':['x','wide']},{'name':'view','sees':['x','view'],'"
+     "self':"
+     "'wide','self_kind':'static'},{'name':'follow','sees':['view','x','wide'],'gate':['wide'],'"
+     "self':"
      "'view'}]}]",
      2,
      {{3,
@@ -320,7 +349,8 @@ static const family_case cases[] = {
         {"follow", "view x wide", "wide", "view", SELF_GATE}}}}},
 };
 
-/* -------------------------------------------------------------------------------- reading the tables */
+/* -------------------------------------------------------------------------------- reading the
+ * tables */
 
 static size_t unit_count(const layer_rows *layer) {
     size_t count = 0;
@@ -389,7 +419,8 @@ static home_model *make_case(const family_case *c) {
     return model_from(t.bytes);
 }
 
-/* ------------------------------------------------------------------------------------------- tensors */
+/* -------------------------------------------------------------------------------------------
+ * tensors */
 
 /* A tensor that the table calls for, and the unit or node it belongs to; SIZE_MAX: none. */
 typedef struct expected_tensor {
@@ -497,13 +528,14 @@ static void check_tensors(const home_model *model, const expectation *e) {
             test_fail(__FILE__, __LINE__, "no tensor %s", expected->name);
         else if (t.shape[0] != expected->rows || t.shape[1] != expected->columns)
             test_fail(__FILE__, __LINE__, "%s is [%llu, %llu], expected [%zu, %zu]", expected->name,
-                      (unsigned long long)t.shape[0], (unsigned long long)t.shape[1], expected->rows,
-                      expected->columns);
+                      (unsigned long long)t.shape[0], (unsigned long long)t.shape[1],
+                      expected->rows, expected->columns);
     }
     CHECK_INTEGER(home_model_tensor_count(model), e->count);
 }
 
-/* ------------------------------------------------------------------------------------ runs of the model */
+/* ------------------------------------------------------------------------------------ runs of the
+ * model */
 
 enum { ROWS = 5 };
 static const float input[ROWS][DENSE] = {{0.7f, -0.4f, 1.1f, 0.5f},
@@ -534,7 +566,8 @@ static double largest_gradient(const home_model *model, const char *name) {
     return largest;
 }
 
-/* --------------------------------------------------------------------------------------------- reach */
+/* ---------------------------------------------------------------------------------------------
+ * reach */
 
 typedef struct reach {
     bool units[MOST_LAYERS][MOST_UNITS];
@@ -568,8 +601,8 @@ static reach reach_of(const family_case *c, const char *task) {
     return r;
 }
 
-/* A gate may read the input of a unit whose experts its node does not see: then that unit's feature gate is
- * reached and its experts are not. */
+/* A gate may read the input of a unit whose experts its node does not see: then that unit's feature
+ * gate is reached and its experts are not. */
 static bool gate_reads(const family_case *c, const reach *r, size_t l, size_t unit) {
     const layer_rows *layer = &c->layers[l];
     bool found = false;
@@ -590,7 +623,8 @@ static void check_reach(home_model *model, const family_case *c, const expectati
         const reach r = reach_of(c, task_names[t]);
         for (size_t i = 0; i < e->count; i++) {
             const expected_tensor *x = &e->tensors[i];
-            bool reached = x->unit == SIZE_MAX ? r.nodes[x->layer][x->node] : r.units[x->layer][x->unit];
+            bool reached =
+                x->unit == SIZE_MAX ? r.nodes[x->layer][x->node] : r.units[x->layer][x->unit];
             if (x->unit != SIZE_MAX && strstr(x->name, ".feature_gate."))
                 reached = reached || gate_reads(c, &r, x->layer, x->unit);
             const double largest = largest_gradient(model, x->name);
@@ -601,7 +635,8 @@ static void check_reach(home_model *model, const family_case *c, const expectati
     }
 }
 
-/* --------------------------------------------------------------------------------- constant experts */
+/* --------------------------------------------------------------------------------- constant
+ * experts */
 
 /* What expert k of a unit answers: different for all experts of a layer. */
 static double answer_bias(size_t unit, size_t k) {
@@ -614,7 +649,8 @@ static double answer(size_t unit, size_t k) {
     return x / (1 + exp(-x)); /* Swish */
 }
 
-static void fill_format(home_model *model, float value, const char *format, size_t l, const char *name) {
+static void fill_format(home_model *model, float value, const char *format, size_t l,
+                        const char *name) {
     char full[96];
     snprintf(full, sizeof full, format, l, name);
     home_tensor t;
@@ -645,7 +681,8 @@ static void make_constant(home_model *model, const family_case *c, size_t l) {
 }
 
 /* Answers of the experts of a list of units, in order; returns their mean. */
-static double answers_of(const layer_rows *layer, const char *words, double *answers, size_t *experts) {
+static double answers_of(const layer_rows *layer, const char *words, double *answers,
+                         size_t *experts) {
     size_t units[MOST_UNITS];
     const size_t count = units_of(layer, words, units);
     double sum = 0;
@@ -663,14 +700,16 @@ static void check_biases(const home_tensor *bias, double factor, const double *a
     for (size_t i = 0; i < count && (size_t)bias->shape[0] == count; i++) {
         const double expected = factor * (answers[i] - mean);
         if (!(fabs((double)bias->gradient[i] - expected) <= 1e-4 * fabs(signal)))
-            test_fail(__FILE__, __LINE__, "the gradient of %s at %zu is %g, expected %g: another expert",
-                      bias->name, i, (double)bias->gradient[i], expected);
+            test_fail(__FILE__, __LINE__,
+                      "the gradient of %s at %zu is %g, expected %g: another expert", bias->name, i,
+                      (double)bias->gradient[i], expected);
     }
 }
 
-/* One row, layer l constant: d/d(gate bias i) = s (answer_i - mean) / n with the same s = dtotal/dz · 1 for
- * gate and self term; a sigmoid's is s answer / 4, a static weight's s answer. */
-static void check_order(const home_model *model, const family_case *c, size_t l, const node_row *node) {
+/* One row, layer l constant: d/d(gate bias i) = s (answer_i - mean) / n with the same s = dtotal/dz
+ * · 1 for gate and self term; a sigmoid's is s answer / 4, a static weight's s answer. */
+static void check_order(const home_model *model, const family_case *c, size_t l,
+                        const node_row *node) {
     const layer_rows *layer = &c->layers[l];
     double answers[MOST_UNITS * 5];
     size_t count;
@@ -723,8 +762,9 @@ static double distance(const double *a, const double *b, size_t count) {
 }
 
 /* A gate reads the inputs of the units it should, one behind the other; a self gate its unit's. */
-static void check_gate_inputs(const home_model *model, const family_case *c, size_t l, const node_row *node,
-                              double units_read[MOST_UNITS][MOST_WIDTH], const double *v) {
+static void check_gate_inputs(const home_model *model, const family_case *c, size_t l,
+                              const node_row *node, double units_read[MOST_UNITS][MOST_WIDTH],
+                              const double *v) {
     const layer_rows *layer = &c->layers[l];
     const size_t in = input_width(c, l);
     double expected[MOST_UNITS * MOST_WIDTH];
@@ -747,11 +787,13 @@ static void check_gate_inputs(const home_model *model, const family_case *c, siz
 }
 
 /* Units with one source read the same vector, others another; with feature gates, each its own. */
-static void check_unit_inputs(const family_case *c, size_t l, double units_read[MOST_UNITS][MOST_WIDTH]) {
+static void check_unit_inputs(const family_case *c, size_t l,
+                              double units_read[MOST_UNITS][MOST_WIDTH]) {
     const layer_rows *layer = &c->layers[l];
     for (size_t a = 0; a < unit_count(layer); a++)
         for (size_t b = 0; b < a; b++) {
-            const bool one_source = l == 0 || strcmp(layer->units[a].source, layer->units[b].source) == 0;
+            const bool one_source =
+                l == 0 || strcmp(layer->units[a].source, layer->units[b].source) == 0;
             const double apart = distance(units_read[a], units_read[b], input_width(c, l));
             if (one_source && layer->rank == 0 ? !(apart < 1e-3) : !(apart > 3e-3))
                 test_fail(__FILE__, __LINE__, "layer %zu: inputs of %s and %s are %g apart", l,
@@ -771,7 +813,8 @@ static void check_constant_layer(home_model *model, const family_case *c, size_t
         v[i] = (double)input[0][i];
     for (size_t u = 0; u < unit_count(layer); u++) {
         char prefix[96];
-        snprintf(prefix, sizeof prefix, "layers.%zu.units.%s.experts.0.linear.0", l, layer->units[u].name);
+        snprintf(prefix, sizeof prefix, "layers.%zu.units.%s.experts.0.linear.0", l,
+                 layer->units[u].name);
         read_vector(model, prefix, input_width(c, l), units_read[u]);
         if (l == 0 && layer->rank == 0)
             CHECK_NEAR(distance(units_read[u], v, DENSE), 0, 1e-3);
@@ -784,7 +827,8 @@ static void check_constant_layer(home_model *model, const family_case *c, size_t
         }
 }
 
-/* The last layer's output, from the prediction: mean of the visible answers + self weights times own ones. */
+/* The last layer's output, from the prediction: mean of the visible answers + self weights times
+ * own ones. */
 static void check_output(home_model *model, const family_case *c) {
     const size_t l = c->layer_count - 1;
     const layer_rows *layer = &c->layers[l];
@@ -807,7 +851,9 @@ static void check_output(home_model *model, const family_case *c) {
         if (node->kind != NO_SELF) {
             const double mean = answers_of(layer, node->self, answers, &count);
             const double gate = count == 1 ? 0.5 : 1 / (double)count;
-            const double weight = node->kind == SELF_GATE ? gate : node->kind == SELF_STATIC ? 0.25 : 1;
+            const double weight = node->kind == SELF_GATE     ? gate
+                                  : node->kind == SELF_STATIC ? 0.25
+                                                              : 1;
             expected += weight * mean * (double)count;
         }
         CHECK_NEAR((double)predictions[t], expected, 1e-5 * (1 + expected));
@@ -815,7 +861,8 @@ static void check_output(home_model *model, const family_case *c) {
     free(predictions);
 }
 
-/* ------------------------------------------------------------------------- spelled out as custom */
+/* ------------------------------------------------------------------------- spelled out as custom
+ */
 
 static void add_words(text *t, const char *key, const char *words) {
     text_add(t, ",'%s':['", key);
@@ -828,8 +875,9 @@ static void add_custom_layer(text *t, const layer_rows *layer) {
     text_add(t, "{'width':%zu,'feature_gates':%s,'feature_rank':%zu,'units':[", layer->width,
              layer->rank ? "true" : "false", layer->rank);
     for (size_t u = 0; u < unit_count(layer); u++)
-        text_add(t, "%s{'name':'%s','experts':%zu,'input':'%s'}", u ? "," : "", layer->units[u].name,
-                 layer->units[u].experts, layer->units[u].source ? layer->units[u].source : "v");
+        text_add(t, "%s{'name':'%s','experts':%zu,'input':'%s'}", u ? "," : "",
+                 layer->units[u].name, layer->units[u].experts,
+                 layer->units[u].source ? layer->units[u].source : "v");
     text_add(t, "],'nodes':[");
     for (size_t o = 0; o < node_count(layer); o++) {
         const node_row *node = &layer->nodes[o];
@@ -870,7 +918,8 @@ static void check_custom(const home_model *model, const family_case *c) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         const home_tensor a = tensor_number(model, i);
         home_tensor b;
-        if (CHECK(find_tensor(custom, a.name, &b)) && CHECK_INTEGER(tensor_size(&b), tensor_size(&a)))
+        if (CHECK(find_tensor(custom, a.name, &b)) &&
+            CHECK_INTEGER(tensor_size(&b), tensor_size(&a)))
             CHECK_BYTES(b.data, a.data, tensor_size(&a) * sizeof(float));
     }
     const home_batch batch = batch_of(ROWS);
@@ -938,45 +987,55 @@ typedef struct shape_case {
 static const shape_case shapes[] = {
     {"'layers':[{'width':3},{'width':2}]", "layers.0.units.inter.experts.0.norm.running_var", 3, 1},
     {"'layers':[{'width':3},{'width':2}]", "layers.0.units.inter.experts.0.linear.0.bias", 0, 0},
-    {"'layers':[{'width':3},{'width':2}]", "layers.0.units.inter.feature_gate.lora.1.up.weight", 4, 2},
-    {"'layers':[{'width':3},{'width':2}]", "layers.1.units.inter.feature_gate.lora.0.down.weight", 1, 3},
-    {"'layers':[{'width':3},{'width':2}]", "layers.1.units.inter.feature_gate.lora.2.down.weight", 0, 0},
-    {"'layers':[{'width':3,'feature_branches':1},{'width':2}]", "layers.0.units.inter.feature_gate.mix.bias",
+    {"'layers':[{'width':3},{'width':2}]", "layers.0.units.inter.feature_gate.lora.1.up.weight", 4,
+     2},
+    {"'layers':[{'width':3},{'width':2}]", "layers.1.units.inter.feature_gate.lora.0.down.weight",
+     1, 3},
+    {"'layers':[{'width':3},{'width':2}]", "layers.1.units.inter.feature_gate.lora.2.down.weight",
      0, 0},
+    {"'layers':[{'width':3,'feature_branches':1},{'width':2}]",
+     "layers.0.units.inter.feature_gate.mix.bias", 0, 0},
     {"'layers':[{'width':3,'feature_branches':1},{'width':2}]",
      "layers.0.units.inter.feature_gate.lora.0.down.weight", 4, 4},
     {"'layers':[{'width':3,'feature_branches':3},{'width':2}]",
      "layers.0.units.inter.feature_gate.mix.weight", 3, 4},
     {"'experts':{'bias_before_norm':true},'layers':[{'width':3},{'width':2}]",
      "layers.0.units.inter.experts.0.linear.0.bias", 3, 1},
-    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]", "layers.0.units.inter.experts.0.linear.0.bias", 7, 1},
-    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]", "layers.0.units.inter.experts.0.linear.1.weight", 3,
-     7},
-    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]", "layers.0.units.inter.experts.0.linear.1.bias", 0, 0},
-    {"'gate':{'hidden':[6]},'layers':[{'width':3},{'width':2}]", "layers.1.nodes.like.gate.linear.0.weight",
-     6, 6},
-    {"'gate':{'hidden':[6]},'layers':[{'width':3},{'width':2}]", "layers.1.nodes.like.gate.linear.1.weight",
-     3, 6},
+    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]",
+     "layers.0.units.inter.experts.0.linear.0.bias", 7, 1},
+    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]",
+     "layers.0.units.inter.experts.0.linear.1.weight", 3, 7},
+    {"'layers':[{'width':3,'hidden':[7]},{'width':2}]",
+     "layers.0.units.inter.experts.0.linear.1.bias", 0, 0},
+    {"'gate':{'hidden':[6]},'layers':[{'width':3},{'width':2}]",
+     "layers.1.nodes.like.gate.linear.0.weight", 6, 6},
+    {"'gate':{'hidden':[6]},'layers':[{'width':3},{'width':2}]",
+     "layers.1.nodes.like.gate.linear.1.weight", 3, 6},
     {"'self_gate':{'hidden':[5]},'layers':[{'width':3},{'width':2}]",
      "layers.1.nodes.like.self_gate.linear.1.weight", 1, 5},
-    {"'tower':{'hidden':[5]},'layers':[{'width':3},{'width':2}]", "towers.like.linear.1.weight", 1, 5},
+    {"'tower':{'hidden':[5]},'layers':[{'width':3},{'width':2}]", "towers.like.linear.1.weight", 1,
+     5},
     {"'uncertainty':true,'layers':[{'width':3},{'width':2}]", "uncertainty.like", 1, 1},
     {"'layers':[{'width':3},{'width':2}]", "uncertainty.like", 0, 0},
     {"'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.experts.0.norm.weight", 0, 0},
-    {"'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.experts.0.linear.0.bias", 3, 1},
-    {"'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.feature_gate.mix.weight", 0, 0},
+    {"'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.experts.0.linear.0.bias", 3,
+     1},
+    {"'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.feature_gate.mix.weight", 0,
+     0},
     {"'preset':'mmoe','layers':[{'width':3,'feature_gates':true}]",
      "layers.0.units.shared.feature_gate.mix.weight", 2, 4},
-    {STARRED "'preset':'shared-bottom','layers':[{'width':3}]", "layers.0.units.shared.experts.0.norm.weight",
+    {STARRED "'preset':'shared-bottom','layers':[{'width':3}]",
+     "layers.0.units.shared.experts.0.norm.weight", 3, 1},
+    {STARRED "'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.experts.0.norm.bias",
      3, 1},
-    {STARRED "'preset':'mmoe','layers':[{'width':3}]", "layers.0.units.shared.experts.0.norm.bias", 3, 1},
-    {STARRED "'preset':'cgc','layers':[{'width':3}]", "layers.0.units.view.experts.0.norm.running_mean", 3,
-     1},
+    {STARRED "'preset':'cgc','layers':[{'width':3}]",
+     "layers.0.units.view.experts.0.norm.running_mean", 3, 1},
     {STARRED "'preset':'ple','layers':[{'width':3},{'width':5}]",
      "layers.1.units.view.experts.0.norm.running_var", 5, 1},
-    {STARRED "'preset':'adatt','layers':[{'width':3}]", "layers.0.units.shared.experts.0.norm.weight", 3, 1},
-    {STARRED "'preset':'adatt-sp','layers':[{'width':3}]", "layers.0.units.like.experts.0.linear.0.bias", 0,
-     0},
+    {STARRED "'preset':'adatt','layers':[{'width':3}]",
+     "layers.0.units.shared.experts.0.norm.weight", 3, 1},
+    {STARRED "'preset':'adatt-sp','layers':[{'width':3}]",
+     "layers.0.units.like.experts.0.linear.0.bias", 0, 0},
     {"'preset':'ple','self_gate':{'on':true},'layers':[{'width':3},{'width':5}]",
      "layers.0.nodes.shared.self_gate.linear.0.weight", 1, 4},
     {"'preset':'ple','gate':{'hidden':[9]},'layers':[{'width':3},{'width':5}]",
@@ -988,7 +1047,8 @@ static void switches_show_in_the_tensors(void) {
         const shape_case *s = &shapes[i];
         text t = {.length = 0};
         text_add(&t,
-                 "{%s,'dense':4,'tasks':[{'name':'like','group':'inter'},{'name':'view','group':'watch'}]}",
+                 "{%s,'dense':4,'tasks':[{'name':'like','group':'inter'},{'name':'view','group':'"
+                 "watch'}]}",
                  s->json);
         home_model *model = model_from(t.bytes);
         home_tensor tensor;
@@ -996,8 +1056,8 @@ static void switches_show_in_the_tensors(void) {
         const size_t rows = found ? (size_t)tensor.shape[0] : 0;
         const size_t columns = found ? (size_t)tensor.shape[1] : 0;
         if (rows != s->rows || columns != s->columns)
-            test_fail(__FILE__, __LINE__, "%s: %s is [%zu, %zu], expected [%zu, %zu]", s->json, s->tensor,
-                      rows, columns, s->rows, s->columns);
+            test_fail(__FILE__, __LINE__, "%s: %s is [%zu, %zu], expected [%zu, %zu]", s->json,
+                      s->tensor, rows, columns, s->rows, s->columns);
         home_model_release(model);
     }
 }
@@ -1022,9 +1082,10 @@ static void every_preset_learns(void) {
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
         for (size_t k = 0; k < sizeof switches / sizeof *switches; k++) {
             text t = {.length = 0};
-            text_add(&t, "{%s%s,'seed':1,'optimizer':{'learning_rate':0.01},", switches[k], presets[i]);
-            text_add(&t,
-                     "'dense':4,'tasks':[{'name':'like','group':'inter'},{'name':'view','group':'watch'}]}");
+            text_add(&t, "{%s%s,'seed':1,'optimizer':{'learning_rate':0.01},", switches[k],
+                     presets[i]);
+            text_add(&t, "'dense':4,'tasks':[{'name':'like','group':'inter'},{'name':'view','group'"
+                         ":'watch'}]}");
             home_model *model = model_from(t.bytes);
             const float labels[ROWS][2] = {{1, 0}, {0, 0}, {1, 1}, {0, 1}, {0, 0}};
             const home_targets targets = {.struct_size = sizeof targets, .labels = labels[0]};
@@ -1039,22 +1100,22 @@ static void every_preset_learns(void) {
                     memcpy(first, last, sizeof first);
             }
             if (!(last[0] + last[1] < 0.7f * (first[0] + first[1])))
-                test_fail(__FILE__, __LINE__, "%s%s: the loss went from %g to %g", switches[k], presets[i],
-                          (double)(first[0] + first[1]), (double)(last[0] + last[1]));
+                test_fail(__FILE__, __LINE__, "%s%s: the loss went from %g to %g", switches[k],
+                          presets[i], (double)(first[0] + first[1]), (double)(last[0] + last[1]));
             home_model_release(model);
         }
 }
 
 /* Nodes that nobody reads are allowed: they get no gradient, and the model trains. */
 static void unused_nodes(void) {
-    home_model *model =
-        model_from("{'preset':'custom','dense':4,'tasks':[{'name':'like'},{'name':'view'}],'layers':["
-                   "{'width':3,'feature_gates':true,'units':[{'name':'u'},{'name':'w','experts':2}],'nodes':["
-                   "{'name':'used','sees':['u']},{'name':'spare','sees':['w','u'],'self':'w'}]},"
-                   "{'width':2,'units':[{'name':'x','input':'used'},{'name':'y','input':'used'}],'nodes':["
-                   "{'name':'extra','sees':['y'],'gate':['x']},{'name':'view','sees':['x']},{'name':'like','"
-                   "sees':['x']}]}],"
-                   "'experts':{'norm':'batch','activation':'swish'}}");
+    home_model *model = model_from(
+        "{'preset':'custom','dense':4,'tasks':[{'name':'like'},{'name':'view'}],'layers':["
+        "{'width':3,'feature_gates':true,'units':[{'name':'u'},{'name':'w','experts':2}],'nodes':["
+        "{'name':'used','sees':['u']},{'name':'spare','sees':['w','u'],'self':'w'}]},"
+        "{'width':2,'units':[{'name':'x','input':'used'},{'name':'y','input':'used'}],'nodes':["
+        "{'name':'extra','sees':['y'],'gate':['x']},{'name':'view','sees':['x']},{'name':'like','"
+        "sees':['x']}]}],"
+        "'experts':{'norm':'batch','activation':'swish'}}");
     const float labels[ROWS][2] = {{1, 0}, {0, 0}, {1, 1}, {0, 1}, {0, 0}};
     const home_targets targets = {.struct_size = sizeof targets, .labels = labels[0]};
     const home_batch batch = batch_of(ROWS);
@@ -1077,52 +1138,60 @@ static void unused_nodes(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------------- errors */
+/* ---------------------------------------------------------------------------------------------
+ * errors */
 
 typedef struct bad_topology {
     const char *json;       /* without tasks a and b, and dense */
     const char *message[3]; /* parts of it; NULL: no more */
 } bad_topology;
 
-#define UNITS                   "'units':[{'name':'u'},{'name':'w'}]"
-#define NODE(name, sees)        "{'name':'" name "','sees':[" sees "]}"
-#define GOOD_NODES              "'nodes':[" NODE("a", "'u','w'") "," NODE("b", "'u'") "]"
-#define CUSTOM(layer)           "'preset':'custom','layers':[{'width':3," layer "}]"
-#define CUSTOM_2(first, second) "'preset':'custom','layers':[{'width':3," first "},{'width':3," second "}]"
+#define UNITS            "'units':[{'name':'u'},{'name':'w'}]"
+#define NODE(name, sees) "{'name':'" name "','sees':[" sees "]}"
+#define GOOD_NODES       "'nodes':[" NODE("a", "'u','w'") "," NODE("b", "'u'") "]"
+#define CUSTOM(layer)    "'preset':'custom','layers':[{'width':3," layer "}]"
+#define CUSTOM_2(first, second)                                                                    \
+    "'preset':'custom','layers':[{'width':3," first "},{'width':3," second "}]"
 
 static const bad_topology bad_topologies[] = {
     /* cycles and names */
-    {CUSTOM_2(UNITS "," GOOD_NODES, "'units':[{'name':'u','input':'c'}],'nodes':[" NODE("c", "'u'") "," NODE(
-                                        "a", "'u'") "," NODE("b", "'u'") "]"),
+    {CUSTOM_2(UNITS "," GOOD_NODES, "'units':[{'name':'u','input':'c'}],'nodes':[" NODE(
+                                        "c", "'u'") "," NODE("a", "'u'") "," NODE("b", "'u'") "]"),
      {"layers[1]", "\"c\"", "cycle"}},
-    {CUSTOM_2(UNITS "," GOOD_NODES,
-              "'units':[{'name':'u','input':'zz'}],'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]"),
+    {CUSTOM_2(UNITS "," GOOD_NODES, "'units':[{'name':'u','input':'zz'}],'nodes':[" NODE(
+                                        "a", "'u'") "," NODE("b", "'u'") "]"),
      {"layers[1]", "\"zz\"", "node of the layer below"}},
     {CUSTOM_2(UNITS "," GOOD_NODES,
               "'units':[{'name':'u'}],'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]"),
      {"layers[1]", "\"u\"", "node of the layer below"}},
-    {CUSTOM("'units':[{'name':'u','input':'a'},{'name':'w'}]," GOOD_NODES), {"layers[0]", "\"a\"", "input"}},
+    {CUSTOM("'units':[{'name':'u','input':'a'},{'name':'w'}]," GOOD_NODES),
+     {"layers[0]", "\"a\"", "input"}},
     {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','x'") "," NODE("b", "'w'") "]"),
      {"layers[0]", "\"x\"", "name of a unit"}},
     {CUSTOM(UNITS ",'nodes':[{'name':'a','sees':['u','w'],'gate':['x']}," NODE("b", "'w'") "]"),
      {"gate", "\"x\"", "name of a unit"}},
     {CUSTOM(UNITS ",'nodes':[{'name':'a','sees':['u','w'],'self':'x'}," NODE("b", "'w'") "]"),
      {"self", "\"x\"", "name of a unit"}},
-    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','w','u'") "," NODE("b", "'w'") "]"), {"\"u\"", "once", "sees"}},
+    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','w','u'") "," NODE("b", "'w'") "]"),
+     {"\"u\"", "once", "sees"}},
     {CUSTOM(UNITS ",'nodes':[{'name':'a','sees':['u','w'],'gate':['w','w']}," NODE("b", "'w'") "]"),
      {"\"w\"", "once", "gate"}},
-    {CUSTOM("'units':[{'name':'u'},{'name':'u'}]," GOOD_NODES), {"units[1].name", "\"u\"", "no other unit"}},
-    {CUSTOM("'units':[{'name':'u'},{'name':'a.b'}]," GOOD_NODES), {"units[1].name", "\"a.b\"", "dot"}},
+    {CUSTOM("'units':[{'name':'u'},{'name':'u'}]," GOOD_NODES),
+     {"units[1].name", "\"u\"", "no other unit"}},
+    {CUSTOM("'units':[{'name':'u'},{'name':'a.b'}]," GOOD_NODES),
+     {"units[1].name", "\"a.b\"", "dot"}},
     {CUSTOM("'units':[{'name':'u'},{}]," GOOD_NODES), {"units[1].name", "a name"}},
     {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u'") "," NODE("a", "'w'") "," NODE("b", "'w'") "]"),
      {"nodes[1].name", "\"a\"", "no other node"}},
     {CUSTOM(UNITS ",'nodes':[{'sees':['u']}," NODE("a", "'w'") "," NODE("b", "'w'") "]"),
      {"nodes[0].name", "a name"}},
     /* what is missing */
-    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]"), {"\"w\"", "unseen", "layers[0]"}},
+    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]"),
+     {"\"w\"", "unseen", "layers[0]"}},
     {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u'") "," NODE("b", "") "]"), {"nodes[1].sees", "empty"}},
     {CUSTOM(UNITS ",'nodes':[{'name':'a'}," NODE("b", "'u','w'") "]"), {"nodes[0].sees", "empty"}},
-    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','w'") "]"), {"no node \"b\"", "layers[0].nodes", "task"}},
+    {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','w'") "]"),
+     {"no node \"b\"", "layers[0].nodes", "task"}},
     {CUSTOM_2("'units':[{'name':'u'}],'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]",
               "'units':[{'name':'a'}],'nodes':[" NODE("b", "'a'") "]"),
      {"no node \"a\"", "layers[1].nodes"}},
@@ -1134,39 +1203,52 @@ static const bad_topology bad_topologies[] = {
      {"units[0].width is 4", "layer's width, 3"}},
     {CUSTOM("'units':[{'name':'u','experts':5000},{'name':'w'}]," GOOD_NODES),
      {"units[0].experts is 5000", "1 to 1024"}},
-    {CUSTOM("'shared_experts':2," UNITS "," GOOD_NODES), {"layers[0].shared_experts is 2", "no such units"}},
-    {CUSTOM("'task_experts':2," UNITS "," GOOD_NODES), {"layers[0].task_experts is 2", "no such units"}},
-    {CUSTOM("'group_experts':2," UNITS "," GOOD_NODES), {"layers[0].group_experts is 2", "no such units"}},
-    {"'preset':'mmoe','layers':[{'width':3,'task_experts':1}]", {"layers[0].task_experts is 1", "no such"}},
-    {"'preset':'mmoe','layers':[{'width':3,'group_experts':1}]", {"layers[0].group_experts is 1", "no such"}},
-    {"'preset':'adatt-sp','layers':[{'width':3,'shared_experts':1}]", {"shared_experts is 1", "no such"}},
+    {CUSTOM("'shared_experts':2," UNITS "," GOOD_NODES),
+     {"layers[0].shared_experts is 2", "no such units"}},
+    {CUSTOM("'task_experts':2," UNITS "," GOOD_NODES),
+     {"layers[0].task_experts is 2", "no such units"}},
+    {CUSTOM("'group_experts':2," UNITS "," GOOD_NODES),
+     {"layers[0].group_experts is 2", "no such units"}},
+    {"'preset':'mmoe','layers':[{'width':3,'task_experts':1}]",
+     {"layers[0].task_experts is 1", "no such"}},
+    {"'preset':'mmoe','layers':[{'width':3,'group_experts':1}]",
+     {"layers[0].group_experts is 1", "no such"}},
+    {"'preset':'adatt-sp','layers':[{'width':3,'shared_experts':1}]",
+     {"shared_experts is 1", "no such"}},
     {"'preset':'shared-bottom','layers':[{'width':3,'shared_experts':2}]",
      {"shared_experts is 2", "shared-bottom"}},
-    {"'preset':'shared-bottom','layers':[{'width':3,'task_experts':2}]", {"task_experts is 2", "no such"}},
+    {"'preset':'shared-bottom','layers':[{'width':3,'task_experts':2}]",
+     {"task_experts is 2", "no such"}},
     {"'preset':'ple','layers':[{'width':3,'group_experts':2},{'width':3}]",
      {"group_experts is 2", "no such"}},
     {"'preset':'home','layers':[{'width':3,'task_experts':1},{'width':3}]",
      {"layers[0].task_experts is 1", "no such"}},
     /* layers */
-    {"'preset':'mmoe','layers':[{'width':3},{'width':3}]", {"layer_count is 2", "expected 1 to 1", "mmoe"}},
+    {"'preset':'mmoe','layers':[{'width':3},{'width':3}]",
+     {"layer_count is 2", "expected 1 to 1", "mmoe"}},
     {"'preset':'cgc','layers':[{'width':3},{'width':3}]", {"layer_count is 2", "cgc"}},
     {"'preset':'ple','layers':[{'width':3}]", {"layer_count is 1", "expected 2 to", "ple"}},
     {"'preset':'home','layers':[{'width':3}]", {"layer_count is 1", "expected 2 to 2", "home"}},
-    {"'preset':'shared-bottom','layers':[{'width':3},{'width':3}]", {"layer_count is 2", "shared-bottom"}},
+    {"'preset':'shared-bottom','layers':[{'width':3},{'width':3}]",
+     {"layer_count is 2", "shared-bottom"}},
     {"'preset':'adatt','layers':[]", {"layer_count is 0", "adatt"}},
     {"'preset':'ple','layers':[{'width':3},{'width':0}]", {"layers[1].width is 0"}},
     /* masks of a preset */
     {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("c", "'shared'") "]}]",
      {"\"c\"", "name of a node"}},
-    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "'c'") "]}]", {"\"c\"", "name of a unit"}},
-    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "") "]}]", {"nodes[0].sees", "empty"}},
+    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "'c'") "]}]",
+     {"\"c\"", "name of a unit"}},
+    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "") "]}]",
+     {"nodes[0].sees", "empty"}},
     {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "'a','a'") "]}]", {"\"a\"", "once"}},
-    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "'shared'") "]}]", {"\"a\"", "unseen"}},
+    {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("a", "'shared'") "]}]",
+     {"\"a\"", "unseen"}},
     {"'preset':'cgc','layers':[{'width':3,'nodes':[{'name':'a','sees':['a'],'self':'a'}]}]",
      {"nodes[0]", "self", "custom"}},
     {"'preset':'cgc','layers':[{'width':3,'nodes':[{'name':'a','sees':['a'],'gate':['a']}]}]",
      {"nodes[0]", "gate", "custom"}},
-    {"'preset':'cgc','layers':[{'width':3,'nodes':[{'name':'a','sees':['a'],'self_kind':'static'}]}]",
+    {"'preset':'cgc','layers':[{'width':3,'nodes':[{'name':'a','sees':['a'],'self_kind':'static'}]}"
+     "]",
      {"nodes[0]", "self", "custom"}},
     {"'preset':'cgc','layers':[{'width':3,'units':[{'name':'a'}]}]", {"unit_count is 1", "custom"}},
     {"'preset':'shared-bottom','layers':[{'width':3,'nodes':[" NODE("a", "'b'") "]}]",

@@ -17,7 +17,8 @@ static size_t seen_count;
 static inline void check_own_message(const char *message) {
     for (size_t i = 0; i < seen_count; i++)
         if (strcmp(seen_messages[i].message, message) == 0)
-            test_fail(__FILE__, __LINE__, "the same message as %s: %s", seen_messages[i].name, message);
+            test_fail(__FILE__, __LINE__, "the same message as %s: %s", seen_messages[i].name,
+                      message);
     REQUIRE(seen_count < MOST_MESSAGES);
     snprintf(seen_messages[seen_count].name, sizeof seen_messages->name, "%.99s", test_state.name);
     snprintf(seen_messages[seen_count].message, sizeof seen_messages->message, "%s", message);

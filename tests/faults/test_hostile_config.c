@@ -1,11 +1,12 @@
-/* Hostile configurations as JSON: each has its own status and its own message, which names the field and what was expected;
- * nothing stays allocated and no model appears. */
+/* Hostile configurations as JSON: each has its own status and its own message, which names the
+ * field and what was expected; nothing stays allocated and no model appears. */
 #include "faults/messages.h"
 #include "test.h"
 #include "unit/fixture.h"
 
-#define CUSTOM(layer)                                                                                        \
-    "{\"preset\":\"custom\",\"dense\":1,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":1" layer "}]}"
+#define CUSTOM(layer)                                                                              \
+    "{\"preset\":\"custom\",\"dense\":1,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":"      \
+    "1" layer "}]}"
 
 static const struct {
     const char *from; /* replaced once in full_json; NULL: `to` is the whole text */
@@ -13,28 +14,39 @@ static const struct {
     home_status status;
     const char *message; /* a part of it */
 } faults[] = {
-    {"{\"preset\"", "[\"preset\"", HOME_E_JSON, "line 1, column 10: expected ',' or ']', found ':'"},
-    {"1e-9}}", "1e-9}", HOME_E_JSON, "line 1, column 1012: expected ',' or '}', found the end of the text"},
-    {"1e-9}}", "1e-9}}x", HOME_E_JSON, "line 1, column 1013: expected nothing behind the value, found 'x'"},
+    {"{\"preset\"", "[\"preset\"", HOME_E_JSON,
+     "line 1, column 10: expected ',' or ']', found ':'"},
+    {"1e-9}}", "1e-9}", HOME_E_JSON,
+     "line 1, column 1012: expected ',' or '}', found the end of the text"},
+    {"1e-9}}", "1e-9}}x", HOME_E_JSON,
+     "line 1, column 1013: expected nothing behind the value, found 'x'"},
     {"\"seed\":1", "\"seed\":01", HOME_E_JSON, "line 1, column 26: expected ',' or '}', found '1'"},
     {"\"seed\":1", "\"seed\":nan", HOME_E_JSON, "line 1, column 25: expected null, found 'n'"},
     {"\"seed\":1", "\"seed\":1,\"seed\":1", HOME_E_JSON,
      "line 1, column 27: expected distinct keys, found \"seed\" again"},
-    {"\"seed\":1", "\"seed\":-1", HOME_E_CONFIG, "config.seed is -1, expected a whole number from 0"},
-    {"\"seed\":1", "\"seed\":1.5", HOME_E_CONFIG, "config.seed is 1.5, expected a whole number from 0"},
+    {"\"seed\":1", "\"seed\":-1", HOME_E_CONFIG,
+     "config.seed is -1, expected a whole number from 0"},
+    {"\"seed\":1", "\"seed\":1.5", HOME_E_CONFIG,
+     "config.seed is 1.5, expected a whole number from 0"},
     {"\"seed\":1", "\"seed\":18446744073709551616", HOME_E_CONFIG,
      "config.seed is 18446744073709551616, expected a whole number from 0"},
-    {"\"seed\":1", "\"seed\":\"1\"", HOME_E_CONFIG, "config.seed is \"1\", expected a whole number from 0"},
+    {"\"seed\":1", "\"seed\":\"1\"", HOME_E_CONFIG,
+     "config.seed is \"1\", expected a whole number from 0"},
     {"\"seed\":1", "\"sead\":1", HOME_E_CONFIG, "config.sead: there is no key of this name"},
     {"\"home\"", "\"away\"", HOME_E_CONFIG,
-     "config.preset is \"away\", expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" \"ple\" "
+     "config.preset is \"away\", expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" "
+     "\"ple\" "
      "\"adatt-sp\" \"adatt\" \"custom\""},
     {"\"home\"", "0", HOME_E_CONFIG,
-     "config.preset is 0, expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" \"ple\" \"adatt-sp\" "
+     "config.preset is 0, expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" \"ple\" "
+     "\"adatt-sp\" "
      "\"adatt\" \"custom\""},
-    {"\"dense\":5", "\"dense\":-5", HOME_E_CONFIG, "config.dense is -5, expected a whole number from 0"},
-    {"\"dense\":5", "\"dense\":null", HOME_E_CONFIG, "config.dense is null, expected a whole number from 0"},
-    {"\"rows\":100", "\"rows\":0", HOME_E_CONFIG, "config.tables[0].rows is 0, expected at least 1"},
+    {"\"dense\":5", "\"dense\":-5", HOME_E_CONFIG,
+     "config.dense is -5, expected a whole number from 0"},
+    {"\"dense\":5", "\"dense\":null", HOME_E_CONFIG,
+     "config.dense is null, expected a whole number from 0"},
+    {"\"rows\":100", "\"rows\":0", HOME_E_CONFIG,
+     "config.tables[0].rows is 0, expected at least 1"},
     {"\"rows\":100", "\"rows\":\"many\"", HOME_E_CONFIG,
      "config.tables[0].rows is \"many\", expected a whole number from 0"},
     {"\"dim\":3", "\"dim\":0", HOME_E_CONFIG, "config.tables[0].dim is 0, expected 1 to 16777216"},
@@ -46,14 +58,16 @@ static const struct {
      "config.fields[0].table is \"item\", expected the name of one of config.tables"},
     {"\"mean\"", "\"max\"", HOME_E_CONFIG,
      "config.fields[0].pooling is \"max\", expected one of \"sum\" \"mean\""},
-    {"\"pooling\"", "\"polling\"", HOME_E_CONFIG, "config.fields[0].polling: there is no key of this name"},
+    {"\"pooling\"", "\"polling\"", HOME_E_CONFIG,
+     "config.fields[0].polling: there is no key of this name"},
     {"\"name\":\"like\",", "", HOME_E_CONFIG, "config.tasks[0].name is missing, expected a name"},
     {"\"name\":\"like\"", "\"name\":5", HOME_E_CONFIG,
      "config.tasks[0].name is 5, expected a string without zero bytes"},
     {"\"name\":\"like\"", "\"name\":\"li\\u0000ke\"", HOME_E_CONFIG,
      "config.tasks[0].name is \"li\\u0000ke\", expected a string without zero bytes"},
     {"\"name\":\"view\"", "\"name\":\"like\"", HOME_E_CONFIG,
-     "config.tasks[1].name is \"like\", expected a name that no other task or group has, and not \"shared\""},
+     "config.tasks[1].name is \"like\", expected a name that no other task or group has, and not "
+     "\"shared\""},
     {"\"name\":\"view\"", "\"name\":\"inter\"", HOME_E_CONFIG,
      "config.tasks[1].name is \"inter\", expected a name that no other task or group has, and not "
      "\"shared\""},
@@ -66,11 +80,13 @@ static const struct {
     {"\"base_rate\":0.02", "\"base_rate\":2", HOME_E_CONFIG,
      "config.tasks[0].base_rate is 2, expected a number from 1e-30 to below 1"},
     {"\"tasks\":[{", "\"tasks\":[7,{", HOME_E_CONFIG, "config.tasks[0] is 7, expected an object"},
-    {"\"width\":6", "\"width\":0", HOME_E_CONFIG, "config.layers[0].width is 0, expected 1 to 16777216"},
+    {"\"width\":6", "\"width\":0", HOME_E_CONFIG,
+     "config.layers[0].width is 0, expected 1 to 16777216"},
     {"\"width\":6", "\"width\":6.5", HOME_E_CONFIG,
      "config.layers[0].width is 6.5, expected a whole number from 0"},
     {"{\"width\":4}", "{}", HOME_E_CONFIG, "config.layers[1].width is 0, expected 1 to 16777216"},
-    {",{\"width\":4}", "", HOME_E_CONFIG, "config.layer_count is 1, expected 2 to 2 for the preset home"},
+    {",{\"width\":4}", "", HOME_E_CONFIG,
+     "config.layer_count is 1, expected 2 to 2 for the preset home"},
     {"{\"width\":4}", "{\"width\":4},{\"width\":4}", HOME_E_CONFIG,
      "config.layer_count is 3, expected 2 to 2 for the preset home"},
     {"\"hidden\":[7]", "\"hidden\":[0]", HOME_E_CONFIG,
@@ -111,9 +127,11 @@ static const struct {
      "config.self_gate.hidden is [2,-2], expected an array of whole numbers from 1"},
     {"\"hidden\":[16]", "\"hidden\":{}", HOME_E_CONFIG,
      "config.tower.hidden is {}, expected an array of widths"},
-    {"\"tower\":{", "\"tower\":[],\"x\":{", HOME_E_CONFIG, "config.tower is [], expected an object"},
+    {"\"tower\":{", "\"tower\":[],\"x\":{", HOME_E_CONFIG,
+     "config.tower is [], expected an object"},
     {"\"kind\":\"adam\"", "\"kind\":\"lion\"", HOME_E_CONFIG,
-     "config.optimizer.kind is \"lion\", expected one of \"adam\" \"rowwise_adagrad\" \"sgd\" \"adamw\" "
+     "config.optimizer.kind is \"lion\", expected one of \"adam\" \"rowwise_adagrad\" \"sgd\" "
+     "\"adamw\" "
      "\"adagrad\""},
     {"\"learning_rate\":1e-3", "\"learning_rate\":-1", HOME_E_CONFIG,
      "config.optimizer.learning_rate is -1, expected a number from 0 to below 1e+06"},
@@ -127,39 +145,54 @@ static const struct {
      "line 1, column 25: expected a number that fits a double, found 1e400"},
     {"\"seed\":1", "\"seed\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", HOME_E_JSON,
      "line 1, column 40: expected at most 16 levels of nesting"},
-    {"\"seed\":1", "\"seed\":1,", HOME_E_JSON, "line 1, column 27: expected a key in quotes, found ','"},
+    {"\"seed\":1", "\"seed\":1,", HOME_E_JSON,
+     "line 1, column 27: expected a key in quotes, found ','"},
     {"\"seed\":1", "seed:1", HOME_E_JSON, "line 1, column 18: expected a key in quotes, found 's'"},
-    {"\"seed\":1", "'seed':1", HOME_E_JSON, "line 1, column 18: expected a key in quotes, found '''"},
-    {"\"seed\":1", "\"seed\":0x10", HOME_E_JSON, "line 1, column 26: expected ',' or '}', found 'x'"},
+    {"\"seed\":1", "'seed':1", HOME_E_JSON,
+     "line 1, column 18: expected a key in quotes, found '''"},
+    {"\"seed\":1", "\"seed\":0x10", HOME_E_JSON,
+     "line 1, column 26: expected ',' or '}', found 'x'"},
     {"\"seed\":1", "\"seed\":+1", HOME_E_JSON, "line 1, column 25: expected a value, found '+'"},
-    {"\"seed\":1", "\"seed\":1 // one", HOME_E_JSON, "line 1, column 27: expected ',' or '}', found '/'"},
-    {"\"seed\":1", "\"seed\":true", HOME_E_CONFIG, "config.seed is true, expected a whole number from 0"},
-    {"\"seed\":1", "\"seed\":{}", HOME_E_CONFIG, "config.seed is {}, expected a whole number from 0"},
+    {"\"seed\":1", "\"seed\":1 // one", HOME_E_JSON,
+     "line 1, column 27: expected ',' or '}', found '/'"},
+    {"\"seed\":1", "\"seed\":true", HOME_E_CONFIG,
+     "config.seed is true, expected a whole number from 0"},
+    {"\"seed\":1", "\"seed\":{}", HOME_E_CONFIG,
+     "config.seed is {}, expected a whole number from 0"},
     {"\"seed\":1", "\"s\\u0065ed\":2,\"seed\":1", HOME_E_JSON,
      "line 1, column 32: expected distinct keys, found \"seed\" again"},
     {"\"seed\":1", "\"seed\\u0000\":1", HOME_E_CONFIG, "config.seed: there is no key of this name"},
     {"\"seed\":1", "\"Seed\":1", HOME_E_CONFIG, "config.Seed: there is no key of this name"},
     {"\"seed\":1", "\"\":1", HOME_E_CONFIG, "config.: there is no key of this name"},
-    {"\"like\"", "\"li\x80ke\"", HOME_E_JSON, "line 1, column 195: expected valid UTF-8, found byte 0x80"},
+    {"\"like\"", "\"li\x80ke\"", HOME_E_JSON,
+     "line 1, column 195: expected valid UTF-8, found byte 0x80"},
     {"\"like\"", "\"\\ud800\"", HOME_E_JSON,
-     "line 1, column 199: expected a low surrogate, \\uDC00 to \\uDFFF, after the high one, found '\"'"},
+     "line 1, column 199: expected a low surrogate, \\uDC00 to \\uDFFF, after the high one, found "
+     "'\"'"},
     {"\"like\"", "\"li\nke\"", HOME_E_JSON,
-     "line 1, column 195: expected an escape: control characters may not stand in a string, found byte 0x0A"},
+     "line 1, column 195: expected an escape: control characters may not stand in a string, found "
+     "byte 0x0A"},
     {"\"like\"", "\"\"", HOME_E_CONFIG, "config.tasks[0].name is \"\", expected a name"},
-    {"\"like\"", "\"a.b\"", HOME_E_CONFIG, "config.tasks[0].name is \"a.b\", expected a name without a dot"},
+    {"\"like\"", "\"a.b\"", HOME_E_CONFIG,
+     "config.tasks[0].name is \"a.b\", expected a name without a dot"},
     {"\"like\"", "\"shared\"", HOME_E_CONFIG,
      "config.tasks[0].name is \"shared\", expected a name that no other task or group has, and not "
      "\"shared\""},
     {"\"like\"", "\"li\\u0007ke\"", HOME_E_CONFIG,
      "config.tasks[0].name is \"li\007ke\", expected a name without control characters"},
-    {"\"like\"", "null", HOME_E_CONFIG, "config.tasks[0].name is null, expected a string without zero bytes"},
+    {"\"like\"", "null", HOME_E_CONFIG,
+     "config.tasks[0].name is null, expected a string without zero bytes"},
     {"\"like\"",
-     "\"01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+     "\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+     "1234567890"
      "12345678901234567890\"",
      HOME_E_CONFIG,
-     "config.tasks[0].name is \"0123456789012345678901234567890123456789\", expected at most 120 bytes"},
-    {"\"inter\"", "\"shared\"", HOME_E_CONFIG, "config.tasks[0].group is \"shared\", expected another name"},
-    {"\"inter\"", "[]", HOME_E_CONFIG, "config.tasks[0].group is [], expected a string without zero bytes"},
+     "config.tasks[0].name is \"0123456789012345678901234567890123456789\", expected at most 120 "
+     "bytes"},
+    {"\"inter\"", "\"shared\"", HOME_E_CONFIG,
+     "config.tasks[0].group is \"shared\", expected another name"},
+    {"\"inter\"", "[]", HOME_E_CONFIG,
+     "config.tasks[0].group is [], expected a string without zero bytes"},
     {"\"inter\"", "\"\"", HOME_E_CONFIG, "config.tasks[0].group is \"\", expected a name"},
 #if SIZE_MAX > UINT32_MAX
     {"\"dense\":5", "\"dense\":9223372036854775808", HOME_E_CONFIG,
@@ -184,7 +217,8 @@ static const struct {
      "config.dense is 18446744073709551616, expected a whole number from 0"},
     {"\"dense\":5", "\"dense\":16777217", HOME_E_CONFIG,
      "config.dense_width is 16777217, expected 0 to 16777216"},
-    {"\"dense\":5", "\"dense\":5.0", HOME_E_CONFIG, "config.dense is 5.0, expected a whole number from 0"},
+    {"\"dense\":5", "\"dense\":5.0", HOME_E_CONFIG,
+     "config.dense is 5.0, expected a whole number from 0"},
     {"\"rows\":100", "\"rows\":18446744073709551615", HOME_E_TOO_LARGE,
      "config.tables[0]: rows x dim is 18446744073709551615 x 3, expected a table that fits memory"},
     {"\"rows\":100", "\"rows\":9223372036854775808", HOME_E_TOO_LARGE,
@@ -196,7 +230,8 @@ static const struct {
     {"\"dim\":3", "\"dim\":16777217", HOME_E_CONFIG,
      "config.tables[0].dim is 16777217, expected 1 to 16777216"},
     {"\"init_std\":0.01", "\"init_std\":0", HOME_E_CONFIG,
-     "config.tables[0].init_std is 0, expected a number that is not 0 (leave the key out for the default)"},
+     "config.tables[0].init_std is 0, expected a number that is not 0 (leave the key out for the "
+     "default)"},
     {"\"init_std\":0.01", "\"init_std\":\"0.01\"", HOME_E_CONFIG,
      "config.tables[0].init_std is \"0.01\", expected a number"},
     {"\"init_std\":0.01", "\"init_std\":1e300", HOME_E_CONFIG,
@@ -207,18 +242,22 @@ static const struct {
      "config.tables[1].name is \"user\", expected a name that no other table has"},
     {"\"tables\":[{", "\"tables\":{\"x\":[", HOME_E_JSON,
      "line 1, column 58: expected ',' or ']', found ':'"},
-    {"\"tables\":[", "\"tables\":[null,", HOME_E_CONFIG, "config.tables[0] is null, expected an object"},
+    {"\"tables\":[", "\"tables\":[null,", HOME_E_CONFIG,
+     "config.tables[0] is null, expected an object"},
     {"\"fields\":[{", "\"fields\":[{\"name\":\"user\"},{", HOME_E_CONFIG,
      "config.fields[1].name is \"user\", expected a name that no other field has"},
-    {"\"fields\":[{\"name\":\"user\",\"table\":\"user\"", "\"fields\":[{\"table\":\"user\"", HOME_E_CONFIG,
-     "config.fields[0].name is missing, expected a name"},
+    {"\"fields\":[{\"name\":\"user\",\"table\":\"user\"", "\"fields\":[{\"table\":\"user\"",
+     HOME_E_CONFIG, "config.fields[0].name is missing, expected a name"},
     {"\"weight\":2", "\"weight\":0", HOME_E_CONFIG,
-     "config.tasks[0].weight is 0, expected a number that is not 0 (leave the key out for the default)"},
+     "config.tasks[0].weight is 0, expected a number that is not 0 (leave the key out for the "
+     "default)"},
     {"\"weight\":2", "\"weight\":1e30", HOME_E_CONFIG,
      "config.tasks[0].weight is 1e+30, expected a number from 0 to below 1e+30"},
-    {"\"weight\":2", "\"weight\":[2]", HOME_E_CONFIG, "config.tasks[0].weight is [2], expected a number"},
+    {"\"weight\":2", "\"weight\":[2]", HOME_E_CONFIG,
+     "config.tasks[0].weight is [2], expected a number"},
     {"\"base_rate\":0.02", "\"base_rate\":0", HOME_E_CONFIG,
-     "config.tasks[0].base_rate is 0, expected a number above 0 and below 1 (leave the key out to start at "
+     "config.tasks[0].base_rate is 0, expected a number above 0 and below 1 (leave the key out to "
+     "start at "
      "1/2)"},
     {"\"base_rate\":0.02", "\"base_rate\":1", HOME_E_CONFIG,
      "config.tasks[0].base_rate is 1, expected a number from 1e-30 to below 1"},
@@ -230,17 +269,19 @@ static const struct {
      "config.tasks[0].given is \"nobody\", expected the name of a task"},
     {"\"loss\":\"bce\"", "\"loss\":\"bce\",\"given\":5", HOME_E_CONFIG,
      "config.tasks[0].given is 5, expected a string without zero bytes"},
-    {"\"group\":\"watch\"", "\"group\":\"watch\",\"loss\":\"squared\",\"given\":\"like\"", HOME_E_CONFIG,
-     "config.tasks[1].given is \"like\", expected a binary task, for a binary task"},
+    {"\"group\":\"watch\"", "\"group\":\"watch\",\"loss\":\"squared\",\"given\":\"like\"",
+     HOME_E_CONFIG, "config.tasks[1].given is \"like\", expected a binary task, for a binary task"},
     {"\"group\":\"watch\"", "\"group\":\"like\"", HOME_E_CONFIG,
-     "config.tasks[0].name is \"like\", expected a name that no other task or group has, and not \"shared\""},
+     "config.tasks[0].name is \"like\", expected a name that no other task or group has, and not "
+     "\"shared\""},
     {"\"layers\":[", "\"layers\":[5,", HOME_E_CONFIG, "config.layers[0] is 5, expected an object"},
     {"\"width\":6", "\"width\":16777217", HOME_E_CONFIG,
      "config.layers[0].width is 16777217, expected 1 to 16777216"},
     {"\"hidden\":[7]", "\"hidden\":[7,16777217]", HOME_E_CONFIG,
      "config.layers[0].hidden[1] is 16777217, expected 1 to 16777216"},
     {"\"hidden\":[7]", "\"hidden\":[18446744073709551616]", HOME_E_CONFIG,
-     "config.layers[0].hidden is [18446744073709551616], expected an array of whole numbers from 1"},
+     "config.layers[0].hidden is [18446744073709551616], expected an array of whole numbers from "
+     "1"},
     {"\"hidden\":[7]", "\"hidden\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", HOME_E_CONFIG,
      "config.layers[0].hidden has 17 layers, expected at most 16"},
     {"\"hidden\":[7]", "\"hidden\":null", HOME_E_CONFIG,
@@ -255,43 +296,53 @@ static const struct {
      "config.layers[0].feature_rank is 16777217, expected 1 to 16777216"},
     {"\"feature_rank\":2", "\"feature_rank\":2,\"units\":[{\"name\":\"u\"}]", HOME_E_CONFIG,
      "config.layers[0].unit_count is 1, expected 0 unless the preset is custom"},
-    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[]}]", HOME_E_CONFIG,
+    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[]}]",
+     HOME_E_CONFIG,
      "config.layers[0].nodes[0].sees is empty, expected the name of at least one unit"},
-    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"nobody\"]}]",
-     HOME_E_CONFIG,
+    {"\"feature_rank\":2",
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"nobody\"]}]", HOME_E_CONFIG,
      "config.layers[0]: \"inter\", sees \"nobody\": expected the name of a unit of this layer"},
-    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"nobody\",\"sees\":[\"shared\"]}]",
-     HOME_E_CONFIG,
+    {"\"feature_rank\":2",
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"nobody\",\"sees\":[\"shared\"]}]", HOME_E_CONFIG,
      "config.layers[0]: \"nobody\", name \"nobody\": expected the name of a node of this layer"},
     {"\"feature_rank\":2",
-     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\",\"shared\"]}]", HOME_E_CONFIG,
-     "config.layers[0]: \"inter\", sees \"shared\": expected each unit once"},
-    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[5]}]", HOME_E_CONFIG,
-     "config.layers[0].nodes[0].sees is 5, expected an array of strings"},
-    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":\"shared\"}]",
-     HOME_E_CONFIG, "config.layers[0].nodes[0].sees is \"shared\", expected an array of strings"},
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\",\"shared\"]}]",
+     HOME_E_CONFIG, "config.layers[0]: \"inter\", sees \"shared\": expected each unit once"},
+    {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[5]}]",
+     HOME_E_CONFIG, "config.layers[0].nodes[0].sees is 5, expected an array of strings"},
+    {"\"feature_rank\":2",
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":\"shared\"}]", HOME_E_CONFIG,
+     "config.layers[0].nodes[0].sees is \"shared\", expected an array of strings"},
     {"\"feature_rank\":2", "\"feature_rank\":2,\"nodes\":[{\"sees\":[\"shared\"]}]", HOME_E_CONFIG,
      "config.layers[0].nodes[0].name is missing, expected a name"},
     {"\"feature_rank\":2",
      "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\"],\"self\":\"inter\"}]",
      HOME_E_CONFIG,
-     "config.layers[0].nodes[0] sets gate or self, expected only name and sees (a mask) unless the preset is "
+     "config.layers[0].nodes[0] sets gate or self, expected only name and sees (a mask) unless the "
+     "preset is "
      "custom"},
     {"\"feature_rank\":2",
-     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\"]},{\"name\":\"inter\",\"sees\":["
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\"]},{\"name\":\"inter\","
+     "\"sees\":["
      "\"inter\"]}]",
      HOME_E_CONFIG,
-     "config.layers[0].nodes[1].name is \"inter\", expected a name that no other node of the layer has"},
+     "config.layers[0].nodes[1].name is \"inter\", expected a name that no other node of the layer "
+     "has"},
     {"\"feature_rank\":2",
-     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\"],\"self_kind\":\"twin\"}]",
-     HOME_E_CONFIG, "config.layers[0].nodes[0].self_kind is \"twin\", expected one of \"gate\" \"static\""},
-    {"\"experts\":{", "\"experts\":5,\"x\":{", HOME_E_CONFIG, "config.experts is 5, expected an object"},
+     "\"feature_rank\":2,\"nodes\":[{\"name\":\"inter\",\"sees\":[\"shared\"],\"self_kind\":"
+     "\"twin\"}]",
+     HOME_E_CONFIG,
+     "config.layers[0].nodes[0].self_kind is \"twin\", expected one of \"gate\" \"static\""},
+    {"\"experts\":{", "\"experts\":5,\"x\":{", HOME_E_CONFIG,
+     "config.experts is 5, expected an object"},
     {"\"swish_beta\":1", "\"swish_beta\":0", HOME_E_CONFIG,
-     "config.experts.swish_beta is 0, expected a number that is not 0 (leave the key out for the default)"},
+     "config.experts.swish_beta is 0, expected a number that is not 0 (leave the key out for the "
+     "default)"},
     {"\"swish_beta\":1", "\"swish_beta\":1e7", HOME_E_CONFIG,
      "config.swish_beta is 1e+07, expected a number from 1e-06 to below 1e+06"},
     {"\"norm_epsilon\":1e-5", "\"norm_epsilon\":0", HOME_E_CONFIG,
-     "config.experts.norm_epsilon is 0, expected a number that is not 0 (leave the key out for the default)"},
+     "config.experts.norm_epsilon is 0, expected a number that is not 0 (leave the key out for the "
+     "default)"},
     {"\"optimizer\":{", "\"optimizer\":null,\"x\":{", HOME_E_CONFIG,
      "config.optimizer is null, expected an object"},
     {"\"kind\":\"adam\"", "\"kind\":\"rowwise_adagrad\"", HOME_E_CONFIG,
@@ -299,10 +350,12 @@ static const struct {
     {"\"embedding_kind\":\"rowwise_adagrad\"", "\"embedding_kind\":\"sgd\"", HOME_E_CONFIG,
      "config.optimizer.embedding_kind is 3, expected row-wise Adagrad, Adagrad or Adam"},
     {"\"learning_rate\":1e-3", "\"learning_rate\":0", HOME_E_CONFIG,
-     "config.optimizer.learning_rate is 0, expected a number that is not 0 (leave the key out for the "
+     "config.optimizer.learning_rate is 0, expected a number that is not 0 (leave the key out for "
+     "the "
      "default)"},
     {"\"kind\":\"adam\"", "\"weight_decay\":0,\"kind\":\"adamw\"", HOME_E_CONFIG,
-     "config.optimizer.weight_decay is 0, expected a number that is not 0 (AdamW without decay is the kind "
+     "config.optimizer.weight_decay is 0, expected a number that is not 0 (AdamW without decay is "
+     "the kind "
      "\"adam\")"},
     {"\"learning_rate\":1e-3", "\"learning_rate\":null", HOME_E_CONFIG,
      "config.optimizer.learning_rate is null, expected a number"},
@@ -319,11 +372,14 @@ static const struct {
     {"{\"preset\"", "\xef\xbb\xbf{\"preset\"", HOME_E_JSON,
      "line 1, column 1: expected a value, found byte 0xEF"},
     {"\"home\"", "\"HOME\"", HOME_E_CONFIG,
-     "config.preset is \"HOME\", expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" \"ple\" "
+     "config.preset is \"HOME\", expected one of \"home\" \"shared-bottom\" \"mmoe\" \"cgc\" "
+     "\"ple\" "
      "\"adatt-sp\" \"adatt\" \"custom\""},
     {"\"home\"", "\"custom\"", HOME_E_CONFIG,
-     "config.layers[0].shared_experts is 2, expected 0: this layer of the preset has no such units"},
-    {"\"home\"", "\"mmoe\"", HOME_E_CONFIG, "config.layer_count is 2, expected 1 to 1 for the preset mmoe"},
+     "config.layers[0].shared_experts is 2, expected 0: this layer of the preset has no such "
+     "units"},
+    {"\"home\"", "\"mmoe\"", HOME_E_CONFIG,
+     "config.layer_count is 2, expected 1 to 1 for the preset mmoe"},
     {"\"home\"", "\"shared-bottom\"", HOME_E_CONFIG,
      "config.layer_count is 2, expected 1 to 1 for the preset shared-bottom"},
     {NULL, "", HOME_E_JSON, "line 1, column 1: expected a value, found the end of the text"},
@@ -343,20 +399,27 @@ static const struct {
     {NULL, CUSTOM(",\"units\":[{\"name\":\"u\"}],\"nodes\":[{\"name\":\"b\",\"sees\":[\"u\"]}]"),
      HOME_E_CONFIG, "config.layers[0].nodes has no node \"a\", expected one for each task"},
     {NULL,
-     CUSTOM(",\"units\":[{\"name\":\"u\",\"input\":\"x\"}],\"nodes\":[{\"name\":\"a\",\"sees\":[\"u\"]}]"),
+     CUSTOM(",\"units\":[{\"name\":\"u\",\"input\":\"x\"}],\"nodes\":[{\"name\":\"a\",\"sees\":["
+            "\"u\"]}]"),
      HOME_E_CONFIG,
-     "config.layers[0]: \"u\", input \"x\": expected \"v\" or nothing: the first layer reads the model's "
+     "config.layers[0]: \"u\", input \"x\": expected \"v\" or nothing: the first layer reads the "
+     "model's "
      "input"},
     {NULL,
-     CUSTOM(",\"units\":[{\"name\":\"u\",\"experts\":1025}],\"nodes\":[{\"name\":\"a\",\"sees\":[\"u\"]}]"),
+     CUSTOM(",\"units\":[{\"name\":\"u\",\"experts\":1025}],\"nodes\":[{\"name\":\"a\",\"sees\":["
+            "\"u\"]}]"),
      HOME_E_CONFIG, "config.layers[0].units[0].experts is 1025, expected 1 to 1024"},
     {NULL,
-     CUSTOM(",\"units\":[{\"name\":\"u\"},{\"name\":\"u\"}],\"nodes\":[{\"name\":\"a\",\"sees\":[\"u\"]}]"),
+     CUSTOM(",\"units\":[{\"name\":\"u\"},{\"name\":\"u\"}],\"nodes\":[{\"name\":\"a\",\"sees\":["
+            "\"u\"]}]"),
      HOME_E_CONFIG,
-     "config.layers[0].units[1].name is \"u\", expected a name that no other unit of the layer has"},
+     "config.layers[0].units[1].name is \"u\", expected a name that no other unit of the layer "
+     "has"},
     {NULL,
-     CUSTOM(",\"units\":[{\"name\":\"u\"}],\"nodes\":[{\"name\":\"a\",\"sees\":[\"u\"],\"self\":\"w\"}]"),
-     HOME_E_CONFIG, "config.layers[0]: \"a\", self \"w\": expected the name of a unit of this layer"},
+     CUSTOM(",\"units\":[{\"name\":\"u\"}],\"nodes\":[{\"name\":\"a\",\"sees\":[\"u\"],\"self\":"
+            "\"w\"}]"),
+     HOME_E_CONFIG,
+     "config.layers[0]: \"a\", self \"w\": expected the name of a unit of this layer"},
 };
 
 static void each_fault(void) {
@@ -369,20 +432,23 @@ static void each_fault(void) {
         home_error error = new_error();
         home_model *const untouched = (home_model *)&error;
         home_model *model = untouched;
-        const home_status status = home_model_create_json(text, strlen(text), &allocator, &model, &error);
+        const home_status status =
+            home_model_create_json(text, strlen(text), &allocator, &model, &error);
         CHECK_INTEGER(status, faults[i].status);
         CHECK_INTEGER(error.status, faults[i].status);
         CHECK_CONTAINS(error.message, faults[i].message);
         CHECK(model == untouched);
         CHECK_INTEGER(m.live, 0);
         check_own_message(error.message);
-        CHECK_INTEGER(home_model_create_json(text, strlen(text), NULL, &model, NULL), faults[i].status);
+        CHECK_INTEGER(home_model_create_json(text, strlen(text), NULL, &model, NULL),
+                      faults[i].status);
         free(text);
         test_end();
     }
 }
 
-/* Every beginning of a good text is bad. Each has a block of its own, so that a sanitizer sees a byte read too far. */
+/* Every beginning of a good text is bad. Each has a block of its own, so that a sanitizer sees a
+ * byte read too far. */
 static void every_length(void) {
     const size_t whole = strlen(full_json);
     for (size_t length = 0; length < whole; length++) {

@@ -1,6 +1,7 @@
-/* Hostile checkpoints, made by hand: each rule of docs/checkpoint.md broken in turn. Every file has its own status and its
- * own message, which says what is wrong where; nothing stays allocated and no model appears. */
-#include "crc32.h"
+/* Hostile checkpoints, made by hand: each rule of docs/checkpoint.md broken in turn. Every file has
+ * its own status and its own message, which says what is wrong where; nothing stays allocated and
+ * no model appears. */
+#include "base/crc32.h"
 #include "faults/messages.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -9,9 +10,13 @@
 
 /* A checkpoint small enough to know by heart: the tensors' bytes lie at
  *
- *     0 ..weight [1,2]   8 ..norm.weight [1]   12 .norm.bias [1]   16 .running_mean [1]   20 .running_var [1]
- *    24 towers.a.linear.0.weight [1,1]   28 towers.a.linear.0.bias [1]   32 embeddings.t.weight [2,1]
- *    40 to 96 the optimizer's   96 optimizer.step I64 [1]   104 optimizer.learning_rate F64 [2]   120 end */
+ *      0 ..weight [1,2]                  8 ..norm.weight [1]
+ *     12 .norm.bias [1]                 16 .running_mean [1]
+ *     20 .running_var [1]               24 towers.a.linear.0.weight [1,1]
+ *     28 towers.a.linear.0.bias [1]     32 embeddings.t.weight [2,1]
+ *     40 to 96 the optimizer's          96 optimizer.step I64 [1]
+ *    104 optimizer.learning_rate F64 [2]
+ *    120 end */
 static const char config[] =
     "{\"preset\":\"shared-bottom\",\"dense\":1,\"tables\":[{\"name\":\"t\",\"rows\":2,\"dim\":1}],"
     "\"fields\":[{\"name\":\"t\"}],\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":1}],"
@@ -44,7 +49,8 @@ static void make_good_checkpoint(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------------- files */
+/* ------------------------------------------------------------------------------------------- files
+ */
 
 typedef struct file_bytes {
     unsigned char *bytes; /* malloc'd, with not a byte to spare */
@@ -66,17 +72,18 @@ static file_bytes make_file(const char *text, const void *contents, size_t size)
     memcpy(file.bytes + 8 + length, contents, size);
     const char *checksum = strstr(text, CHECKSUM);
     if (checksum) {
-        home_crc32 crc;
-        home_crc32_start(&crc);
-        home_crc32_add(&crc, file.bytes, file.size);
+        homecrc32 crc;
+        homecrc32_start(&crc);
+        homecrc32_add(&crc, file.bytes, file.size);
         char digits[9];
-        snprintf(digits, sizeof digits, "%08lx", (unsigned long)home_crc32_value(&crc));
+        snprintf(digits, sizeof digits, "%08lx", (unsigned long)homecrc32_value(&crc));
         memcpy(file.bytes + 8 + (checksum - text) + strlen("\"home.crc32\":\""), digits, 8);
     }
     return file;
 }
 
-/* ------------------------------------------------------------------------------------------ checks */
+/* ------------------------------------------------------------------------------------------ checks
+ */
 
 /* A model that is offered the file's weights takes all or nothing. */
 static void check_weights(const file_bytes *file) {
@@ -99,7 +106,8 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     home_error error = new_error();
     home_model *const untouched = (home_model *)&error;
     home_model *model = untouched;
-    const home_status status = home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
+    const home_status status =
+        home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
     CHECK_INTEGER(status, expected);
     CHECK_INTEGER(error.status, expected);
     CHECK_CONTAINS(error.message, message);
@@ -108,7 +116,8 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     check_own_message(error.message);
 }
 
-/* ------------------------------------------------------------------------------- a header with one edit */
+/* ------------------------------------------------------------------------------- a header with one
+ * edit */
 
 typedef struct edit {
     const char *from; /* replaced once in the good header */
@@ -117,9 +126,11 @@ typedef struct edit {
     const char *message; /* a part of it */
 } edit;
 
-#define TOWER "\"towers.a.linear.0.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[28,32]}"
-#define TOWER_OF(dtype, shape)                                                                               \
-    "\"towers.a.linear.0.bias\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[28,32]}"
+#define TOWER                                                                                      \
+    "\"towers.a.linear.0.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[28,32]}"
+#define TOWER_OF(dtype, shape)                                                                     \
+    "\"towers.a.linear.0.bias\":{\"dtype\":\"" dtype "\",\"shape\":" shape                         \
+    ",\"data_offsets\":[28,32]}"
 #define OFFSETS         "\"data_offsets\":[0,8]"
 #define SHAPE           "\"shape\":[1,2],\"data_offsets\":[0,8]"
 #define SHAPE_OF(shape) "\"shape\":" shape ",\"data_offsets\":[0,8]"
@@ -141,10 +152,12 @@ static const edit edits[] = {
     {"[0,8]", NESTS_20, HOME_E_JSON, "the header: line 1, column"},
     {"\"F32\"", "'F32'", HOME_E_JSON, "expected a value, found '''"},
     {"\"F32\"", "\"F\x80\"", HOME_E_JSON, "expected valid UTF-8, found byte 0x80"},
-    {"\"F32\"", "\"F\x01\"", HOME_E_JSON, "control characters may not stand in a string, found byte 0x01"},
+    {"\"F32\"", "\"F\x01\"", HOME_E_JSON,
+     "control characters may not stand in a string, found byte 0x01"},
     {"\"F32\"", "\"\\uD800\"", HOME_E_JSON, "a low surrogate"},
     {"\"towers.a", "\"towers.\xff", HOME_E_JSON, "expected valid UTF-8, found byte 0xFF"},
-    {"{\"__meta", "\xef\xbb\xbf{\"__meta", HOME_E_FORMAT, "the header is \xef\xbb\xbf{\"__metadata__\":"},
+    {"{\"__meta", "\xef\xbb\xbf{\"__meta", HOME_E_FORMAT,
+     "the header is \xef\xbb\xbf{\"__metadata__\":"},
     {"{\"__meta", "{/**/\"__meta", HOME_E_JSON, "expected a key in quotes, found '/'"},
     {"\"towers.a.linear.0.bias\"", "\"towers.a.linear.0.weight\"", HOME_E_JSON,
      "expected distinct keys, found \"towers.a.linear.0.weight\" again"},
@@ -165,7 +178,8 @@ static const edit edits[] = {
     {"," OFFSETS, "", HOME_E_FORMAT, "tensor \"" FIRST "\" has no data_offsets, expected"},
     {OFFSETS, OFFSETS ",\"x\":1", HOME_E_FORMAT,
      "tensor \"" FIRST "\" has 4 members, expected dtype, shape and data"},
-    {"\"towers.a.linear.0.bias\"", "\"towers.a\\u0000b\"", HOME_E_FORMAT, "the name contains a zero byte"},
+    {"\"towers.a.linear.0.bias\"", "\"towers.a\\u0000b\"", HOME_E_FORMAT,
+     "the name contains a zero byte"},
     {"\"F32\"", "5", HOME_E_FORMAT, "dtype is 5, expected a text"},
     {"\"F32\"", "null", HOME_E_FORMAT, "dtype is null, expected a text"},
     {"\"F32\"", "\"F33\"", HOME_E_FORMAT, "dtype is \"F33\", expected one that safetensors has"},
@@ -175,26 +189,36 @@ static const edit edits[] = {
      "dtype is \"F32\\u0000\", expected one that safetensors has"},
     {"\"F32\"", "\"F32\\u0000x\"", HOME_E_FORMAT,
      "dtype is \"F32\\u0000x\", expected one that safetensors has"},
-    {TOWER, TOWER_OF("F4", "[1]"), HOME_E_FORMAT, "shape is [1], expected elements that fill whole bytes"},
+    {TOWER, TOWER_OF("F4", "[1]"), HOME_E_FORMAT,
+     "shape is [1], expected elements that fill whole bytes"},
     {TOWER, TOWER_OF("F6_E3M2", "[2,1]"), HOME_E_FORMAT,
      "shape is [2,1], expected elements that fill whole bytes"},
     {"\"F32\"", "\"F64\"", HOME_E_FORMAT, "data_offsets span 8 bytes, expected 16 (shape x dtype)"},
     {SHAPE, SHAPE_OF("2"), HOME_E_FORMAT, "shape is 2, expected an array of whole numbers from 0"},
     {SHAPE, SHAPE_OF("null"), HOME_E_FORMAT, "shape is null, expected an array"},
     {SHAPE, SHAPE_OF("{\"0\":2}"), HOME_E_FORMAT, "shape is {\"0\":2}, expected an array"},
-    {SHAPE, SHAPE_OF("[\"1\",2]"), HOME_E_FORMAT, "shape is [\"1\",2], expected an array of whole numbers"},
-    {SHAPE, SHAPE_OF("[-1,2]"), HOME_E_FORMAT, "shape is [-1,2], expected an array of whole numbers"},
-    {SHAPE, SHAPE_OF("[1.5,2]"), HOME_E_FORMAT, "shape is [1.5,2], expected an array of whole numbers"},
-    {SHAPE, SHAPE_OF("[1e0,2]"), HOME_E_FORMAT, "shape is [1e0,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[\"1\",2]"), HOME_E_FORMAT,
+     "shape is [\"1\",2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[-1,2]"), HOME_E_FORMAT,
+     "shape is [-1,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[1.5,2]"), HOME_E_FORMAT,
+     "shape is [1.5,2], expected an array of whole numbers"},
+    {SHAPE, SHAPE_OF("[1e0,2]"), HOME_E_FORMAT,
+     "shape is [1e0,2], expected an array of whole numbers"},
     {SHAPE, SHAPE_OF("[18446744073709551616]"), HOME_E_FORMAT,
      "shape is [18446744073709551616], expected an array"},
-    {SHAPE, SHAPE_OF("[18446744073709551615]"), HOME_E_FORMAT, "expected a product that fits memory"},
-    {SHAPE, SHAPE_OF("[9223372036854775808,2]"), HOME_E_FORMAT, "expected a product that fits memory"},
-    {SHAPE, SHAPE_OF("[9223372036854775807]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[18446744073709551615]"), HOME_E_FORMAT,
+     "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[9223372036854775808,2]"), HOME_E_FORMAT,
+     "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[9223372036854775807]"), HOME_E_FORMAT,
+     "expected a product that fits memory"},
     {SHAPE, SHAPE_OF("[4611686018427387906]"), HOME_E_FORMAT, /* times 4 that is 2^64 + 8 */
      "shape is [4611686018427387906], expected a product that fits memory"},
-    {SHAPE, SHAPE_OF("[4294967296,4294967296]"), HOME_E_FORMAT, "expected a product that fits memory"},
-    {SHAPE, SHAPE_OF("[4294967296,4294967296,0]"), HOME_E_FORMAT, "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[4294967296,4294967296]"), HOME_E_FORMAT,
+     "expected a product that fits memory"},
+    {SHAPE, SHAPE_OF("[4294967296,4294967296,0]"), HOME_E_FORMAT,
+     "expected a product that fits memory"},
     {SHAPE, SHAPE_OF("[0,2]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 0"},
     {SHAPE, SHAPE_OF("[1,1]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 4"},
     {SHAPE, SHAPE_OF("[1,3]"), HOME_E_FORMAT, "data_offsets span 8 bytes, expected 12"},
@@ -207,10 +231,13 @@ static const edit edits[] = {
     {"[0,8]", "[0,\"8\"]", HOME_E_FORMAT, "data_offsets is [0,\"8\"], expected two whole numbers"},
     {"[0,8]", "[0,18446744073709551616]", HOME_E_FORMAT,
      "[0,18446744073709551616], expected two whole numbers"},
-    {"[0,8]", "[8,0]", HOME_E_FORMAT, "data_offsets is [8,0], expected the first not above the second"},
+    {"[0,8]", "[8,0]", HOME_E_FORMAT,
+     "data_offsets is [8,0], expected the first not above the second"},
     {"[0,8]", "[18446744073709551615,7]", HOME_E_FORMAT, "expected the first not above the second"},
-    {"[0,8]", "[0,18446744073709551615]", HOME_E_FORMAT, "end at 18446744073709551615, expected at most 120"},
-    {"[0,8]", "[0,9223372036854775808]", HOME_E_FORMAT, "end at 9223372036854775808, expected at most 120"},
+    {"[0,8]", "[0,18446744073709551615]", HOME_E_FORMAT,
+     "end at 18446744073709551615, expected at most 120"},
+    {"[0,8]", "[0,9223372036854775808]", HOME_E_FORMAT,
+     "end at 9223372036854775808, expected at most 120"},
     {"[0,8]", "[9223372036854775799,9223372036854775807]", HOME_E_FORMAT,
      "end at 9223372036854775807, expected"},
     {"[0,8]", "[18446744073709551606,18446744073709551614]", HOME_E_FORMAT,
@@ -222,17 +249,21 @@ static const edit edits[] = {
     {"[28,32]", "[24,28]", HOME_E_FORMAT, "its bytes begin at 24, expected 28"},
     {"[8,12]", "[6,10]", HOME_E_FORMAT, "norm.weight\": its bytes begin at 6, expected 8"},
     {"[0,8]", "[1,9]", HOME_E_FORMAT, "begin at 1, expected 0"},
-    {",\"optimizer.learning_rate\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[104,120]}", "",
-     HOME_E_FORMAT, "16 bytes behind the last tensor belong to none"},
+    {",\"optimizer.learning_rate\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[104,120]}",
+     "", HOME_E_FORMAT, "16 bytes behind the last tensor belong to none"},
 
     /* metadata */
     {"\"__metadata__\":{", "\"__metadata__\":[],\"x\":{", HOME_E_FORMAT,
      "__metadata__ is [], expected an object"},
-    {SCHEMA, "\"home.schema\":1", HOME_E_FORMAT, "__metadata__ \"home.schema\" is 1, expected a text"},
+    {SCHEMA, "\"home.schema\":1", HOME_E_FORMAT,
+     "__metadata__ \"home.schema\" is 1, expected a text"},
     {SCHEMA, SCHEMA ",\"note\":{}", HOME_E_FORMAT, "__metadata__ \"note\" is {}, expected a text"},
-    {SCHEMA, SCHEMA ",\"nothing\":null", HOME_E_FORMAT, "__metadata__ \"nothing\" is null, expected a text"},
-    {SCHEMA ",", "", HOME_E_FORMAT, "__metadata__ has no home.schema: the file was not written by libhome"},
-    {"\"home.config\"", "\"config\"", HOME_E_FORMAT, "__metadata__ has no home.config: the file was not"},
+    {SCHEMA, SCHEMA ",\"nothing\":null", HOME_E_FORMAT,
+     "__metadata__ \"nothing\" is null, expected a text"},
+    {SCHEMA ",", "", HOME_E_FORMAT,
+     "__metadata__ has no home.schema: the file was not written by libhome"},
+    {"\"home.config\"", "\"config\"", HOME_E_FORMAT,
+     "__metadata__ has no home.config: the file was not"},
     {SCHEMA, "\"home.schema\":\"2\"", HOME_E_UNSUPPORTED, "home.schema is \"2\", expected \"1\""},
     {SCHEMA, "\"home.schema\":\"\"", HOME_E_UNSUPPORTED, "home.schema is \"\", expected \"1\""},
     {SCHEMA, "\"home.schema\":\"1 \"", HOME_E_UNSUPPORTED, "home.schema is \"1 \", expected \"1\""},
@@ -248,15 +279,20 @@ static const edit edits[] = {
      "has \"home.other\", expected no other keys that begin with"},
 
     /* the checksum; without CHECKSUM in the header nothing is repaired */
-    {CHECKSUM, "\"home.crc32\":\"12345678\"", HOME_E_CHECKSUM, "home.crc32 is 12345678, but the data's is "},
+    {CHECKSUM, "\"home.crc32\":\"12345678\"", HOME_E_CHECKSUM,
+     "home.crc32 is 12345678, but the data's is "},
     {CHECKSUM, "\"home.crc32\":\"1234567\"", HOME_E_CHECKSUM,
      "home.crc32 is \"1234567\", expected 8 hexadecimal digits"},
     {CHECKSUM, "\"home.crc32\":\"123456789\"", HOME_E_CHECKSUM,
      "\"123456789\", expected 8 hexadecimal digits"},
-    {CHECKSUM, "\"home.crc32\":\"\"", HOME_E_CHECKSUM, "home.crc32 is \"\", expected 8 hexadecimal digits"},
-    {CHECKSUM, "\"home.crc32\":\"ABCDEF01\"", HOME_E_CHECKSUM, "\"ABCDEF01\", expected 8 hexadecimal digits"},
-    {CHECKSUM, "\"home.crc32\":\"0x123456\"", HOME_E_CHECKSUM, "\"0x123456\", expected 8 hexadecimal digits"},
-    {CHECKSUM, "\"home.crc32\":\"\\u0030000000\"", HOME_E_CHECKSUM, "expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"\"", HOME_E_CHECKSUM,
+     "home.crc32 is \"\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"ABCDEF01\"", HOME_E_CHECKSUM,
+     "\"ABCDEF01\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"0x123456\"", HOME_E_CHECKSUM,
+     "\"0x123456\", expected 8 hexadecimal digits"},
+    {CHECKSUM, "\"home.crc32\":\"\\u0030000000\"", HOME_E_CHECKSUM,
+     "expected 8 hexadecimal digits"},
     {CHECKSUM, "\"home.crc32\":12345678", HOME_E_FORMAT,
      "__metadata__ \"home.crc32\" is 12345678, expected a text"},
 
@@ -264,7 +300,8 @@ static const edit edits[] = {
     {"\"home.config\":\"{", "\"home.config\":\"[", HOME_E_JSON, "home.config: line 1, column "},
     {"\"home.config\":\"{", "\"home.config\":\"", HOME_E_JSON,
      "home.config: line 1, column 9: expected nothing"},
-    {"\"home.config\":\"{", "\"home.config\":\"{\\\"dense\\\":2,", HOME_E_JSON, "found \"dense\" again"},
+    {"\"home.config\":\"{", "\"home.config\":\"{\\\"dense\\\":2,", HOME_E_JSON,
+     "found \"dense\" again"},
     {"\\\"hidden\\\":[]", "\\\"hidden\\\":" NESTS_20, HOME_E_JSON, "home.config: line 1, column "},
     {"\\\"seed\\\":0", "\\\"sead\\\":0", HOME_E_CONFIG,
      "home.config: config.sead: there is no key of this name"},
@@ -278,13 +315,15 @@ static const edit edits[] = {
      "config.tables[0].rows is -1, expected a whole number"},
     {"\\\"rows\\\":2", "\\\"rows\\\":50000000", HOME_E_MISMATCH,
      "tensor \"embeddings.t.weight\": shape is [2,1], expected [50000000,1]"},
-    {"\\\"width\\\":1", "\\\"width\\\":16777216", HOME_E_MISMATCH, "shape is [1,2], expected [16777216,2]"},
+    {"\\\"width\\\":1", "\\\"width\\\":16777216", HOME_E_MISMATCH,
+     "shape is [1,2], expected [16777216,2]"},
     {"\\\"width\\\":1", "\\\"width\\\":16777217", HOME_E_CONFIG,
      "layers[0].width is 16777217, expected 1 to 16777216"},
     {"\\\"name\\\":\\\"a\\\"", "\\\"name\\\":\\\"b\\\"", HOME_E_MISMATCH,
      "tensor \"towers.b.linear.0.weight\" is missing"},
     {"\\\"shared-bottom\\\"", "\\\"mmoe\\\"", HOME_E_MISMATCH, "gate.linear.0.weight\" is missing"},
-    {"\\\"shared-bottom\\\"", "\\\"home\\\"", HOME_E_CONFIG, "config.layer_count is 1, expected 2 to 2"},
+    {"\\\"shared-bottom\\\"", "\\\"home\\\"", HOME_E_CONFIG,
+     "config.layer_count is 1, expected 2 to 2"},
     {"\\\"norm\\\":\\\"batch\\\"", "\\\"norm\\\":\\\"none\\\"", HOME_E_MISMATCH,
      "tensor \"layers.0.units.shared.experts.0.linear.0.bias\" is missing"},
 
@@ -292,11 +331,12 @@ static const edit edits[] = {
     {"\"towers.a.linear.0.bias\"", "\"towers.a.linear.0.bia\"", HOME_E_MISMATCH,
      "tensor \"towers.a.linear.0.bias\" is missing"},
     {"\"" FIRST "\"", "\"model." FIRST "\"", HOME_E_MISMATCH, "tensor \"" FIRST "\" is missing"},
-    {"\"__metadata__\":", "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
+    {"\"__metadata__\":",
+     "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
      HOME_E_MISMATCH, "tensor \"x\" is none of the model's"},
     {"\"__metadata__\":",
-     "\"\":{\"dtype\":\"I8\",\"shape\":[3,0],\"data_offsets\":[120,120]},\"__metadata__\":", HOME_E_MISMATCH,
-     "tensor \"\" is none of the model's"},
+     "\"\":{\"dtype\":\"I8\",\"shape\":[3,0],\"data_offsets\":[120,120]},\"__metadata__\":",
+     HOME_E_MISMATCH, "tensor \"\" is none of the model's"},
     {"\"__metadata__\":",
      "\"optimizer.x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
      HOME_E_MISMATCH, "tensor \"optimizer.x\" is none of the model's"},
@@ -305,8 +345,10 @@ static const edit edits[] = {
     {TOWER, TOWER_OF("F8_E4M3", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E4M3, expected F32"},
     {TOWER, TOWER_OF("F8_E5M2", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E5M2, expected F32"},
     {TOWER, TOWER_OF("F8_E8M0", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E8M0, expected F32"},
-    {TOWER, TOWER_OF("F8_E4M3FNUZ", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E4M3FNUZ, expected F32"},
-    {TOWER, TOWER_OF("F8_E5M2FNUZ", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E5M2FNUZ, expected F32"},
+    {TOWER, TOWER_OF("F8_E4M3FNUZ", "[4]"), HOME_E_MISMATCH,
+     "bias\": dtype is F8_E4M3FNUZ, expected F32"},
+    {TOWER, TOWER_OF("F8_E5M2FNUZ", "[4]"), HOME_E_MISMATCH,
+     "bias\": dtype is F8_E5M2FNUZ, expected F32"},
     {TOWER, TOWER_OF("F4", "[8]"), HOME_E_MISMATCH, "bias\": dtype is F4, expected F32"},
     {TOWER, TOWER_OF("I32", "[1]"), HOME_E_MISMATCH, "bias\": dtype is I32, expected F32"},
     {TOWER, TOWER_OF("BOOL", "[4]"), HOME_E_MISMATCH, "bias\": dtype is BOOL, expected F32"},
@@ -315,13 +357,16 @@ static const edit edits[] = {
     {SHAPE, SHAPE_OF("[2,1]"), HOME_E_MISMATCH, "shape is [2,1], expected [1,2]"},
     {SHAPE, SHAPE_OF("[2]"), HOME_E_MISMATCH, "shape is [2], expected [1,2]"},
     {SHAPE, SHAPE_OF("[1,2,1]"), HOME_E_MISMATCH, "shape is [1,2,1], expected [1,2]"},
-    {"\"optimizer.step\"", "\"optimizer.stop\"", HOME_E_MISMATCH, "tensor \"optimizer.step\" is missing"},
+    {"\"optimizer.step\"", "\"optimizer.stop\"", HOME_E_MISMATCH,
+     "tensor \"optimizer.step\" is missing"},
     {"\"optimizer.learning_rate\"", "\"learning_rate\"", HOME_E_MISMATCH,
      "\"optimizer.learning_rate\" is missing"},
-    {"\"optimizer.embeddings.t.weight.sum\"", "\"optimizer.embeddings.t.weight.exp_avg\"", HOME_E_MISMATCH,
-     "tensor \"optimizer.embeddings.t.weight.sum\" is missing"},
-    {"\"I64\"", "\"F64\"", HOME_E_MISMATCH, "tensor \"optimizer.step\": dtype is F64, expected I64"},
-    {"\"I64\"", "\"U64\"", HOME_E_MISMATCH, "tensor \"optimizer.step\": dtype is U64, expected I64"},
+    {"\"optimizer.embeddings.t.weight.sum\"", "\"optimizer.embeddings.t.weight.exp_avg\"",
+     HOME_E_MISMATCH, "tensor \"optimizer.embeddings.t.weight.sum\" is missing"},
+    {"\"I64\"", "\"F64\"", HOME_E_MISMATCH,
+     "tensor \"optimizer.step\": dtype is F64, expected I64"},
+    {"\"I64\"", "\"U64\"", HOME_E_MISMATCH,
+     "tensor \"optimizer.step\": dtype is U64, expected I64"},
     {"\"F64\",\"shape\":[2]", "\"F32\",\"shape\":[4]", HOME_E_MISMATCH,
      "learning_rate\": dtype is F32, expected F64"},
     {"\"F64\",\"shape\":[2]", "\"F64\",\"shape\":[1,2]", HOME_E_MISMATCH,
@@ -341,7 +386,8 @@ static void edited_headers(void) {
     }
 }
 
-/* ----------------------------------------------------------------------------------- values that cannot be */
+/* ----------------------------------------------------------------------------------- values that
+ * cannot be */
 
 static const struct {
     size_t at;   /* in the body */
@@ -351,17 +397,23 @@ static const struct {
 } values[] = {
     {0, 4, 0x7fc00000, "tensor \"" FIRST "\": element 0 is nan, expected a finite number"},
     {4, 4, 0x7f800000, "tensor \"" FIRST "\": element 1 is inf, expected a finite number"},
-    {28, 4, 0xff800000, "tensor \"towers.a.linear.0.bias\": element 0 is -inf, expected a finite number"},
-    {16, 4, 0x7f800001, "norm.running_mean\": element 0 is nan, expected a finite number"}, /* signalling */
+    {28, 4, 0xff800000,
+     "tensor \"towers.a.linear.0.bias\": element 0 is -inf, expected a finite number"},
+    {16, 4, 0x7f800001,
+     "norm.running_mean\": element 0 is nan, expected a finite number"}, /* signalling */
     {20, 4, 0xbf800000, "norm.running_var\": element 0 is -1, expected a finite number >= 0"},
-    {20, 4, 0x80000001, "norm.running_var\": element 0 is -1.4013e-45, expected a finite number >= 0"},
+    {20, 4, 0x80000001,
+     "norm.running_var\": element 0 is -1.4013e-45, expected a finite number >= 0"},
     {20, 4, 0x7f800000, "norm.running_var\": element 0 is inf, expected a finite number >= 0"},
-    {36, 4, 0x7f800000, "tensor \"embeddings.t.weight\": element 1 is inf, expected a finite number"},
+    {36, 4, 0x7f800000,
+     "tensor \"embeddings.t.weight\": element 1 is inf, expected a finite number"},
     {40, 4, 0xff800000, ".exp_avg\": element 0 is -inf, expected a finite number"},
     {52, 4, 0xc0000000, ".exp_avg_sq\": element 1 is -2, expected a finite number >= 0"},
     {92, 4, 0xc0000000,
-     "tensor \"optimizer.embeddings.t.weight.sum\": element 1 is -2, expected a finite number >= 0"},
-    {96, 8, UINT64_MAX, "tensor \"optimizer.step\": element 0 is -1, expected a finite number >= 0"},
+     "tensor \"optimizer.embeddings.t.weight.sum\": element 1 is -2, expected a finite number >= "
+     "0"},
+    {96, 8, UINT64_MAX,
+     "tensor \"optimizer.step\": element 0 is -1, expected a finite number >= 0"},
     {96, 8, UINT64_C(1) << 63,
      "tensor \"optimizer.step\": element 0 is -9.22337e+18, expected a finite number >= 0"},
     {104, 8, UINT64_C(0x7ff8) << 48,
@@ -405,14 +457,16 @@ static void possible_values(void) {
     file_bytes file = make_file(header, contents, BODY);
     home_error error = new_error();
     home_model *model = NULL;
-    if (!CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &model, &error), HOME_OK))
+    if (!CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &model, &error),
+                       HOME_OK))
         printf("    %s\n", error.message);
     CHECK(home_model_step_count(model) == (UINT64_C(1) << 63) - 1);
     home_model_release(model);
     free(file.bytes);
 }
 
-/* ------------------------------------------------------------------------------------- length and end */
+/* ------------------------------------------------------------------------------------- length and
+ * end */
 
 /* The good file with another length in front. */
 static void header_lengths(void) {
@@ -422,8 +476,10 @@ static void header_lengths(void) {
         home_status status;
         const char *message;
     } lengths[] = {
-        {0, HOME_E_JSON, "the header: line 1, column 1: expected a value, found the end of the text"},
-        {1, HOME_E_JSON, "the header: line 1, column 2: expected a key in quotes, found the end of the text"},
+        {0, HOME_E_JSON,
+         "the header: line 1, column 1: expected a value, found the end of the text"},
+        {1, HOME_E_JSON,
+         "the header: line 1, column 2: expected a key in quotes, found the end of the text"},
         {length - 9, HOME_E_JSON, "found the end of the text"},
         {length + 1, HOME_E_JSON, "expected nothing behind the value"},
         {length + BODY + 1, HOME_E_FORMAT, "expected at most"},
@@ -453,7 +509,8 @@ static void header_above_the_limit(void) {
     file_bytes file = {calloc(1, length + 8), length + 8};
     REQUIRE(file.bytes);
     set_length(file.bytes, length);
-    check_refused(&file, HOME_E_FORMAT, "the header's length is 100000001, expected at most 100000000");
+    check_refused(&file, HOME_E_FORMAT,
+                  "the header's length is 100000001, expected at most 100000000");
     free(file.bytes);
 }
 
@@ -494,9 +551,10 @@ static void trailing_bytes(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------- other headers */
+/* ------------------------------------------------------------------------------------- other
+ * headers */
 
-#define ALIEN(dtype, end)                                                                                    \
+#define ALIEN(dtype, end)                                                                          \
     "{\"weight\":{\"dtype\":\"" dtype "\",\"shape\":[2,2],\"data_offsets\":[0," end "]}}"
 
 static const struct {
@@ -516,8 +574,10 @@ static const struct {
     {"{\"__metadata__\":5}", 0, HOME_E_FORMAT, "__metadata__ is 5, expected an object"},
     {"        ", 0, HOME_E_FORMAT, "the header is         , expected an object"},
     {" {}", 0, HOME_E_FORMAT, "the header is  {}, expected an object"},
-    {"{\"a\":[1,2,3,4,5,6,7,8]}", 0, HOME_E_JSON, "column 17: expected at most 7 values in 23 bytes"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
+    {"{\"a\":[1,2,3,4,5,6,7,8]}", 0, HOME_E_JSON,
+     "column 17: expected at most 7 values in 23 bytes"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\","
+     "\"shape\":[1],"
      "\"data_offsets\":[2,6]}}",
      6, HOME_E_FORMAT, "tensor \"b\": its bytes begin at 2, expected 4"},
 };
@@ -553,7 +613,8 @@ static void alien_files(void) {
         {ALIEN("I64", "32"), 32},
         {ALIEN("U8", "4"), 4},
         {ALIEN("BOOL", "4"), 4},
-        {"{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}", 0},
+        {"{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}",
+         0},
         {"{\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4},
     };
     static const unsigned char zeros[64];
@@ -562,7 +623,8 @@ static void alien_files(void) {
         file_bytes file = make_file(aliens[i].header, zeros, aliens[i].size);
         home_error error = new_error();
         home_model *made = NULL;
-        CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &made, &error), HOME_E_FORMAT);
+        CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, NULL, &made, &error),
+                      HOME_E_FORMAT);
         CHECK_CONTAINS(error.message, "home_model_load_weights() can take its tensors");
         char path[] = "/tmp/home-test-XXXXXX";
         const int descriptor = mkstemp(path);
@@ -587,7 +649,8 @@ static void many_strangers(void) {
     at--;
     for (int i = 0; i < COUNT; i++)
         at += (size_t)sprintf(
-            text + at, ",\"optimizer.%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[120,120]}", i);
+            text + at,
+            ",\"optimizer.%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[120,120]}", i);
     sprintf(text + at, "}");
     file_bytes file = make_file(text, body, BODY);
     check_refused(&file, HOME_E_MISMATCH, "tensor \"optimizer.0\" is none of the model's");
@@ -595,17 +658,18 @@ static void many_strangers(void) {
     free(text);
 }
 
-/* A file that describes a large model and holds `strangers` empty tensors, none of it; how often it makes the loader
- * allocate. */
+/* A file that describes a large model and holds `strangers` empty tensors, none of it; how often it
+ * makes the loader allocate. */
 static long load_without_tensors(const char *preset, const char *layer, int tasks, int layers,
                                  int strangers) {
     const size_t room = 1000 + (size_t)tasks * 32 + (size_t)layers * 64 + (size_t)strangers * 70;
     char *text = malloc(room);
     REQUIRE(text);
-    size_t at = (size_t)sprintf(text,
-                                "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"preset\\\":"
-                                "\\\"%s\\\",\\\"dense\\\":1,\\\"tasks\\\":[",
-                                preset);
+    size_t at = (size_t)sprintf(
+        text,
+        "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"preset\\\":"
+        "\\\"%s\\\",\\\"dense\\\":1,\\\"tasks\\\":[",
+        preset);
     for (int i = 0; i < tasks; i++)
         at += (size_t)sprintf(text + at, "%s{\\\"name\\\":\\\"t%d\\\"}", i ? "," : "", i);
     at += (size_t)sprintf(text + at, "],\\\"layers\\\":[");
@@ -613,15 +677,16 @@ static long load_without_tensors(const char *preset, const char *layer, int task
         at += (size_t)sprintf(text + at, "%s%s", i ? "," : "", layer);
     at += (size_t)sprintf(text + at, "]}\"}");
     for (int i = 0; i < strangers; i++)
-        at +=
-            (size_t)sprintf(text + at, ",\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", i);
+        at += (size_t)sprintf(text + at,
+                              ",\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", i);
     sprintf(text + at, "}");
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     file_bytes file = make_file(text, "", 0);
     home_error error = new_error();
     home_model *model = NULL;
-    CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error), HOME_E_MISMATCH);
+    CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error),
+                  HOME_E_MISMATCH);
     CHECK_CONTAINS(error.message, ".experts.0.linear.0.weight\" is missing");
     CHECK_INTEGER(m.live, 0);
     free(file.bytes);
@@ -629,15 +694,18 @@ static long load_without_tensors(const char *preset, const char *layer, int task
     return m.allocations;
 }
 
-/* A few kilobytes that describe a million experts, each of them seen by hundreds of nodes: refused before a plan for them
- * takes gigabytes. */
+/* A few kilobytes that describe a million experts, each of them seen by hundreds of nodes: refused
+ * before a plan for them takes gigabytes. */
 static void huge_configuration(void) {
-    CHECK(load_without_tensors("adatt", "{\\\"width\\\":1,\\\"task_experts\\\":64}", 256, 64, 0) < 500);
+    CHECK(load_without_tensors("adatt", "{\\\"width\\\":1,\\\"task_experts\\\":64}", 256, 64, 0) <
+          500);
 }
 
-/* Headers of values as short as JSON has them: many to the byte, but no tensors. What their values take is bounded. */
+/* Headers of values as short as JSON has them: many to the byte, but no tensors. What their values
+ * take is bounded. */
 static void dense_headers(void) {
-    static const char *const begins[] = {"[1", "{\"a\":[1", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1"};
+    static const char *const begins[] = {"[1", "{\"a\":[1",
+                                         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1"};
     enum { VALUES = 1000000, BLOCK = 64 };
     char *text = malloc(2 * VALUES + 1000);
     REQUIRE(text);
@@ -653,7 +721,8 @@ static void dense_headers(void) {
         file_bytes file = make_file(text, "", 0);
         CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error),
                       i == 0 ? HOME_E_FORMAT : HOME_E_JSON);
-        CHECK_CONTAINS(error.message, i == 0 ? "the header is [1,1,1,1,1" : "expected at most 5000");
+        CHECK_CONTAINS(error.message,
+                       i == 0 ? "the header is [1,1,1,1,1" : "expected at most 5000");
         CHECK(m.allocations < VALUES / 2 / BLOCK + 100);
         CHECK_INTEGER(m.live, 0);
         free(file.bytes);
@@ -665,7 +734,8 @@ static void dense_headers(void) {
 static void huge_configuration_among_strangers(void) {
     enum { TASKS = 256, LAYERS = 20, STRANGERS = 4 * TASKS * LAYERS };
     const long small = load_without_tensors("shared-bottom", "{\\\"width\\\":1}", 1, 1, STRANGERS);
-    const long large = load_without_tensors("adatt-sp", "{\\\"width\\\":1}", TASKS, LAYERS, STRANGERS);
+    const long large =
+        load_without_tensors("adatt-sp", "{\\\"width\\\":1}", TASKS, LAYERS, STRANGERS);
     CHECK(large < small + 300); /* blocks of 16 KiB */
 }
 

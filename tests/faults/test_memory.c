@@ -1,5 +1,6 @@
-/* Every allocation of every call fails in turn: alone, and with all that follow. The call returns HOME_E_MEMORY, nothing
- * leaks, and the model goes on as if nothing had happened. (Metrics, health and JSON try the same in their own tests.) */
+/* Every allocation of every call fails in turn: alone, and with all that follow. The call returns
+ * HOME_E_MEMORY, nothing leaks, and the model goes on as if nothing had happened. (Metrics, health
+ * and JSON try the same in their own tests.) */
 #include "faults/folder.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -24,7 +25,8 @@ typedef struct attempt {
 
 typedef home_status action(attempt *a);
 
-/* ---------------------------------------------------------------------------- calls that make a model */
+/* ---------------------------------------------------------------------------- calls that make a
+ * model */
 
 /* Takes what a call has made, if it has. */
 static home_status made(home_status status, home_model *model) {
@@ -43,7 +45,8 @@ static home_status do_create(attempt *a) {
 static home_status do_create_json(attempt *a) {
     const char *text = home_model_config_json(a->model);
     home_model *model = NULL;
-    const home_status status = home_model_create_json(text, strlen(text), &a->allocator, &model, NULL);
+    const home_status status =
+        home_model_create_json(text, strlen(text), &a->allocator, &model, NULL);
     return made(status, model);
 }
 
@@ -55,7 +58,8 @@ static home_status do_load(attempt *a) {
 
 static home_status do_load_memory(attempt *a) {
     home_model *model = NULL;
-    const home_status status = home_model_load_memory(a->bytes, a->length, &a->allocator, &model, NULL);
+    const home_status status =
+        home_model_load_memory(a->bytes, a->length, &a->allocator, &model, NULL);
     return made(status, model);
 }
 
@@ -65,7 +69,8 @@ static home_status do_freeze(attempt *a) {
     return made(status, frozen);
 }
 
-/* --------------------------------------------------------------------------------- calls on a model */
+/* --------------------------------------------------------------------------------- calls on a
+ * model */
 
 static home_status do_load_weights(attempt *a) {
     return home_model_load_weights(a->model, a->path, NULL);
@@ -150,7 +155,8 @@ static const struct {
     {"set threads", do_set_threads},
 };
 
-/* ------------------------------------------------------------------------------------------- the test */
+/* ------------------------------------------------------------------------------------------- the
+ * test */
 
 /* A model that waits for its step. */
 static home_model *begin_model(const attempt *a, const home_allocator *allocator) {

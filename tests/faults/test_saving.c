@@ -1,5 +1,5 @@
-/* Saving when the system refuses: each call fails in turn, files stand in the way, processes are killed. Whatever happens,
- * the path leads to a whole checkpoint, the old one or the new one.
+/* Saving when the system refuses: each call fails in turn, files stand in the way, processes are
+ * killed. Whatever happens, the path leads to a whole checkpoint, the old one or the new one.
  *
  * TEST_KILLS sets how many savers are killed (make test-kill). */
 #define _GNU_SOURCE
@@ -17,7 +17,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* ------------------------------------------------------------------------------ calls that fail on demand */
+/* ------------------------------------------------------------------------------ calls that fail on
+ * demand */
 
 /* The library reaches the system through these, as this program defines them. */
 static struct {
@@ -54,7 +55,9 @@ int open(const char *path, int flags, ...) {
         mode = va_arg(rest, mode_t);
         va_end(rest);
     }
-    return fails(flags & O_CREAT ? "open" : "open folder") ? -1 : LIBC(function, "open")(path, flags, mode);
+    return fails(flags & O_CREAT ? "open" : "open folder")
+               ? -1
+               : LIBC(function, "open")(path, flags, mode);
 }
 
 ssize_t write(int descriptor, const void *bytes, size_t size) {
@@ -122,7 +125,8 @@ int close(int descriptor) {
     return fails("close") ? -1 : result;
 }
 
-/* ------------------------------------------------------------------------------------------- the scene */
+/* ------------------------------------------------------------------------------------------- the
+ * scene */
 
 /* Two models of different size, and their files. */
 typedef struct scene {
@@ -175,7 +179,8 @@ static home_status save_new(const scene *s, home_error *error) {
     return status;
 }
 
-/* ------------------------------------------------------------------------------------ each call in turn */
+/* ------------------------------------------------------------------------------------ each call in
+ * turn */
 
 /* Calls without which there is no safe file. The others may fail and the save still succeeds. */
 static bool is_needed(const char *name) {
@@ -186,7 +191,8 @@ static bool is_needed(const char *name) {
     return false;
 }
 
-/* The save of a whole program's run with one failed call; false once there were not so many calls. */
+/* The save of a whole program's run with one failed call; false once there were not so many calls.
+ */
 static bool fail_one(scene *s, int call, int number, bool fail_on, int *refused) {
     home_error error;
     plan.fail_at = call;
@@ -200,19 +206,22 @@ static bool fail_one(scene *s, int call, int number, bool fail_on, int *refused)
     }
     if (status == HOME_OK) {
         if (!file_is(s->path, s->new_bytes, s->new_length) || (!fail_on && is_needed(plan.failed)))
-            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the save succeeded", plan.failed, call);
+            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the save succeeded", plan.failed,
+                      call);
     } else {
         CHECK_INTEGER(status, HOME_E_FILE);
         CHECK_CONTAINS(error.message, "model");
         CHECK_CONTAINS(error.message, strerror(number));
         if (!file_is(s->path, s->old_bytes, s->old_length))
-            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the old file is gone", plan.failed, call);
+            test_fail(__FILE__, __LINE__, "%s failed, call %d, and the old file is gone",
+                      plan.failed, call);
         (*refused)++;
     }
     struct stat found;
     CHECK(stat(s->path, &found) == 0 && (found.st_mode & 0777) == 0640);
     if (!fail_on && files_in_folder() != 1)
-        test_fail(__FILE__, __LINE__, "%s failed, call %d, and a temporary file is left", plan.failed, call);
+        test_fail(__FILE__, __LINE__, "%s failed, call %d, and a temporary file is left",
+                  plan.failed, call);
     return true;
 }
 
@@ -232,7 +241,8 @@ static void each_call_fails(void) {
     home_error error;
     plan.fail_at = -1;
     plan.fail_on = false;
-    CHECK_INTEGER(save_new(&s, &error), HOME_OK); /* a file left over by the last round does no harm */
+    CHECK_INTEGER(save_new(&s, &error),
+                  HOME_OK); /* a file left over by the last round does no harm */
     CHECK_INTEGER(files_in_folder(), 1);
     scene_end(&s);
 }
@@ -274,7 +284,8 @@ static void short_writes(void) {
     scene_end(&s);
 }
 
-/* ------------------------------------------------------------------------------- what is in the way */
+/* ------------------------------------------------------------------------------- what is in the
+ * way */
 
 /* Temporary files that killed processes left behind: used again, whatever is in them. */
 static void stale_files(void) {
@@ -299,7 +310,8 @@ static void stale_files(void) {
     scene_end(&s);
 }
 
-/* What nobody's save has put there stays as it is: a folder, a link, a file with two names, one that is locked. */
+/* What nobody's save has put there stays as it is: a folder, a link, a file with two names, one
+ * that is locked. */
 static void names_that_are_taken(void) {
     scene s;
     char names[4][PATH_SIZE];
@@ -351,7 +363,8 @@ static void links_are_followed(void) {
     scene_end(&s);
 }
 
-/* --------------------------------------------------------------------------------- many saves at once */
+/* --------------------------------------------------------------------------------- many saves at
+ * once */
 
 typedef struct saver {
     const scene *s;
@@ -362,7 +375,8 @@ typedef struct saver {
 static void *save_again_and_again(void *context) {
     saver *self = context;
     for (int i = 0; i < 25; i++)
-        self->failures += home_model_save(self->model, self->s->path, HOME_SAVE_OPTIMIZER, NULL) != HOME_OK;
+        self->failures +=
+            home_model_save(self->model, self->s->path, HOME_SAVE_OPTIMIZER, NULL) != HOME_OK;
     return NULL;
 }
 
@@ -389,7 +403,8 @@ static void saves_at_once(void) {
     scene_end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------ kill -9 */
+/* ------------------------------------------------------------------------------------------ kill
+ * -9 */
 
 static double seconds_now(void) {
     struct timespec now;
@@ -435,7 +450,8 @@ static void killed_savers(void) {
         home_model *model = NULL;
         if (home_model_load(s.path, NULL, &model, &error) != HOME_OK)
             test_fail(__FILE__, __LINE__, "after kill %ld: %s", i, error.message);
-        CHECK(file_is(s.path, s.new_bytes, s.new_length) || file_is(s.path, s.old_bytes, s.old_length));
+        CHECK(file_is(s.path, s.new_bytes, s.new_length) ||
+              file_is(s.path, s.old_bytes, s.old_length));
         CHECK(files_in_folder() <= 2); /* leftovers do not pile up */
         in_the_middle += files_in_folder() == 2;
         home_model_release(model);

@@ -1,5 +1,6 @@
-/* Runs a harness on its corpus, without libFuzzer: build/.../test_NAME takes tests/fuzz/corpus/NAME, or the files named
- * as arguments. Each input is in memory of its own size, so that a sanitizer sees what is read past its end. */
+/* Runs a harness on its corpus, without libFuzzer: build/.../test_NAME takes
+ * tests/fuzz/corpus/NAME, or the files named as arguments. Each input is in memory of its own size,
+ * so that a sanitizer sees what is read past its end. */
 #include "fuzz/fuzz.h"
 #include "test.h"
 

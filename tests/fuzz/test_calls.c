@@ -1,5 +1,5 @@
-/* Fuzzes the order of calls: the input is a program of calls on a few models, with allocations that fail in between. A call
- * that fails leaves the bytes of its model as they were. */
+/* Fuzzes the order of calls: the input is a program of calls on a few models, with allocations that
+ * fail in between. A call that fails leaves the bytes of its model as they were. */
 #include "fuzz/fuzz.h"
 
 #include <math.h>
@@ -18,19 +18,22 @@ enum {
 };
 
 /* All have the same inputs and tasks, so that one batch fits all. */
-#define INPUTS                                                                                               \
-    "\"dense\":2,\"tables\":[{\"name\":\"t\",\"rows\":9,\"dim\":2},{\"name\":\"h\",\"rows\":5,\"dim\":1,"    \
-    "\"index\":\"hashed\"}],"                                                                                \
+#define INPUTS                                                                                     \
+    "\"dense\":2,\"tables\":[{\"name\":\"t\",\"rows\":9,\"dim\":2},{\"name\":\"h\",\"rows\":5,"    \
+    "\"dim\":1,"                                                                                   \
+    "\"index\":\"hashed\"}],"                                                                      \
     "\"fields\":[{\"name\":\"t\"},{\"name\":\"h\",\"pooling\":\"mean\"}],"
 static const char *const configs[] = {
-    "{" INPUTS
-    "\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},{\"name\":\"b\",\"given\":\"a\"}],\"layers\":[{\"width\":3,"
-    "\"hidden\":[2],\"feature_branches\":1},{\"width\":1,\"feature_gates\":false}],\"self_gate\":{\"on\":"
+    "{" INPUTS "\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},{\"name\":\"b\",\"given\":\"a\"}],"
+    "\"layers\":[{\"width\":3,"
+    "\"hidden\":[2],\"feature_branches\":1},{\"width\":1,\"feature_gates\":false}],\"self_gate\":{"
+    "\"on\":"
     "false},"
     "\"uncertainty\":true,\"optimizer\":{\"clip_norm\":1}}",
     "{\"preset\":\"mmoe\"," INPUTS
     "\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\",\"loss\":\"squared\"}],\"layers\":[{\"width\":2,"
-    "\"shared_experts\":2}],\"optimizer\":{\"kind\":\"sgd\",\"momentum\":0.5,\"embedding_kind\":\"adam\"}}",
+    "\"shared_experts\":2}],\"optimizer\":{\"kind\":\"sgd\",\"momentum\":0.5,\"embedding_kind\":"
+    "\"adam\"}}",
     "{\"preset\":\"adatt-sp\"," INPUTS
     "\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"layers\":[{\"width\":2}],"
     "\"optimizer\":{\"kind\":\"adagrad\",\"embedding_kind\":\"adagrad\",\"learning_rate\":1000}}",
@@ -73,16 +76,19 @@ static void draw_targets(scene *s) {
     s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
 }
 
-/* ------------------------------------------------------------------------------------- calls of a model */
+/* ------------------------------------------------------------------------------------- calls of a
+ * model */
 
 static home_status call_forward(scene *s, home_model *model) {
     draw_batch(s);
-    return home_model_forward(model, &s->batch, fuzz_byte(&s->in) & 1 ? s->out : NULL, 0, &s->error);
+    return home_model_forward(model, &s->batch, fuzz_byte(&s->in) & 1 ? s->out : NULL, 0,
+                              &s->error);
 }
 
 static home_status call_backward(scene *s, home_model *model) {
     draw_targets(s);
-    return home_model_backward(model, &s->targets, fuzz_byte(&s->in) & 1 ? s->out : NULL, &s->error);
+    return home_model_backward(model, &s->targets, fuzz_byte(&s->in) & 1 ? s->out : NULL,
+                               &s->error);
 }
 
 static home_status call_backward_from(scene *s, home_model *model) {
@@ -98,8 +104,8 @@ static home_status call_task_gradient(scene *s, home_model *model) {
     float *gradients = malloc((count + 1) * sizeof *gradients);
     FUZZ_CHECK(gradients);
     draw_targets(s);
-    const home_status status = home_model_task_gradient(model, &s->targets, fuzz_below(&s->in, TASKS + 1),
-                                                        gradients, count, NULL, &s->error);
+    const home_status status = home_model_task_gradient(
+        model, &s->targets, fuzz_below(&s->in, TASKS + 1), gradients, count, NULL, &s->error);
     free(gradients);
     return status;
 }
@@ -154,7 +160,8 @@ static home_status call_set_tensor(scene *s, home_model *model) {
 
 static home_status call_metadata(scene *s, home_model *model) {
     static const char *const keys[] = {"a", "b", "", "home.x", "format", "\xff", "c.d", "e"};
-    static const char *const values[] = {"", "value", NULL, "\x80", "\"\\\n", "longer than the others"};
+    static const char *const values[] = {"",     "value",  NULL,
+                                         "\x80", "\"\\\n", "longer than the others"};
     const char *key = keys[fuzz_below(&s->in, 8)];
     const char *value = values[fuzz_below(&s->in, 6)];
     const home_status status = home_model_set_metadata(model, key, value, &s->error);
@@ -170,14 +177,17 @@ static home_status call_look(scene *s, home_model *model) {
     home_table_gradient table = {.struct_size = sizeof table};
     home_status status = home_model_input_gradient(model, &gradient, &stride, &s->error);
     if (status == HOME_OK)
-        status = home_model_table_gradient(model, fuzz_byte(&s->in) & 1 ? "t" : "h", &table, &s->error);
-    FUZZ_CHECK(status != HOME_OK || (table.count <= MOST_ROWS && (table.count == 0 || table.rows[0] < 9)));
+        status =
+            home_model_table_gradient(model, fuzz_byte(&s->in) & 1 ? "t" : "h", &table, &s->error);
+    FUZZ_CHECK(status != HOME_OK ||
+               (table.count <= MOST_ROWS && (table.count == 0 || table.rows[0] < 9)));
     FUZZ_CHECK(home_model_gradient_norm(model) >= 0 || isnan(home_model_gradient_norm(model)));
     return status;
 }
 
 static home_status call_save(scene *s, home_model *model) {
-    return home_model_save(model, s->path, fuzz_byte(&s->in) & 1 ? HOME_SAVE_OPTIMIZER : 0, &s->error);
+    return home_model_save(model, s->path, fuzz_byte(&s->in) & 1 ? HOME_SAVE_OPTIMIZER : 0,
+                           &s->error);
 }
 
 static home_status call_load_weights(scene *s, home_model *model) {
@@ -186,7 +196,8 @@ static home_status call_load_weights(scene *s, home_model *model) {
 
 /* Two threads need more than the caller's; creating and joining them is slow, so it is rare. */
 static home_status call_threads(scene *s, home_model *model) {
-    return home_model_set_threads(model, fuzz_byte(&s->in) > 250 ? 2 : fuzz_below(&s->in, 2), &s->error);
+    return home_model_set_threads(model, fuzz_byte(&s->in) > 250 ? 2 : fuzz_below(&s->in, 2),
+                                  &s->error);
 }
 
 typedef home_status model_call(scene *s, home_model *model);
@@ -219,15 +230,17 @@ static void fail_from_here(fuzz_memory *memory, size_t fail_at) {
     memory->fail_at = fail_at ? memory->allocations + fail_at : 0;
 }
 
-/* A call on one model, which stays the same when the call fails. All bytes are compared where the input wants it. */
+/* A call on one model, which stays the same when the call fails. All bytes are compared where the
+ * input wants it. */
 static void call_model(scene *s, size_t which, home_model *model) {
     const size_t fail_at = s->memory.fail_at;
     fuzz_memory_heal(&s->memory);
     size_t size = 0;
     size_t after_size = 0;
     const uint64_t before = fingerprint(model);
-    const bool thorough = fuzz_byte(&s->in) > 220 &&
-                          home_model_serialize(model, HOME_SAVE_OPTIMIZER, NULL, 0, &size, NULL) == HOME_OK;
+    const bool thorough =
+        fuzz_byte(&s->in) > 220 &&
+        home_model_serialize(model, HOME_SAVE_OPTIMIZER, NULL, 0, &size, NULL) == HOME_OK;
     unsigned char *bytes = thorough ? fuzz_serialize(model, &size) : NULL;
     fail_from_here(&s->memory, fail_at);
     const home_status status = model_calls[which](s, model);
@@ -243,7 +256,8 @@ static void call_model(scene *s, size_t which, home_model *model) {
     free(bytes);
 }
 
-/* ----------------------------------------------------------------------------- calls that make and unmake */
+/* ----------------------------------------------------------------------------- calls that make and
+ * unmake */
 
 static void put(scene *s, home_model *model, home_status status) {
     FUZZ_CHECK((status == HOME_OK) == (model != NULL));
@@ -287,8 +301,8 @@ static void call_metrics(scene *s) {
         draw_targets(s);
         for (size_t i = 0; i < LABELS; i++)
             s->out[i] = (float)fuzz_byte(&s->in) / 254;
-        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MOST_ROWS), s->out, 0, s->labels, 0,
-                                  fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
+        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MOST_ROWS), s->out, 0, s->labels,
+                                  0, fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
     } else {
         status = home_metrics_result(s->metrics, fuzz_below(&s->in, TASKS + 1), &result, &s->error);
         FUZZ_CHECK(status != HOME_OK || isnan(result.auc) || (result.auc >= 0 && result.auc <= 1));
@@ -350,8 +364,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     scene s = {.in = {data, size}, .memory = {.budget = BUDGET}, .path = path};
     s.allocator = fuzz_allocator(&s.memory);
     const size_t first = fuzz_below(&s.in, sizeof configs / sizeof *configs);
-    FUZZ_CHECK(home_model_create_json(configs[first], strlen(configs[first]), &s.allocator, &s.models[0],
-                                      NULL) == HOME_OK);
+    FUZZ_CHECK(home_model_create_json(configs[first], strlen(configs[first]), &s.allocator,
+                                      &s.models[0], NULL) == HOME_OK);
     draw_batch(&s);
     draw_targets(&s);
     for (int i = 0; i < MOST_CALLS && s.in.size > 0; i++)

@@ -1,6 +1,6 @@
 /* Fuzzes configurations: the input is JSON text, then the point where an allocation fails. */
 #include "fuzz/fuzz.h"
-#include "json.h"
+#include "host/json.h"
 
 #include <string.h>
 
@@ -11,7 +11,8 @@ static void check_round_trip(const home_model *model, const home_allocator *allo
     const char *text = home_model_config_json(model);
     home_error error = {.struct_size = sizeof error};
     home_model *again = NULL;
-    const home_status status = home_model_create_json(text, strlen(text), allocator, &again, &error);
+    const home_status status =
+        home_model_create_json(text, strlen(text), allocator, &again, &error);
     if (status == HOME_E_MEMORY) /* two models at once may be too much for the budget */
         return;
     FUZZ_CHECK(status == HOME_OK);
@@ -21,10 +22,10 @@ static void check_round_trip(const home_model *model, const home_allocator *allo
 }
 
 static void check_json(const char *text, const home_allocator *allocator) {
-    home_json *document = NULL;
-    const home_status status = home_json_parse(allocator, text, strlen(text), &document, NULL);
+    homejson *document = NULL;
+    const home_status status = homejson_parse(allocator, text, strlen(text), &document, NULL);
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
-    home_json_free(document);
+    homejson_free(document);
 }
 
 /* One row of zeros. */

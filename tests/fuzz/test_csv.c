@@ -1,17 +1,19 @@
-/* Fuzzes the readers of the program home. The input is a recipe, a zero byte, a CSV file, and last a few choices. A
- * recipe that was learned from the file is written, read again and applied to the same file. */
+/* Fuzzes the readers of the program home. The input is a recipe, a zero byte, a CSV file, and last
+ * a few choices. A recipe that was learned from the file is written, read again and applied to the
+ * same file. */
 #include "fuzz/fuzz.h"
 
 #include "../../examples/cli/batch.h"
 #include "../../examples/cli/heap.h"
 #include "../../examples/cli/learned.h"
-#include "../../lib/memory.h"
+#include "../../lib/host/memory.h"
 
 #include <string.h>
 
 enum { BUDGET = 16 << 20, STORED = 1 };
 
-/* ------------------------------------------------------------------ the program's memory, instead of heap.c */
+/* ------------------------------------------------------------------ the program's memory, instead
+ * of heap.c */
 
 static fuzz_memory memory;
 static home_allocator allocator;
@@ -21,21 +23,22 @@ const home_allocator *heap(void) {
 }
 
 void *heap_new(size_t count, size_t size) {
-    return home_allocate(&allocator, count, size);
+    return homememory_allocate(&allocator, count, size);
 }
 
 void *heap_grow(void *array, size_t *capacity, size_t needed, size_t size) {
-    return home_grow(&allocator, &array, capacity, needed, size) ? array : NULL;
+    return homememory_grow(&allocator, &array, capacity, needed, size) ? array : NULL;
 }
 
 void heap_free(void *bytes) {
-    home_deallocate(&allocator, bytes);
+    homememory_free(&allocator, bytes);
 }
 
-/* ------------------------------------------------------------------------------------------- checks */
+/* -------------------------------------------------------------------------------------------
+ * checks */
 
 static char *learned_text(const recipe *of, size_t *length) {
-    home_text text = {.allocator = &allocator};
+    hometext text = {.allocator = &allocator};
     learned_write(of, &text);
     if (text.failed) {
         heap_free(text.data);
@@ -48,7 +51,8 @@ static char *learned_text(const recipe *of, size_t *length) {
 static void check_ids(const dataset *data) {
     for (size_t f = 0; f < data->by->field_count; f++)
         for (size_t i = 0; i < data->ids[f].count; i++)
-            FUZZ_CHECK(data->ids[f].rows[i] <= data->by->tables[data->by->fields[f].table].values.count);
+            FUZZ_CHECK(data->ids[f].rows[i] <=
+                       data->by->tables[data->by->fields[f].table].values.count);
 }
 
 /* Fills a batch with all rows, which must not leave its arrays. */
@@ -83,7 +87,8 @@ static void check_learned(const recipe *of, const char *path) {
     FUZZ_CHECK(read || memory.refused > 0);
     if (read) {
         char *again_text = learned_text(&again, &again_length);
-        FUZZ_CHECK(!again_text || (again_length == length && memcmp(again_text, text, length) == 0));
+        FUZZ_CHECK(!again_text ||
+                   (again_length == length && memcmp(again_text, text, length) == 0));
         heap_free(again_text);
         const bool loaded = load(&data, &again, path, DATASET_EVALUATE, &why);
         FUZZ_CHECK(loaded || memory.refused > 0);

@@ -1,8 +1,8 @@
-/* Fuzzes the reader of serving images. The input is an image, and last a choice. The harness puts the fixed part of the
- * header and the checksum into it, so that the search gets past them. */
-#include "crc32.h"
+/* Fuzzes the reader of serving images. The input is an image, and last a choice. The harness puts
+ * the fixed part of the header and the checksum into it, so that the search gets past them. */
+#include "base/crc32.h"
 #include "fuzz/fuzz.h"
-#include "image.h"
+#include "serve/image.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 enum { AS_IT_IS = 1, MOST_MEMORY = 1 << 24 };
 
 static void repair_header(unsigned char *image, size_t size) {
-    home_image_header header;
-    const size_t covered = offsetof(home_image_header, panel);
+    homeimage_header header;
+    const size_t covered = offsetof(homeimage_header, panel);
     if (size < sizeof header)
         return;
     memcpy(&header, image, sizeof header);
@@ -20,10 +20,10 @@ static void repair_header(unsigned char *image, size_t size) {
     header.version = HOME_IMAGE_VERSION;
     header.size = size;
     header.reserved = 0;
-    home_crc32 crc;
-    home_crc32_start(&crc);
-    home_crc32_add(&crc, image + covered, size - covered);
-    header.crc32 = home_crc32_value(&crc);
+    homecrc32 crc;
+    homecrc32_start(&crc);
+    homecrc32_add(&crc, image + covered, size - covered);
+    header.crc32 = homecrc32_value(&crc);
     memcpy(image, &header, sizeof header);
 }
 
@@ -88,7 +88,7 @@ static void check_round_trip(const home_model *model) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input in = {data, size};
     const unsigned flags = fuzz_byte(&in);
-    const size_t whole = home_align(in.size); /* aligned_alloc's condition */
+    const size_t whole = homesize_align(in.size); /* aligned_alloc's condition */
     unsigned char *image = aligned_alloc(HOME_ALIGNMENT, whole ? whole : HOME_ALIGNMENT);
     FUZZ_CHECK(image);
     memset(image, 0, whole);

@@ -1,6 +1,7 @@
-/* Fuzzes the readers of checkpoints. The input is the text of a header, a zero byte, the tensors' bytes, and last a few
- * choices. The harness puts the length before the header and the checksum into it, so that the search gets past them. */
-#include "crc32.h"
+/* Fuzzes the readers of checkpoints. The input is the text of a header, a zero byte, the tensors'
+ * bytes, and last a few choices. The harness puts the length before the header and the checksum
+ * into it, so that the search gets past them. */
+#include "base/crc32.h"
 #include "fuzz/fuzz.h"
 
 #include <stdio.h>
@@ -47,10 +48,10 @@ static void repair_checksum(file_bytes *file) {
             continue;
         char digits[9];
         memset(file->bytes + at + length, '0', 8);
-        home_crc32 crc;
-        home_crc32_start(&crc);
-        home_crc32_add(&crc, file->bytes, file->size);
-        snprintf(digits, sizeof digits, "%08lx", (unsigned long)home_crc32_value(&crc));
+        homecrc32 crc;
+        homecrc32_start(&crc);
+        homecrc32_add(&crc, file->bytes, file->size);
+        snprintf(digits, sizeof digits, "%08lx", (unsigned long)homecrc32_value(&crc));
         memcpy(file->bytes + at + length, digits, 8);
         return;
     }
@@ -64,7 +65,8 @@ static void check_round_trip(const home_model *model, const home_allocator *allo
     home_error error = {.struct_size = sizeof error};
     home_model *again = NULL;
     const home_status status = home_model_load_memory(bytes, size, allocator, &again, &error);
-    FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY); /* two models may be too much for the budget */
+    FUZZ_CHECK(status == HOME_OK ||
+               status == HOME_E_MEMORY); /* two models may be too much for the budget */
     if (again) {
         unsigned char *again_bytes = fuzz_serialize(again, &again_size);
         FUZZ_CHECK(again_size == size && memcmp(again_bytes, bytes, size) == 0);
@@ -113,15 +115,17 @@ static void use(home_model *model, const fuzz_memory *memory) {
 
 /* A small model that takes weights from the file: either all of them or none. */
 static void load_weights(const file_bytes *file, fuzz_memory *memory) {
-    static const char config[] = "{\"preset\":\"shared-bottom\",\"dense\":1,\"tasks\":[{\"name\":\"a\"}],"
-                                 "\"layers\":[{\"width\":1}]}";
+    static const char config[] =
+        "{\"preset\":\"shared-bottom\",\"dense\":1,\"tasks\":[{\"name\":\"a\"}],"
+        "\"layers\":[{\"width\":1}]}";
     static fuzz_file on_disk;
     const size_t fail_at = memory->fail_at;
     const home_allocator allocator = fuzz_allocator(memory);
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
     memory->fail_at = 0;
-    FUZZ_CHECK(home_model_create_json(config, sizeof config - 1, &allocator, &model, NULL) == HOME_OK);
+    FUZZ_CHECK(home_model_create_json(config, sizeof config - 1, &allocator, &model, NULL) ==
+               HOME_OK);
     size_t before_size;
     size_t after_size;
     unsigned char *before = fuzz_serialize(model, &before_size);
@@ -143,7 +147,8 @@ static void load(const file_bytes *file, fuzz_memory *memory) {
     const home_allocator allocator = fuzz_allocator(memory);
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
-    const home_status status = home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
+    const home_status status =
+        home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
     fuzz_check_outcome(status, &error, memory);
     FUZZ_CHECK((status == HOME_OK) == (model != NULL));
     FUZZ_CHECK(status == HOME_OK || memory->live == 0);

@@ -1,6 +1,6 @@
-/* Fuzzes batches: the input chooses a model, then rows, strides, offsets, ids and values. The arrays have exactly the
- * size that their description demands, so that the sanitizer sees a read too far. Some rows of a good batch are
- * predicted again alone, which must give the same. */
+/* Fuzzes batches: the input chooses a model, then rows, strides, offsets, ids and values. The
+ * arrays have exactly the size that their description demands, so that the sanitizer sees a read
+ * too far. Some rows of a good batch are predicted again alone, which must give the same. */
 #include "fuzz/fuzz.h"
 
 #include <math.h>
@@ -17,25 +17,34 @@ enum {
 };
 
 static const char *const configs[MODELS] = {
-    "{\"dense\":3,\"tables\":[{\"name\":\"user\",\"rows\":11,\"dim\":2},{\"name\":\"tag\",\"rows\":7,\"dim\":"
+    "{\"dense\":3,\"tables\":[{\"name\":\"user\",\"rows\":11,\"dim\":2},{\"name\":\"tag\",\"rows\":"
+    "7,\"dim\":"
     "3,"
-    "\"index\":\"hashed\",\"init_std\":1}],\"fields\":[{\"name\":\"user\"},{\"name\":\"tags\",\"table\":"
+    "\"index\":\"hashed\",\"init_std\":1}],\"fields\":[{\"name\":\"user\"},{\"name\":\"tags\","
+    "\"table\":"
     "\"tag\",\"pooling\":"
-    "\"mean\"},{\"name\":\"seen\",\"table\":\"user\"}],\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},{\"name\":"
+    "\"mean\"},{\"name\":\"seen\",\"table\":\"user\"}],\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},"
+    "{\"name\":"
     "\"b\",\"given\":"
     "\"a\"}],\"layers\":[{\"width\":3,\"hidden\":[4]},{\"width\":2}]}",
-    "{\"dense\":5,\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\",\"loss\":\"squared\"},{\"name\":\"c\"}],"
+    "{\"dense\":5,\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\",\"loss\":\"squared\"},{\"name\":"
+    "\"c\"}],"
     "\"layers\":[{\"width\":17,"
-    "\"shared_experts\":3},{\"width\":9}],\"feature_gate\":{\"init\":\"uniform\",\"order\":\"mix_first\"}}",
-    "{\"preset\":\"mmoe\",\"tables\":[{\"name\":\"t\",\"rows\":1,\"dim\":1}],\"fields\":[{\"name\":\"t\"}],"
+    "\"shared_experts\":3},{\"width\":9}],\"feature_gate\":{\"init\":\"uniform\",\"order\":\"mix_"
+    "first\"}}",
+    "{\"preset\":\"mmoe\",\"tables\":[{\"name\":\"t\",\"rows\":1,\"dim\":1}],\"fields\":[{\"name\":"
+    "\"t\"}],"
     "\"tasks\":[{\"name\":"
     "\"a\"}],\"layers\":[{\"width\":1}]}",
-    "{\"preset\":\"adatt\",\"dense\":2,\"tables\":[{\"name\":\"t\",\"rows\":18446744073709551,\"dim\":1}],"
+    "{\"preset\":\"adatt\",\"dense\":2,\"tables\":[{\"name\":\"t\",\"rows\":18446744073709551,"
+    "\"dim\":1}],"
     "\"fields\":[{\"name\":"
     "\"t\"}],\"tasks\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"layers\":[{\"width\":4}]}",
-    "{\"preset\":\"ple\",\"dense\":4,\"tables\":[{\"name\":\"t\",\"rows\":5,\"dim\":4,\"index\":\"hashed\"}],"
+    "{\"preset\":\"ple\",\"dense\":4,\"tables\":[{\"name\":\"t\",\"rows\":5,\"dim\":4,\"index\":"
+    "\"hashed\"}],"
     "\"fields\":[{\"name\":"
-    "\"t\",\"pooling\":\"mean\"},{\"name\":\"u\",\"table\":\"t\"}],\"tasks\":[{\"name\":\"a\"},{\"name\":"
+    "\"t\",\"pooling\":\"mean\"},{\"name\":\"u\",\"table\":\"t\"}],\"tasks\":[{\"name\":\"a\"},{"
+    "\"name\":"
     "\"b\"}],\"layers\":["
     "{\"width\":4,\"task_experts\":2},{\"width\":3}],\"tower\":{\"hidden\":[3]}}",
 };
@@ -43,7 +52,8 @@ static const char *const configs[MODELS] = {
 /* Models live as long as the process. */
 typedef struct models {
     fuzz_memory memory;
-    home_model *all[ALL_MODELS]; /* frozen ones behind the others; NULL where the budget refused one */
+    home_model
+        *all[ALL_MODELS]; /* frozen ones behind the others; NULL where the budget refused one */
 } models;
 
 static void make_models(models *m) {
@@ -78,7 +88,8 @@ static size_t any_offset(fuzz_input *in, size_t last) {
     return byte < 250 ? last + byte % 4u : byte < 253 ? last - 1 : (size_t)fuzz_bits(in);
 }
 
-/* The library checks that offsets rise, and must trust the last of them: that many ids there are. */
+/* The library checks that offsets rise, and must trust the last of them: that many ids there are.
+ */
 static void make_field(fuzz_input *in, rows *r, size_t f) {
     const size_t count = r->batch.rows;
     size_t ids = count;
@@ -176,7 +187,8 @@ static void check_alone(const home_model *model, const rows *r, size_t row, cons
     FUZZ_CHECK(same(alone, expected, tasks));
 }
 
-static void check_predict(const home_model *model, const rows *r, size_t stride, fuzz_memory *memory) {
+static void check_predict(const home_model *model, const rows *r, size_t stride,
+                          fuzz_memory *memory) {
     const size_t tasks = home_model_task_count(model);
     const size_t step = stride ? stride : tasks;
     const size_t count = r->batch.rows < MOST_ROWS ? r->batch.rows : 0;

@@ -1,5 +1,6 @@
-/* The library against golden files: inputs, outputs, every gradient and ten optimizer steps of a PyTorch
- * implementation of the model in float64. generate.py says what the files hold, golden.py their format.
+/* The library against golden files: inputs, outputs, every gradient and ten optimizer steps of a
+ * PyTorch implementation of the model in float64. generate.py says what the files hold, golden.py
+ * their format.
  *
  * Run in the top folder of the source tree. */
 #include "home/home.h"
@@ -12,25 +13,27 @@
 #define MOST_FIELDS 4
 #define STEPS       10
 
-/* The library computes in float32, whose unit roundoff u is 6e-8. The longest sums here have some 40 terms
- * and a path through the model some 10 such sums one after the other, so u times a few tens is what a value
- * is off: 1e-6, relative to the largest values around it. The limits leave room for other orders of summation
- * and other libms; a wrong formula is off by 1e-2 or more.
+/* The library computes in float32, whose unit roundoff u is 6e-8. The longest sums here have some
+ * 40 terms and a path through the model some 10 such sums one after the other, so u times a few
+ * tens is what a value is off: 1e-6, relative to the largest values around it. The limits leave
+ * room for other orders of summation and other libms; a wrong formula is off by 1e-2 or more.
  *
- * Gradients are compared relative to the largest of their tensor, as small ones come from cancelling large
- * terms. A tensor whose gradient is 0 in exact arithmetic, such as the bias before a batch norm or the gate
- * over a single expert, gets noise of the order of u times the model's largest gradient. */
+ * Gradients are compared relative to the largest of their tensor, as small ones come from
+ * cancelling large terms. A tensor whose gradient is 0 in exact arithmetic, such as the bias before
+ * a batch norm or the gate over a single expert, gets noise of the order of u times the model's
+ * largest gradient. */
 #define PROBABILITY_LIMIT 1e-5
 #define GRADIENT_LIMIT    1e-4
 #define GRADIENT_NOISE    1e-6
 
-/* Adam's first steps are near lr * sign(g), which magnifies the error of a gradient close to 0; the limit is
- * relative to the largest move in the tensor, but for the rounding of the value itself, at most 1e-6 in ten
- * steps for values up to 2. */
+/* Adam's first steps are near lr * sign(g), which magnifies the error of a gradient close to 0; the
+ * limit is relative to the largest move in the tensor, but for the rounding of the value itself, at
+ * most 1e-6 in ten steps for values up to 2. */
 #define STEP_LIMIT 1e-3
 #define STEP_NOISE 1e-6
 
-/* ------------------------------------------------------------------------------------------ the files */
+/* ------------------------------------------------------------------------------------------ the
+ * files */
 
 typedef enum record_type { RECORD_TEXT, RECORD_FLOAT, RECORD_UINT64 } record_type;
 
@@ -160,7 +163,8 @@ static const record *golden_get(const golden *g, const char *prefix, const char 
     return r;
 }
 
-/* --------------------------------------------------------------------------------------- a case's data */
+/* --------------------------------------------------------------------------------------- a case's
+ * data */
 
 /* Points into a golden file and into itself: not to be copied. */
 typedef struct data {
@@ -201,7 +205,8 @@ static void data_free(data *d) {
         free(d->offsets[f]);
 }
 
-/* ------------------------------------------------------------------------------------------ comparing */
+/* ------------------------------------------------------------------------------------------
+ * comparing */
 
 static bool check_ok(home_status status, const home_error *error, const char *what) {
     if (status == HOME_OK)
@@ -222,8 +227,9 @@ static void check_all(const float *actual, const float *expected, size_t count, 
                       const char *what, const char *name) {
     for (size_t i = 0; i < count; i++)
         if (!(fabs((double)actual[i] - (double)expected[i]) <= limit)) { /* NaN too */
-            test_fail(__FILE__, __LINE__, "%s %s, element %zu of %zu: %.9g, expected %.9g, allowed %.3g",
-                      what, name, i, count, (double)actual[i], (double)expected[i], limit);
+            test_fail(__FILE__, __LINE__,
+                      "%s %s, element %zu of %zu: %.9g, expected %.9g, allowed %.3g", what, name, i,
+                      count, (double)actual[i], (double)expected[i], limit);
             return;
         }
 }
@@ -267,15 +273,15 @@ static void set_tensors(const golden *g, home_model *model) {
     home_error error = {.struct_size = sizeof error};
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         const home_tensor tensor = tensor_at(model, i);
-        check_ok(home_model_set_tensor(model, tensor.name, part_of(g, &tensor, AT_START), size_of(&tensor),
-                                       &error),
+        check_ok(home_model_set_tensor(model, tensor.name, part_of(g, &tensor, AT_START),
+                                       size_of(&tensor), &error),
                  &error, tensor.name);
     }
 }
 
 /* Predictions in inference mode, of the model and of a frozen copy. */
-static void check_serving(const golden *g, const home_model *model, const home_batch *batch, const char *name,
-                          double limit) {
+static void check_serving(const golden *g, const home_model *model, const home_batch *batch,
+                          const char *name, double limit) {
     home_error error = {.struct_size = sizeof error};
     const record *expected = golden_get(g, name, "");
     float *predictions = allocate(expected->count, sizeof *predictions);
@@ -283,8 +289,10 @@ static void check_serving(const golden *g, const home_model *model, const home_b
     if (check_ok(home_model_predict(model, batch, predictions, 0, NULL, &error), &error, "predict"))
         check_all(predictions, expected->as.floats, expected->count, limit, "predictions", name);
     if (check_ok(home_model_freeze(model, &frozen, &error), &error, "freeze") &&
-        check_ok(home_model_predict(frozen, batch, predictions, 0, NULL, &error), &error, "frozen predict"))
-        check_all(predictions, expected->as.floats, expected->count, limit, "frozen predictions", name);
+        check_ok(home_model_predict(frozen, batch, predictions, 0, NULL, &error), &error,
+                 "frozen predict"))
+        check_all(predictions, expected->as.floats, expected->count, limit, "frozen predictions",
+                  name);
     home_model_release(frozen);
     free(predictions);
 }
@@ -299,12 +307,13 @@ static void check_table_gradient(const golden *g, home_model *model, const home_
     home_table_gradient actual = {.struct_size = sizeof actual};
     home_error error = {.struct_size = sizeof error};
     if (!check_ok(home_model_table_gradient(model, table, &actual, &error), &error, table) ||
-        !CHECK_INTEGER(actual.count, touched->count) || !CHECK_INTEGER(actual.dim, tensor->shape[1]))
+        !CHECK_INTEGER(actual.count, touched->count) ||
+        !CHECK_INTEGER(actual.dim, tensor->shape[1]))
         return;
     for (size_t i = 0; i < actual.count; i++)
         if (CHECK_INTEGER(actual.rows[i], touched->as.integers[i]))
-            check_all(actual.gradient + i * actual.dim, expected + actual.rows[i] * actual.dim, actual.dim,
-                      limit, "gradient", tensor->name);
+            check_all(actual.gradient + i * actual.dim, expected + actual.rows[i] * actual.dim,
+                      actual.dim, limit, "gradient", tensor->name);
 }
 
 static double noise_of(const golden *g, const home_model *model) {
@@ -317,8 +326,8 @@ static double noise_of(const golden *g, const home_model *model) {
     return GRADIENT_NOISE * most;
 }
 
-/* The gradients of the last backward, and the running statistics. The gradients of the uncertainties are not
- * there when the host gives dLoss/dlogit. */
+/* The gradients of the last backward, and the running statistics. The gradients of the
+ * uncertainties are not there when the host gives dLoss/dlogit. */
 static void check_gradients(const golden *g, home_model *model, size_t rows, bool uncertainties) {
     home_error error = {.struct_size = sizeof error};
     const double noise = noise_of(g, model);
@@ -332,13 +341,14 @@ static void check_gradients(const golden *g, home_model *model, size_t rows, boo
             check_all(tensor.data, expected, size_of(&tensor), PROBABILITY_LIMIT * fmax(scale, 1),
                       "statistic", tensor.name);
         else if (uncertainties || strncmp(tensor.name, "uncertainty.", 12) != 0)
-            check_all(tensor.gradient, expected, size_of(&tensor), GRADIENT_LIMIT * scale + noise, "gradient",
-                      tensor.name);
+            check_all(tensor.gradient, expected, size_of(&tensor), GRADIENT_LIMIT * scale + noise,
+                      "gradient", tensor.name);
     }
     const record *dinput = golden_find(g, "dinput", "");
     const float *gradient = NULL;
     size_t stride = 0;
-    if (!dinput || !check_ok(home_model_input_gradient(model, &gradient, &stride, &error), &error, "dinput"))
+    if (!dinput ||
+        !check_ok(home_model_input_gradient(model, &gradient, &stride, &error), &error, "dinput"))
         return;
     const size_t width = home_model_dense_width(model);
     const double limit = GRADIENT_LIMIT * largest(dinput->as.floats, dinput->count) + noise;
@@ -346,7 +356,8 @@ static void check_gradients(const golden *g, home_model *model, size_t rows, boo
         check_all(gradient + r * stride, dinput->as.floats + r * width, width, limit, "dinput", "");
 }
 
-/* Forward and backward in training mode, then once more with the derivatives by the logits given. */
+/* Forward and backward in training mode, then once more with the derivatives by the logits given.
+ */
 static void check_training(const golden *g, home_model *model, const data *d) {
     home_error error = {.struct_size = sizeof error};
     const record *expected = golden_get(g, "predictions", "");
@@ -356,14 +367,17 @@ static void check_training(const golden *g, home_model *model, const data *d) {
     float task_losses[MOST_TASKS];
     REQUIRE(losses->count <= MOST_TASKS);
     if (check_ok(home_model_forward(model, &d->batch, predictions, 0, &error), &error, "forward"))
-        check_all(predictions, expected->as.floats, expected->count, PROBABILITY_LIMIT, "predictions", "");
-    if (check_ok(home_model_backward(model, &d->targets, task_losses, &error), &error, "backward")) {
+        check_all(predictions, expected->as.floats, expected->count, PROBABILITY_LIMIT,
+                  "predictions", "");
+    if (check_ok(home_model_backward(model, &d->targets, task_losses, &error), &error,
+                 "backward")) {
         check_all(task_losses, losses->as.floats, losses->count, PROBABILITY_LIMIT, "losses", "");
         check_gradients(g, model, d->batch.rows, true);
     }
     set_tensors(g, model); /* the running statistics have moved */
     if (check_ok(home_model_forward(model, &d->batch, NULL, 0, &error), &error, "forward") &&
-        check_ok(home_model_backward_from(model, dlogits->as.floats, 0, &error), &error, "backward_from"))
+        check_ok(home_model_backward_from(model, dlogits->as.floats, 0, &error), &error,
+                 "backward_from"))
         check_gradients(g, model, d->batch.rows, false);
     free(predictions);
 }
@@ -378,7 +392,8 @@ static void check_steps(const golden *g, home_model *model, const data batches[2
     for (size_t step = 0; step < STEPS; step++) {
         const data *d = &batches[step % 2];
         if (!check_ok(home_model_forward(model, &d->batch, NULL, 0, &error), &error, "forward") ||
-            !check_ok(home_model_backward(model, &d->targets, losses, &error), &error, "backward") ||
+            !check_ok(home_model_backward(model, &d->targets, losses, &error), &error,
+                      "backward") ||
             !check_ok(home_model_step(model, &error), &error, "step"))
             return;
         const float *expected = curve->as.floats + step * tasks;
@@ -391,8 +406,8 @@ static void check_steps(const golden *g, home_model *model, const data batches[2
         double most = 0;
         for (size_t j = 0; j < size_of(&tensor); j++)
             most = fmax(most, fabs((double)end[j] - (double)start[j]));
-        check_all(tensor.data, end, size_of(&tensor), STEP_LIMIT * most + STEP_NOISE, "after ten steps",
-                  tensor.name);
+        check_all(tensor.data, end, size_of(&tensor), STEP_LIMIT * most + STEP_NOISE,
+                  "after ten steps", tensor.name);
     }
     check_serving(g, model, &batches[0].batch, "final_serving", STEP_LIMIT);
 }
@@ -405,8 +420,8 @@ static void check_file(const char *name) {
     const record *config = golden_get(&g, "config", "");
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
-    if (check_ok(home_model_create_json(config->as.text, config->count, NULL, &model, &error), &error,
-                 "create")) {
+    if (check_ok(home_model_create_json(config->as.text, config->count, NULL, &model, &error),
+                 &error, "create")) {
         data batches[2];
         data_init(&batches[0], &g, model, "batch0/");
         data_init(&batches[1], &g, model, "batch1/");

@@ -1,13 +1,22 @@
-/* The three diagnoses appear where they should, and the cures make them disappear: plain mixtures, their twins with
- * batch norm + Swish, and HoME, trained on small feeds that provoke one fault each. Prints the figures that
- * docs/health.md tells; thresholds are those of "home inspect". */
+/* The three diagnoses appear where they should, and the cures make them disappear: plain mixtures,
+ * their twins with batch norm + Swish, and HoME, trained on small feeds that provoke one fault
+ * each. Prints the figures that docs/health.md tells; thresholds are those of "home inspect". */
 #include "../../examples/cli/diagnosis.h"
 #include "test.h"
 #include "unit/fixture.h"
 
-enum { ROWS = 50000, TRAIN_ROWS = 40000, BATCH = 512, INPUTS = 12, CAUSES = 6, TASKS = 4, SEEDS = 5 };
+enum {
+    ROWS = 50000,
+    TRAIN_ROWS = 40000,
+    BATCH = 512,
+    INPUTS = 12,
+    CAUSES = 6,
+    TASKS = 4,
+    SEEDS = 5
+};
 
-/* -------------------------------------------------------------------------------------------- feed */
+/* -------------------------------------------------------------------------------------------- feed
+ */
 
 static const char *const task_names[TASKS] = {"view", "finish", "like", "follow"};
 static const char *const task_groups[TASKS] = {"watch", "watch", "inter", "inter"};
@@ -59,7 +68,8 @@ static double find_bias(const double *wants, size_t task, double rate) {
 static void feed_create(feed *made, const feed_plan *plan) {
     uint64_t state = 7;
     double *wants = malloc(sizeof *wants * ROWS * TASKS);
-    *made = (feed){*plan, malloc(sizeof(float) * ROWS * INPUTS), malloc(sizeof(float) * ROWS * TASKS)};
+    *made =
+        (feed){*plan, malloc(sizeof(float) * ROWS * INPUTS), malloc(sizeof(float) * ROWS * TASKS)};
     REQUIRE(wants && made->inputs && made->labels);
     for (size_t r = 0; r < ROWS; r++) {
         double causes[CAUSES];
@@ -67,14 +77,16 @@ static void feed_create(feed *made, const feed_plan *plan) {
             causes[k] = random_normal(&state);
         for (size_t i = 0; i < INPUTS; i++) /* noisy views of the causes */
             made->inputs[r * INPUTS + i] =
-                (float)(0.8 * causes[i % CAUSES] + 0.6 * random_normal(&state) + (i % 2 ? plan->offset : 0));
+                (float)(0.8 * causes[i % CAUSES] + 0.6 * random_normal(&state) +
+                        (i % 2 ? plan->offset : 0));
         want(causes, plan->related, &wants[r * TASKS]);
     }
     for (size_t t = 0; t < TASKS; t++) {
         const double bias = find_bias(wants, t, plan->rates[t]);
         for (size_t r = 0; r < ROWS; r++)
             made->labels[r * TASKS + t] =
-                random_between(&state, 0, 1) < 1 / (1 + exp(-bias - wants[r * TASKS + t])) ? 1.0f : 0.0f;
+                random_between(&state, 0, 1) < 1 / (1 + exp(-bias - wants[r * TASKS + t])) ? 1.0f
+                                                                                           : 0.0f;
     }
     free(wants);
 }
@@ -84,36 +96,39 @@ static void feed_free(feed *made) {
     free(made->labels);
 }
 
-/* ------------------------------------------------------------------------------------------ models */
+/* ------------------------------------------------------------------------------------------ models
+ */
 
 typedef struct recipe_of {
     const char *name;
     const char *json; /* preset, layers and experts */
 } recipe_of;
 
-#define CURED                                                                                                \
-    "\"experts\": {\"norm\": \"batch\", \"activation\": \"swish\", \"hidden_activation\": \"swish\"}"
+#define CURED                                                                                      \
+    "\"experts\": {\"norm\": \"batch\", \"activation\": \"swish\", \"hidden_activation\": "        \
+    "\"swish\"}"
 #define MMOE_LAYERS "\"layers\": [{\"width\": 16, \"hidden\": [32], \"shared_experts\": 6}]"
-#define CGC_LAYERS                                                                                           \
+#define CGC_LAYERS                                                                                 \
     "\"layers\": [{\"width\": 16, \"hidden\": [32], \"shared_experts\": 2, \"task_experts\": 1}]"
 
 static const recipe_of mmoe = {"MMoE, ReLU", "\"preset\": \"mmoe\", " MMOE_LAYERS};
 static const recipe_of mmoe_cured = {"MMoE, batch norm + Swish",
                                      "\"preset\": \"mmoe\", " MMOE_LAYERS ", " CURED};
 static const recipe_of cgc = {"CGC, ReLU", "\"preset\": \"cgc\", " CGC_LAYERS};
-static const recipe_of cgc_cured = {"CGC, batch norm + Swish", "\"preset\": \"cgc\", " CGC_LAYERS ", " CURED};
-static const recipe_of hierarchy = {"HoME",
-                                    "\"preset\": \"home\", \"layers\": [{\"width\": 16, \"hidden\": [32], "
-                                    "\"shared_experts\": 2, \"group_experts\": 2}, {\"width\": 16, "
-                                    "\"shared_experts\": 2}]"};
+static const recipe_of cgc_cured = {"CGC, batch norm + Swish",
+                                    "\"preset\": \"cgc\", " CGC_LAYERS ", " CURED};
+static const recipe_of hierarchy = {
+    "HoME", "\"preset\": \"home\", \"layers\": [{\"width\": 16, \"hidden\": [32], "
+            "\"shared_experts\": 2, \"group_experts\": 2}, {\"width\": 16, "
+            "\"shared_experts\": 2}]"};
 
 static home_model *create(const recipe_of *by, const feed_plan *plan, double rate, uint64_t seed) {
     char tasks[800] = "";
     char json[2000];
     for (size_t t = 0; t < TASKS; t++)
         snprintf(tasks + strlen(tasks), sizeof tasks - strlen(tasks),
-                 "%s{\"name\": \"%s\", \"group\": \"%s\", \"weight\": %g, \"base_rate\": %g}", t ? ", " : "",
-                 task_names[t], task_groups[t], plan->weights[t], plan->rates[t]);
+                 "%s{\"name\": \"%s\", \"group\": \"%s\", \"weight\": %g, \"base_rate\": %g}",
+                 t ? ", " : "", task_names[t], task_groups[t], plan->weights[t], plan->rates[t]);
     snprintf(json, sizeof json,
              "{%s, \"seed\": %llu, \"dense\": %d, \"tasks\": [%s], \"tower\": {\"hidden\": [16]}, "
              "\"optimizer\": {\"learning_rate\": %g}}",
@@ -126,7 +141,8 @@ static home_model *create(const recipe_of *by, const feed_plan *plan, double rat
     return model;
 }
 
-/* Multiplies the last weights of the first layer's experts by 1 to `most`, as if they came from different models. */
+/* Multiplies the last weights of the first layer's experts by 1 to `most`, as if they came from
+ * different models. */
 static void spread_scales(home_model *model, double most) {
     size_t experts = 0;
     for (int counting = 1; counting >= 0; counting--) {
@@ -137,7 +153,8 @@ static void spread_scales(home_model *model, double most) {
             if (strncmp(t.name, "layers.0.units.", 15) != 0 || !strstr(t.name, ".linear.1.weight"))
                 continue;
             experts += (size_t)counting;
-            const float factor = (float)pow(most, experts > 1 ? (double)k++ / (double)(experts - 1) : 0);
+            const float factor =
+                (float)pow(most, experts > 1 ? (double)k++ / (double)(experts - 1) : 0);
             float *values = malloc(tensor_size(&t) * sizeof *values);
             REQUIRE(values);
             for (size_t j = 0; j < tensor_size(&t); j++)
@@ -155,14 +172,16 @@ static void train(home_model *model, const feed *on) {
     for (size_t first = 0; first + BATCH <= TRAIN_ROWS; first += BATCH) {
         const home_batch batch = {
             .struct_size = sizeof batch, .rows = BATCH, .dense = on->inputs + first * INPUTS};
-        const home_targets targets = {.struct_size = sizeof targets, .labels = on->labels + first * TASKS};
+        const home_targets targets = {.struct_size = sizeof targets,
+                                      .labels = on->labels + first * TASKS};
         REQUIRE(home_model_forward(model, &batch, NULL, 0, &error) == HOME_OK &&
                 home_model_backward(model, &targets, NULL, &error) == HOME_OK &&
                 home_model_step(model, &error) == HOME_OK);
     }
 }
 
-/* ---------------------------------------------------------------------------------------- figures */
+/* ---------------------------------------------------------------------------------------- figures
+ */
 
 typedef struct figures {
     double deviation_ratio; /* the largest of a node */
@@ -184,7 +203,8 @@ static double even_mass(const home_health *health, size_t expert) {
     return mass;
 }
 
-/* Whether the node that uses an expert most serves one task alone, and is not the one that the expert belongs to. */
+/* Whether the node that uses an expert most serves one task alone, and is not the one that the
+ * expert belongs to. */
 static bool serves_one_task(const home_health *health, const home_expert_health *e) {
     home_node_health n = {.struct_size = sizeof n};
     bool task = false;
@@ -202,7 +222,8 @@ static void take_experts(const home_health *health, figures *f) {
         REQUIRE(home_health_expert(health, i, &e, NULL) == HOME_OK);
         dead += e.dead;
         width += e.width;
-        if (e.seen_by > 1 && e.mass >= DEGRADATION_MASS * even_mass(health, i) && serves_one_task(health, &e))
+        if (e.seen_by > 1 && e.mass >= DEGRADATION_MASS * even_mass(health, i) &&
+            serves_one_task(health, &e))
             f->top_share = fmax(f->top_share, e.top_share);
     }
     f->dead = (double)dead / (double)width;
@@ -217,7 +238,8 @@ static void take_nodes(const home_health *health, figures *f) {
         f->deviation_ratio = fmax(f->deviation_ratio, n.deviation_ratio);
         f->top_weight = fmax(f->top_weight, n.top_weight);
         if (sparse && n.own_experts > 0)
-            f->own_share = fmin(f->own_share, n.own_mass * (double)n.experts / (double)n.own_experts);
+            f->own_share =
+                fmin(f->own_share, n.own_mass * (double)n.experts / (double)n.own_experts);
     }
 }
 
@@ -227,8 +249,8 @@ static double mean_auc(const home_model *model, const feed *on, const home_batch
     double sum = 0;
     size_t count = 0;
     REQUIRE(home_metrics_create(TASKS, NULL, &metrics, NULL) == HOME_OK);
-    REQUIRE(home_metrics_add(metrics, rows->rows, predictions, 0, on->labels + (size_t)TRAIN_ROWS * TASKS, 0,
-                             NULL, NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, rows->rows, predictions, 0,
+                             on->labels + (size_t)TRAIN_ROWS * TASKS, 0, NULL, NULL) == HOME_OK);
     for (size_t t = 0; t < TASKS; t++) {
         home_metric_result result = {.struct_size = sizeof result};
         REQUIRE(home_metrics_result(metrics, t, &result, NULL) == HOME_OK);
@@ -264,7 +286,8 @@ typedef struct trial {
     double scales; /* of the first experts' weights, 0: as they are */
 } trial;
 
-/* Of SEEDS models, how many show a sign, by the thresholds of "home inspect"; and means of the figures. */
+/* Of SEEDS models, how many show a sign, by the thresholds of "home inspect"; and means of the
+ * figures. */
 typedef struct outcome_of {
     int scales;       /* a node mixes outputs of different scale */
     int collapsed;    /* a gate gives nearly all to one expert */
@@ -281,9 +304,9 @@ static void print_outcome(const char *name, const outcome_of *o) {
     char own[32] = "-";
     if (isfinite(o->mean.own_share))
         snprintf(own, sizeof own, "%.2f (%d)", o->mean.own_share, o->underfitting);
-    printf("  %-26s %10.1f (%d) %7.0f %% %9.2f (%d) %9.2f (%d) %13s %9.4f\n", name, o->mean.deviation_ratio,
-           o->scales, 100 * o->mean.dead, o->mean.top_weight, o->collapsed, o->mean.top_share, o->degraded,
-           own, o->mean.auc);
+    printf("  %-26s %10.1f (%d) %7.0f %% %9.2f (%d) %9.2f (%d) %13s %9.4f\n", name,
+           o->mean.deviation_ratio, o->scales, 100 * o->mean.dead, o->mean.top_weight, o->collapsed,
+           o->mean.top_share, o->degraded, own, o->mean.auc);
 }
 
 static outcome_of try(const recipe_of *by, const feed *on, trial how) {
@@ -311,16 +334,18 @@ static outcome_of try(const recipe_of *by, const feed *on, trial how) {
 }
 
 static void print_head(const char *what) {
-    printf("%s\n  %-26s %14s %9s %13s %13s %13s %9s\n", what, "", "deviations", "dead", "top weight",
-           "top share", "own mass", "AUC");
+    printf("%s\n  %-26s %14s %9s %13s %13s %13s %9s\n", what, "", "deviations", "dead",
+           "top weight", "top share", "own mass", "AUC");
 }
 
-/* ------------------------------------------------------------------------------------------- tests */
+/* ------------------------------------------------------------------------------------------- tests
+ */
 
 /* Experts whose outputs differ in scale: nothing in a plain mixture brings them together. */
 static void scales(void) {
     feed f;
-    feed_create(&f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {1, 1, 1, 1}, .related = true});
+    feed_create(
+        &f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {1, 1, 1, 1}, .related = true});
     const trial how = {.rate = 0.005, .scales = 300};
     print_head("Experts of different scale");
     CHECK(try(&mmoe, &f, how).scales == SEEDS);
@@ -335,7 +360,8 @@ static const trial rough = {.rate = 0.02};
 /* Sharp gates divide the shared experts among the tasks; a hierarchy gives them others. */
 static void dominant_task(void) {
     feed f;
-    feed_create(&f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {10, 1, 1, 1}, .offset = 3});
+    feed_create(
+        &f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {10, 1, 1, 1}, .offset = 3});
     print_head("A dominant task among unrelated ones");
     CHECK(try(&mmoe, &f, rough).mean.dead > 0.15);
     const outcome_of twin = try(&mmoe_cured, &f, rough);
@@ -349,9 +375,10 @@ static void dominant_task(void) {
 /* Sparse tasks leave their own experts to the dominant one's neighbours. */
 static void sparse_tasks(void) {
     feed f;
-    feed_create(
-        &f, &(feed_plan){
-                .rates = {0.5, 0.2, 0.001, 0.001}, .weights = {10, 1, 1, 1}, .offset = 3, .related = true});
+    feed_create(&f, &(feed_plan){.rates = {0.5, 0.2, 0.001, 0.001},
+                                 .weights = {10, 1, 1, 1},
+                                 .offset = 3,
+                                 .related = true});
     print_head("Two tasks with 0.1 % positives beside a dominant one");
     const outcome_of plain = try(&mmoe, &f, rough);
     const outcome_of twin = try(&mmoe_cured, &f, rough);

@@ -52,7 +52,8 @@ static size_t find_node(const home_health *health, size_t layer, const char *nam
     return SIZE_MAX;
 }
 
-/* ------------------------------------------------------------------------------ against the reference */
+/* ------------------------------------------------------------------------------ against the
+ * reference */
 
 /* What the reference showed: copies, by name. */
 typedef struct seen {
@@ -64,7 +65,8 @@ typedef struct seen {
     size_t count;
 } seen;
 
-static void look(void *context, const char *name, size_t rows, size_t columns, const double *values) {
+static void look(void *context, const char *name, size_t rows, size_t columns,
+                 const double *values) {
     seen *s = context;
     REQUIRE(s->count < MOST_SEEN && strlen(name) < sizeof s->items[0].name);
     snprintf(s->items[s->count].name, sizeof s->items[0].name, "%s", name);
@@ -93,7 +95,8 @@ static seen *see(const setup *given, const home_model *model, const data *d) {
             dense[r * width + i] = (double)d->batch.dense[r * d->batch.dense_stride + i];
     reference *with = reference_create(&given->config, model);
     reference_watch(with, look, s);
-    reference_forward(with, &(reference_rows){d->batch.rows, dense, d->batch.fields}, false, logits);
+    reference_forward(with, &(reference_rows){d->batch.rows, dense, d->batch.fields}, false,
+                      logits);
     reference_free(with);
     free(dense);
     free(logits);
@@ -146,7 +149,8 @@ static void check_expert(const seen *s, const home_health *health, size_t expert
     CHECK(f.near_zero < 0.01);
 }
 
-static void check_distance(const seen *s, const home_health *health, size_t a, size_t b, size_t width) {
+static void check_distance(const seen *s, const home_health *health, size_t a, size_t b,
+                           size_t width) {
     const double *x = outputs_of(s, health, a);
     const double *y = outputs_of(s, health, b);
     double apart = 0;
@@ -181,7 +185,8 @@ static void check_distances(const seen *s, const home_health *health) {
     }
 }
 
-/* The experts a node sees, in the order of the documentation of preset home; first in their layer. */
+/* The experts a node sees, in the order of the documentation of preset home; first in their layer.
+ */
 static void check_node(const seen *s, const home_health *health, size_t node) {
     const home_node_health f = node_of(health, node);
     char name[100];
@@ -248,7 +253,8 @@ static void agrees_with_the_reference(void) {
     home_health *health = new_health(model);
     add(health, model, &d.batch);
     CHECK_INTEGER(home_health_rows(health), ROWS);
-    /* layer 1: shared, inter, watch with 2 each; layer 2: shared 2, two groups of 1, three tasks of 2 */
+    /* layer 1: shared, inter, watch with 2 each; layer 2: shared 2, two groups of 1, three tasks of
+     * 2 */
     CHECK_INTEGER(home_health_expert_count(health), 6 + 10);
     CHECK_INTEGER(home_health_node_count(health), 3 + 3);
 
@@ -306,7 +312,8 @@ static void histogram_counts_every_value(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- sick by hand */
+/* ------------------------------------------------------------------------------------- sick by
+ * hand */
 
 static void set_tensor(home_model *model, const char *name, float value) {
     const home_tensor t = tensor_of(model, name);
@@ -324,7 +331,8 @@ static void copy_tensor(home_model *model, const char *to, const char *from) {
 }
 
 /* A gate whose weights do not depend on the row: softmax of these logits. */
-static void fix_gate(home_model *model, size_t layer, const char *node, const float *logits, size_t count) {
+static void fix_gate(home_model *model, size_t layer, const char *node, const float *logits,
+                     size_t count) {
     char name[100];
     snprintf(name, sizeof name, "layers.%zu.nodes.%s.gate.linear.0.weight", layer, node);
     set_tensor(model, name, 0);
@@ -434,7 +442,8 @@ static void collapsed_and_even_gates(void) {
     const double rest = exp(-9) / (1 + 3 * exp(-9));
     CHECK_INTEGER(follow.top_expert, 2);
     CHECK_NEAR(follow.top_weight, 1 - 3 * rest, 1e-6);
-    CHECK_NEAR(follow.entropy, -(3 * rest * log(rest) + (1 - 3 * rest) * log(1 - 3 * rest)) / log(4), 1e-6);
+    CHECK_NEAR(follow.entropy,
+               -(3 * rest * log(rest) + (1 - 3 * rest) * log(1 - 3 * rest)) / log(4), 1e-6);
     CHECK_NEAR(follow.entropy_spread, follow.entropy, 1e-6);
     home_health_destroy(health);
     home_model_release(model);
@@ -499,7 +508,8 @@ static void ignored_own_experts(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------- presets */
+/* ---------------------------------------------------------------------------------------- presets
+ */
 
 static void shared_bottom(void) {
     setup given;
@@ -531,7 +541,8 @@ static void static_self_weights(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------- parts, threads, frozen */
+/* ---------------------------------------------------------------------------- parts, threads,
+ * frozen */
 
 static void same_figures(const home_health *a, const home_health *b, double tolerance) {
     CHECK_INTEGER(home_health_rows(a), home_health_rows(b));
@@ -673,14 +684,17 @@ static void frozen_agrees(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------- gradients */
+/* --------------------------------------------------------------------------------------- gradients
+ */
 
-static double norm_of(const home_model *model, size_t layer, const char *unit, const float *gradients) {
+static double norm_of(const home_model *model, size_t layer, const char *unit,
+                      const float *gradients) {
     size_t count = 0;
     home_model_gradients((home_model *)model, &count);
     double norm = -1;
     home_error error = new_error();
-    if (home_model_unit_gradient_norm(model, layer, unit, gradients, count, &norm, &error) != HOME_OK)
+    if (home_model_unit_gradient_norm(model, layer, unit, gradients, count, &norm, &error) !=
+        HOME_OK)
         test_fail(__FILE__, __LINE__, "%s", error.message);
     return norm;
 }
@@ -698,7 +712,8 @@ static void gradient_norms(void) {
     home_model_gradients(model, &count);
     float *gradients = malloc(count * sizeof *gradients);
     REQUIRE(gradients);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error),
+                  HOME_E_STATE);
     free(forward_all(model, &d.batch));
     REQUIRE(home_model_task_gradient(model, &d.targets, 2, gradients, count, NULL, NULL) ==
             HOME_OK); /* view */
@@ -719,24 +734,29 @@ static void gradient_norms(void) {
     CHECK(squares > 0);
     CHECK_NEAR(norm_of(model, 0, "shared", NULL), sqrt(squares), 1e-12);
 
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "like", NULL, 0, &norm, &error), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "like", NULL, 0, &norm, &error),
+                  HOME_E_NOT_FOUND);
     CHECK_CONTAINS(error.message, "\"like\" in layer 0");
     CHECK_INTEGER(home_model_unit_gradient_norm(model, 2, "shared", NULL, 0, &norm, &error),
                   HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "share", NULL, 0, &norm, &error), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "share", NULL, 0, &norm, &error),
+                  HOME_E_NOT_FOUND);
     CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", gradients, 1, &norm, &error),
                   HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, NULL, NULL, 0, &norm, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, NULL, NULL, 0, &norm, &error),
+                  HOME_E_ARGUMENT);
     home_model *frozen;
     REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
-    CHECK_INTEGER(home_model_unit_gradient_norm(frozen, 0, "shared", NULL, 0, &norm, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_unit_gradient_norm(frozen, 0, "shared", NULL, 0, &norm, &error),
+                  HOME_E_STATE);
     home_model_release(frozen);
     free(gradients);
     data_free(&d);
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------------ errors */
+/* ------------------------------------------------------------------------------------------ errors
+ */
 
 static void nothing_added_yet(void) {
     setup given;
@@ -748,8 +768,8 @@ static void nothing_added_yet(void) {
     CHECK_INTEGER(home_health_add(health, model, &empty, &error), HOME_OK);
     CHECK_INTEGER(home_health_rows(health), 0);
     const home_expert_health e = expert_of(health, 0);
-    CHECK(isnan(e.mean) && isnan(e.deviation) && isnan(e.least) && isnan(e.near_zero) && isnan(e.mass) &&
-          isnan(e.top_share) && isnan(e.nearest_distance));
+    CHECK(isnan(e.mean) && isnan(e.deviation) && isnan(e.least) && isnan(e.near_zero) &&
+          isnan(e.mass) && isnan(e.top_share) && isnan(e.nearest_distance));
     CHECK(e.nearest == SIZE_MAX && e.top_node == SIZE_MAX && e.dead == 0);
     const home_node_health o = node_of(health, 0);
     CHECK(isnan(o.entropy) && isnan(o.entropy_spread) && isnan(o.top_weight) && isnan(o.own_mass) &&
@@ -826,10 +846,13 @@ static void bad_input_leaves_it_as_it_was(void) {
     CHECK_INTEGER(home_health_node(health, 0, NULL, &error), HOME_E_ARGUMENT);
     e.struct_size = 1;
     CHECK_INTEGER(home_health_expert(health, 0, &e, &error), HOME_E_ARGUMENT);
-    CHECK(isnan(home_health_gate_weight(health, 6, 0)) && isnan(home_health_gate_weight(health, 0, 16)));
-    CHECK(isnan(home_health_self_weight(health, 6, 0)) && isnan(home_health_distance(health, 0, 16)));
+    CHECK(isnan(home_health_gate_weight(health, 6, 0)) &&
+          isnan(home_health_gate_weight(health, 0, 16)));
+    CHECK(isnan(home_health_self_weight(health, 6, 0)) &&
+          isnan(home_health_distance(health, 0, 16)));
     CHECK(isnan(home_health_gate_weight(NULL, 0, 0)) && isnan(home_health_distance(NULL, 0, 1)));
-    CHECK_INTEGER(home_health_rows(NULL) + home_health_expert_count(NULL) + home_health_node_count(NULL), 0);
+    CHECK_INTEGER(
+        home_health_rows(NULL) + home_health_expert_count(NULL) + home_health_node_count(NULL), 0);
     home_health_destroy(of_other);
     home_health_destroy(expected);
     home_health_destroy(health);
@@ -899,7 +922,8 @@ static void older_callers(void) {
     e.struct_size = offsetof(home_expert_health, deviation);
     CHECK_INTEGER(home_health_expert(health, 0, &e, NULL), HOME_OK);
     CHECK(e.mean == expert_of(health, 0).mean);
-    const unsigned char untouched[sizeof e.deviation] = {0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a};
+    const unsigned char untouched[sizeof e.deviation] = {0x5a, 0x5a, 0x5a, 0x5a,
+                                                         0x5a, 0x5a, 0x5a, 0x5a};
     CHECK_BYTES(&e.deviation, untouched, sizeof untouched);
     home_health_destroy(health);
     home_model_release(model);

@@ -1,7 +1,7 @@
 /* The JSON reader and writer, and the numbers below them. */
-#include "json.h"
-#include "memory.h"
-#include "number.h"
+#include "host/json.h"
+#include "host/memory.h"
+#include "host/number.h"
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -10,27 +10,29 @@
 
 static home_allocator libc_allocator(void) {
     home_allocator allocator;
-    home_allocator_resolve(NULL, &allocator, NULL);
+    homememory_resolve(NULL, &allocator, NULL);
     return allocator;
 }
 
-/* Parses from memory that has no byte to spare, so that the sanitizers see any read past the end. */
+/* Parses from memory that has no byte to spare, so that the sanitizers see any read past the end.
+ */
 static home_status parse_bytes(const home_allocator *allocator, const char *text, size_t length,
-                               home_json **document, home_error *error) {
+                               homejson **document, home_error *error) {
     char *exact = malloc(length ? length : 1);
     REQUIRE(exact);
     memcpy(exact, text, length);
-    const home_status status = home_json_parse(allocator, exact, length, document, error);
+    const home_status status = homejson_parse(allocator, exact, length, document, error);
     free(exact);
     return status;
 }
 
-static home_status parse(const char *text, home_json **document, home_error *error) {
+static home_status parse(const char *text, homejson **document, home_error *error) {
     const home_allocator allocator = libc_allocator();
     return parse_bytes(&allocator, text, strlen(text), document, error);
 }
 
-/* ----------------------------------------------------------------------------------------- texts */
+/* ----------------------------------------------------------------------------------------- texts
+ */
 
 static const char *const valid_texts[] = {
     "null",
@@ -49,7 +51,8 @@ static const char *const valid_texts[] = {
     "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"",
     "\"\\u00e9\\u20AC\\ud83d\\uDE00\\u0000\"",
     "\"\x7f\"",
-    "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf \xef\xbf\xbf \xed\x9f\xbf \xe0\xa0\x80\"",
+    "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf \xef\xbf\xbf \xed\x9f\xbf "
+    "\xe0\xa0\x80\"",
     "[]",
     "[ ]",
     "{}",
@@ -63,10 +66,10 @@ static const char *const valid_texts[] = {
 static void valid(void) {
     for (size_t i = 0; i < sizeof valid_texts / sizeof valid_texts[0]; i++) {
         home_error error = {.struct_size = sizeof error};
-        home_json *document = NULL;
+        homejson *document = NULL;
         if (parse(valid_texts[i], &document, &error) != HOME_OK)
             test_fail(__FILE__, __LINE__, "refused: %s: %s", valid_texts[i], error.message);
-        home_json_free(document);
+        homejson_free(document);
     }
 }
 
@@ -115,13 +118,14 @@ static const struct {
     {"{\"a\":1,}", "column 8: expected a key in quotes, found '}'"},
     {"{\"a\":1]", "column 7: expected ',' or '}', found ']'"},
     {"{,}", "column 2: expected a key in quotes, found ','"},
-    {"{\n \"a\": 1,\n \"b\": 2,\n \"a\": 3}", "line 4, column 2: expected distinct keys, found \"a\" again"},
+    {"{\n \"a\": 1,\n \"b\": 2,\n \"a\": 3}",
+     "line 4, column 2: expected distinct keys, found \"a\" again"},
     {"{\"a\":1,\"\\u0061\":2}", "column 8: expected distinct keys"},
     {"{\"\":1,\"\":2}", "column 7: expected distinct keys"},
     {"[{\"x\":{\"k\":1,\"k\":1}}]", "column 14: expected distinct keys"},
     {"\"abc", "column 5: expected a closing quote, found the end"},
-    {"\"a\nb\"",
-     "line 1, column 3: expected an escape: control characters may not stand in a string, found byte 0x0A"},
+    {"\"a\nb\"", "line 1, column 3: expected an escape: control characters may not stand in a "
+                 "string, found byte 0x0A"},
     {"\"\t\"", "expected an escape"},
     {"\"\x1f\"", "expected an escape"},
     {"\"\\x\"", "column 3: expected one of \" \\ / b f n r t u after the backslash, found 'x'"},
@@ -154,8 +158,8 @@ static const struct {
 static void invalid(void) {
     for (size_t i = 0; i < sizeof invalid_texts / sizeof invalid_texts[0]; i++) {
         home_error error = {.struct_size = sizeof error};
-        home_json *untouched = (home_json *)&error;
-        home_json *document = untouched;
+        homejson *untouched = (homejson *)&error;
+        homejson *document = untouched;
         CHECK_INTEGER(parse(invalid_texts[i].text, &document, &error), HOME_E_JSON);
         CHECK(document == untouched);
         CHECK_INTEGER(error.status, HOME_E_JSON);
@@ -170,7 +174,7 @@ static void truncated(void) {
         "{\"a\":[1.5e3,true,null,\"\\ud83d\\ude00\xf0\x9f\x98\x80\"],\"b\":{\"c\":[[],{}]}}";
     const home_allocator allocator = libc_allocator();
     for (size_t length = 0; length < sizeof text - 1; length++) {
-        home_json *document = NULL;
+        homejson *document = NULL;
         CHECK_INTEGER(parse_bytes(&allocator, text, length, &document, NULL), HOME_E_JSON);
     }
 }
@@ -178,27 +182,29 @@ static void truncated(void) {
 static void zero_byte(void) {
     const home_allocator allocator = libc_allocator();
     home_error error = {.struct_size = sizeof error};
-    home_json *document = NULL;
+    homejson *document = NULL;
     CHECK_INTEGER(parse_bytes(&allocator, "1\0", 2, &document, &error), HOME_E_JSON);
     CHECK_CONTAINS(error.message, "found byte 0x00");
     CHECK_INTEGER(parse_bytes(&allocator, "\"\\\0\"", 4, &document, &error), HOME_E_JSON);
     CHECK_CONTAINS(error.message, "after the backslash");
 }
 
-/* ------------------------------------------------------------------------------------------ tree */
+/* ------------------------------------------------------------------------------------------ tree
+ */
 
 static void tree(void) {
-    const char *text = " {\"name\": \"f\\u00e9e\", \"list\": [1, -2.5, {}], \"on\": true, \"none\": null}";
-    home_json *document = NULL;
+    const char *text =
+        " {\"name\": \"f\\u00e9e\", \"list\": [1, -2.5, {}], \"on\": true, \"none\": null}";
+    homejson *document = NULL;
     REQUIRE(parse(text, &document, NULL) == HOME_OK);
-    const home_json_value *root = home_json_root(document);
+    const homejson_value *root = homejson_root(document);
     CHECK_INTEGER(root->type, HOME_JSON_OBJECT);
     CHECK_INTEGER(root->count, 4);
     CHECK(root->next == NULL && root->key == NULL);
     CHECK_INTEGER(root->begin, 1);
     CHECK_INTEGER(root->end, strlen(text));
 
-    const home_json_value *name = home_json_member(root, "name");
+    const homejson_value *name = homejson_member(root, "name");
     REQUIRE(name);
     CHECK(name == root->first);
     CHECK_INTEGER(name->type, HOME_JSON_STRING);
@@ -210,23 +216,23 @@ static void tree(void) {
     CHECK_BYTES(text + name->begin, "\"f\\u00e9e\"", name->end - name->begin);
     CHECK_BYTES(name->key, "name", name->key_length + 1);
 
-    const home_json_value *list = home_json_member(root, "list");
+    const homejson_value *list = homejson_member(root, "list");
     REQUIRE(list);
     CHECK_INTEGER(list->type, HOME_JSON_ARRAY);
     CHECK_INTEGER(list->count, 3);
     CHECK_BYTES(text + list->begin, "[1, -2.5, {}]", list->end - list->begin);
-    const home_json_value *one = list->first;
+    const homejson_value *one = list->first;
     CHECK(one->is_integer && one->integer == 1 && one->number == 1.0 && one->key == NULL);
     CHECK(!one->next->is_integer && one->next->number == -2.5);
     CHECK_INTEGER(one->next->next->type, HOME_JSON_OBJECT);
     CHECK(one->next->next->first == NULL && one->next->next->next == NULL);
 
-    CHECK(home_json_member(root, "on")->boolean);
-    CHECK_INTEGER(home_json_member(root, "none")->type, HOME_JSON_NULL);
-    CHECK(home_json_member(root, "nam") == NULL);
-    CHECK(home_json_member(root, "names") == NULL);
-    CHECK(home_json_member(list, "name") == NULL);
-    home_json_free(document);
+    CHECK(homejson_member(root, "on")->boolean);
+    CHECK_INTEGER(homejson_member(root, "none")->type, HOME_JSON_NULL);
+    CHECK(homejson_member(root, "nam") == NULL);
+    CHECK(homejson_member(root, "names") == NULL);
+    CHECK(homejson_member(list, "name") == NULL);
+    homejson_free(document);
 }
 
 static void integers(void) {
@@ -246,13 +252,13 @@ static void integers(void) {
         {"1e2", false, 0, 100},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        home_json *document = NULL;
+        homejson *document = NULL;
         REQUIRE(parse(cases[i].text, &document, NULL) == HOME_OK);
-        const home_json_value *value = home_json_root(document);
+        const homejson_value *value = homejson_root(document);
         CHECK(value->is_integer == cases[i].is_integer);
         CHECK(!value->is_integer || value->integer == cases[i].integer);
         CHECK(value->number == cases[i].number);
-        home_json_free(document);
+        homejson_free(document);
     }
 }
 
@@ -260,7 +266,7 @@ static void depth(void) {
     char text[2 * HOME_JSON_DEPTH + 3];
     for (size_t levels = HOME_JSON_DEPTH; levels <= HOME_JSON_DEPTH + 1; levels++) {
         home_error error = {.struct_size = sizeof error};
-        home_json *document = NULL;
+        homejson *document = NULL;
         memset(text, '[', levels);
         memset(text + levels, ']', levels);
         text[2 * levels] = '\0';
@@ -271,19 +277,20 @@ static void depth(void) {
             CHECK_INTEGER(status, HOME_E_JSON);
             CHECK_CONTAINS(error.message, "column 17: expected at most 16 levels");
         }
-        home_json_free(document);
+        homejson_free(document);
     }
 
     /* Closing a level gives it back, and a hostile depth is refused at once. */
-    home_json *document = NULL;
-    CHECK_INTEGER(parse("[[[[]]],[[[]]],{\"a\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]}]", &document, NULL), HOME_OK);
-    home_json_free(document);
+    homejson *document = NULL;
+    CHECK_INTEGER(parse("[[[[]]],[[[]]],{\"a\":[[[[[[[[[[[[[[]]]]]]]]]]]]]]}]", &document, NULL),
+                  HOME_OK);
+    homejson_free(document);
     const size_t levels = 1000000;
     char *deep = malloc(levels);
     REQUIRE(deep);
     memset(deep, '[', levels);
     const home_allocator allocator = libc_allocator();
-    CHECK_INTEGER(home_json_parse(&allocator, deep, levels, &document, NULL), HOME_E_JSON);
+    CHECK_INTEGER(homejson_parse(&allocator, deep, levels, &document, NULL), HOME_E_JSON);
     free(deep);
 }
 
@@ -292,13 +299,14 @@ static void number_of_values(void) {
     static const char text[] = "{\"a\":[1,\"2\",{}],\n\"b\":null}";
     const home_allocator allocator = libc_allocator();
     home_error error = {.struct_size = sizeof error};
-    home_json *document = NULL;
-    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 6, &document, &error), HOME_OK);
-    home_json_free(document);
-    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 5, &document, &error),
+    homejson *document = NULL;
+    CHECK_INTEGER(homejson_parse_sparse(&allocator, text, sizeof text - 1, 6, &document, &error),
+                  HOME_OK);
+    homejson_free(document);
+    CHECK_INTEGER(homejson_parse_sparse(&allocator, text, sizeof text - 1, 5, &document, &error),
                   HOME_E_JSON);
     CHECK_CONTAINS(error.message, "line 2, column 1: expected at most 5 values in 26 bytes");
-    CHECK_INTEGER(home_json_parse_sparse(&allocator, text, sizeof text - 1, 0, &document, &error),
+    CHECK_INTEGER(homejson_parse_sparse(&allocator, text, sizeof text - 1, 0, &document, &error),
                   HOME_E_JSON);
 }
 
@@ -307,32 +315,35 @@ static void many_keys(void) {
     enum { KEYS = 200000 };
     const home_allocator allocator = libc_allocator();
     for (int repeated = 0; repeated < 2; repeated++) {
-        home_text text = {.allocator = &allocator};
-        home_text_add(&text, "{");
+        hometext text = {.allocator = &allocator};
+        hometext_add(&text, "{");
         for (uint64_t i = 0; i < KEYS; i++) {
-            home_text_add(&text, i ? ",\n\"key" : "\"key");
-            home_text_add_integer(&text, repeated && i == KEYS - 1 ? 77777 : i * UINT64_C(7919) % KEYS);
-            home_text_add(&text, "\":0");
+            hometext_add(&text, i ? ",\n\"key" : "\"key");
+            hometext_add_integer(&text,
+                                 repeated && i == KEYS - 1 ? 77777 : i * UINT64_C(7919) % KEYS);
+            hometext_add(&text, "\":0");
         }
-        home_text_add(&text, "}");
+        hometext_add(&text, "}");
         REQUIRE(!text.failed);
         home_error error = {.struct_size = sizeof error};
-        home_json *document = NULL;
-        const home_status status = home_json_parse(&allocator, text.data, text.length, &document, &error);
+        homejson *document = NULL;
+        const home_status status =
+            homejson_parse(&allocator, text.data, text.length, &document, &error);
         if (repeated) {
             CHECK_INTEGER(status, HOME_E_JSON);
             CHECK_CONTAINS(error.message,
                            "line 200000, column 1: expected distinct keys, found \"key77777\"");
         } else {
             CHECK_INTEGER(status, HOME_OK);
-            CHECK(status == HOME_OK && home_json_root(document)->count == KEYS);
-            home_json_free(document);
+            CHECK(status == HOME_OK && homejson_root(document)->count == KEYS);
+            homejson_free(document);
         }
-        home_deallocate(&allocator, text.data);
+        homememory_free(&allocator, text.data);
     }
 }
 
-/* --------------------------------------------------------------------------------------- numbers */
+/* --------------------------------------------------------------------------------------- numbers
+ */
 
 static uint64_t seed = 1;
 
@@ -352,11 +363,11 @@ static bool same_double(double a, double b) {
     return a == b && signbit(a) == signbit(b);
 }
 
-/* home_number_read() against the C library, which runs in the C locale and rounds correctly. */
+/* homenumber_read() against the C library, which runs in the C locale and rounds correctly. */
 static void check_read(const char *text) {
     const double expected = strtod(text, NULL);
     double value = 0.5;
-    const bool fits = home_number_read(text, strlen(text), &value);
+    const bool fits = homenumber_read(text, strlen(text), &value);
     if (isinf(expected)) {
         if (fits || value != 0.5)
             test_fail(__FILE__, __LINE__, "%.60s does not fit, got %a", text, value);
@@ -431,8 +442,8 @@ static void read_random(void) {
     }
 }
 
-/* The middle between two neighbouring doubles is the hardest number to round; so are numbers that differ from
- * it only in their last digit, up to 770 digits away. */
+/* The middle between two neighbouring doubles is the hardest number to round; so are numbers that
+ * differ from it only in their last digit, up to 770 digits away. */
 static void read_middles(void) {
     if (LDBL_MANT_DIG <= DBL_MANT_DIG) {
         test_skip("long double holds no middles of doubles");
@@ -494,10 +505,10 @@ static void significant_digits(const char *number, char digits[32]) {
 
 static void check_round_trip(double value) {
     char text[HOME_NUMBER_SIZE];
-    const size_t length = home_number_write(value, text);
+    const size_t length = homenumber_write(value, text);
     double back = 0.5;
     if (length != strlen(text) || !same_double(strtod(text, NULL), value) ||
-        !home_number_read(text, length, &back) || !same_double(back, value))
+        !homenumber_read(text, length, &back) || !same_double(back, value))
         test_fail(__FILE__, __LINE__, "%a is written %s", value, text);
 
     char shortest[40]; /* by the C library's conversions */
@@ -551,28 +562,30 @@ static void written(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[HOME_NUMBER_SIZE];
-        const size_t length = home_number_write(cases[i].value, text);
+        const size_t length = homenumber_write(cases[i].value, text);
         CHECK_INTEGER(length, strlen(text));
-        home_json *document = NULL;
+        homejson *document = NULL;
         CHECK_INTEGER(parse(text, &document, NULL), HOME_OK);
-        home_json_free(document);
+        homejson_free(document);
         if (strcmp(text, cases[i].text) != 0)
             test_fail(__FILE__, __LINE__, "%a is written %s, expected %s", cases[i].value, text,
                       cases[i].text);
     }
 }
 
-/* Sets a locale whose decimal point is a comma. Where none is installed, compiles one with the system's
- * localedef. False where that is not possible either. */
+/* Sets a locale whose decimal point is a comma. Where none is installed, compiles one with the
+ * system's localedef. False where that is not possible either. */
 static bool set_comma_locale(void) {
-    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE",
+                                        "fr_FR"};
     for (int attempt = 0; attempt < 2; attempt++) {
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
             if (setlocale(LC_ALL, names[i]) && strcmp(localeconv()->decimal_point, ",") == 0)
                 return true;
         if (attempt == 0) {
-            if (system("mkdir -p build/locale && localedef -i de_DE -f UTF-8 build/locale/de_DE.UTF-8 "
-                       ">/dev/null 2>&1") != 0)
+            if (system(
+                    "mkdir -p build/locale && localedef -i de_DE -f UTF-8 build/locale/de_DE.UTF-8 "
+                    ">/dev/null 2>&1") != 0)
                 return false;
             setenv("LOCPATH", "build/locale", 1);
         }
@@ -586,47 +599,49 @@ static void comma_locale(void) {
         return;
     }
     char text[HOME_NUMBER_SIZE];
-    home_number_write(1234.0625, text);
+    homenumber_write(1234.0625, text);
     CHECK(strcmp(text, "1234.0625") == 0);
-    home_number_write(1.5e-300, text);
+    homenumber_write(1.5e-300, text);
     CHECK(strcmp(text, "1.5e-300") == 0);
-    home_json *document = NULL;
+    homejson *document = NULL;
     REQUIRE(parse("[0.25]", &document, NULL) == HOME_OK);
-    CHECK(home_json_root(document)->first->number == 0.25);
-    home_json_free(document);
+    CHECK(homejson_root(document)->first->number == 0.25);
+    homejson_free(document);
     CHECK_INTEGER(parse("[0,25]", &document, NULL), HOME_OK);
-    CHECK_INTEGER(home_json_root(document)->count, 2);
-    home_json_free(document);
+    CHECK_INTEGER(homejson_root(document)->count, 2);
+    homejson_free(document);
     setlocale(LC_ALL, "C");
 }
 
-/* --------------------------------------------------------------------------------------- writing */
+/* --------------------------------------------------------------------------------------- writing
+ */
 
 static void text_writer(void) {
     const home_allocator allocator = libc_allocator();
-    home_text text = {.allocator = &allocator};
-    home_text_add(&text, "{");
-    home_text_add_string(&text, "quote\" back\\ tab\t bell\a \xc3\xa9");
-    home_text_add(&text, ":");
-    home_text_add_integer(&text, UINT64_MAX);
-    home_text_add_bytes(&text, ",x", 1);
-    home_text_add_string(&text, "");
-    home_text_add(&text, ":");
-    home_text_add_number(&text, -0.5);
-    home_text_add(&text, "}");
+    hometext text = {.allocator = &allocator};
+    hometext_add(&text, "{");
+    hometext_add_string(&text, "quote\" back\\ tab\t bell\a \xc3\xa9");
+    hometext_add(&text, ":");
+    hometext_add_integer(&text, UINT64_MAX);
+    hometext_add_bytes(&text, ",x", 1);
+    hometext_add_string(&text, "");
+    hometext_add(&text, ":");
+    hometext_add_number(&text, -0.5);
+    hometext_add(&text, "}");
     CHECK(!text.failed);
     const char *expected =
         "{\"quote\\\" back\\\\ tab\\u0009 bell\\u0007 \xc3\xa9\":18446744073709551615,\"\":-0.5}";
     CHECK_INTEGER(text.length, strlen(expected));
     CHECK_BYTES(text.data, expected, strlen(expected) + 1);
-    home_json *document = NULL;
-    REQUIRE(home_json_parse(&allocator, text.data, text.length, &document, NULL) == HOME_OK);
-    CHECK(strcmp(home_json_root(document)->first->key, "quote\" back\\ tab\t bell\a \xc3\xa9") == 0);
-    home_json_free(document);
-    home_deallocate(&allocator, text.data);
+    homejson *document = NULL;
+    REQUIRE(homejson_parse(&allocator, text.data, text.length, &document, NULL) == HOME_OK);
+    CHECK(strcmp(homejson_root(document)->first->key, "quote\" back\\ tab\t bell\a \xc3\xa9") == 0);
+    homejson_free(document);
+    homememory_free(&allocator, text.data);
 }
 
-/* ---------------------------------------------------------------------------------------- memory */
+/* ---------------------------------------------------------------------------------------- memory
+ */
 
 static void failing_allocator(void) {
     const char *text =
@@ -639,14 +654,14 @@ static void failing_allocator(void) {
         const home_allocator allocator = meter_allocator(&m);
         m.fail_at = granted;
         home_error error = {.struct_size = sizeof error};
-        home_json *document = NULL;
+        homejson *document = NULL;
         status = parse_bytes(&allocator, text, strlen(text), &document, &error);
         if (status != HOME_OK) {
             CHECK_INTEGER(status, HOME_E_MEMORY);
             CHECK_INTEGER(error.status, HOME_E_MEMORY);
             CHECK(document == NULL);
         }
-        home_json_free(document);
+        homejson_free(document);
         CHECK_INTEGER(m.live, 0);
     }
     CHECK(granted > 5); /* the document, its text, two blocks, the members: each failed once */
@@ -656,18 +671,18 @@ static void failing_text(void) {
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     m.fail_at = 1;
-    home_text text = {.allocator = &allocator};
-    home_text_add(&text, "abc");
+    hometext text = {.allocator = &allocator};
+    hometext_add(&text, "abc");
     CHECK(!text.failed);
     for (int i = 0; i < 100; i++)
-        home_text_add(&text, "0123456789");
+        hometext_add(&text, "0123456789");
     CHECK(text.failed);
     m.fail_at = -1;
     const size_t length = text.length;
-    home_text_add(&text, "x"); /* stays failed, so that no text has holes */
+    hometext_add(&text, "x"); /* stays failed, so that no text has holes */
     CHECK_INTEGER(text.length, length);
     CHECK_INTEGER(strlen(text.data), length);
-    home_deallocate(&allocator, text.data);
+    homememory_free(&allocator, text.data);
     CHECK_INTEGER(m.live, 0);
 }
 

@@ -11,7 +11,8 @@ static float random_share(void) {
     return (float)(random_bits(&seed) >> 40) / 16777216.0f;
 }
 
-/* ------------------------------------------------------------------------------------ definitions */
+/* ------------------------------------------------------------------------------------ definitions
+ */
 
 /* Rows of one task. */
 enum { MAX_ROWS = 1000 };
@@ -81,7 +82,8 @@ static home_metric_result slow_result(const sample *s, bool with_users) {
 }
 
 static bool near(double actual, double expected) {
-    return (isnan(actual) && isnan(expected)) || fabs(actual - expected) <= 1e-12 * fmax(1.0, fabs(expected));
+    return (isnan(actual) && isnan(expected)) ||
+           fabs(actual - expected) <= 1e-12 * fmax(1.0, fabs(expected));
 }
 
 static void check_result(const home_metric_result *actual, const home_metric_result *expected) {
@@ -92,7 +94,8 @@ static void check_result(const home_metric_result *actual, const home_metric_res
     if (!near(actual->auc, expected->auc))
         test_fail(__FILE__, __LINE__, "auc is %.17g, expected %.17g", actual->auc, expected->auc);
     if (!near(actual->gauc, expected->gauc))
-        test_fail(__FILE__, __LINE__, "gauc is %.17g, expected %.17g", actual->gauc, expected->gauc);
+        test_fail(__FILE__, __LINE__, "gauc is %.17g, expected %.17g", actual->gauc,
+                  expected->gauc);
     if (!near(actual->log_loss, expected->log_loss))
         test_fail(__FILE__, __LINE__, "log_loss is %.17g, expected %.17g", actual->log_loss,
                   expected->log_loss);
@@ -101,7 +104,8 @@ static void check_result(const home_metric_result *actual, const home_metric_res
                   expected->calibration);
 }
 
-/* ---------------------------------------------------------------------------------------- helpers */
+/* ---------------------------------------------------------------------------------------- helpers
+ */
 
 static home_metrics *create(size_t tasks) {
     home_metrics *metrics = NULL;
@@ -118,8 +122,8 @@ static home_metric_result result_of(const home_metrics *metrics, size_t task) {
 /* The figures of rows added at once as one task. */
 static home_metric_result figures_of(const sample *s, bool with_users) {
     home_metrics *metrics = create(1);
-    REQUIRE(home_metrics_add(metrics, s->rows, s->predictions, 0, s->labels, 0, with_users ? s->users : NULL,
-                             NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, s->rows, s->predictions, 0, s->labels, 0,
+                             with_users ? s->users : NULL, NULL) == HOME_OK);
     const home_metric_result result = result_of(metrics, 0);
     home_metrics_destroy(metrics);
     return result;
@@ -137,15 +141,18 @@ typedef struct sample_shape {
 static void fill_sample(sample *s, const sample_shape *shape) {
     s->rows = shape->rows;
     for (size_t r = 0; r < s->rows; r++) {
-        s->predictions[r] = (float)(random_bits(&seed) % shape->levels) / (float)(shape->levels - 1);
-        s->labels[r] = shape->soft ? random_share() : (random_share() < shape->positives ? 1.0f : 0.0f);
+        s->predictions[r] =
+            (float)(random_bits(&seed) % shape->levels) / (float)(shape->levels - 1);
+        s->labels[r] =
+            shape->soft ? random_share() : (random_share() < shape->positives ? 1.0f : 0.0f);
         if (random_share() < shape->missing)
             s->labels[r] = NAN;
         s->users[r] = random_bits(&seed) % shape->users << 55; /* the high bits count */
     }
 }
 
-/* ------------------------------------------------------------------------------------------ cases */
+/* ------------------------------------------------------------------------------------------ cases
+ */
 
 static void definitions(void) {
     static const sample_shape shapes[] = {
@@ -196,7 +203,8 @@ static void single_class(void) {
     s.rows = 0;
     result = figures_of(&s, true);
     CHECK_INTEGER(result.rows, 0);
-    CHECK(isnan(result.auc) && isnan(result.gauc) && isnan(result.log_loss) && isnan(result.calibration));
+    CHECK(isnan(result.auc) && isnan(result.gauc) && isnan(result.log_loss) &&
+          isnan(result.calibration));
 }
 
 /* Only user 1 has both classes; user 3 has rows, but a single label that is there. */
@@ -214,7 +222,8 @@ static void users_left_out(void) {
 
 /* A label of 0.5 is no positive. */
 static void soft_labels(void) {
-    const sample s = {.rows = 3, .predictions = {0.5f, 0.25f, 0.75f}, .labels = {0.5f, 0.75f, 0.25f}};
+    const sample s = {
+        .rows = 3, .predictions = {0.5f, 0.25f, 0.75f}, .labels = {0.5f, 0.75f, 0.25f}};
     const home_metric_result result = figures_of(&s, false);
     CHECK_INTEGER(result.positives, 1);
     CHECK(result.auc == 0.0);
@@ -265,8 +274,9 @@ static void strides_and_tasks(void) {
         }
     }
     home_metrics *metrics = create(TASKS);
-    CHECK_INTEGER(home_metrics_add(metrics, 150, predictions, stride, labels, label_stride, s[0].users, NULL),
-                  HOME_OK);
+    CHECK_INTEGER(
+        home_metrics_add(metrics, 150, predictions, stride, labels, label_stride, s[0].users, NULL),
+        HOME_OK);
     CHECK_INTEGER(home_metrics_add(metrics, ROWS - 150, predictions + 150 * stride, stride,
                                    labels + 150 * label_stride, label_stride, NULL, NULL),
                   HOME_OK);
@@ -311,7 +321,8 @@ static void any_order(void) {
             const size_t end = s.rows * (p + 1) / PARTS;
             parts[p] = create(1);
             REQUIRE(home_metrics_add(parts[p], end - begin, shuffled.predictions + begin, 0,
-                                     shuffled.labels + begin, 0, shuffled.users + begin, NULL) == HOME_OK);
+                                     shuffled.labels + begin, 0, shuffled.users + begin,
+                                     NULL) == HOME_OK);
         }
         home_metrics *all = parts[(size_t)round % PARTS];
         for (size_t p = 0; p < PARTS; p++)
@@ -330,13 +341,15 @@ static void merge_with_itself(void) {
     const sample_shape shape = {50, 5, 10, 0.5f, 0.0f, false};
     fill_sample(&s, &shape);
     home_metrics *metrics = create(1);
-    REQUIRE(home_metrics_add(metrics, s.rows, s.predictions, 0, s.labels, 0, s.users, NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, s.rows, s.predictions, 0, s.labels, 0, s.users, NULL) ==
+            HOME_OK);
     const home_metric_result once = result_of(metrics, 0);
     CHECK_INTEGER(home_metrics_merge(metrics, metrics, NULL), HOME_OK);
     const home_metric_result twice = result_of(metrics, 0);
     CHECK_INTEGER(twice.rows, 2 * once.rows);
     CHECK_INTEGER(twice.gauc_rows, 2 * once.gauc_rows);
-    CHECK(twice.auc == once.auc && near(twice.gauc, once.gauc) && near(twice.log_loss, once.log_loss));
+    CHECK(twice.auc == once.auc && near(twice.gauc, once.gauc) &&
+          near(twice.log_loss, once.log_loss));
     home_metrics_destroy(metrics);
 }
 
@@ -366,11 +379,13 @@ static void bad_calls(void) {
         CHECK_CONTAINS(error.message, "labels[0, 1] is ");
     }
     const float not_a_number[] = {0.5f, NAN};
-    const float squared[] = {0.5f, -7.5f}; /* the second task's is a squared error: it takes no part */
+    const float squared[] = {0.5f,
+                             -7.5f}; /* the second task's is a squared error: it takes no part */
     const home_metric_result first = result_of(metrics, 0);
     CHECK_INTEGER(home_metrics_add(metrics, 1, squared, 0, not_a_number, 0, NULL, &error), HOME_OK);
     CHECK_INTEGER(result_of(metrics, 0).rows, first.rows + 1);
-    CHECK_INTEGER(home_metrics_add(metrics, 1, not_a_number, 0, label, 0, NULL, &error), HOME_E_VALUE);
+    CHECK_INTEGER(home_metrics_add(metrics, 1, not_a_number, 0, label, 0, NULL, &error),
+                  HOME_E_VALUE);
     CHECK_INTEGER(home_metrics_add(metrics, 1, good, 1, label, 0, NULL, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "prediction_stride is 1");
     CHECK_INTEGER(home_metrics_add(metrics, 1, good, 0, label, 1, NULL, &error), HOME_E_ARGUMENT);
@@ -421,8 +436,8 @@ static void larger_struct(void) {
     home_metrics_destroy(metrics);
 }
 
-/* Everything the library does with metrics, until the first failure. Whatever an earlier call has added must
- * survive the failure of a later one. */
+/* Everything the library does with metrics, until the first failure. Whatever an earlier call has
+ * added must survive the failure of a later one. */
 static home_status use_metrics(const home_allocator *allocator, const sample *s) {
     home_metrics *a = NULL;
     home_metrics *b = NULL;

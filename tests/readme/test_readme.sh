@@ -34,7 +34,7 @@ files_exist() {
 }
 
 vendors() {
-    (cd "$folder" && rm -f ./*.o && $CC -O2 -I../../../include -c ../../../lib/*.c ../../../lib/*/*.c)
+    (cd "$folder" && rm -f ./*.o && $CC -O2 -I../../../include -c ../../../lib/*/*.c)
 }
 
 check "one C example" one_example

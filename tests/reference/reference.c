@@ -121,14 +121,16 @@ bool reference_used_all(const reference *r, const char **name) {
 }
 
 /* The tensor `prefix` + `suffix`, [rows, columns]. */
-static double *parameter(reference *r, const char *prefix, const char *suffix, size_t rows, size_t columns) {
+static double *parameter(reference *r, const char *prefix, const char *suffix, size_t rows,
+                         size_t columns) {
     char name[256];
     snprintf(name, sizeof name, "%s%s", prefix, suffix);
     tensor *found = find(r, name);
     if (!found)
         stop("the model has no tensor %s", name);
     if (found->rows != rows || found->columns != columns)
-        stop("%s is [%zu, %zu], expected [%zu, %zu]", name, found->rows, found->columns, rows, columns);
+        stop("%s is [%zu, %zu], expected [%zu, %zu]", name, found->rows, found->columns, rows,
+             columns);
     found->used = true;
     return found->data;
 }
@@ -228,8 +230,9 @@ static matrix concatenate(reference *r, matrix x, matrix y) {
     return z;
 }
 
-/* Training: the batch's mean and variance (divided by rows), and the running values move by `momentum`
- * towards the batch's mean and its unbiased variance (divided by rows - 1). Inference: running values. */
+/* Training: the batch's mean and variance (divided by rows), and the running values move by
+ * `momentum` towards the batch's mean and its unbiased variance (divided by rows - 1). Inference:
+ * running values. */
 static void batch_norm(reference *r, const char *prefix, matrix x, bool training) {
     const double epsilon = r->config->norm_epsilon != 0 ? r->config->norm_epsilon : 1e-5;
     const double momentum = r->config->norm_momentum != 0 ? r->config->norm_momentum : 0.1;
@@ -265,8 +268,9 @@ static matrix expert(reference *r, const char *prefix, matrix x, const home_laye
     const bool norm = c->expert_norm != HOME_NORM_NONE;
     const int32_t hidden = c->expert_hidden_activation;
     const int32_t output = c->expert_activation;
-    const mlp_shape shape = {layer->hidden, layer->hidden_count, hidden ? hidden : HOME_ACTIVATION_SWISH,
-                             layer->width, !norm || c->bias_before_norm == HOME_ON};
+    const mlp_shape shape = {layer->hidden, layer->hidden_count,
+                             hidden ? hidden : HOME_ACTIVATION_SWISH, layer->width,
+                             !norm || c->bias_before_norm == HOME_ON};
     matrix h = mlp(r, prefix, x, shape);
     if (norm) {
         char name[200];
@@ -280,7 +284,8 @@ static matrix expert(reference *r, const char *prefix, matrix x, const home_laye
 
 /* x ⊙ F(x), with F(x) = Σ_j p_j 2 sigmoid(A_j B_j x) or 2 sigmoid(Σ_j p_j A_j B_j x), and
  * p = softmax(W x + b), which is 1 where there is a single branch. */
-static matrix feature_gate(reference *r, const char *prefix, matrix x, const home_layer_config *layer) {
+static matrix feature_gate(reference *r, const char *prefix, matrix x,
+                           const home_layer_config *layer) {
     const bool mix_first = r->config->feature_order == HOME_FEATURE_MIX_FIRST;
     const size_t branches = layer->feature_branches ? layer->feature_branches : 2;
     size_t rank = layer->feature_rank ? layer->feature_rank : x.columns / branches;
@@ -302,7 +307,8 @@ static matrix feature_gate(reference *r, const char *prefix, matrix x, const hom
         const matrix up = linear(r, name, down, x.columns, false);
         for (size_t row = 0; row < x.rows; row++)
             for (size_t i = 0; i < x.columns; i++) {
-                const double branch = mix_first ? AT(up, row, i) : 2 * reference_sigmoid(AT(up, row, i));
+                const double branch =
+                    mix_first ? AT(up, row, i) : 2 * reference_sigmoid(AT(up, row, i));
                 AT(f, row, i) += (branches > 1 ? AT(p, row, j) : 1) * branch;
             }
     }
@@ -312,7 +318,8 @@ static matrix feature_gate(reference *r, const char *prefix, matrix x, const hom
     return gated;
 }
 
-/* ------------------------------------------------------------------------------- units and nodes */
+/* ------------------------------------------------------------------------------- units and nodes
+ */
 
 /* Experts that share one input. */
 typedef struct unit {
@@ -322,8 +329,8 @@ typedef struct unit {
     matrix *outputs; /* h_{u,k} */
 } unit;
 
-static unit run_unit(reference *r, size_t layer_index, const char *name, matrix input, size_t experts,
-                     bool training) {
+static unit run_unit(reference *r, size_t layer_index, const char *name, matrix input,
+                     size_t experts, bool training) {
     const home_layer_config *layer = &r->config->layers[layer_index];
     unit u = {input, input, experts ? experts : 1, NULL};
     char prefix[160];
@@ -360,7 +367,8 @@ static matrix run_node(reference *r, size_t layer_index, const char *name, matri
         experts += visible[u]->experts;
 
     snprintf(prefix, sizeof prefix, "layers.%zu.nodes.%s.gate", layer_index, name);
-    const mlp_shape gate = {c->gate_hidden, c->gate_hidden_count, c->gate_activation, experts, true};
+    const mlp_shape gate = {c->gate_hidden, c->gate_hidden_count, c->gate_activation, experts,
+                            true};
     matrix w = mlp(r, prefix, gate_input, gate);
     softmax(w);
     show(r, prefix, w);
@@ -419,10 +427,12 @@ static void pool_field(reference *r, const home_field_config *field, const home_
         const size_t end = ids->offsets ? ids->offsets[row + 1] : row + 1;
         for (size_t i = begin; i < end; i++) {
             const uint64_t id = ids->ids[i];
-            const uint64_t at = table->index == HOME_INDEX_HASHED ? high_product(mix(id), table->rows) : id;
+            const uint64_t at =
+                table->index == HOME_INDEX_HASHED ? high_product(mix(id), table->rows) : id;
             for (size_t k = 0; k < table->dim; k++)
-                AT(v, row, first + k) += weight[at * table->dim + k] /
-                                         (field->pooling == HOME_POOL_MEAN ? (double)(end - begin) : 1.0);
+                AT(v, row, first + k) +=
+                    weight[at * table->dim + k] /
+                    (field->pooling == HOME_POOL_MEAN ? (double)(end - begin) : 1.0);
         }
     }
 }
@@ -494,11 +504,11 @@ void reference_forward(reference *r, const reference_rows *rows, bool training, 
         unit *own = &first[1 + g];
         *own = run_unit(r, 0, groups[g], v, layer->group_experts, training);
         everything[1 + g] = own;
-        z_group[g] =
-            run_node(r, 0, groups[g], view(own, c->gate_input), (const unit *[]){&first[0], own}, 2, own);
+        z_group[g] = run_node(r, 0, groups[g], view(own, c->gate_input),
+                              (const unit *[]){&first[0], own}, 2, own);
     }
-    const matrix z_shared =
-        run_node(r, 0, "shared", view(&first[0], c->gate_input), everything, 1 + group_count, &first[0]);
+    const matrix z_shared = run_node(r, 0, "shared", view(&first[0], c->gate_input), everything,
+                                     1 + group_count, &first[0]);
 
     /* Layer 2: node t sees {shared, c(t), t}. */
     layer = &c->layers[1];
@@ -509,13 +519,15 @@ void reference_forward(reference *r, const reference_rows *rows, bool training, 
     for (size_t t = 0; t < c->task_count; t++) {
         const char *name = c->tasks[t].name;
         unit task = run_unit(r, 1, name, z_group[of_task[t]], layer->task_experts, training);
-        const matrix gate_input = concatenate(r, view(&task, c->gate_input), view(&shared, c->gate_input));
-        const matrix z =
-            run_node(r, 1, name, gate_input, (const unit *[]){&shared, &group[of_task[t]], &task}, 3, &task);
+        const matrix gate_input =
+            concatenate(r, view(&task, c->gate_input), view(&shared, c->gate_input));
+        const matrix z = run_node(r, 1, name, gate_input,
+                                  (const unit *[]){&shared, &group[of_task[t]], &task}, 3, &task);
         char prefix[160];
         snprintf(prefix, sizeof prefix, "towers.%s", name);
-        const matrix logit = mlp(
-            r, prefix, z, (mlp_shape){c->tower_hidden, c->tower_hidden_count, c->tower_activation, 1, true});
+        const matrix logit =
+            mlp(r, prefix, z,
+                (mlp_shape){c->tower_hidden, c->tower_hidden_count, c->tower_activation, 1, true});
         for (size_t row = 0; row < rows->rows; row++)
             logits[row * c->task_count + t] = logit.data[row];
         free(task.outputs);
@@ -530,8 +542,8 @@ void reference_forward(reference *r, const reference_rows *rows, bool training, 
 }
 
 /* L_t = Σ w (-y log p - (1 - y) log(1 - p)) / Σ w over the live labels; total = Σ weight_t L_t */
-double reference_loss(const reference *r, size_t rows, const double *logits, const home_targets *targets,
-                      double *task_losses) {
+double reference_loss(const reference *r, size_t rows, const double *logits,
+                      const home_targets *targets, double *task_losses) {
     const home_config *c = r->config;
     const size_t tasks = c->task_count;
     const size_t label_stride = targets->label_stride ? targets->label_stride : tasks;

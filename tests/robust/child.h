@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Starts a child that ends with the number of failures `part` returns, or, where it hangs, by SIGALRM. The child says
- * nothing of memory it leaves: that is the parent's. */
+/* Starts a child that ends with the number of failures `part` returns, or, where it hangs, by
+ * SIGALRM. The child says nothing of memory it leaves: that is the parent's. */
 static inline pid_t child_start(int (*part)(void *context), void *context, unsigned seconds) {
     fflush(stdout);
     const pid_t child = fork();

@@ -1,5 +1,5 @@
-/* A host's place for the model in service: readers take it, one writer replaces it. This is all a host needs, and how
- * docs/reliability.md tells it to. */
+/* A host's place for the model in service: readers take it, one writer replaces it. This is all a
+ * host needs, and how docs/reliability.md tells it to. */
 #ifndef TESTS_ROBUST_SERVICE_H
 #define TESTS_ROBUST_SERVICE_H
 
@@ -13,8 +13,9 @@ typedef struct service {
     size_t version;
 } service;
 
-/* The model in service and a reference to it, which the caller releases. The lock makes the two one: between reading
- * the pointer and counting the reference, the writer could have released the last one. */
+/* The model in service and a reference to it, which the caller releases. The lock makes the two
+ * one: between reading the pointer and counting the reference, the writer could have released the
+ * last one. */
 static inline home_model *service_take(service *s, size_t *version) {
     pthread_mutex_lock(&s->lock);
     home_model *model = home_model_retain(s->model);

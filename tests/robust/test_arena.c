@@ -1,6 +1,7 @@
-/* Making a model when memory ends at any point. Settings, topology and plan are taken from blocks of 16 KiB, so which of
- * their many parts meets the end of a block, and so a refusal, depends on what came before: names of different lengths
- * move all of it. tests/faults/test_memory.c has every allocation of every call, for one model. */
+/* Making a model when memory ends at any point. Settings, topology and plan are taken from blocks
+ * of 16 KiB, so which of their many parts meets the end of a block, and so a refusal, depends on
+ * what came before: names of different lengths move all of it. tests/faults/test_memory.c has every
+ * allocation of every call, for one model. */
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -18,7 +19,8 @@ static void set_names(setup *s, size_t longer) {
     }
 }
 
-/* One refusal after the other, until a model is made, by the meter's allocator. Returns how many. */
+/* One refusal after the other, until a model is made, by the meter's allocator. Returns how many.
+ */
 static long refuse_each(const home_config *config, meter *m) {
     home_model *model = NULL;
     long refused = 0;

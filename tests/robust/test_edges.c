@@ -1,5 +1,5 @@
-/* What lies just inside and just outside of the documented limits: names, counts, NULL handles, more threads than idle
- * workspaces are kept for, files and threads that the system refuses. */
+/* What lies just inside and just outside of the documented limits: names, counts, NULL handles,
+ * more threads than idle workspaces are kept for, files and threads that the system refuses. */
 #define _GNU_SOURCE
 #include "family/family.h"
 #include "robust/child.h"
@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-/* -------------------------------------------------------------------------------------------- names */
+/* --------------------------------------------------------------------------------------------
+ * names */
 
 static const struct {
     const char *name;
@@ -74,7 +75,8 @@ static void lengths_of_names(void) {
     CHECK_CONTAINS(error.message, "at most 120 bytes");
 }
 
-/* -------------------------------------------------------------------------------------------- counts */
+/* --------------------------------------------------------------------------------------------
+ * counts */
 
 static void check_refused(const home_config *config, const char *field, const char *expected) {
     home_model *model = NULL;
@@ -89,7 +91,8 @@ static void counts_of_lists(void) {
     setup s;
     static const char *const seen[] = {"shared"};
     static const size_t widths[17] = {1};
-    home_node_config node = {.struct_size = sizeof node, .name = "like", .sees = seen, .sees_count = 4097};
+    home_node_config node = {
+        .struct_size = sizeof node, .name = "like", .sees = seen, .sees_count = 4097};
     setup_small(&s);
     s.config.tables = NULL;
     check_refused(&s.config, "config.tables is NULL", "2 elements");
@@ -125,12 +128,15 @@ static const struct {
     const char *field;
     const char *expected;
 } kinds[] = {
-    {"{'dense':2,'tasks':[{'name':'a','weight':'x'}],'layers':[{'width':2},{'width':2}]}", "tasks[0].weight",
-     "expected a number"},
-    {"{'dense':2,'tasks':5,'layers':[{'width':2},{'width':2}]}", "tasks", "expected an array of objects"},
-    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','sees':5}]}]}",
+    {"{'dense':2,'tasks':[{'name':'a','weight':'x'}],'layers':[{'width':2},{'width':2}]}",
+     "tasks[0].weight", "expected a number"},
+    {"{'dense':2,'tasks':5,'layers':[{'width':2},{'width':2}]}", "tasks",
+     "expected an array of objects"},
+    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','"
+     "sees':5}]}]}",
      "sees", "expected an array of strings"},
-    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','sees':[5]}]}]"
+    {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','"
+     "sees':[5]}]}]"
      "}",
      "sees", "expected an array of strings"},
 };
@@ -145,7 +151,8 @@ static void wrong_kinds_of_json(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- metadata */
+/* -------------------------------------------------------------------------------------------
+ * metadata */
 
 static void metadata_is_text(void) {
     static const char *const bad_keys[] = {"", "home.x", "format", "\xff", "a\xe2\x82"};
@@ -169,7 +176,8 @@ static void metadata_is_text(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------- files that end */
+/* --------------------------------------------------------------------------------------- files
+ * that end */
 
 static enum { READ, FAIL, END } reading; /* what read() does */
 
@@ -211,7 +219,8 @@ static void files_that_cannot_be_read(void) {
     remove(path);
 }
 
-/* ----------------------------------------------------------------------------------------------- NULL */
+/* -----------------------------------------------------------------------------------------------
+ * NULL */
 
 static void questions_about_nothing(void) {
     size_t count = 7;
@@ -236,7 +245,8 @@ static void questions_about_nothing(void) {
     CHECK_INTEGER(home_model_set_parallel(NULL, NULL, NULL), HOME_E_ARGUMENT);
 }
 
-/* ------------------------------------------------------------------------------------------ allocators */
+/* ------------------------------------------------------------------------------------------
+ * allocators */
 
 static void half_an_allocator(void) {
     setup s;
@@ -261,7 +271,8 @@ static void half_an_allocator(void) {
     CHECK_CONTAINS(error.message, "allocator.struct_size is 3");
 }
 
-/* ----------------------------------------------------------------------------------- many callers at once */
+/* ----------------------------------------------------------------------------------- many callers
+ * at once */
 
 enum { CALLERS = 70, IDLE_KEPT = 64, ROWS = 100 };
 
@@ -280,8 +291,8 @@ typedef struct visitor {
     crowd *crowd;
 } visitor;
 
-static void run_when_all_are_inside(void *user, size_t count, void (*task)(void *context, size_t index),
-                                    void *context) {
+static void run_when_all_are_inside(void *user, size_t count,
+                                    void (*task)(void *context, size_t index), void *context) {
     static _Thread_local bool waited;
     crowd *c = user;
     if (!waited) {
@@ -316,7 +327,8 @@ static void more_callers_than_idle_workspaces(void) {
     crowd c = {.model = model, .rows = &rows, .expected = expected};
     c.bytes = ROWS * s.config.task_count * sizeof *expected;
     pthread_barrier_init(&c.inside, NULL, CALLERS);
-    /* so many threads that rows are not shared out among them: the caller's thread is inside with its workspace */
+    /* so many threads that rows are not shared out among them: the caller's thread is inside with
+     * its workspace */
     const home_parallel parallel = {sizeof parallel, &c, 8, run_when_all_are_inside};
     REQUIRE(home_model_set_parallel(model, &parallel, NULL) == HOME_OK);
     for (size_t i = 0; i < CALLERS; i++) {
@@ -334,9 +346,11 @@ static void more_callers_than_idle_workspaces(void) {
     data_free(&rows);
 }
 
-/* --------------------------------------------------------------------------------- threads refused */
+/* --------------------------------------------------------------------------------- threads refused
+ */
 
-/* Where the system has no addresses left for stacks, a pool cannot be had; the one before goes on. */
+/* Where the system has no addresses left for stacks, a pool cannot be had; the one before goes on.
+ */
 static int ask_for_too_many_threads(void *context) {
     (void)context;
     setup s;
@@ -355,7 +369,8 @@ static int ask_for_too_many_threads(void *context) {
     const struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
     REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
     const home_status status = home_model_set_threads(model, 1024, &error);
-    int wrong = status != HOME_E_MEMORY || strstr(error.message, "1024 threads cannot be had") == NULL;
+    int wrong =
+        status != HOME_E_MEMORY || strstr(error.message, "1024 threads cannot be had") == NULL;
     wrong += m.live != live;
     float *out = predict_all(model, &rows.batch);
     wrong += memcmp(out, expected, ROWS * s.config.task_count * sizeof *out) != 0;
@@ -374,7 +389,8 @@ static void threads_that_cannot_be_had(void) {
         CHECK_INTEGER(in_child(ask_for_too_many_threads, NULL), 0);
 }
 
-/* ------------------------------------------------------------------------------------ instruction sets */
+/* ------------------------------------------------------------------------------------ instruction
+ * sets */
 
 static void an_unknown_instruction_set_is_no_cap(void) {
     setup s;

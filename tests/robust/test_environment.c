@@ -1,4 +1,5 @@
-/* What belongs to the host's process or thread: its locale, and how its processor treats floating-point numbers. */
+/* What belongs to the host's process or thread: its locale, and how its processor treats
+ * floating-point numbers. */
 #define _GNU_SOURCE /* feenableexcept() */
 #include "family/family.h"
 #include "robust/child.h"
@@ -10,10 +11,11 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---------------------------------------------------------------------------------- a life, and its traces */
+/* ---------------------------------------------------------------------------------- a life, and
+ * its traces */
 
-/* All that a model computes and writes: training with a pool and without, both forms of serving, a checkpoint, texts,
- * metrics. */
+/* All that a model computes and writes: training with a pool and without, both forms of serving, a
+ * checkpoint, texts, metrics. */
 typedef struct trace {
     unsigned char *checkpoint;
     size_t length;
@@ -30,8 +32,8 @@ static double measure(const home_model *model, const data *rows, const float *pr
     home_metrics *metrics = NULL;
     home_metric_result result = {.struct_size = sizeof result};
     REQUIRE(home_metrics_create(tasks, NULL, &metrics, NULL) == HOME_OK);
-    REQUIRE(home_metrics_add(metrics, ROWS, predictions, 0, rows->labels, rows->targets.label_stride, NULL,
-                             NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, ROWS, predictions, 0, rows->labels,
+                             rows->targets.label_stride, NULL, NULL) == HOME_OK);
     REQUIRE(home_metrics_result(metrics, 0, &result, NULL) == HOME_OK);
     home_metrics_destroy(metrics);
     return result.log_loss;
@@ -82,7 +84,8 @@ static void check_same(const trace *actual, const trace *expected, size_t predic
 }
 
 /* Where the processor computes in another way, results are near, and texts the same. */
-static void check_near(const trace *actual, const trace *expected, size_t predictions, double tolerance) {
+static void check_near(const trace *actual, const trace *expected, size_t predictions,
+                       double tolerance) {
     CHECK(strcmp(actual->config, expected->config) == 0);
     for (size_t i = 0; i < predictions; i++) {
         CHECK_NEAR(actual->predicted[i], (double)expected->predicted[i], tolerance);
@@ -104,14 +107,17 @@ static void begin(setup *s, data *rows) {
     data_create(rows, &s->config, ROWS, 1);
 }
 
-/* ---------------------------------------------------------------------------------------------- locale */
+/* ----------------------------------------------------------------------------------------------
+ * locale */
 
-/* A locale whose decimal point is a comma: one of the system's, or, where none is installed, one made by localedef. */
+/* A locale whose decimal point is a comma: one of the system's, or, where none is installed, one
+ * made by localedef. */
 static bool set_comma_locale(void) {
     for (int attempt = 0; attempt < 2; attempt++) {
         if (setlocale(LC_ALL, "de_DE.UTF-8") && strcmp(localeconv()->decimal_point, ",") == 0)
             return true;
-        if (system("mkdir -p build/locale && localedef -i de_DE -f UTF-8 build/locale/de_DE.UTF-8 2>&1") != 0)
+        if (system("mkdir -p build/locale && localedef -i de_DE -f UTF-8 build/locale/de_DE.UTF-8 "
+                   "2>&1") != 0)
             return false;
         setenv("LOCPATH", "build/locale", 1);
     }
@@ -145,7 +151,8 @@ static void a_decimal_comma_changes_nothing(void) {
     data_free(&rows);
 }
 
-/* ------------------------------------------------------------------------------------------- rounding */
+/* -------------------------------------------------------------------------------------------
+ * rounding */
 
 static void any_rounding_mode(void) {
     static const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
@@ -168,7 +175,8 @@ static void any_rounding_mode(void) {
     data_free(&rows);
 }
 
-/* ------------------------------------------------------------------------------------- modes of the thread */
+/* ------------------------------------------------------------------------------------- modes of
+ * the thread */
 
 /* All of the thread's modes, and the flags of what has happened in it. */
 #if defined(__x86_64__)
@@ -209,7 +217,8 @@ typedef struct computed {
     double norm;
 } computed;
 
-static computed compute(const setup *s, const data *rows, size_t threads, int rounding, unsigned more) {
+static computed compute(const setup *s, const data *rows, size_t threads, int rounding,
+                        unsigned more) {
     computed c;
     home_model *frozen = NULL;
     home_model *model = make_model(s);
@@ -219,7 +228,8 @@ static computed compute(const setup *s, const data *rows, size_t threads, int ro
         train_step(model, rows);
     CHECK_INTEGER(modes(), before);
     REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
-    set_modes(rounding, more); /* a new model's numbers may have been rounded, which raises a flag */
+    set_modes(rounding,
+              more); /* a new model's numbers may have been rounded, which raises a flag */
     c.predicted = predict_all(model, &rows->batch);
     c.frozen = predict_all(frozen, &rows->batch);
     CHECK_INTEGER(modes(), before);
@@ -258,13 +268,16 @@ static void modes_of_the_thread_do_not_matter(void) {
     data_free(&rows);
 }
 
-/* ---------------------------------------------------------------------------------- unmasked exceptions */
+/* ---------------------------------------------------------------------------------- unmasked
+ * exceptions */
 
-/* Presets and optimizers between them reach every step that divides, takes roots or exponentials. */
+/* Presets and optimizers between them reach every step that divides, takes roots or exponentials.
+ */
 static const char *const models[] = {
     "{'dense':7,'tasks':[{'name':'a'},{'name':'b','group':'g'}],'layers':[{'width':6},{'width':5}],"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t','pooling':'mean'}]}",
-    "{'preset':'shared-bottom','dense':7,'tasks':[{'name':'a'},{'name':'b','loss':'squared'}],'layers':["
+    "{'preset':'shared-bottom','dense':7,'tasks':[{'name':'a'},{'name':'b','loss':'squared'}],'"
+    "layers':["
     "{'width':5}],'optimizer':{'kind':'sgd','momentum':0.9},"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t'}]}",
     "{'preset':'mmoe','dense':7,'tasks':[{'name':'a'},{'name':'b','given':'a'}],'layers':["
@@ -274,11 +287,15 @@ static const char *const models[] = {
     "'optimizer':{'kind':'adamw','embedding_kind':'adam'},'uncertainty':true,"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t','pooling':'mean'}]}",
     "{'preset':'ple','dense':7,'tasks':[{'name':'a','base_rate':0.1},{'name':'b'}],'layers':["
-    "{'width':5,'feature_gates':true},{'width':4}],'feature_gate':{'order':'mix_first','init':'uniform'},"
-    "'tables':[{'name':'t','rows':9,'dim':3,'index':'hashed'}],'fields':[{'name':'t','pooling':'mean'}]}",
-    "{'preset':'adatt-sp','dense':7,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':5},{'width':5}],"
+    "{'width':5,'feature_gates':true},{'width':4}],'feature_gate':{'order':'mix_first','init':'"
+    "uniform'},"
+    "'tables':[{'name':'t','rows':9,'dim':3,'index':'hashed'}],'fields':[{'name':'t','pooling':'"
+    "mean'}]}",
+    "{'preset':'adatt-sp','dense':7,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':5},{'"
+    "width':5}],"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t','pooling':'mean'}]}",
-    "{'preset':'adatt','dense':7,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':5,'task_experts':2},"
+    "{'preset':'adatt','dense':7,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':5,'task_"
+    "experts':2},"
     "{'width':5}],'experts':{'norm':'batch','activation':'swish'},"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t','pooling':'mean'}]}",
 };
@@ -390,8 +407,8 @@ static void finite_data_never_trap(void) {
                     return;
                 }
                 if (failures != 0)
-                    test_fail(__FILE__, __LINE__, "%d (-8: a trap) with isa %s, %zu threads, %.40s", failures,
-                              isas[i] ? isas[i] : "the best", threads, models[m]);
+                    test_fail(__FILE__, __LINE__, "%d (-8: a trap) with isa %s, %zu threads, %.40s",
+                              failures, isas[i] ? isas[i] : "the best", threads, models[m]);
             }
 }
 

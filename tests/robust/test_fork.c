@@ -51,7 +51,8 @@ static void use_pool(const scene *s, size_t threads) {
 static int predict(void *context) {
     const scene *s = context;
     float *out = predict_all(s->model, &s->rows.batch);
-    const int wrong = memcmp(out, s->predicted, ROWS * s->config.config.task_count * sizeof *out) != 0;
+    const int wrong =
+        memcmp(out, s->predicted, ROWS * s->config.config.task_count * sizeof *out) != 0;
     free(out);
     return wrong;
 }
@@ -123,8 +124,8 @@ static void a_child_of_a_model_with_a_pool(void) {
     scene_end(&s);
 }
 
-/* Forks at any moment of a job, so that a child's copy of the pool is in any state, its mutexes held by threads that
- * the child does not have. */
+/* Forks at any moment of a job, so that a child's copy of the pool is in any state, its mutexes
+ * held by threads that the child does not have. */
 
 typedef struct traffic {
     scene scene;

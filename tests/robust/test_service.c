@@ -1,5 +1,5 @@
-/* Many threads: some predict while one trains and replaces what they predict with; models come and go in all of
- * them; a model passes from thread to thread. */
+/* Many threads: some predict while one trains and replaces what they predict with; models come and
+ * go in all of them; a model passes from thread to thread. */
 #include "robust/service.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -10,7 +10,8 @@ static bool quick(void) {
     return getenv("TEST_QUICK") != NULL;
 }
 
-/* ------------------------------------------------------------------------------------ model in service */
+/* ------------------------------------------------------------------------------------ model in
+ * service */
 
 enum { READERS = 6, ROWS = 40, MOST_VERSIONS = 60 };
 
@@ -121,7 +122,8 @@ static void serve_while_training(size_t threads) {
         pthread_join(readers[i].thread, NULL);
     CHECK_INTEGER(s.wrong, 0);
     const size_t bytes = ROWS * s.config.config.task_count * sizeof(float);
-    CHECK(memcmp(s.expected[0], s.expected[versions - 1], bytes) != 0); /* versions can be told apart */
+    CHECK(memcmp(s.expected[0], s.expected[versions - 1], bytes) !=
+          0); /* versions can be told apart */
     for (size_t version = 0; version < versions; version++)
         free(s.expected[version]);
     home_model_release(s.service.model);
@@ -138,7 +140,8 @@ static void the_same_with_pools(void) {
     serve_while_training(3);
 }
 
-/* ----------------------------------------------------------------------------------------------- storms */
+/* -----------------------------------------------------------------------------------------------
+ * storms */
 
 typedef struct storm {
     pthread_t thread;
@@ -202,7 +205,8 @@ static void models_and_pools_come_and_go_in_many_threads(void) {
     data_free(&rows);
 }
 
-/* ------------------------------------------------------------------------------------- a thousand models */
+/* ------------------------------------------------------------------------------------- a thousand
+ * models */
 
 /* Neither a thousand models nor what happens to the others changes what one computes. */
 static void a_thousand_models_live_at_once(void) {
@@ -245,7 +249,8 @@ static void a_thousand_models_live_at_once(void) {
     data_free(&rows);
 }
 
-/* -------------------------------------------------------------------------------- from thread to thread */
+/* -------------------------------------------------------------------------------- from thread to
+ * thread */
 
 typedef struct journey {
     setup config;
@@ -321,7 +326,8 @@ static void every_call_in_a_thread_of_its_own(void) {
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
             where[k](parts[i], &j[k]);
     }
-    CHECK_BYTES(j[1].predicted, j[0].predicted, ROWS * j[0].config.config.task_count * sizeof(float));
+    CHECK_BYTES(j[1].predicted, j[0].predicted,
+                ROWS * j[0].config.config.task_count * sizeof(float));
     for (size_t k = 0; k < 2; k++) {
         free(j[k].predicted);
         data_free(&j[k].rows);

@@ -1,5 +1,5 @@
-/* Signals: a storm of them during every call, handlers installed with and without SA_RESTART, and system calls that
- * each of them may interrupt. */
+/* Signals: a storm of them during every call, handlers installed with and without SA_RESTART, and
+ * system calls that each of them may interrupt. */
 #define _GNU_SOURCE
 #include "test.h"
 #include "unit/fixture.h"
@@ -12,11 +12,13 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------- interrupted system calls, one by one */
+/* ------------------------------------------------------------------- interrupted system calls, one
+ * by one */
 
-/* The library opens, reads, writes and syncs through these, as this program defines them. While `interrupting`, each first
- * call fails with EINTR as if a signal had come, and the next one goes through. close() is different: where a signal
- * interrupts it, the descriptor is closed all the same, and calling it again could close another thread's file. */
+/* The library opens, reads, writes and syncs through these, as this program defines them. While
+ * `interrupting`, each first call fails with EINTR as if a signal had come, and the next one goes
+ * through. close() is different: where a signal interrupts it, the descriptor is closed all the
+ * same, and calling it again could close another thread's file. */
 static struct {
     bool interrupting;
     bool again; /* the last call was interrupted */
@@ -72,7 +74,8 @@ int close(int descriptor) {
     return -1;
 }
 
-/* -------------------------------------------------------------------------------------------- the storm */
+/* -------------------------------------------------------------------------------------------- the
+ * storm */
 
 static volatile sig_atomic_t signals_seen;
 
@@ -95,8 +98,8 @@ static void set_timers(suseconds_t microseconds) {
 }
 
 /* A model's life, with files; the bytes it ends with. */
-static unsigned char *live(const setup *s, const data *rows, const char *path, size_t threads, int rounds,
-                           size_t *length) {
+static unsigned char *live(const setup *s, const data *rows, const char *path, size_t threads,
+                           int rounds, size_t *length) {
     home_error error = new_error();
     home_model *model = make_model(s);
     REQUIRE(home_model_set_threads(model, threads, &error) == HOME_OK);

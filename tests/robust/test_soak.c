@@ -1,10 +1,12 @@
-/* A soak: two threads predict without pause while a third trains, and every 100 ms puts a new frozen copy into service.
- * Every prediction must have the bytes that its version is known to give, and memory must stay flat.
+/* A soak: two threads predict without pause while a third trains, and every 100 ms puts a new
+ * frozen copy into service. Every prediction must have the bytes that its version is known to give,
+ * and memory must stay flat.
  *
  *     make soak SOAK_CALLS=10000000
  *
- * prints latencies too: of a whole request, from taking the model in service to giving it back, which now and then
- * frees the one before. Without SOAK_CALLS it is a short test among the others. */
+ * prints latencies too: of a whole request, from taking the model in service to giving it back,
+ * which now and then frees the one before. Without SOAK_CALLS it is a short test among the others.
+ */
 #include "robust/child.h"
 #include "robust/service.h"
 #include "test.h"
@@ -25,15 +27,19 @@ enum {
 };
 
 /* Configuration S of docs/performance.md. */
-static const char configuration[] =
-    "{\"dense\":128,\"seed\":1,\"tasks\":[{\"name\":\"a\",\"group\":\"g\"},{\"name\":\"b\",\"group\":\"g\"},"
-    "{\"name\":\"c\",\"group\":\"h\"},{\"name\":\"d\",\"group\":\"h\"}],\"tower\":{\"hidden\":[16]},"
-    "\"layers\":["
-    "{\"width\":64,\"shared_experts\":2,\"group_experts\":2,\"feature_branches\":2,\"feature_rank\":16},"
-    "{\"width\":32,\"shared_experts\":2,\"group_experts\":2,\"task_experts\":2,\"feature_branches\":2,"
-    "\"feature_rank\":8}]}";
+static const char configuration[] = "{\"dense\":128,\"seed\":1,\"tasks\":[{\"name\":\"a\","
+                                    "\"group\":\"g\"},{\"name\":\"b\",\"group\":\"g\"},"
+                                    "{\"name\":\"c\",\"group\":\"h\"},{\"name\":\"d\",\"group\":"
+                                    "\"h\"}],\"tower\":{\"hidden\":[16]},"
+                                    "\"layers\":["
+                                    "{\"width\":64,\"shared_experts\":2,\"group_experts\":2,"
+                                    "\"feature_branches\":2,\"feature_rank\":16},"
+                                    "{\"width\":32,\"shared_experts\":2,\"group_experts\":2,\"task_"
+                                    "experts\":2,\"feature_branches\":2,"
+                                    "\"feature_rank\":8}]}";
 
-/* ---------------------------------------------------------------------------------------------- memory */
+/* ----------------------------------------------------------------------------------------------
+ * memory */
 
 static atomic_size_t live_bytes;
 
@@ -71,9 +77,11 @@ static size_t resident_bytes(void) {
     return (size_t)strtoul(rest, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* -------------------------------------------------------------------------------------------- latencies */
+/* --------------------------------------------------------------------------------------------
+ * latencies */
 
-/* Counts of nanoseconds: 32 equal classes for each power of two, so a percentile is known to 3 %. */
+/* Counts of nanoseconds: 32 equal classes for each power of two, so a percentile is known to 3 %.
+ */
 enum { CLASSES = 32, POWERS = 40, COUNTS = POWERS * CLASSES, EXACT = 2 * CLASSES };
 typedef struct latencies {
     uint64_t counts[COUNTS];
@@ -118,10 +126,11 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* ---------------------------------------------------------------------------------------------- threads */
+/* ----------------------------------------------------------------------------------------------
+ * threads */
 
-/* What the versions in service are known to predict. A version's place is used again after VERSIONS replacements, more
- * than a minute, when no call is still on it. */
+/* What the versions in service are known to predict. A version's place is used again after VERSIONS
+ * replacements, more than a minute, when no call is still on it. */
 enum { VERSIONS = 1024 };
 
 typedef struct soak {
@@ -144,7 +153,8 @@ typedef struct caller {
 static bool call(soak *s, latencies *l, size_t first, size_t count, home_workspace *workspace) {
     float out[MOST_ROWS_PER_CALL * TASKS];
     size_t version;
-    const home_batch batch = {.struct_size = sizeof batch, .rows = count, .dense = s->rows + first * DENSE};
+    const home_batch batch = {
+        .struct_size = sizeof batch, .rows = count, .dense = s->rows + first * DENSE};
     const uint64_t begin = now_ns();
     home_model *model = service_take(&s->service, &version);
     const home_status status = home_model_predict(model, &batch, out, 0, workspace, NULL);
@@ -205,7 +215,8 @@ static void sleep_100_ms(void) {
     nanosleep(&time, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------- report */
+/* -------------------------------------------------------------------------------------------------
+ * report */
 
 typedef struct memory {
     size_t live;
@@ -217,8 +228,8 @@ static memory memory_now(void) {
 }
 
 static void print_memory(const char *when, memory m) {
-    printf("%-14s %10.1f KiB of the allocator live, %10.1f KiB resident\n", when, (double)m.live / 1024,
-           (double)m.resident / 1024);
+    printf("%-14s %10.1f KiB of the allocator live, %10.1f KiB resident\n", when,
+           (double)m.live / 1024, (double)m.resident / 1024);
 }
 
 static void print_latencies(caller *callers, uint64_t calls, size_t versions, double seconds) {
@@ -230,21 +241,23 @@ static void print_latencies(caller *callers, uint64_t calls, size_t versions, do
         if (callers[t].latencies.largest > all->largest)
             all->largest = callers[t].latencies.largest;
     }
-    printf("%llu calls of 1 to %d rows from %d threads in %.1f s, %zu versions\n", (unsigned long long)calls,
-           MOST_ROWS_PER_CALL, THREADS, seconds, versions);
-    printf("latency in us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n", percentile_us(all, 0.5),
-           percentile_us(all, 0.9), percentile_us(all, 0.99), percentile_us(all, 0.999),
-           (double)all->largest / 1000);
+    printf("%llu calls of 1 to %d rows from %d threads in %.1f s, %zu versions\n",
+           (unsigned long long)calls, MOST_ROWS_PER_CALL, THREADS, seconds, versions);
+    printf("latency in us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
+           percentile_us(all, 0.5), percentile_us(all, 0.9), percentile_us(all, 0.99),
+           percentile_us(all, 0.999), (double)all->largest / 1000);
 }
 
-/* Same state, same bytes, but for a workspace that the model in service may hold at rest for each thread. */
+/* Same state, same bytes, but for a workspace that the model in service may hold at rest for each
+ * thread. */
 static void check_flat(memory warm, memory end, size_t workspace) {
     CHECK(end.live <= warm.live + THREADS * (workspace + 256));
     if (!TEST_NEEDS_ADDRESSES) /* a sanitizer keeps what was freed for a while */
         CHECK(end.resident <= warm.resident + (4u << 20));
 }
 
-/* ------------------------------------------------------------------------------------------------- soak */
+/* -------------------------------------------------------------------------------------------------
+ * soak */
 
 static uint64_t wanted_calls(void) {
     const char *text = getenv("SOAK_CALLS");
@@ -263,8 +276,8 @@ static void serve_without_pause(void) {
     for (size_t i = 0; i < INPUTS; i++)
         s.rows[i] = (float)random_between(&state, -1, 1);
     memset(s.expected, 1, sizeof s.expected); /* resident from the start */
-    REQUIRE(home_model_create_json(configuration, sizeof configuration - 1, &allocator, &trained, NULL) ==
-            HOME_OK);
+    REQUIRE(home_model_create_json(configuration, sizeof configuration - 1, &allocator, &trained,
+                                   NULL) == HOME_OK);
     pthread_mutex_init(&s.service.lock, NULL);
     train(trained, &s, 0);
     replace(&s, trained, 0);

@@ -1,13 +1,15 @@
-/* NaN, infinite, huge and tiny numbers in a row: other rows do not notice, whatever the preset, the instruction set, the
- * form of the model and the number of threads; nor does the next call. Training refuses what is not finite. What is
- * said of ids, labels and weights is tested in tests/unit/test_calls.c. */
+/* NaN, infinite, huge and tiny numbers in a row: other rows do not notice, whatever the preset, the
+ * instruction set, the form of the model and the number of threads; nor does the next call.
+ * Training refuses what is not finite. What is said of ids, labels and weights is tested in
+ * tests/unit/test_calls.c. */
 #include "family/family.h"
 
 #include <float.h>
 
 static const char *const presets[] = {
     "'preset':'home','layers':[{'width':19},{'width':7}]",
-    "'preset':'home','feature_gate':{'order':'mix_first','init':'uniform'},'layers':[{'width':19},{'width':7}"
+    "'preset':'home','feature_gate':{'order':'mix_first','init':'uniform'},'layers':[{'width':19},{"
+    "'width':7}"
     "]",
     "'preset':'shared-bottom','layers':[{'width':19}]",
     "'preset':'mmoe','layers':[{'width':19,'shared_experts':5}]",
@@ -54,7 +56,8 @@ static void scene_begin(scene *s) {
 /* With every tensor at random, and trained for a few steps. */
 static home_model *make(const char *preset, const char *isa, scene *s) {
     text t = {.length = 0};
-    text_add(&t, "{'seed':3,'dense':%d,'tasks':[{'name':'a'},{'name':'b'},{'name':'c'}],%s}", DENSE, preset);
+    text_add(&t, "{'seed':3,'dense':%d,'tasks':[{'name':'a'},{'name':'b'},{'name':'c'}],%s}", DENSE,
+             preset);
     if (isa)
         setenv("HOME_ISA", isa, 1);
     else
@@ -104,7 +107,8 @@ static void check_serving(const home_model *model, scene *s, home_workspace *wor
     REQUIRE(home_model_predict(model, &s->batch, expected, 0, workspace, NULL) == HOME_OK);
     for (size_t i = 0; i < OUTPUTS; i++)
         CHECK(expected[i] >= 0 && expected[i] <= 1);
-    static const size_t places[] = {0, 5, ROWS - 1 - (BAD - 1) * APART}; /* the first row, the last row */
+    static const size_t places[] = {0, 5,
+                                    ROWS - 1 - (BAD - 1) * APART}; /* the first row, the last row */
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
         float kept[BAD];
         for (size_t i = 0; i < BAD; i++) {
@@ -123,7 +127,8 @@ static void check_serving(const home_model *model, scene *s, home_workspace *wor
 static void a_bad_row_stays_alone(void) {
     for (size_t p = 0; p < sizeof presets / sizeof *presets; p++)
         for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-            test_begin("a bad row stays alone: %.20s, %s", presets[p] + 10, isas[i] ? isas[i] : "best");
+            test_begin("a bad row stays alone: %.20s, %s", presets[p] + 10,
+                       isas[i] ? isas[i] : "best");
             scene s;
             scene_begin(&s);
             home_model *model = make(presets[p], isas[i], &s);
@@ -132,7 +137,8 @@ static void a_bad_row_stays_alone(void) {
                 home_workspace *workspace = NULL;
                 const size_t size = home_workspace_size(form);
                 void *memory = malloc(size);
-                REQUIRE(memory && home_workspace_init(form, memory, size, &workspace, NULL) == HOME_OK);
+                REQUIRE(memory &&
+                        home_workspace_init(form, memory, size, &workspace, NULL) == HOME_OK);
                 check_serving(form, &s, workspace);
                 REQUIRE(home_model_set_threads(form, 3, NULL) == HOME_OK);
                 check_serving(form, &s, NULL);
@@ -144,7 +150,8 @@ static void a_bad_row_stays_alone(void) {
         }
 }
 
-/* Huge, but finite: training either takes the values or refuses them; it never keeps a number that is not finite. */
+/* Huge, but finite: training either takes the values or refuses them; it never keeps a number that
+ * is not finite. */
 static void training_keeps_finite(void) {
     for (size_t p = 0; p < sizeof presets / sizeof *presets; p++) {
         scene s;
@@ -169,8 +176,10 @@ static void training_keeps_finite(void) {
                 status = home_model_step(model, &error);
             CHECK(status == HOME_OK || status == HOME_E_VALUE);
             refused += status != HOME_OK;
-            unsigned char *after = model_bytes(model, HOME_SAVE_OPTIMIZER, &length_after); /* all finite */
-            if (home_model_step_count(model) == steps && status != HOME_OK && !isfinite(bad_values[i]))
+            unsigned char *after =
+                model_bytes(model, HOME_SAVE_OPTIMIZER, &length_after); /* all finite */
+            if (home_model_step_count(model) == steps && status != HOME_OK &&
+                !isfinite(bad_values[i]))
                 CHECK_BYTES(after, before, length);
             *value = kept;
             free(before);

@@ -25,7 +25,8 @@ home_error new_error(void) {
     return (home_error){.struct_size = sizeof(home_error)};
 }
 
-/* ---------------------------------------------------------------------------------------- random */
+/* ---------------------------------------------------------------------------------------- random
+ */
 
 /* splitmix64 */
 uint64_t random_bits(uint64_t *state) {
@@ -43,13 +44,16 @@ static float random_float(uint64_t *state, double low, double high) {
     return (float)random_between(state, low, high);
 }
 
-/* --------------------------------------------------------------------------------- configurations */
+/* --------------------------------------------------------------------------------- configurations
+ */
 
 const char full_json[] =
     "{\"preset\":\"home\",\"seed\":1,\"dense\":5,"
-    "\"tables\":[{\"name\":\"user\",\"rows\":100,\"dim\":3,\"index\":\"hashed\",\"init_std\":0.01}],"
+    "\"tables\":[{\"name\":\"user\",\"rows\":100,\"dim\":3,\"index\":\"hashed\",\"init_std\":0.01}]"
+    ","
     "\"fields\":[{\"name\":\"user\",\"table\":\"user\",\"pooling\":\"mean\"}],"
-    "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\",\"weight\":2,\"loss\":\"bce\",\"base_rate\":0.02},"
+    "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\",\"weight\":2,\"loss\":\"bce\",\"base_rate\":"
+    "0.02},"
     "{\"name\":\"view\",\"group\":\"watch\"}],"
     "\"layers\":[{\"width\":6,\"hidden\":[7],\"shared_experts\":2,\"group_experts\":3,"
     "\"feature_gates\":true,\"feature_branches\":3,\"feature_rank\":2},{\"width\":4}],"
@@ -210,9 +214,11 @@ void copy_tensors(home_model *to, const home_model *from) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- rows */
+/* ------------------------------------------------------------------------------------------- rows
+ */
 
-static const home_table_config *table_of(const home_config *config, const home_field_config *field) {
+static const home_table_config *table_of(const home_config *config,
+                                         const home_field_config *field) {
     const char *name = field->table ? field->table : field->name;
     for (size_t i = 0; i < config->table_count; i++)
         if (strcmp(config->tables[i].name, name) == 0)
@@ -362,7 +368,8 @@ bool same_model(const home_model *a, const home_model *b) {
     return same;
 }
 
-/* -------------------------------------------------------------------------------------- allocator */
+/* -------------------------------------------------------------------------------------- allocator
+ */
 
 static void *meter_allocate(void *user, size_t bytes) {
     meter *m = user;

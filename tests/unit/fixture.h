@@ -1,5 +1,6 @@
-/* What the unit tests share: a small configuration to vary, random rows, models with random weights, and an
- * allocator that counts and fails on demand. Functions end the program when what they need fails. */
+/* What the unit tests share: a small configuration to vary, random rows, models with random
+ * weights, and an allocator that counts and fails on demand. Functions end the program when what
+ * they need fails. */
 #ifndef TESTS_UNIT_FIXTURE_H
 #define TESTS_UNIT_FIXTURE_H
 
@@ -8,13 +9,15 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* ---------------------------------------------------------------------------------------- random */
+/* ---------------------------------------------------------------------------------------- random
+ */
 
 /* Numbers that are the same on every machine; the state is the caller's. */
 uint64_t random_bits(uint64_t *state);
 double random_between(uint64_t *state, double low, double high);
 
-/* --------------------------------------------------------------------------------- configurations */
+/* --------------------------------------------------------------------------------- configurations
+ */
 
 #define SETUP_TASKS 64
 
@@ -36,9 +39,10 @@ typedef struct setup {
 /* A configuration as JSON that has nearly every key. */
 extern const char full_json[];
 
-/* Five dense values; a direct table for one field (sum, one id a row) and a hashed one shared by two (many
- * ids a row; mean, sum); tasks like and follow (group inter) and view (group watch); two experts a unit in
- * layer 1; 2, 1 and 2 for shared, groups and tasks in layer 2. Everything else at its default. */
+/* Five dense values; a direct table for one field (sum, one id a row) and a hashed one shared by
+ * two (many ids a row; mean, sum); tasks like and follow (group inter) and view (group watch); two
+ * experts a unit in layer 1; 2, 1 and 2 for shared, groups and tasks in layer 2. Everything else at
+ * its default. */
 void setup_small(setup *s);
 
 /* The same without fields, with `width` dense values. */
@@ -49,8 +53,8 @@ void setup_tasks(setup *s, size_t count, const char *const *groups, size_t group
 
 home_model *make_model(const setup *s);
 
-/* Gives every tensor new values, so that nothing is at a neutral start: norms are not the identity, feature
- * gates are not 1, running values are not 0 and 1. */
+/* Gives every tensor new values, so that nothing is at a neutral start: norms are not the identity,
+ * feature gates are not 1, running values are not 0 and 1. */
 void randomize(home_model *model, uint64_t seed);
 
 /* Copies the values of all tensors of `to` from those of `from` with the same name. */
@@ -60,13 +64,14 @@ void copy_tensors(home_model *to, const home_model *from);
 home_tensor tensor_of(const home_model *model, const char *name);
 size_t tensor_size(const home_tensor *tensor);
 
-/* ------------------------------------------------------------------------------------------- rows */
+/* ------------------------------------------------------------------------------------------- rows
+ */
 
 #define DATA_FIELDS 3
 
-/* Random rows and targets for a configuration. The strides are wider than the rows and the gaps are NaN, so
- * whoever reads a gap shows it. Ids repeat within and between rows; some rows have none. About a fifth of
- * the labels are missing, never those of row 0; some lie between 0 and 1. */
+/* Random rows and targets for a configuration. The strides are wider than the rows and the gaps are
+ * NaN, so whoever reads a gap shows it. Ids repeat within and between rows; some rows have none.
+ * About a fifth of the labels are missing, never those of row 0; some lie between 0 and 1. */
 typedef struct data {
     float *dense;
     uint64_t *ids[DATA_FIELDS];
@@ -82,7 +87,8 @@ typedef struct data {
 void data_create(data *d, const home_config *config, size_t rows, uint64_t seed);
 void data_free(data *d);
 
-/* Rows first .. first + count - 1 as a batch of their own; fields: [DATA_FIELDS], where it keeps the ids. */
+/* Rows first .. first + count - 1 as a batch of their own; fields: [DATA_FIELDS], where it keeps
+ * the ids. */
 home_batch data_slice(const data *d, size_t first, size_t count, home_ids *fields);
 
 /* [rows, tasks]; malloc'd. */
@@ -96,9 +102,11 @@ void train_step(home_model *model, const data *d);
 unsigned char *model_bytes(const home_model *model, uint32_t flags, size_t *length);
 bool same_model(const home_model *a, const home_model *b);
 
-/* -------------------------------------------------------------------------------------- allocator */
+/* -------------------------------------------------------------------------------------- allocator
+ */
 
-/* Counts, and fails the allocation number `fail_at` (from 0; negative: none) and, unless `once`, all later ones. */
+/* Counts, and fails the allocation number `fail_at` (from 0; negative: none) and, unless `once`,
+ * all later ones. */
 typedef struct meter {
     atomic_long allocations; /* asked for so far */
     atomic_long live;        /* not yet released */

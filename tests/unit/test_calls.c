@@ -1,5 +1,5 @@
-/* Calls that must fail: each gives the right status and a message that names what is wrong, leaves the
- * model's bytes as they were, and the model works afterwards. */
+/* Calls that must fail: each gives the right status and a message that names what is wrong, leaves
+ * the model's bytes as they were, and the model works afterwards. */
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -49,26 +49,27 @@ static void scene_end(scene *s) {
     home_model_release(s->model);
 }
 
-static void check_refusal(const scene *s, home_status actual, home_status expected, const char *word,
-                          const char *call, int line) {
+static void check_refusal(const scene *s, home_status actual, home_status expected,
+                          const char *word, const char *call, int line) {
     if (actual != expected || s->error.status != expected || !strstr(s->error.message, word))
-        test_fail(__FILE__, line, "%s: status %d and \"%s\", expected status %d and a message with \"%s\"",
-                  call, (int)actual, s->error.message, (int)expected, word);
+        test_fail(__FILE__, line,
+                  "%s: status %d and \"%s\", expected status %d and a message with \"%s\"", call,
+                  (int)actual, s->error.message, (int)expected, word);
 }
 
 /* The call, which reports to s.error, must fail so. */
-#define REFUSED(call, status, word)                                                                          \
-    do {                                                                                                     \
-        s.error = new_error();                                                                               \
-        const home_status got = (call);                                                                      \
-        check_refusal(&s, got, status, word, #call, __LINE__);                                               \
+#define REFUSED(call, status, word)                                                                \
+    do {                                                                                           \
+        s.error = new_error();                                                                     \
+        const home_status got = (call);                                                            \
+        check_refusal(&s, got, status, word, #call, __LINE__);                                     \
     } while (0)
 
-#define ACCEPTED(call)                                                                                       \
-    do {                                                                                                     \
-        s.error = new_error();                                                                               \
-        if (!CHECK_INTEGER((call), HOME_OK))                                                                 \
-            printf("    %s\n", s.error.message);                                                             \
+#define ACCEPTED(call)                                                                             \
+    do {                                                                                           \
+        s.error = new_error();                                                                     \
+        if (!CHECK_INTEGER((call), HOME_OK))                                                       \
+            printf("    %s\n", s.error.message);                                                   \
     } while (0)
 
 static void nulls(void) {
@@ -85,9 +86,11 @@ static void nulls(void) {
     REFUSED(home_model_backward(NULL, &s.d.targets, NULL, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_backward_from(NULL, s.out, 0, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_step(NULL, &s.error), HOME_E_ARGUMENT, "model");
-    REFUSED(home_model_predict(NULL, &s.d.batch, s.out, 0, NULL, &s.error), HOME_E_ARGUMENT, "model");
+    REFUSED(home_model_predict(NULL, &s.d.batch, s.out, 0, NULL, &s.error), HOME_E_ARGUMENT,
+            "model");
     REFUSED(home_model_predict(s.model, NULL, s.out, 0, NULL, &s.error), HOME_E_ARGUMENT, "batch");
-    REFUSED(home_model_predict(s.model, &s.d.batch, NULL, 0, NULL, &s.error), HOME_E_ARGUMENT, "predictions");
+    REFUSED(home_model_predict(s.model, &s.d.batch, NULL, 0, NULL, &s.error), HOME_E_ARGUMENT,
+            "predictions");
     REFUSED(home_workspace_init(NULL, s.out, 1, &workspace, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_workspace_init(s.model, NULL, 1, &workspace, &s.error), HOME_E_ARGUMENT, "memory");
     REFUSED(home_workspace_init(s.model, s.out, 1, NULL, &s.error), HOME_E_ARGUMENT, "workspace");
@@ -113,15 +116,16 @@ static void nulls(void) {
     REFUSED(home_model_tensor_at(s.model, 0, NULL, &s.error), HOME_E_ARGUMENT, "tensor");
     REFUSED(home_model_tensor(NULL, "x", &tensor, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_tensor(s.model, NULL, &tensor, &s.error), HOME_E_ARGUMENT, "name");
-    REFUSED(home_model_tensor(s.model, "towers.like.linear.1.bias", NULL, &s.error), HOME_E_ARGUMENT,
-            "tensor");
+    REFUSED(home_model_tensor(s.model, "towers.like.linear.1.bias", NULL, &s.error),
+            HOME_E_ARGUMENT, "tensor");
     REFUSED(home_model_set_tensor(NULL, "x", s.out, 1, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_set_tensor(s.model, NULL, s.out, 1, &s.error), HOME_E_ARGUMENT, "name");
-    REFUSED(home_model_set_tensor(s.model, "towers.like.linear.1.bias", NULL, 1, &s.error), HOME_E_ARGUMENT,
-            "data");
+    REFUSED(home_model_set_tensor(s.model, "towers.like.linear.1.bias", NULL, 1, &s.error),
+            HOME_E_ARGUMENT, "data");
     REFUSED(home_model_table_gradient(NULL, "user", &table, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_table_gradient(s.model, NULL, &table, &s.error), HOME_E_ARGUMENT, "table");
-    REFUSED(home_model_table_gradient(s.model, "user", NULL, &s.error), HOME_E_ARGUMENT, "gradient");
+    REFUSED(home_model_table_gradient(s.model, "user", NULL, &s.error), HOME_E_ARGUMENT,
+            "gradient");
     CHECK(model == NULL && workspace == NULL);
     home_model_release(NULL);
     home_model_destroy(NULL);
@@ -156,7 +160,8 @@ static void order_of_calls(void) {
     home_table_gradient table = {.struct_size = sizeof table};
     REFUSED(home_model_backward(fresh, &s.d.targets, NULL, &s.error), HOME_E_STATE, "forward");
     REFUSED(home_model_step(fresh, &s.error), HOME_E_STATE, "backward");
-    REFUSED(home_model_input_gradient(fresh, &gradient, &stride, &s.error), HOME_E_STATE, "backward");
+    REFUSED(home_model_input_gradient(fresh, &gradient, &stride, &s.error), HOME_E_STATE,
+            "backward");
     REFUSED(home_model_table_gradient(fresh, "user", &table, &s.error), HOME_E_STATE, "backward");
     CHECK(home_model_gradient_norm(fresh) == 0);
     free(forward_all(fresh, &s.d.batch));
@@ -181,7 +186,8 @@ static void order_of_calls(void) {
 }
 
 /* A batch that fits neither forward nor predict. */
-static void check_bad_batch(scene *scene_of, const home_batch *batch, home_status status, const char *word) {
+static void check_bad_batch(scene *scene_of, const home_batch *batch, home_status status,
+                            const char *word) {
     scene s = *scene_of;
     REFUSED(home_model_forward(s.model, batch, s.out, 0, &s.error), status, word);
     REFUSED(home_model_predict(s.model, batch, s.out, 0, NULL, &s.error), status, word);
@@ -215,7 +221,8 @@ static void batches(void) {
     check_bad_batch(&s, &b, HOME_E_ARGUMENT, "field_count");
     b = s.d.batch;
     b.rows = SIZE_MAX / 2;
-    REFUSED(home_model_predict(s.model, &b, s.out, SIZE_MAX / 2, NULL, &s.error), HOME_E_TOO_LARGE, "rows");
+    REFUSED(home_model_predict(s.model, &b, s.out, SIZE_MAX / 2, NULL, &s.error), HOME_E_TOO_LARGE,
+            "rows");
 
     home_ids fields[3] = {s.d.fields[0], s.d.fields[1], s.d.fields[2]};
     b = s.d.batch;
@@ -387,14 +394,15 @@ static void numbers_and_names(void) {
         CHECK(dense == HOME_E_ARGUMENT || dense == HOME_E_VALUE);
         CHECK_CONTAINS(s.error.message, "rate");
         s.error = new_error();
-        const home_status table = home_model_set_embedding_learning_rate(s.model, bad_rates[i], &s.error);
+        const home_status table =
+            home_model_set_embedding_learning_rate(s.model, bad_rates[i], &s.error);
         CHECK(table == HOME_E_ARGUMENT || table == HOME_E_VALUE);
         CHECK_CONTAINS(s.error.message, "rate");
     }
 
     home_tensor tensor = {.struct_size = sizeof tensor};
-    REFUSED(home_model_tensor(s.model, "towers.nobody.linear.0.bias", &tensor, &s.error), HOME_E_NOT_FOUND,
-            "towers.nobody.linear.0.bias");
+    REFUSED(home_model_tensor(s.model, "towers.nobody.linear.0.bias", &tensor, &s.error),
+            HOME_E_NOT_FOUND, "towers.nobody.linear.0.bias");
     REFUSED(home_model_tensor(s.model, "", &tensor, &s.error), HOME_E_NOT_FOUND, "");
     REFUSED(home_model_tensor_at(s.model, home_model_tensor_count(s.model), &tensor, &s.error),
             HOME_E_NOT_FOUND, "184");
@@ -404,7 +412,8 @@ static void numbers_and_names(void) {
 
     const char *name = "towers.like.linear.1.weight";
     float values[5] = {1, 2, 3, 4, 5};
-    REFUSED(home_model_set_tensor(s.model, "nothing", values, 5, &s.error), HOME_E_NOT_FOUND, "nothing");
+    REFUSED(home_model_set_tensor(s.model, "nothing", values, 5, &s.error), HOME_E_NOT_FOUND,
+            "nothing");
     REFUSED(home_model_set_tensor(s.model, name, values, 4, &s.error), HOME_E_ARGUMENT, "5");
     REFUSED(home_model_set_tensor(s.model, name, values, 6, &s.error), HOME_E_ARGUMENT, "5");
     values[4] = NAN;
@@ -421,14 +430,17 @@ static void numbers_and_names(void) {
     s.before = model_bytes(s.model, HOME_SAVE_OPTIMIZER, &s.length);
     s.predicted = predict_all(s.model, &s.d.batch);
 
-    REFUSED(home_model_set_metadata(s.model, "home.config", "{}", &s.error), HOME_E_ARGUMENT, "home.");
+    REFUSED(home_model_set_metadata(s.model, "home.config", "{}", &s.error), HOME_E_ARGUMENT,
+            "home.");
     CHECK(home_model_metadata(s.model, "nothing") == NULL);
     size_t length = 0;
     char small[16];
-    REFUSED(home_model_serialize(s.model, HOME_SAVE_OPTIMIZER, small, sizeof small, &length, &s.error),
-            HOME_E_ARGUMENT, "16");
+    REFUSED(
+        home_model_serialize(s.model, HOME_SAVE_OPTIMIZER, small, sizeof small, &length, &s.error),
+        HOME_E_ARGUMENT, "16");
     CHECK_INTEGER(length, s.length);
-    REFUSED(home_model_serialize(s.model, 0xfe, NULL, 0, &length, &s.error), HOME_E_ARGUMENT, "flags");
+    REFUSED(home_model_serialize(s.model, 0xfe, NULL, 0, &length, &s.error), HOME_E_ARGUMENT,
+            "flags");
     scene_end(&s);
 }
 
@@ -439,7 +451,8 @@ static void workspaces(void) {
     char *memory = malloc(size);
     REQUIRE(memory);
     home_workspace *workspace = NULL;
-    REFUSED(home_workspace_init(s.model, memory, size - 1, &workspace, &s.error), HOME_E_ARGUMENT, "size");
+    REFUSED(home_workspace_init(s.model, memory, size - 1, &workspace, &s.error), HOME_E_ARGUMENT,
+            "size");
     REFUSED(home_workspace_init(s.model, memory, 0, &workspace, &s.error), HOME_E_ARGUMENT, "size");
     CHECK(workspace == NULL);
     ACCEPTED(home_workspace_init(s.model, memory, size, &workspace, &s.error));
@@ -451,14 +464,16 @@ static void workspaces(void) {
     home_model *big = make_model(&bigger);
     data d;
     data_create(&d, &bigger.config, 2, 1);
-    REFUSED(home_model_predict(big, &d.batch, s.out, 0, workspace, &s.error), HOME_E_ARGUMENT, "workspace");
+    REFUSED(home_model_predict(big, &d.batch, s.out, 0, workspace, &s.error), HOME_E_ARGUMENT,
+            "workspace");
     data_free(&d);
     home_model_release(big);
 
     /* Of a failed predict: the workspace is good for the next. */
     home_batch b = s.d.batch;
     b.dense = NULL;
-    REFUSED(home_model_predict(s.model, &b, s.out, 0, workspace, &s.error), HOME_E_ARGUMENT, "dense");
+    REFUSED(home_model_predict(s.model, &b, s.out, 0, workspace, &s.error), HOME_E_ARGUMENT,
+            "dense");
     ACCEPTED(home_model_predict(s.model, &s.d.batch, s.out, 0, workspace, &s.error));
     CHECK_BYTES(s.out, s.predicted, sizeof s.out);
     free(memory);
@@ -550,12 +565,13 @@ static bool whole_characters(const char *text) {
 static void messages_are_utf8(void) {
     setup given;
     setup_small(&given);
-    given.tasks[1].name = DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT ".x"; /* shown: 40 bytes */
+    given.tasks[1].name =
+        DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT ".x"; /* shown: 40 bytes */
     home_model *model = NULL;
     home_error error = new_error();
     CHECK_INTEGER(home_model_create(&given.config, &model, &error), HOME_E_CONFIG);
-    CHECK_CONTAINS(error.message,
-                   "name is \"" DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT "?\", expected");
+    CHECK_CONTAINS(error.message, "name is \"" DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT
+                                  "?\", expected");
     CHECK(whole_characters(error.message));
     given.tasks[1].name = DOT "\xFF" DOT "\xE7\x82."; /* was never UTF-8 */
     CHECK_INTEGER(home_model_create(&given.config, &model, &error), HOME_E_CONFIG);
@@ -574,10 +590,10 @@ static void messages_are_utf8(void) {
 }
 
 static void statuses(void) {
-    static const home_status all[] = {HOME_OK,          HOME_E_ARGUMENT,   HOME_E_STATE,     HOME_E_VALUE,
-                                      HOME_E_NOT_FOUND, HOME_E_MEMORY,     HOME_E_TOO_LARGE, HOME_E_CONFIG,
-                                      HOME_E_JSON,      HOME_E_FILE,       HOME_E_FORMAT,    HOME_E_CHECKSUM,
-                                      HOME_E_MISMATCH,  HOME_E_UNSUPPORTED};
+    static const home_status all[] = {
+        HOME_OK,       HOME_E_ARGUMENT,  HOME_E_STATE,    HOME_E_VALUE,      HOME_E_NOT_FOUND,
+        HOME_E_MEMORY, HOME_E_TOO_LARGE, HOME_E_CONFIG,   HOME_E_JSON,       HOME_E_FILE,
+        HOME_E_FORMAT, HOME_E_CHECKSUM,  HOME_E_MISMATCH, HOME_E_UNSUPPORTED};
     const size_t count = sizeof all / sizeof *all;
     for (size_t i = 0; i < count; i++) {
         CHECK(strlen(home_status_string(all[i])) > 0);
@@ -587,7 +603,8 @@ static void statuses(void) {
     }
     CHECK(home_status_string(-5) != NULL && home_status_string(INT32_MAX) != NULL);
     char version[32];
-    snprintf(version, sizeof version, "%d.%d.%d", HOME_VERSION_MAJOR, HOME_VERSION_MINOR, HOME_VERSION_PATCH);
+    snprintf(version, sizeof version, "%d.%d.%d", HOME_VERSION_MAJOR, HOME_VERSION_MINOR,
+             HOME_VERSION_PATCH);
     CHECK(strcmp(home_version_string(), version) == 0);
     CHECK_INTEGER(home_version(),
                   HOME_VERSION_MAJOR * 1000000 + HOME_VERSION_MINOR * 1000 + HOME_VERSION_PATCH);
@@ -611,11 +628,12 @@ static void references(void) {
 /* Known values of the hash: it is part of the checkpoint format. */
 static void hash_is_fixed(void) {
     CHECK_INTEGER(home_hash_id(0, 1000), 0);
-    /* splitmix64's finalizer takes its increment 0x9e3779b97f4a7c15 to its well-known first output for seed
-     * 0, 0xe220a8397b1dcdaf; times 1000 / 2^64 is 883. */
+    /* splitmix64's finalizer takes its increment 0x9e3779b97f4a7c15 to its well-known first output
+     * for seed 0, 0xe220a8397b1dcdaf; times 1000 / 2^64 is 883. */
     CHECK_INTEGER(home_hash_id(UINT64_C(0x9e3779b97f4a7c15), 1000), 883);
     CHECK(home_hash_id(UINT64_C(0x9e3779b97f4a7c15), UINT64_C(1) << 32) == 0xe220a839);
-    CHECK(home_hash_id(UINT64_C(0x9e3779b97f4a7c15), UINT64_C(1) << 63) == UINT64_C(0xe220a8397b1dcdaf) >> 1);
+    CHECK(home_hash_id(UINT64_C(0x9e3779b97f4a7c15), UINT64_C(1) << 63) ==
+          UINT64_C(0xe220a8397b1dcdaf) >> 1);
     CHECK_INTEGER(home_hash_id(12345, 1), 0);
 }
 

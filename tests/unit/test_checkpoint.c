@@ -1,4 +1,5 @@
-/* Checkpoints: what they hold, that training goes on as if never stopped, that no damaged file does harm. */
+/* Checkpoints: what they hold, that training goes on as if never stopped, that no damaged file does
+ * harm. */
 #include "faults/folder.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -35,13 +36,15 @@ static home_status load_bytes(const void *bytes, size_t length, home_model **mod
     return home_model_load_memory(bytes, length, NULL, model, NULL);
 }
 
-/* ------------------------------------------------------------------------------- going on as before */
+/* ------------------------------------------------------------------------------- going on as
+ * before */
 
 static void training_goes_on(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *whole = trained_model(5, 0);
-    CHECK_INTEGER(home_model_save(whole, path_of("half", path), HOME_SAVE_OPTIMIZER, &error), HOME_OK);
+    CHECK_INTEGER(home_model_save(whole, path_of("half", path), HOME_SAVE_OPTIMIZER, &error),
+                  HOME_OK);
     train_more(whole, 5, 5);
     home_model *half = NULL;
     if (!CHECK_INTEGER(home_model_load(path, NULL, &half, &error), HOME_OK))
@@ -142,7 +145,8 @@ static void file_equals_memory(void) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------- what the file holds */
+/* ----------------------------------------------------------------------------- what the file holds
+ */
 
 /* Bytes are [8: length of the header, little endian][header, JSON][data]. */
 static size_t header_length(const unsigned char *bytes) {
@@ -181,7 +185,8 @@ static size_t read_numbers(const char *text, const char *key, size_t *numbers, s
     return count;
 }
 
-/* The names of docs/model.md with the shapes that setup_small() gives them, V = 5 + 3 + 2 + 2 = 12. */
+/* The names of docs/model.md with the shapes that setup_small() gives them, V = 5 + 3 + 2 + 2 = 12.
+ */
 static const struct {
     const char *name;
     size_t rank;
@@ -297,7 +302,8 @@ static void metadata(void) {
     home_model_release(model);
 }
 
-/* Names that look like parts of tensor names, or need escapes in JSON, or mean something to printf(). */
+/* Names that look like parts of tensor names, or need escapes in JSON, or mean something to
+ * printf(). */
 static void awkward_names(void) {
     setup s;
     setup_small(&s);
@@ -336,12 +342,13 @@ static void awkward_names(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------ safetensors from somewhere else */
+/* ------------------------------------------------------------------ safetensors from somewhere
+ * else */
 
-/* A file in the plainest form of the format: tensors in the model's order or backwards, no metadata unless
- * given. malloc'd. */
-static unsigned char *foreign_file(const home_model *model, bool backwards, const char *metadata_json,
-                                   size_t *length) {
+/* A file in the plainest form of the format: tensors in the model's order or backwards, no metadata
+ * unless given. malloc'd. */
+static unsigned char *foreign_file(const home_model *model, bool backwards,
+                                   const char *metadata_json, size_t *length) {
     const size_t count = home_model_tensor_count(model);
     char *header = calloc(1, 200 * (count + 1) + 2 * (metadata_json ? strlen(metadata_json) : 0));
     REQUIRE(header);
@@ -357,8 +364,8 @@ static unsigned char *foreign_file(const home_model *model, bool backwards, cons
                               (int)t.shape[0]);
         if (t.rank == 2)
             at += (size_t)sprintf(header + at, ", %d", (int)t.shape[1]);
-        at += (size_t)sprintf(header + at, "], \"data_offsets\": [%zu, %zu]}%s", offset, offset + size,
-                              i + 1 < count ? ", " : "");
+        at += (size_t)sprintf(header + at, "], \"data_offsets\": [%zu, %zu]}%s", offset,
+                              offset + size, i + 1 < count ? ", " : "");
         offset += size;
     }
     at += (size_t)sprintf(header + at, "}");
@@ -454,13 +461,15 @@ static void weights_that_do_not_fit(void) {
         const char *word;
     } changes[] = {
         {"towers.like.linear.1.bias", "towers.love.linear.1.bias", HOME_E_MISMATCH, "towers.l"},
-        {"towers.like.linear.1.bias", "towers.like.linear.1.xxxx", HOME_E_MISMATCH, "towers.like.linear.1"},
+        {"towers.like.linear.1.bias", "towers.like.linear.1.xxxx", HOME_E_MISMATCH,
+         "towers.like.linear.1"},
         {"\"shape\": [11, 3]", "\"shape\": [3, 11]", HOME_E_MISMATCH, "embeddings.user.weight"},
         {"\"shape\": [11, 3]", "\"shape\": [11, 2]", HOME_E_FORMAT, "embeddings.user.weight"},
         {"\"F32\"", "\"F64\"", HOME_E_FORMAT, ""},
         {"\"F32\"", "\"I32\"", HOME_E_MISMATCH, ""},
         {"\"data_offsets\": [0,", "\"data_offsets\": [4,", HOME_E_FORMAT, ""},
-        {"towers.like.linear.1.bias", "towers.view.linear.1.bias", HOME_E_JSON, ""}, /* twice the same name */
+        {"towers.like.linear.1.bias", "towers.view.linear.1.bias", HOME_E_JSON,
+         ""}, /* twice the same name */
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         const size_t size = header_length(bytes);
@@ -473,7 +482,8 @@ static void weights_that_do_not_fit(void) {
         const home_status status = home_model_load_weights(model, path, &error);
         if (status == HOME_OK || (status != changes[i].status && status != HOME_E_FORMAT &&
                                   status != HOME_E_MISMATCH && status != HOME_E_UNSUPPORTED))
-            test_fail(__FILE__, __LINE__, "%s: status %d: %s", changes[i].to, (int)status, error.message);
+            test_fail(__FILE__, __LINE__, "%s: status %d: %s", changes[i].to, (int)status,
+                      error.message);
         CHECK_CONTAINS(error.message, changes[i].word);
         CHECK(same_model(model, kept));
         memcpy(bytes + 8, text, size);
@@ -541,7 +551,8 @@ static void checksums(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------- damage */
+/* ---------------------------------------------------------------------------------------- damage
+ */
 
 /* A model as small as can be, so that every byte of its file can be tried. */
 static unsigned char *tiny_file(size_t *length) {
@@ -589,7 +600,8 @@ static void every_length(void) {
         home_model *model = NULL;
         const home_status status = load_bytes(part, cut, &model);
         if (!is_damage(status) || model)
-            test_fail(__FILE__, __LINE__, "the first %zu of %zu bytes: status %d", cut, length, (int)status);
+            test_fail(__FILE__, __LINE__, "the first %zu of %zu bytes: status %d", cut, length,
+                      (int)status);
         home_model_release(model);
         free(part);
     }
@@ -599,8 +611,8 @@ static void every_length(void) {
     free(bytes);
 }
 
-/* A flip in the name of the checksum turns the file into one without a checksum, which may load: then
- * everything else in it is sound. Any other flip is found. */
+/* A flip in the name of the checksum turns the file into one without a checksum, which may load:
+ * then everything else in it is sound. Any other flip is found. */
 static void every_byte(void) {
     static const unsigned char flips[] = {0x01, 0x20, 0x80, 0xff};
     const size_t flip_count = getenv("TEST_QUICK") ? 1 : sizeof flips;
@@ -619,12 +631,13 @@ static void every_byte(void) {
             home_model *model = NULL;
             const home_status status = load_bytes(bytes, length, &model);
             const bool harmless =
-                status == HOME_OK && i >= key_begin && i < key_end && same_tensors(model, original) &&
+                status == HOME_OK && i >= key_begin && i < key_end &&
+                same_tensors(model, original) &&
                 strcmp(home_model_config_json(model), home_model_config_json(original)) == 0;
             if (!harmless && (!is_damage(status) || model))
                 test_fail(__FILE__, __LINE__,
-                          "byte %zu of %zu (header: %zu) with bits %02x flipped: status %d", i, length,
-                          header_length(bytes), flips[flip], (int)status);
+                          "byte %zu of %zu (header: %zu) with bits %02x flipped: status %d", i,
+                          length, header_length(bytes), flips[flip], (int)status);
             home_model_release(model);
             bytes[i] ^= flips[flip];
         }
@@ -646,9 +659,11 @@ static void files_that_are_not_there(void) {
     unlink(path);
 }
 
-/* ------------------------------------------------------------------------------------ failing saves */
+/* ------------------------------------------------------------------------------------ failing
+ * saves */
 
-/* A save ends in a rename, which would put a file in a device's place. A FIFO stands for all of them. */
+/* A save ends in a rename, which would put a file in a device's place. A FIFO stands for all of
+ * them. */
 static void what_is_no_file_stays(void) {
     char path[PATH_SIZE];
     setup s;

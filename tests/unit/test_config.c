@@ -1,11 +1,13 @@
-/* Configurations: every bad struct gets the right status and a message that names the field and its value; good ones
- * round-trip through JSON; structs of older and newer callers are understood. Bad JSON is in tests/faults. */
+/* Configurations: every bad struct gets the right status and a message that names the field and its
+ * value; good ones round-trip through JSON; structs of older and newer callers are understood. Bad
+ * JSON is in tests/faults. */
 #include "test.h"
 #include "unit/fixture.h"
 
 #include <stddef.h>
 
-/* ---------------------------------------------------------------------------------- one field spoilt */
+/* ---------------------------------------------------------------------------------- one field
+ * spoilt */
 
 typedef enum value_kind { INTEGER32, INTEGER64, SIZE, REAL, TEXT, POINTER } value_kind;
 
@@ -21,17 +23,17 @@ typedef struct bad_struct {
 } bad_struct;
 
 #define AT(member) offsetof(setup, member)
-#define BAD_INTEGER(member, number, field)                                                                   \
+#define BAD_INTEGER(member, number, field)                                                         \
     { AT(member), INTEGER32, NULL, 0, (uint64_t)(number), field, #number }
-#define BAD_SIZE(member, number, field)                                                                      \
+#define BAD_SIZE(member, number, field)                                                            \
     { AT(member), SIZE, NULL, 0, number, field, #number }
-#define BAD_ROWS(member, number, field)                                                                      \
+#define BAD_ROWS(member, number, field)                                                            \
     { AT(member), INTEGER64, NULL, 0, number, field, NULL }
-#define BAD_REAL(member, number, field)                                                                      \
+#define BAD_REAL(member, number, field)                                                            \
     { AT(member), REAL, NULL, number, 0, field, NULL }
-#define BAD_TEXT(member, words, field)                                                                       \
+#define BAD_TEXT(member, words, field)                                                             \
     { AT(member), TEXT, words, 0, 0, field, words }
-#define NULL_POINTER(member, field)                                                                          \
+#define NULL_POINTER(member, field)                                                                \
     { AT(member), POINTER, NULL, 0, 0, field, NULL }
 
 static const bad_struct bad_structs[] = {
@@ -163,7 +165,8 @@ static void spoil(setup *s, const bad_struct *bad) {
     }
 }
 
-/* A create() that must fail: nothing is written to the model's pointer and nothing stays allocated. */
+/* A create() that must fail: nothing is written to the model's pointer and nothing stays allocated.
+ */
 static void check_refused(home_status actual, home_status expected, const home_model *model,
                           const home_error *error, const meter *m) {
     CHECK_INTEGER(actual, expected);
@@ -184,7 +187,8 @@ static void bad_structs_are_refused(void) {
         home_error error = new_error();
         home_model *model = (home_model *)&error; /* any address that is not a model's */
         test_begin("bad struct %zu, %s", i, bad->field);
-        check_refused(home_model_create(&s.config, &model, &error), HOME_E_CONFIG, model, &error, &m);
+        check_refused(home_model_create(&s.config, &model, &error), HOME_E_CONFIG, model, &error,
+                      &m);
         CHECK_CONTAINS(error.message, bad->field);
         if (bad->value)
             CHECK_CONTAINS(error.message, bad->value);
@@ -193,7 +197,8 @@ static void bad_structs_are_refused(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------- round trips */
+/* -------------------------------------------------------------------------------------- round
+ * trips */
 
 /* The configuration of a model makes a model of the same configuration and the same bytes. */
 static void check_round_trip(const home_model *model) {
@@ -224,15 +229,21 @@ static void good_json_round_trips(void) {
         "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}]}",
         " {\n\t\"layers\" : [ {\"width\":2} , {\"width\":3,\"hidden\":[]} ] "
         ",\r\n\"tasks\":[{\"name\":\"\\u00e4\\"
-        "\"/\"}], \"tables\":[{\"name\":\"x y\",\"rows\":1,\"dim\":1}],\"fields\":[{\"name\":\"x y\"}]} ",
-        "{\"seed\":18446744073709551615,\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":1e-7}],"
-        "\"layers\":[{\"width\":2,\"feature_gates\":false},{\"width\":2}],\"self_gate\":{\"on\":false},"
-        "\"experts\":{\"norm\":\"none\",\"activation\":\"relu\",\"swish_beta\":0.30000000000000004}}",
+        "\"/\"}], \"tables\":[{\"name\":\"x y\",\"rows\":1,\"dim\":1}],\"fields\":[{\"name\":\"x "
+        "y\"}]} ",
+        "{\"seed\":18446744073709551615,\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":1e-7}]"
+        ","
+        "\"layers\":[{\"width\":2,\"feature_gates\":false},{\"width\":2}],\"self_gate\":{\"on\":"
+        "false},"
+        "\"experts\":{\"norm\":\"none\",\"activation\":\"relu\",\"swish_beta\":0.30000000000000004}"
+        "}",
         /* Zeros where they are numbers as any other. */
-        "{\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":0,\"loss\":\"squared\"}],\"layers\":[{"
+        "{\"dense\":3,\"tasks\":[{\"name\":\"a\",\"base_rate\":0,\"loss\":\"squared\"}],\"layers\":"
+        "[{"
         "\"width\":2},"
         "{\"width\":2}],\"optimizer\":{\"momentum\":0,\"weight_decay\":0,\"clip_norm\":0}}",
-        "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}],\"experts\":{"
+        "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}],"
+        "\"experts\":{"
         "\"norm_momentum\":1}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -268,15 +279,21 @@ static void json_equals_struct(void) {
     s.config.gate_input = HOME_INPUT_RAW;
     s.optimizer.learning_rate = 0.005;
     home_model *a = make_model(&s);
-    home_model *b = from_json(
-        "{\"seed\":7,\"dense\":5,\"tables\":[{\"name\":\"user\",\"rows\":11,\"dim\":3},"
-        "{\"name\":\"tag\",\"rows\":13,\"dim\":2,\"index\":\"hashed\"}],\"fields\":[{\"name\":\"user\"},"
-        "{\"name\":\"tags\",\"table\":\"tag\",\"pooling\":\"mean\"},{\"name\":\"seen_tags\",\"table\":"
-        "\"tag\"}],"
-        "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\"},{\"name\":\"follow\",\"group\":\"inter\","
-        "\"weight\":0.5},{\"name\":\"view\",\"group\":\"watch\"}],\"layers\":[{\"width\":4,\"hidden\":[6],"
-        "\"shared_experts\":2,\"group_experts\":2},{\"width\":3,\"shared_experts\":2,\"task_experts\":2}],"
-        "\"gate\":{\"input\":\"raw\"},\"tower\":{\"hidden\":[5]},\"optimizer\":{\"learning_rate\":0.005}}");
+    home_model *b =
+        from_json("{\"seed\":7,\"dense\":5,\"tables\":[{\"name\":\"user\",\"rows\":11,\"dim\":3},"
+                  "{\"name\":\"tag\",\"rows\":13,\"dim\":2,\"index\":\"hashed\"}],\"fields\":[{"
+                  "\"name\":\"user\"},"
+                  "{\"name\":\"tags\",\"table\":\"tag\",\"pooling\":\"mean\"},{\"name\":\"seen_"
+                  "tags\",\"table\":"
+                  "\"tag\"}],"
+                  "\"tasks\":[{\"name\":\"like\",\"group\":\"inter\"},{\"name\":\"follow\","
+                  "\"group\":\"inter\","
+                  "\"weight\":0.5},{\"name\":\"view\",\"group\":\"watch\"}],\"layers\":[{\"width\":"
+                  "4,\"hidden\":[6],"
+                  "\"shared_experts\":2,\"group_experts\":2},{\"width\":3,\"shared_experts\":2,"
+                  "\"task_experts\":2}],"
+                  "\"gate\":{\"input\":\"raw\"},\"tower\":{\"hidden\":[5]},\"optimizer\":{"
+                  "\"learning_rate\":0.005}}");
     CHECK(strcmp(home_model_config_json(a), home_model_config_json(b)) == 0);
     CHECK(same_model(a, b));
     home_model_release(a);
@@ -302,9 +319,11 @@ static void configuration_is_copied(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- struct sizes */
+/* ------------------------------------------------------------------------------------- struct
+ * sizes */
 
-/* An older caller's struct ends early; what lies behind it is not the struct's, and must not be read. */
+/* An older caller's struct ends early; what lies behind it is not the struct's, and must not be
+ * read. */
 static void older_caller(void) {
     setup s;
     setup_small(&s);
@@ -394,7 +413,8 @@ static void missing_struct_size(void) {
 
 /* Tables whose bytes no size_t can count. */
 static void huge_tables(void) {
-    static const uint64_t rows[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_C(1) << 61, UINT64_C(1) << 60};
+    static const uint64_t rows[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_C(1) << 61,
+                                    UINT64_C(1) << 60};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         setup s;
         setup_small(&s);
@@ -415,12 +435,14 @@ static void huge_layers(void) {
         "\"width\":16777216,\"hidden\":[16777216],\"shared_experts\":1024}]}";
     home_error error = new_error();
     home_model *model = NULL;
-    CHECK_INTEGER(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), HOME_E_TOO_LARGE);
+    CHECK_INTEGER(home_model_create_json(config, sizeof config - 1, NULL, &model, &error),
+                  HOME_E_TOO_LARGE);
     CHECK_CONTAINS(error.message, "no size_t is large enough for the plan");
     CHECK(model == NULL);
 }
 
-/* A configuration with something in it as often as wanted: `item`, with its number where it has %zu. */
+/* A configuration with something in it as often as wanted: `item`, with its number where it has
+ * %zu. */
 typedef struct limit {
     size_t most; /* as home.h has it */
     const char *before;
@@ -437,19 +459,24 @@ typedef struct limit {
 
 static const limit limits[] = {
     {120, "{'preset':'mmoe','dense':1," ONE_LAYER ",'tasks':[{'name':'", "n", "", "'}]}",
-     "config.tasks[0].name is \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\", expected at most 120 bytes"},
-    {1024, "{'preset':'shared-bottom','dense':1," ONE_LAYER ",'tasks':[", "{'name':'%zu'}", ",", "]}",
-     "config.task_count is 1025, expected 1 to 1024"},
+     "config.tasks[0].name is \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\", expected at most 120 "
+     "bytes"},
+    {1024, "{'preset':'shared-bottom','dense':1," ONE_LAYER ",'tasks':[", "{'name':'%zu'}", ",",
+     "]}", "config.task_count is 1025, expected 1 to 1024"},
     {4096, "{'preset':'mmoe','dense':1," ONE_TASK "," ONE_LAYER ",'tables':[",
-     "{'name':'%zu','rows':1,'dim':1}", ",", "]}", "config.table_count is 4097, expected at most 4096"},
-    {4096, "{'preset':'mmoe'," ONE_TASK "," ONE_LAYER ",'tables':[{'name':'t','rows':1,'dim':1}],'fields':[",
+     "{'name':'%zu','rows':1,'dim':1}", ",", "]}",
+     "config.table_count is 4097, expected at most 4096"},
+    {4096,
+     "{'preset':'mmoe'," ONE_TASK "," ONE_LAYER
+     ",'tables':[{'name':'t','rows':1,'dim':1}],'fields':[",
      "{'name':'%zu','table':'t'}", ",", "]}", "config.field_count is 4097, expected at most 4096"},
     {64, "{'preset':'adatt-sp','dense':1," ONE_TASK ",'layers':[", "{'width':1}", ",", "]}",
      "config.layer_count is 65, expected 1 to 64 for the preset adatt-sp"},
     {16, OF_A_LAYER "'hidden':[", "1", ",", "]}]}",
      "config.layers[0].hidden has 17 layers, expected at most 16"},
-    {4095, CUSTOM "'units':[{'name':'u'}],'nodes':[{'name':'a','sees':['u']}", ",{'name':'%zu','sees':['u']}",
-     "", "]}]}", "config.layers[0].node_count is 4097, expected at most 4096"},
+    {4095, CUSTOM "'units':[{'name':'u'}],'nodes':[{'name':'a','sees':['u']}",
+     ",{'name':'%zu','sees':['u']}", "", "]}]}",
+     "config.layers[0].node_count is 4097, expected at most 4096"},
     {4096, CUSTOM "'nodes':[{'name':'a','sees':['0']}],'units':[", "{'name':'%zu'}", ",", "]}]}",
      "config.layers[0].unit_count is 4097, expected at most 4096"},
     {4096, CUSTOM "'units':[{'name':'u'}],'nodes':[{'name':'a','sees':[", "'u'", ",", "]}]}]}",
@@ -465,8 +492,8 @@ static char *text_with(const limit *l, size_t count) {
         const char *number = strstr(l->item, "%zu");
         length += (size_t)snprintf(text + length, room - length, "%s", i ? l->between : "");
         if (number)
-            length += (size_t)snprintf(text + length, room - length, "%.*s%zu%s", (int)(number - l->item),
-                                       l->item, i, number + 3);
+            length += (size_t)snprintf(text + length, room - length, "%.*s%zu%s",
+                                       (int)(number - l->item), l->item, i, number + 3);
         else
             length += (size_t)snprintf(text + length, room - length, "%s", l->item);
     }
@@ -486,7 +513,8 @@ static home_status create_with(const limit *l, size_t count, home_error *error) 
     return status;
 }
 
-/* As many as home.h tells, and not one more. Where so many make no sensible model, another fault is met than the limit. */
+/* As many as home.h tells, and not one more. Where so many make no sensible model, another fault is
+ * met than the limit. */
 static void limits_are_as_told(const limit *l) {
     home_error error = new_error();
     const home_status status = create_with(l, l->most, &error);

@@ -1,5 +1,5 @@
-/* Denormal inputs, embeddings and weights count as zero: the bytes are those of zeros. And products that are denormal do
- * not make training slow. */
+/* Denormal inputs, embeddings and weights count as zero: the bytes are those of zeros. And products
+ * that are denormal do not make training slow. */
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -85,13 +85,15 @@ static void denormal_values_count_as_zero(void) {
                     check(&(scene){isa[i], kinds[k], step, frozen});
 }
 
-/* The probability of one row of `input`s, by relu(input W) and a tower, W all `first` and the tower's weights all `last`. */
+/* The probability of one row of `input`s, by relu(input W) and a tower, W all `first` and the
+ * tower's weights all `last`. */
 static float chain(float input, float first, float last) {
     enum { WIDTH = 4 };
     const float row[WIDTH] = {input, input, input, input};
     const home_batch batch = {.struct_size = sizeof batch, .rows = 1, .dense = row};
-    static const char json[] = "{\"preset\":\"shared-bottom\",\"dense\":4,\"tasks\":[{\"name\":\"a\"}],"
-                               "\"layers\":[{\"width\":3}]}";
+    static const char json[] =
+        "{\"preset\":\"shared-bottom\",\"dense\":4,\"tasks\":[{\"name\":\"a\"}],"
+        "\"layers\":[{\"width\":3}]}";
     home_model *model = NULL;
     REQUIRE(home_model_create_json(json, strlen(json), NULL, &model, NULL) == HOME_OK);
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
@@ -101,7 +103,8 @@ static float chain(float input, float first, float last) {
         REQUIRE(tensor_size(&tensor) <= sizeof values / sizeof *values);
         for (size_t j = 0; j < tensor_size(&tensor) && tensor.rank == 2; j++)
             values[j] = tensor.shape[1] == WIDTH ? first : last;
-        REQUIRE(home_model_set_tensor(model, tensor.name, values, tensor_size(&tensor), NULL) == HOME_OK);
+        REQUIRE(home_model_set_tensor(model, tensor.name, values, tensor_size(&tensor), NULL) ==
+                HOME_OK);
     }
     float *prediction = predict_all(model, &batch);
     const float probability = *prediction;
@@ -119,8 +122,8 @@ static void denormal_values_are_not_multiplied(void) {
     CHECK(chain(0x1p60f, least / 2, 0x1p70f) == 0.5f);
 }
 
-/* Gradients of 1e-37 go through products with weights around 0.1, whose results are denormal. Counted as zero, or else a
- * CPU takes a hundred times as long for them. */
+/* Gradients of 1e-37 go through products with weights around 0.1, whose results are denormal.
+ * Counted as zero, or else a CPU takes a hundred times as long for them. */
 static void tiny_gradients_vanish(void) {
     setup s;
     data d;

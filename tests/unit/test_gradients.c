@@ -1,12 +1,13 @@
-/* Predictions, losses, running values and every kind of gradient against the double-precision reference.
+/* Predictions, losses, running values and every kind of gradient against the double-precision
+ * reference.
  *
- * Gradients are compared with central differences of the reference, (L(x + h) - L(x - h)) / 2h, h = 1e-5:
- * the truncation error is h^2 L''' / 6, about 1e-10, and rounding adds 1e-16 L / h, about 1e-11. That is
- * nothing beside the library's float arithmetic, whose sums of up to a few hundred products of about equal
- * size carry an error near 1e-6 of the largest of them. So an element may be off by TOLERANCE of
- * the largest element of its tensor, and FLOOR, far below any gradient here, absorbs the rounding in tensors
- * whose gradients all nearly cancel. That this is below the signal is itself checked: the same gradients
- * multiplied by 1.01 must be refused, for each tensor. */
+ * Gradients are compared with central differences of the reference, (L(x + h) - L(x - h)) / 2h, h =
+ * 1e-5: the truncation error is h^2 L''' / 6, about 1e-10, and rounding adds 1e-16 L / h, about
+ * 1e-11. That is nothing beside the library's float arithmetic, whose sums of up to a few hundred
+ * products of about equal size carry an error near 1e-6 of the largest of them. So an element may
+ * be off by TOLERANCE of the largest element of its tensor, and FLOOR, far below any gradient here,
+ * absorbs the rounding in tensors whose gradients all nearly cancel. That this is below the signal
+ * is itself checked: the same gradients multiplied by 1.01 must be refused, for each tensor. */
 #include "reference/reference.h"
 #include "test.h"
 #include "unit/fixture.h"
@@ -15,9 +16,11 @@
 #define TOLERANCE 1e-3
 #define FLOOR     1e-8
 
-#define PREDICTION_TOLERANCE 1e-6 /* probabilities: float rounds at 6e-8, the layers add a few of these */
+#define PREDICTION_TOLERANCE                                                                       \
+    1e-6 /* probabilities: float rounds at 6e-8, the layers add a few of these */
 
-/* ------------------------------------------------------------------------------------ the variants */
+/* ------------------------------------------------------------------------------------ the variants
+ */
 
 static void no_change(setup *s) {
     (void)s;
@@ -30,8 +33,8 @@ static void odd_sizes(setup *s) {
     s->hidden[0][0] = 23;
 }
 
-/* Batch norm over two rows, or after a linear layer with one input, takes nearly all of the gradient away:
- * both are all but blind to scale. A large epsilon keeps some. */
+/* Batch norm over two rows, or after a linear layer with one input, takes nearly all of the
+ * gradient away: both are all but blind to scale. A large epsilon keeps some. */
 static void large_epsilon(setup *s) {
     s->config.norm_epsilon = 0.5;
 }
@@ -248,7 +251,8 @@ static const variant variants[] = {
     {"wide", wide, 33, 2},
 };
 
-/* ------------------------------------------------------------------------------------- comparisons */
+/* ------------------------------------------------------------------------------------- comparisons
+ */
 
 typedef struct problem {
     setup config;
@@ -310,13 +314,14 @@ static size_t count_wrong(const double *actual, const double *expected, size_t c
     for (size_t i = 0; i < count; i++)
         if (!(fabs(factor * actual[i] - expected[i]) <= TOLERANCE * largest + FLOOR)) {
             if (wrong++ == 0 && name)
-                test_fail(__FILE__, __LINE__, "d/d %s: %.7g, expected %.7g, largest %.7g", name, actual[i],
-                          expected[i], largest);
+                test_fail(__FILE__, __LINE__, "d/d %s: %.7g, expected %.7g, largest %.7g", name,
+                          actual[i], expected[i], largest);
         }
     return wrong;
 }
 
-static void compare_gradients(const double *actual, const double *expected, size_t count, const char *name) {
+static void compare_gradients(const double *actual, const double *expected, size_t count,
+                              const char *name) {
     CHECK_INTEGER(count_wrong(actual, expected, count, 1, name), 0);
     if (count_wrong(actual, expected, count, 1.01, NULL) == 0)
         test_fail(__FILE__, __LINE__, "d/d %s is so small that an error of 1 %% passes", name);
@@ -477,7 +482,8 @@ static void check_variant(const variant *v) {
     problem_free(&p);
 }
 
-/* -------------------------------------------------------------------------------- single questions */
+/* -------------------------------------------------------------------------------- single questions
+ */
 
 /* No weights are weights of 1, and no stride is a dense one. */
 static void losses_without_weights(void) {
@@ -500,8 +506,8 @@ static void losses_without_weights(void) {
     problem_free(&p);
 }
 
-/* With feature_init uniform, fresh weights already make F differ from 1, so that B and the mixture get a
- * gradient; with the default they get none. */
+/* With feature_init uniform, fresh weights already make F differ from 1, so that B and the mixture
+ * get a gradient; with the default they get none. */
 static void fresh_feature_gates(void) {
     for (int uniform = 0; uniform < 2; uniform++) {
         setup s;
@@ -512,8 +518,10 @@ static void fresh_feature_gates(void) {
         data_create(&d, &s.config, 8, 3);
         free(forward_all(model, &d.batch));
         CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, NULL), HOME_OK);
-        const home_tensor down = tensor_of(model, "layers.0.units.inter.feature_gate.lora.1.down.weight");
-        const home_tensor up = tensor_of(model, "layers.0.units.inter.feature_gate.lora.1.up.weight");
+        const home_tensor down =
+            tensor_of(model, "layers.0.units.inter.feature_gate.lora.1.down.weight");
+        const home_tensor up =
+            tensor_of(model, "layers.0.units.inter.feature_gate.lora.1.up.weight");
         CHECK((up.data[0] != 0) == (uniform == 1));
         CHECK((down.gradient[0] != 0) == (uniform == 1));
         CHECK(up.gradient[0] != 0);
@@ -522,8 +530,8 @@ static void fresh_feature_gates(void) {
     }
 }
 
-/* Fresh weights lie within +-1/sqrt(in) and use that range; norms are the identity; a tower's last bias
- * starts at the logit of the base rate. */
+/* Fresh weights lie within +-1/sqrt(in) and use that range; norms are the identity; a tower's last
+ * bias starts at the logit of the base rate. */
 static void fresh_weights(void) {
     setup s;
     setup_dense(&s, 37);
@@ -538,13 +546,15 @@ static void fresh_weights(void) {
     CHECK(tensor_of(model, "layers.0.units.shared.experts.0.norm.bias").data[3] == 0);
     CHECK(tensor_of(model, "layers.0.units.shared.experts.0.norm.running_mean").data[3] == 0);
     CHECK(tensor_of(model, "layers.0.units.shared.experts.0.norm.running_var").data[3] == 1);
-    CHECK_NEAR((double)tensor_of(model, "towers.follow.linear.1.bias").data[0], log(0.02 / 0.98), 1e-6);
+    CHECK_NEAR((double)tensor_of(model, "towers.follow.linear.1.bias").data[0], log(0.02 / 0.98),
+               1e-6);
     CHECK_NEAR((double)tensor_of(model, "towers.like.linear.1.bias").data[0], 0, 0);
     home_model_release(model);
 }
 
 int main(void) {
-    const bool quick = getenv("TEST_QUICK") != NULL; /* under sanitizers: fewer elements, the same paths */
+    const bool quick =
+        getenv("TEST_QUICK") != NULL; /* under sanitizers: fewer elements, the same paths */
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         variant v = variants[i];
         if (quick && v.samples > 4)

@@ -1,5 +1,5 @@
-/* What must not happen to the process a model lives in: poisoned statistics, foreign workspaces, files that ask for
- * more memory than they bring, surprises from threads. */
+/* What must not happen to the process a model lives in: poisoned statistics, foreign workspaces,
+ * files that ask for more memory than they bring, surprises from threads. */
 #include "fixture.h"
 #include "test.h"
 
@@ -36,7 +36,8 @@ static void huge_values_do_not_poison_the_model(void) {
     data_free(&rows);
 }
 
-/* Two shared-bottom models whose activations are as wide, but whose blocks of rows are not as long. */
+/* Two shared-bottom models whose activations are as wide, but whose blocks of rows are not as long.
+ */
 static void a_workspace_of_another_model_is_refused(void) {
     home_error error = new_error();
     home_model *models[2];
@@ -65,7 +66,8 @@ static void a_workspace_of_another_model_is_refused(void) {
     const home_batch batch = {.struct_size = sizeof batch, .rows = 1, .dense = x};
     CHECK_INTEGER(home_model_predict(models[0], &batch, out, 0, workspace, &error), HOME_OK);
     if (home_workspace_size(models[1]) != size) {
-        CHECK_INTEGER(home_model_predict(models[1], &batch, out, 0, workspace, &error), HOME_E_ARGUMENT);
+        CHECK_INTEGER(home_model_predict(models[1], &batch, out, 0, workspace, &error),
+                      HOME_E_ARGUMENT);
         CHECK_CONTAINS(error.message, "another model");
     }
     free(memory);
@@ -73,19 +75,20 @@ static void a_workspace_of_another_model_is_refused(void) {
     home_model_release(models[1]);
 }
 
-/* A file of some hundred bytes whose configuration speaks of 256 GB, or of as much as a narrow size_t can count: refused
- * before memory is asked for. */
+/* A file of some hundred bytes whose configuration speaks of 256 GB, or of as much as a narrow
+ * size_t can count: refused before memory is asked for. */
 #if SIZE_MAX > UINT32_MAX
 #define MANY_ROWS "4000000000"
 #else
 #define MANY_ROWS "60000000"
 #endif
 static void a_small_file_cannot_ask_for_much(void) {
-    static const char header[] = "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"dense\\\":"
-                                 "1,\\\"tables\\\":[{\\\"name\\\":\\\"t\\\","
-                                 "\\\"rows\\\":" MANY_ROWS ",\\\"dim\\\":16}],\\\"fields\\\":[{\\\"name\\\":"
-                                 "\\\"t\\\"}],\\\"tasks\\\":[{\\\"name\\\":\\\"a\\\"}],"
-                                 "\\\"layers\\\":[{\\\"width\\\":2},{\\\"width\\\":2}]}\"}}";
+    static const char header[] =
+        "{\"__metadata__\":{\"home.schema\":\"1\",\"home.config\":\"{\\\"dense\\\":"
+        "1,\\\"tables\\\":[{\\\"name\\\":\\\"t\\\","
+        "\\\"rows\\\":" MANY_ROWS ",\\\"dim\\\":16}],\\\"fields\\\":[{\\\"name\\\":"
+        "\\\"t\\\"}],\\\"tasks\\\":[{\\\"name\\\":\\\"a\\\"}],"
+        "\\\"layers\\\":[{\\\"width\\\":2},{\\\"width\\\":2}]}\"}}";
     unsigned char bytes[sizeof header + 7];
     meter m = {.fail_at = -1};
     const home_allocator allocator = meter_allocator(&m);
@@ -95,7 +98,8 @@ static void a_small_file_cannot_ask_for_much(void) {
     bytes[0] = (sizeof header - 1) & 0xff;
     bytes[1] = (sizeof header - 1) >> 8;
     memcpy(bytes + 8, header, sizeof header - 1);
-    CHECK_INTEGER(home_model_load_memory(bytes, sizeof bytes, &allocator, &model, &error), HOME_E_MISMATCH);
+    CHECK_INTEGER(home_model_load_memory(bytes, sizeof bytes, &allocator, &model, &error),
+                  HOME_E_MISMATCH);
     CHECK_CONTAINS(error.message, "is missing");
     CHECK_INTEGER(m.live, 0);
 }
@@ -115,7 +119,8 @@ static void an_own_workspace_is_enough_for_threads(void) {
     const size_t size = home_workspace_size(model);
     void *memory = malloc(size);
     float *out = malloc(2000 * s.config.task_count * sizeof *out);
-    REQUIRE(memory && out && home_workspace_init(model, memory, size, &workspace, &error) == HOME_OK);
+    REQUIRE(memory && out &&
+            home_workspace_init(model, memory, size, &workspace, &error) == HOME_OK);
     m.fail_at = m.allocations;
     for (int i = 0; i < 50; i++)
         CHECK_INTEGER(home_model_predict(model, &rows.batch, out, 0, workspace, &error), HOME_OK);
@@ -140,18 +145,22 @@ static void setting_a_tensor_ends_a_forward(void) {
     float *values = calloc(tensor_size(&tensor), sizeof *values);
     REQUIRE(values);
     values[0] = -1;
-    CHECK_INTEGER(home_model_set_tensor(model, variance, values, tensor_size(&tensor), &error), HOME_E_VALUE);
+    CHECK_INTEGER(home_model_set_tensor(model, variance, values, tensor_size(&tensor), &error),
+                  HOME_E_VALUE);
     CHECK_CONTAINS(error.message, "expected at least 0");
-    CHECK_INTEGER(home_model_set_tensor(model, weight, values, tensor_size(&tensor), &error), HOME_OK);
+    CHECK_INTEGER(home_model_set_tensor(model, weight, values, tensor_size(&tensor), &error),
+                  HOME_OK);
     REQUIRE(home_model_forward(model, &rows.batch, NULL, 0, &error) == HOME_OK);
-    CHECK_INTEGER(home_model_set_tensor(model, weight, values, tensor_size(&tensor), &error), HOME_OK);
+    CHECK_INTEGER(home_model_set_tensor(model, weight, values, tensor_size(&tensor), &error),
+                  HOME_OK);
     CHECK_INTEGER(home_model_backward(model, &rows.targets, NULL, &error), HOME_E_STATE);
     free(values);
     home_model_release(model);
     data_free(&rows);
 }
 
-/* What set_tensor packs anew is what the products read: the same predictions as after a load of everything. */
+/* What set_tensor packs anew is what the products read: the same predictions as after a load of
+ * everything. */
 static void setting_tensors_reaches_serving(void) {
     setup s;
     data rows;
@@ -202,7 +211,8 @@ static void a_zero_in_json_is_not_the_default(void) {
                                "\"tasks\":[{\"name\":\"a\",\"weight\":0}]}";
     home_model *model = NULL;
     home_error error = new_error();
-    CHECK_INTEGER(home_model_create_json(json, sizeof json - 1, NULL, &model, &error), HOME_E_CONFIG);
+    CHECK_INTEGER(home_model_create_json(json, sizeof json - 1, NULL, &model, &error),
+                  HOME_E_CONFIG);
     CHECK_CONTAINS(error.message, "config.tasks[0].weight is 0");
 }
 
@@ -237,7 +247,8 @@ static void on_signal(int number) {
     caught = number;
 }
 
-/* A signal that the host's only thread blocks must wait for it, and not find a thread of the pool. */
+/* A signal that the host's only thread blocks must wait for it, and not find a thread of the pool.
+ */
 static void signals_stay_with_the_host(void) {
     setup s;
     setup_small(&s);

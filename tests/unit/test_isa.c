@@ -1,4 +1,5 @@
-/* The cap on the instruction set: config.isa and, on top of it, HOME_ISA. test_isa.sh runs other tests under caps. */
+/* The cap on the instruction set: config.isa and, on top of it, HOME_ISA. test_isa.sh runs other
+ * tests under caps. */
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -60,7 +61,8 @@ static void other_names_are_refused(void) {
         home_model *model = NULL;
         char expected[160];
         snprintf(expected, sizeof expected,
-                 "config.isa is \"%s\", expected \"portable\", \"avx2\", \"avx512\" or \"neon\"", wrong[i]);
+                 "config.isa is \"%s\", expected \"portable\", \"avx2\", \"avx512\" or \"neon\"",
+                 wrong[i]);
         CHECK_INTEGER(home_model_create(&s.config, &model, &error), HOME_E_CONFIG);
         CHECK_CONTAINS(error.message, expected);
         CHECK(!model);
@@ -79,7 +81,8 @@ static void json_takes_it_too(void) {
         "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":4},{\"width\":4}],"
         "\"isa\":7}";
     home_error error = new_error();
-    CHECK_INTEGER(home_model_create_json(wrong, strlen(wrong), NULL, &model, &error), HOME_E_CONFIG);
+    CHECK_INTEGER(home_model_create_json(wrong, strlen(wrong), NULL, &model, &error),
+                  HOME_E_CONFIG);
     CHECK_CONTAINS(error.message, "config.isa is 7");
 }
 

@@ -1,9 +1,9 @@
-/* Every kernel of every instruction set that this CPU has, against plain double precision. Operands lie between
- * pages that must not be touched; what a kernel has no business with is filled with NaN and must stay as it is.
- * Says the largest errors of the exponential and what is made of it.
+/* Every kernel of every instruction set that this CPU has, against plain double precision. Operands
+ * lie between pages that must not be touched; what a kernel has no business with is filled with NaN
+ * and must stay as it is. Says the largest errors of the exponential and what is made of it.
  *
- * TEST_READABLE_GUARDS=1 lets the pages around operands be read: for emulators that load all of a vector where
- * the CPU loads the lanes of a mask. */
+ * TEST_READABLE_GUARDS=1 lets the pages around operands be read: for emulators that load all of a
+ * vector where the CPU loads the lanes of a mask. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "kernels/tables.h"
 #include "test.h"
@@ -21,48 +21,51 @@ static bool quick(void) {
     return getenv("TEST_QUICK") != NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ tables */
+/* ------------------------------------------------------------------------------------------ tables
+ */
 
-static const home_kernels *supported[4];
+static const homekernels *supported[4];
 static size_t supported_count;
 
-static const home_kernels *select_capped(const char *cap) {
+static const homekernels *select_capped(const char *cap) {
     REQUIRE((cap ? setenv("HOME_ISA", cap, 1) : unsetenv("HOME_ISA")) == 0);
-    return home_kernels_select(NULL);
+    return homekernels_select(NULL);
 }
 
 /* A cap that is chosen by its name is supported; one above the CPU is not. */
 static void chooses_tables(void) {
     static const struct {
         const char *name;
-        const home_kernels *kernels;
+        const homekernels *kernels;
     } tables[] = {
-        {"portable", &home_kernels_portable},
+        {"portable", &homekernels_portable},
 #if defined(HOME_X86)
-        {"avx2", &home_kernels_avx2},
-        {"avx512", &home_kernels_avx512},
+        {"avx2", &homekernels_avx2},
+        {"avx512", &homekernels_avx512},
 #endif
 #if defined(__aarch64__)
-        {"neon", &home_kernels_neon},
+        {"neon", &homekernels_neon},
 #endif
     };
     for (size_t i = 0; i < COUNT(tables); i++) {
         CHECK(strcmp(tables[i].kernels->name, tables[i].name) == 0);
-        const home_kernels *chosen = select_capped(tables[i].name);
+        const homekernels *chosen = select_capped(tables[i].name);
         if (chosen == tables[i].kernels)
             supported[supported_count++] = chosen;
         else
             CHECK(supported_count && chosen == supported[supported_count - 1]);
     }
-    REQUIRE(supported_count > 0 && supported[0] == &home_kernels_portable);
+    REQUIRE(supported_count > 0 && supported[0] == &homekernels_portable);
     CHECK(select_capped("a machine of another kind") == supported[supported_count - 1]);
     CHECK(select_capped(NULL) == supported[supported_count - 1]);
 }
 
-/* ---------------------------------------------------------------------------------- guarded memory */
+/* ---------------------------------------------------------------------------------- guarded memory
+ */
 
-/* Floats right before or right behind a page that cannot be touched. What is left of their own pages is red:
- * a NaN of its own, which spoils results where it is read and shows where it is written over. */
+/* Floats right before or right behind a page that cannot be touched. What is left of their own
+ * pages is red: a NaN of its own, which spoils results where it is read and shows where it is
+ * written over. */
 typedef struct guarded {
     unsigned char *mapping;
     size_t size; /* of the pages between the guards */
@@ -118,7 +121,8 @@ static void guarded_free(const guarded *g) {
     REQUIRE(munmap(g->mapping, g->size + 2 * page_size()) == 0);
 }
 
-/* ------------------------------------------------------------------------------------------ values */
+/* ------------------------------------------------------------------------------------------ values
+ */
 
 static uint64_t random_state = 20240811;
 
@@ -138,7 +142,7 @@ static double logistic(double x) {
     return 1 / (1 + exp(-x));
 }
 
-static double activation_of(home_activation act, double beta, double x) {
+static double activation_of(homeactivation act, double beta, double x) {
     switch (act) {
     case HOME_ACT_RELU:
         return x > 0 ? x : 0;
@@ -151,18 +155,19 @@ static double activation_of(home_activation act, double beta, double x) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- products */
+/* ---------------------------------------------------------------------------------------- products
+ */
 
 typedef enum a_layout { ROWS, ROWS_WITH_GAPS, COLUMNS, COLUMNS_WITH_GAPS, LAYOUTS } a_layout;
 
 /* A product in guarded memory; what lies between the rows of a and c is red. */
 typedef struct product {
-    home_gemm gemm;
+    homegemm gemm;
     guarded a, panels, c;
 } product;
 
-static product product_create(const home_kernels *kernels, size_t m, size_t n, size_t k, a_layout layout,
-                              bool at_end) {
+static product product_create(const homekernels *kernels, size_t m, size_t n, size_t k,
+                              a_layout layout, bool at_end) {
     product p = {.gemm = {.m = m, .n = n, .k = k}};
     const bool gaps = layout == ROWS_WITH_GAPS || layout == COLUMNS_WITH_GAPS;
     const bool transposed = layout == COLUMNS || layout == COLUMNS_WITH_GAPS;
@@ -170,7 +175,8 @@ static product product_create(const home_kernels *kernels, size_t m, size_t n, s
     p.gemm.a_step = transposed ? m + (gaps ? 2 : 0) : 1;
     p.gemm.c_row = n + (gaps ? 5 : 0);
     p.a = guarded_create(m && k ? (m - 1) * p.gemm.a_row + (k - 1) * p.gemm.a_step + 1 : 0, at_end);
-    p.panels = guarded_create((n + kernels->panel - 1) / kernels->panel * kernels->panel * (k + 1), at_end);
+    p.panels = guarded_create((n + kernels->panel - 1) / kernels->panel * kernels->panel * (k + 1),
+                              at_end);
     p.c = guarded_create(m ? (m - 1) * p.gemm.c_row + n : 0, at_end);
     p.gemm.a = p.a.data;
     p.gemm.panels = p.panels.data;
@@ -185,7 +191,7 @@ static void product_free(const product *p) {
 }
 
 /* Where b[row - 1, column] stands, or for row 0 the column's bias: kernels.h has the picture. */
-static float *panel_place(const home_kernels *kernels, const product *p, size_t row, size_t column) {
+static float *panel_place(const homekernels *kernels, const product *p, size_t row, size_t column) {
     const size_t width = kernels->panel;
     return p->panels.data + column / width * width * (p->gemm.k + 1) + row * width + column % width;
 }
@@ -194,7 +200,8 @@ static float *a_place(const product *p, size_t i, size_t step) {
     return p->a.data + i * p->gemm.a_row + step * p->gemm.a_step;
 }
 
-static void product_fill(const home_kernels *kernels, const product *p, float (*value)(void), float factor) {
+static void product_fill(const homekernels *kernels, const product *p, float (*value)(void),
+                         float factor) {
     for (size_t i = 0; i < p->gemm.m; i++)
         for (size_t step = 0; step < p->gemm.k; step++)
             *a_place(p, i, step) = factor * value();
@@ -216,12 +223,14 @@ typedef struct entry {
     double smallest; /* of the terms */
 } entry;
 
-static entry entry_of(const home_kernels *kernels, const product *p, const float *before, size_t i,
+static entry entry_of(const homekernels *kernels, const product *p, const float *before, size_t i,
                       size_t j) {
-    const double start = (double)(before ? before[i * p->gemm.c_row + j] : *panel_place(kernels, p, 0, j));
+    const double start =
+        (double)(before ? before[i * p->gemm.c_row + j] : *panel_place(kernels, p, 0, j));
     entry e = {.value = start, .size = fabs(start), .smallest = fabs(start)};
     for (size_t step = 0; step < p->gemm.k; step++) {
-        const double term = (double)*a_place(p, i, step) * (double)*panel_place(kernels, p, step + 1, j);
+        const double term =
+            (double)*a_place(p, i, step) * (double)*panel_place(kernels, p, step + 1, j);
         e.value += term;
         e.size += fabs(term);
         e.smallest = fmin(e.smallest, fabs(term));
@@ -232,19 +241,21 @@ static entry entry_of(const home_kernels *kernels, const product *p, const float
 /* Values of c so far where a lost term would have shown, and all, by activation. */
 static struct { size_t telling, all; } signals[4];
 
-/* Each value is a sum of k + 1 terms, whose float error is below (k + 1) roundings of their sizes' sum; the
- * slopes of the activations are at most 1.1. */
-static double entry_tolerance(const home_gemm *g, const entry *e) {
+/* Each value is a sum of k + 1 terms, whose float error is below (k + 1) roundings of their sizes'
+ * sum; the slopes of the activations are at most 1.1. */
+static double entry_tolerance(const homegemm *g, const entry *e) {
     const double linear = (double)(g->k + 2) * ROUNDING * e->size;
     if (g->activation == HOME_ACT_NONE)
         return linear;
     const double result = activation_of(g->activation, (double)g->swish_beta, e->value);
-    const double own = g->activation == HOME_ACT_RELU ? 0 : 4 + fabs((double)g->swish_beta * e->value);
-    return (g->activation == HOME_ACT_SIGMOID ? 0.25 : 1.1) * linear + own * ROUNDING * fabs(result);
+    const double own =
+        g->activation == HOME_ACT_RELU ? 0 : 4 + fabs((double)g->swish_beta * e->value);
+    return (g->activation == HOME_ACT_SIGMOID ? 0.25 : 1.1) * linear +
+           own * ROUNDING * fabs(result);
 }
 
-static void check_product(const home_kernels *kernels, const product *p, bool exact) {
-    const home_gemm *g = &p->gemm;
+static void check_product(const homekernels *kernels, const product *p, bool exact) {
+    const homegemm *g = &p->gemm;
     float *before = NULL;
     if (g->accumulate && g->m) {
         before = malloc(p->c.count * sizeof(float));
@@ -261,8 +272,9 @@ static void check_product(const home_kernels *kernels, const product *p, bool ex
             float *const actual = p->c.data + i * g->c_row + j;
             if (!(fabs((double)*actual - expected) <= tolerance))
                 test_fail(__FILE__, __LINE__,
-                          "%s, %zu x %zu x %zu: c[%zu, %zu] is %.9g, expected %.9g +- %.3g", kernels->name,
-                          g->m, g->n, g->k, i, j, (double)*actual, expected, tolerance);
+                          "%s, %zu x %zu x %zu: c[%zu, %zu] is %.9g, expected %.9g +- %.3g",
+                          kernels->name, g->m, g->n, g->k, i, j, (double)*actual, expected,
+                          tolerance);
             const double lost =
                 fmin(fabs(activation_of(g->activation, beta, e.value - e.smallest) - expected),
                      fabs(activation_of(g->activation, beta, e.value + e.smallest) - expected));
@@ -279,8 +291,10 @@ static void check_product(const home_kernels *kernels, const product *p, bool ex
 }
 
 /* Whole numbers: no tolerance. */
-static void check_whole_product(const home_kernels *kernels, size_t m, size_t n, size_t k, unsigned variant) {
-    product p = product_create(kernels, m, n, k, (a_layout)(variant % LAYOUTS), variant / LAYOUTS % 2);
+static void check_whole_product(const homekernels *kernels, size_t m, size_t n, size_t k,
+                                unsigned variant) {
+    product p =
+        product_create(kernels, m, n, k, (a_layout)(variant % LAYOUTS), variant / LAYOUTS % 2);
     p.gemm.accumulate = variant / LAYOUTS / 2 % 2;
     if (!p.gemm.accumulate && variant / LAYOUTS / 4 % 2)
         p.gemm.activation = HOME_ACT_RELU;
@@ -289,7 +303,7 @@ static void check_whole_product(const home_kernels *kernels, size_t m, size_t n,
     product_free(&p);
 }
 
-static void multiplies_small(const home_kernels *kernels) {
+static void multiplies_small(const homekernels *kernels) {
     const size_t panel = kernels->panel;
     const size_t widths[] = {1,         panel / 2,     panel - 1, panel,
                              panel + 1, 2 * panel + 3, 4 * panel, 5 * panel - 1};
@@ -305,30 +319,35 @@ static void multiplies_small(const home_kernels *kernels) {
 }
 
 /* Sizes around the blocks of rows and depth. */
-static void multiplies_large(const home_kernels *kernels) {
+static void multiplies_large(const homekernels *kernels) {
     const size_t panel = kernels->panel;
     const size_t shapes[][3] = {
-        {119, panel + 1, 5},  {120, 3, 33},          {121, panel, 17},       {143, panel + 2, 9},
-        {144, 2 * panel, 3},  {145, panel - 1, 10},  {289, panel + 1, 4},    {1, 5 * panel + 3, 255},
-        {2, 4 * panel, 256},  {3, 3 * panel, 257},   {4, panel + 3, 511},    {5, 2 * panel + 1, 512},
-        {13, 2 * panel, 513}, {25, panel + 5, 1023}, {7, panel - 1, 1031},   {131, 2 * panel + 3, 259},
-        {1, 2 * panel, 769},  {6, 4 * panel, 1024},  {150, panel + 1, 1025},
+        {119, panel + 1, 5},    {120, 3, 33},
+        {121, panel, 17},       {143, panel + 2, 9},
+        {144, 2 * panel, 3},    {145, panel - 1, 10},
+        {289, panel + 1, 4},    {1, 5 * panel + 3, 255},
+        {2, 4 * panel, 256},    {3, 3 * panel, 257},
+        {4, panel + 3, 511},    {5, 2 * panel + 1, 512},
+        {13, 2 * panel, 513},   {25, panel + 5, 1023},
+        {7, panel - 1, 1031},   {131, 2 * panel + 3, 259},
+        {1, 2 * panel, 769},    {6, 4 * panel, 1024},
+        {150, panel + 1, 1025},
     };
     for (size_t s = 0; s < COUNT(shapes); s++)
         for (unsigned variant = 0; variant < 16; variant += quick() ? 5 : 1)
             check_whole_product(kernels, shapes[s][0], shapes[s][1], shapes[s][2], variant);
 }
 
-/* Real numbers, with each activation: float precision in every term. The factor keeps the sums near 1, where
- * the activations tell. */
-static void multiplies_with_activations(const home_kernels *kernels) {
+/* Real numbers, with each activation: float precision in every term. The factor keeps the sums near
+ * 1, where the activations tell. */
+static void multiplies_with_activations(const homekernels *kernels) {
     const size_t panel = kernels->panel;
     const size_t shapes[][3] = {{1, panel + 1, 1},   {3, 4 * panel, 4},    {5, panel - 1, 9},
                                 {13, 2 * panel, 31}, {26, panel + 2, 100}, {7, 3 * panel + 1, 300},
                                 {4, panel, 600},     {2, panel + 1, 1100}};
     memset(signals, 0, sizeof signals);
     for (size_t s = 0; s < COUNT(shapes); s++)
-        for (home_activation act = HOME_ACT_NONE; act <= HOME_ACT_SWISH; act++)
+        for (homeactivation act = HOME_ACT_NONE; act <= HOME_ACT_SWISH; act++)
             for (unsigned variant = 0; variant < 4; variant++) {
                 product p = product_create(kernels, shapes[s][0], shapes[s][1], shapes[s][2],
                                            (a_layout)((variant + s) % LAYOUTS), variant % 2);
@@ -340,13 +359,14 @@ static void multiplies_with_activations(const home_kernels *kernels) {
                 product_free(&p);
             }
     CHECK(signals[HOME_ACT_NONE].telling == signals[HOME_ACT_NONE].all);
-    CHECK(signals[HOME_ACT_RELU].telling * 5 > signals[HOME_ACT_RELU].all * 2); /* about half are 0 */
+    CHECK(signals[HOME_ACT_RELU].telling * 5 >
+          signals[HOME_ACT_RELU].all * 2); /* about half are 0 */
     CHECK(signals[HOME_ACT_SIGMOID].telling * 10 > signals[HOME_ACT_SIGMOID].all * 8);
     CHECK(signals[HOME_ACT_SWISH].telling * 10 > signals[HOME_ACT_SWISH].all * 8);
 }
 
 /* The same bytes for a row in any company and at any place. */
-static void rows_are_independent(const home_kernels *kernels, size_t n, size_t k, home_activation act,
+static void rows_are_independent(const homekernels *kernels, size_t n, size_t k, homeactivation act,
                                  bool accumulate) {
     static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25, 145};
     const size_t m = 150;
@@ -363,7 +383,7 @@ static void rows_are_independent(const home_kernels *kernels, size_t n, size_t k
         for (size_t first = c; first + counts[c] <= m; first += 5 * counts[c] + 19) {
             const guarded part = guarded_create((counts[c] - 1) * p.gemm.c_row + n, false);
             memcpy(part.data, before + first * p.gemm.c_row, part.count * sizeof(float));
-            home_gemm g = p.gemm;
+            homegemm g = p.gemm;
             g.m = counts[c];
             g.a += first * g.a_row;
             g.c = part.data;
@@ -375,7 +395,7 @@ static void rows_are_independent(const home_kernels *kernels, size_t n, size_t k
     product_free(&p);
 }
 
-static void multiplies_rows_alike(const home_kernels *kernels) {
+static void multiplies_rows_alike(const homekernels *kernels) {
     const size_t panel = kernels->panel;
     rows_are_independent(kernels, 2 * panel + 3, 37, HOME_ACT_SWISH, false);
     rows_are_independent(kernels, 4 * panel, 37, HOME_ACT_SIGMOID, false);
@@ -384,7 +404,7 @@ static void multiplies_rows_alike(const home_kernels *kernels) {
 }
 
 /* A NaN or an infinity in one row, or in one column of the weights, stays in it. */
-static void multiplies_special_values(const home_kernels *kernels) {
+static void multiplies_special_values(const homekernels *kernels) {
     const size_t m = 14;
     const size_t n = kernels->panel + 3;
     const size_t k = 5;
@@ -420,13 +440,13 @@ static void multiplies_special_values(const home_kernels *kernels) {
             }
 }
 
-static void packs(const home_kernels *kernels) {
+static void packs(const homekernels *kernels) {
     const size_t k = 7;
     const size_t n = 2 * kernels->panel + 3;
     const size_t ld = n + 4;
     product p = product_create(kernels, 0, n, k, ROWS, false);
     product_fill(kernels, &p, random_value, 1);
-    CHECK_INTEGER(home_panels_size(kernels, k, n), p.panels.count);
+    CHECK_INTEGER(homekernels_panels_size(kernels, k, n), p.panels.count);
     float *const plain = malloc(k * ld * sizeof(float));  /* b by rows */
     float *const across = malloc(n * ld * sizeof(float)); /* b by columns */
     float *const bias = malloc(n * sizeof(float));
@@ -442,8 +462,9 @@ static void packs(const home_kernels *kernels) {
     const size_t size = packed.count * sizeof(float);
     const size_t split = kernels->panel - 1;
     memset(packed.data, 0, size);
-    home_pack_transposed(kernels, k, 0, split, across, ld, bias, packed.data);
-    home_pack_transposed(kernels, k, split, n - split, across + split * ld, ld, bias + split, packed.data);
+    homekernels_pack_transposed(kernels, k, 0, split, across, ld, bias, packed.data);
+    homekernels_pack_transposed(kernels, k, split, n - split, across + split * ld, ld, bias + split,
+                                packed.data);
     CHECK_BYTES(packed.data, p.panels.data, size);
     CHECK(guarded_intact(&packed));
 
@@ -451,11 +472,11 @@ static void packs(const home_kernels *kernels) {
     memcpy(no_bias.panels.data, p.panels.data, size);
     for (size_t j = 0; j < n; j++)
         *panel_place(kernels, &no_bias, 0, j) = 0;
-    home_pack_transposed(kernels, k, 0, n, across, ld, NULL, packed.data);
+    homekernels_pack_transposed(kernels, k, 0, n, across, ld, NULL, packed.data);
     CHECK_BYTES(packed.data, no_bias.panels.data, size);
     make_red(packed.data, packed.count);
-    home_pack_rows(kernels, k, n, 0, 2, plain, ld, packed.data);
-    home_pack_rows(kernels, k, n, 2, k - 2, plain + 2 * ld, ld, packed.data);
+    homekernels_pack_rows(kernels, k, n, 0, 2, plain, ld, packed.data);
+    homekernels_pack_rows(kernels, k, n, 2, k - 2, plain + 2 * ld, ld, packed.data);
     CHECK_BYTES(packed.data, no_bias.panels.data, size);
     CHECK(guarded_intact(&packed));
 
@@ -473,16 +494,16 @@ static void packs(const home_kernels *kernels) {
 
 static const float factor = 1.37f; /* of scale; beta of swish */
 
-static const home_update update = {.gradient_factor = 0.75f,
-                                   .decay = 0.01f,
-                                   .keep = 0.99f,
-                                   .rate = 0.05f,
-                                   .beta1 = 0.9f,
-                                   .beta2 = 0.99f,
-                                   .rest1 = 0.1f,
-                                   .rest2 = 0.01f,
-                                   .root_factor = 3.2f,
-                                   .epsilon = 1e-3f};
+static const homeupdate update = {.gradient_factor = 0.75f,
+                                  .decay = 0.01f,
+                                  .keep = 0.99f,
+                                  .rate = 0.05f,
+                                  .beta1 = 0.9f,
+                                  .beta2 = 0.99f,
+                                  .rest1 = 0.1f,
+                                  .rest2 = 0.01f,
+                                  .root_factor = 3.2f,
+                                  .epsilon = 1e-3f};
 
 /* A kernel whose outputs at i depend on nothing but what its operands hold at i. */
 typedef struct operation operation;
@@ -491,32 +512,34 @@ struct operation {
     size_t inputs, outputs;
     bool reads_outputs;
     unsigned in_place; /* bit i: input i may be the first output */
-    home_activation activation;
-    void (*run)(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
+    homeactivation activation;
+    void (*run)(const operation *op, const homekernels *kernels, size_t n, const float *const *in,
                 float *const *out);
-    /* From the inputs and the outputs before: the outputs, and the sizes of the terms they are sums of. */
-    void (*expect)(const operation *op, const double *in, const double *before, double *out, double *size);
+    /* From the inputs and the outputs before: the outputs, and the sizes of the terms they are sums
+     * of. */
+    void (*expect)(const operation *op, const double *in, const double *before, double *out,
+                   double *size);
 };
 
-static void run_activate(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                         float *const *out) {
+static void run_activate(const operation *op, const homekernels *kernels, size_t n,
+                         const float *const *in, float *const *out) {
     kernels->activate(op->activation, factor, n, in[0], out[0]);
 }
 
-static void expect_activate(const operation *op, const double *in, const double *before, double *out,
-                            double *size) {
+static void expect_activate(const operation *op, const double *in, const double *before,
+                            double *out, double *size) {
     (void)before;
     out[0] = activation_of(op->activation, (double)factor, in[0]);
     size[0] = fabs(out[0]);
 }
 
-static void run_gradient(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                         float *const *out) {
+static void run_gradient(const operation *op, const homekernels *kernels, size_t n,
+                         const float *const *in, float *const *out) {
     kernels->activate_gradient(op->activation, factor, n, in[0], in[1], out[0]);
 }
 
-static void expect_gradient(const operation *op, const double *in, const double *before, double *out,
-                            double *size) {
+static void expect_gradient(const operation *op, const double *in, const double *before,
+                            double *out, double *size) {
     (void)before;
     const double at = in[0];
     const double beta = (double)factor;
@@ -535,8 +558,8 @@ static void expect_gradient(const operation *op, const double *in, const double 
     size[0] = fabs(in[1]) * (fabs(first) + fabs(second));
 }
 
-static void run_scale(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                      float *const *out) {
+static void run_scale(const operation *op, const homekernels *kernels, size_t n,
+                      const float *const *in, float *const *out) {
     (op->reads_outputs ? kernels->scale_add : kernels->scale)(n, factor, in[0], out[0]);
 }
 
@@ -547,20 +570,20 @@ static void expect_scale(const operation *op, const double *in, const double *be
     size[0] = fabs(old) + fabs((double)factor * in[0]);
 }
 
-static void run_multiply(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                         float *const *out) {
+static void run_multiply(const operation *op, const homekernels *kernels, size_t n,
+                         const float *const *in, float *const *out) {
     (op->reads_outputs ? kernels->multiply_add : kernels->multiply)(n, in[0], in[1], out[0]);
 }
 
-static void expect_multiply(const operation *op, const double *in, const double *before, double *out,
-                            double *size) {
+static void expect_multiply(const operation *op, const double *in, const double *before,
+                            double *out, double *size) {
     const double old = op->reads_outputs ? before[0] : 0;
     out[0] = old + in[0] * in[1];
     size[0] = fabs(old) + fabs(in[0] * in[1]);
 }
 
-static void run_affine(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                       float *const *out) {
+static void run_affine(const operation *op, const homekernels *kernels, size_t n,
+                       const float *const *in, float *const *out) {
     (void)op;
     kernels->affine(n, in[0], in[1], in[2], out[0]);
 }
@@ -584,8 +607,8 @@ static void move(double change, const double *before, double *out, double *size)
     size[0] = fabs((double)update.keep * before[0]) + fabs((double)update.rate * change);
 }
 
-static void run_adam(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                     float *const *out) {
+static void run_adam(const operation *op, const homekernels *kernels, size_t n,
+                     const float *const *in, float *const *out) {
     (void)op;
     kernels->adam(n, &update, in[0], out[0], out[1], out[2]);
 }
@@ -597,11 +620,12 @@ static void expect_adam(const operation *op, const double *in, const double *bef
     out[1] = (double)update.beta1 * before[1] + (double)update.rest1 * g;
     size[1] = fabs((double)update.beta1 * before[1]) + fabs((double)update.rest1 * g);
     size[2] = out[2] = (double)update.beta2 * before[2] + (double)update.rest2 * g * g;
-    move(out[1] / (sqrt(out[2]) * (double)update.root_factor + (double)update.epsilon), before, out, size);
+    move(out[1] / (sqrt(out[2]) * (double)update.root_factor + (double)update.epsilon), before, out,
+         size);
 }
 
-static void run_adagrad(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                        float *const *out) {
+static void run_adagrad(const operation *op, const homekernels *kernels, size_t n,
+                        const float *const *in, float *const *out) {
     (void)op;
     kernels->adagrad(n, &update, in[0], out[0], out[1]);
 }
@@ -614,8 +638,8 @@ static void expect_adagrad(const operation *op, const double *in, const double *
     move(g / (sqrt(out[1]) + (double)update.epsilon), before, out, size);
 }
 
-static void run_sgd(const operation *op, const home_kernels *kernels, size_t n, const float *const *in,
-                    float *const *out) {
+static void run_sgd(const operation *op, const homekernels *kernels, size_t n,
+                    const float *const *in, float *const *out) {
     (void)op;
     kernels->sgd(n, &update, in[0], out[0], out[1]);
 }
@@ -683,7 +707,7 @@ static void operands_free(const operands *o, const operation *op) {
         guarded_free(&o->out[j]);
 }
 
-static void check_operation(const home_kernels *kernels, const operation *op, size_t n, bool at_end,
+static void check_operation(const homekernels *kernels, const operation *op, size_t n, bool at_end,
                             size_t *telling, size_t *all) {
     operands o;
     operands_create(&o, op, n, at_end);
@@ -699,11 +723,13 @@ static void check_operation(const home_kernels *kernels, const operation *op, si
             before[j] = (double)o.before[j][i];
         op->expect(op, in, before, expected, size);
         for (size_t j = 0; j < op->outputs; j++) {
-            const double tolerance = 8 * ROUNDING * size[j]; /* no kernel rounds a term more often */
+            const double tolerance =
+                8 * ROUNDING * size[j]; /* no kernel rounds a term more often */
             if (!(fabs((double)o.outputs[j][i] - expected[j]) <= tolerance))
                 test_fail(__FILE__, __LINE__,
-                          "%s %s, n = %zu: output %zu at %zu is %.9g, expected %.9g +- %.3g", kernels->name,
-                          op->name, n, j, i, (double)o.outputs[j][i], expected[j], tolerance);
+                          "%s %s, n = %zu: output %zu at %zu is %.9g, expected %.9g +- %.3g",
+                          kernels->name, op->name, n, j, i, (double)o.outputs[j][i], expected[j],
+                          tolerance);
             *telling += tolerance <= 1e-4 * fabs(expected[j]);
             ++*all;
         }
@@ -716,7 +742,7 @@ static void check_operation(const home_kernels *kernels, const operation *op, si
 }
 
 /* In pieces, down to single values, and in place: the same bytes. */
-static void check_operation_is_local(const home_kernels *kernels, const operation *op) {
+static void check_operation_is_local(const homekernels *kernels, const operation *op) {
     static const size_t pieces[] = {1, 3, 5, 8, 16, 33};
     operands o;
     operands_create(&o, op, LONGEST, true);
@@ -751,9 +777,10 @@ static void check_operation_is_local(const home_kernels *kernels, const operatio
     operands_free(&o, op);
 }
 
-/* A NaN among the operands is in the first output at its own place, and nowhere else; only the derivative of
- * ReLU takes a NaN for a value that is not positive. */
-static void check_operation_nan(const home_kernels *kernels, const operation *op, size_t input, size_t at) {
+/* A NaN among the operands is in the first output at its own place, and nowhere else; only the
+ * derivative of ReLU takes a NaN for a value that is not positive. */
+static void check_operation_nan(const homekernels *kernels, const operation *op, size_t input,
+                                size_t at) {
     operands o;
     operands_create(&o, op, LONGEST, true);
     float spoilt[LONGEST];
@@ -774,7 +801,7 @@ static void check_operation_nan(const home_kernels *kernels, const operation *op
     operands_free(&o, op);
 }
 
-static void runs_value_by_value(const home_kernels *kernels) {
+static void runs_value_by_value(const homekernels *kernels) {
     for (size_t op = 0; op < COUNT(operations); op++) {
         size_t telling = 0;
         size_t all = 0;
@@ -790,8 +817,9 @@ static void runs_value_by_value(const home_kernels *kernels) {
 }
 
 /* The ends of the activations. */
-static void activates_extremes(const home_kernels *kernels) {
-    const float x[] = {INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 1000, -1000, 0.0f, -0.0f, 1e-40f, -1e-40f};
+static void activates_extremes(const homekernels *kernels) {
+    const float x[] = {INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 1000,
+                       -1000,    0.0f,      -0.0f,   1e-40f,   -1e-40f};
     enum { N = COUNT(x) };
     float y[N];
     kernels->activate(HOME_ACT_RELU, 1, N, x, y);
@@ -817,8 +845,8 @@ static void activates_extremes(const home_kernels *kernels) {
         CHECK_NEAR((double)y[i], 0.5 * (double)x[i], 1e-45);
 }
 
-static void optimizers_rest_at_zero(const home_kernels *kernels) {
-    home_update still = update;
+static void optimizers_rest_at_zero(const homekernels *kernels) {
+    homeupdate still = update;
     still.decay = 0;
     still.keep = 1;
     still.epsilon = 1e-10f;
@@ -837,7 +865,7 @@ static void optimizers_rest_at_zero(const home_kernels *kernels) {
     CHECK_BYTES(v, gradient, sizeof v);
 }
 
-static void sums_products(const home_kernels *kernels) {
+static void sums_products(const homekernels *kernels) {
     for (size_t n = 0; n <= 300; n += n < LONGEST ? 1 : 29)
         for (unsigned variant = 0; variant < 4; variant++) {
             const bool whole = variant / 2;
@@ -860,20 +888,20 @@ static void sums_products(const home_kernels *kernels) {
         }
 }
 
-/* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors, then once more to accumulate.
- * Whole numbers are exact. */
-static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool whole, bool at_end) {
+/* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors, then once
+ * more to accumulate. Whole numbers are exact. */
+static void check_mix(const homekernels *kernels, size_t terms, size_t n, bool whole, bool at_end) {
     enum { MOST = 9, PAIR = 2 };
     guarded x[MOST] = {{0}};
-    home_rows rows[MOST];
-    home_rows weights[MOST];
+    homerows rows[MOST];
+    homerows weights[MOST];
     const guarded w = guarded_create(PAIR * terms, at_end);
     const guarded times = guarded_create(PAIR * n, at_end);
     const guarded y = guarded_create(PAIR * n, at_end);
     for (size_t t = 0; t < terms; t++) {
         x[t] = guarded_create(PAIR * n, at_end);
-        rows[t] = (home_rows){x[t].data, n};
-        weights[t] = (home_rows){w.data + t, terms};
+        rows[t] = (homerows){x[t].data, n};
+        weights[t] = (homerows){w.data + t, terms};
         for (size_t i = 0; i < PAIR * n; i++)
             x[t].data[i] = whole ? random_whole() : random_value();
         guarded_make_constant(&x[t]);
@@ -884,14 +912,14 @@ static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool 
         times.data[i] = whole ? random_whole() : random_value();
     guarded_make_constant(&w);
     guarded_make_constant(&times);
-    home_mix m = {PAIR, n, terms, rows, weights, 2, {times.data, n}, y.data, n, false};
+    homemix m = {PAIR, n, terms, rows, weights, 2, {times.data, n}, y.data, n, false};
     kernels->mix(&m);
     for (size_t i = 0; i < PAIR * n; i++) {
         double expected = 0;
         double size = 0;
         for (size_t t = 0; t < terms; t++) {
-            const double term =
-                2 * (double)w.data[i / n * terms + t] * (double)x[t].data[i] * (double)times.data[i];
+            const double term = 2 * (double)w.data[i / n * terms + t] * (double)x[t].data[i] *
+                                (double)times.data[i];
             expected += term;
             size += fabs(term);
         }
@@ -899,15 +927,16 @@ static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool 
         CHECK(tolerance < 0.25 / 2); /* half of the smallest term */
         CHECK_NEAR((double)y.data[i], expected, tolerance);
         float alone;
-        home_rows value[MOST];
-        home_rows weight[MOST];
+        homerows value[MOST];
+        homerows weight[MOST];
         for (size_t t = 0; t < terms; t++) {
-            value[t] = (home_rows){x[t].data + i, 0};
-            weight[t] = (home_rows){w.data + i / n * terms + t, 0};
+            value[t] = (homerows){x[t].data + i, 0};
+            weight[t] = (homerows){w.data + i / n * terms + t, 0};
         }
-        kernels->mix(&(home_mix){1, 1, terms, value, weight, 2, {times.data + i, 0}, &alone, 0, false});
+        kernels->mix(
+            &(homemix){1, 1, terms, value, weight, 2, {times.data + i, 0}, &alone, 0, false});
         CHECK_BYTES(&alone, y.data + i, sizeof alone);
-        kernels->mix(&(home_mix){1, 1, terms, value, NULL, 2, {0}, &alone, 0, true});
+        kernels->mix(&(homemix){1, 1, terms, value, NULL, 2, {0}, &alone, 0, true});
         double sum = (double)y.data[i];
         for (size_t t = 0; t < terms; t++)
             sum += 2 * (double)x[t].data[i];
@@ -924,16 +953,17 @@ static void check_mix(const home_kernels *kernels, size_t terms, size_t n, bool 
     guarded_free(&y);
 }
 
-static void mixes(const home_kernels *kernels) {
+static void mixes(const homekernels *kernels) {
     for (size_t n = 0; n <= LONGEST; n++)
         for (size_t terms = 1; terms <= 9; terms++)
             for (unsigned variant = 0; variant < 4; variant++)
                 check_mix(kernels, terms, n, variant / 2, variant % 2);
 }
 
-/* Rows of random values within +-span, red between them: near to the exact softmax, and the same bytes for a
- * row alone. */
-static void check_softmax(const home_kernels *kernels, size_t rows, size_t n, size_t gap, double span) {
+/* Rows of random values within +-span, red between them: near to the exact softmax, and the same
+ * bytes for a row alone. */
+static void check_softmax(const homekernels *kernels, size_t rows, size_t n, size_t gap,
+                          double span) {
     const size_t stride = n + gap;
     const guarded y = guarded_create((rows - 1) * stride + n, rows % 2);
     for (size_t r = 0; r < rows; r++)
@@ -956,7 +986,8 @@ static void check_softmax(const home_kernels *kernels, size_t rows, size_t n, si
         double total = 0;
         for (size_t i = 0; i < n; i++) {
             const double expected = exp((double)row[i] - largest) / sum;
-            const double roundings = (double)n + 6 + 2 * span; /* of the sum, of exp and of its argument */
+            const double roundings =
+                (double)n + 6 + 2 * span; /* of the sum, of exp and of its argument */
             CHECK_NEAR((double)softened[i], expected, roundings * ROUNDING * expected);
             total += (double)softened[i];
         }
@@ -974,7 +1005,8 @@ static void check_softmax(const home_kernels *kernels, size_t rows, size_t n, si
 }
 
 /* NaN, the largest float and -infinity in one row and column. */
-static void check_softmax_extremes(const home_kernels *kernels, size_t n, size_t row, size_t column) {
+static void check_softmax_extremes(const homekernels *kernels, size_t n, size_t row,
+                                   size_t column) {
     enum { ROWS_OF_THREE_VECTORS = 51 };
     static const float specials[] = {NAN, FLT_MAX, -INFINITY};
     for (size_t s = 0; s < COUNT(specials); s++) {
@@ -996,7 +1028,7 @@ static void check_softmax_extremes(const home_kernels *kernels, size_t n, size_t
     }
 }
 
-static void softens(const home_kernels *kernels) {
+static void softens(const homekernels *kernels) {
     for (size_t n = 1; n <= LONGEST; n++)
         for (size_t rows = 1; rows <= 35; rows += quick() ? 11 : 1)
             check_softmax(kernels, rows, n, rows % 3, rows % 2 ? 1 : 40);
@@ -1005,7 +1037,8 @@ static void softens(const home_kernels *kernels) {
             check_softmax_extremes(kernels, n, row, row % n);
 }
 
-/* --------------------------------------------------------------------------------------- accuracy */
+/* --------------------------------------------------------------------------------------- accuracy
+ */
 
 /* In units of the last place of a float at the exact value. */
 static double ulps(float actual, double exact) {
@@ -1021,15 +1054,16 @@ static double ulps(float actual, double exact) {
 /* A function of one variable to be swept, and what it is exactly. */
 typedef struct curve {
     const char *name;
-    void (*run)(const home_kernels *kernels, const float *x, float *y); /* on SWEPT values */
+    void (*run)(const homekernels *kernels, const float *x, float *y); /* on SWEPT values */
     double (*exact)(double x);
     float low, high; /* sizes of x */
     bool negative, positive;
     double allowed; /* ulp */
 } curve;
 
-/* Beside a 0 the sum is 1 as long as the other value is below -18, and the softmax is the exponential. */
-static void run_exp(const home_kernels *kernels, const float *x, float *y) {
+/* Beside a 0 the sum is 1 as long as the other value is below -18, and the softmax is the
+ * exponential. */
+static void run_exp(const homekernels *kernels, const float *x, float *y) {
     float pairs[SWEPT][2];
     for (size_t i = 0; i < SWEPT; i++) {
         pairs[i][0] = 0;
@@ -1040,11 +1074,11 @@ static void run_exp(const home_kernels *kernels, const float *x, float *y) {
         y[i] = pairs[i][1];
 }
 
-static void run_sigmoid(const home_kernels *kernels, const float *x, float *y) {
+static void run_sigmoid(const homekernels *kernels, const float *x, float *y) {
     kernels->activate(HOME_ACT_SIGMOID, 1, SWEPT, x, y);
 }
 
-static void run_swish(const home_kernels *kernels, const float *x, float *y) {
+static void run_swish(const homekernels *kernels, const float *x, float *y) {
     kernels->activate(HOME_ACT_SWISH, 1, SWEPT, x, y);
 }
 
@@ -1064,7 +1098,7 @@ static uint32_t bits_of(float x) {
     return bits;
 }
 
-static double largest_error(const home_kernels *kernels, const curve *of, float *where) {
+static double largest_error(const homekernels *kernels, const curve *of, float *where) {
     const uint32_t last = bits_of(of->high);
     const uint32_t step = (last - bits_of(of->low)) / (quick() ? 20000 : 1000000) + 1;
     double largest = 0;
@@ -1090,7 +1124,7 @@ static double largest_error(const home_kernels *kernels, const curve *of, float 
     return largest;
 }
 
-static void is_accurate(const home_kernels *kernels) {
+static void is_accurate(const homekernels *kernels) {
     printf("%s: largest errors in ulp:", kernels->name);
     for (size_t c = 0; c < COUNT(curves); c++) {
         float where = 0;
@@ -1101,13 +1135,14 @@ static void is_accurate(const home_kernels *kernels) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------- all */
+/* --------------------------------------------------------------------------------------------- all
+ */
 
 int main(void) {
     RUN(chooses_tables);
     static const struct {
         const char *name;
-        void (*run)(const home_kernels *kernels);
+        void (*run)(const homekernels *kernels);
     } cases[] = {
         {"multiplies small", multiplies_small},
         {"multiplies large", multiplies_large},

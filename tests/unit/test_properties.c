@@ -1,5 +1,5 @@
-/* The properties that every implementation must have (docs/model.md, "Properties"), and what serving
- * promises: a row's bytes depend on the model and that row alone. */
+/* The properties that every implementation must have (docs/model.md, "Properties"), and what
+ * serving promises: a row's bytes depend on the model and that row alone. */
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -8,7 +8,8 @@
 
 #define MOST_ROWS 300
 
-/* ------------------------------------------------------------------------------- tensors by pattern */
+/* ------------------------------------------------------------------------------- tensors by
+ * pattern */
 
 static void set_all(home_model *model, const char *prefix, const char *part, float value) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
@@ -48,10 +49,12 @@ static void check_exactly_zero(const home_model *model, const char *prefix) {
 static void check_not_zero(const home_model *model, const char *prefix) {
     const double largest = largest_gradient(model, prefix);
     if (!(largest > 1e-6))
-        test_fail(__FILE__, __LINE__, "largest gradient of %s is %g, expected more", prefix, largest);
+        test_fail(__FILE__, __LINE__, "largest gradient of %s is %g, expected more", prefix,
+                  largest);
 }
 
-/* ----------------------------------------------------------------- 1: neutral feature gates change nothing
+/* ----------------------------------------------------------------- 1: neutral feature gates change
+ * nothing
  */
 
 static void neutral_feature_gates(size_t branches, int32_t order, double tolerance) {
@@ -93,10 +96,11 @@ static void property_1(void) {
     neutral_feature_gates(3, HOME_FEATURE_MIX_FIRST, 1e-6);
 }
 
-/* ------------------------------------------------------------------------ 2: zero gates weigh uniformly */
+/* ------------------------------------------------------------------------ 2: zero gates weigh
+ * uniformly */
 
-/* Experts that answer a constant make a node's weights visible: expert k of a unit answers its `base` + k in
- * each output, the tower passes the node's first value on. */
+/* Experts that answer a constant make a node's weights visible: expert k of a unit answers its
+ * `base` + k in each output, the tower passes the node's first value on. */
 static void set_constant(home_model *model, const char *unit, size_t experts, float base) {
     for (size_t k = 0; k < experts; k++) {
         char prefix[64];
@@ -128,7 +132,8 @@ static void zero_gates(size_t task_experts, int32_t self_gates) {
     set_constant(model, "like", task_experts, 1);
     set_all(model, "towers.", ".bias", 0);
     const float first_value[] = {1, 0, 0};
-    REQUIRE(home_model_set_tensor(model, "towers.like.linear.0.weight", first_value, 3, NULL) == HOME_OK);
+    REQUIRE(home_model_set_tensor(model, "towers.like.linear.0.weight", first_value, 3, NULL) ==
+            HOME_OK);
 
     const double visible = (double)(2 + 1 + task_experts);
     const double own = sum_of(1, task_experts);
@@ -153,7 +158,8 @@ static void property_2(void) {
     zero_gates(3, HOME_OFF);
 }
 
-/* -------------------------------------------------------------- 3: which task reaches which expert */
+/* -------------------------------------------------------------- 3: which task reaches which expert
+ */
 
 static void property_3(void) {
     setup s;
@@ -169,8 +175,9 @@ static void property_3(void) {
     CHECK_INTEGER(home_model_backward_from(model, dlogits, 0, NULL), HOME_OK);
 
     static const char *const untouched[] = {
-        "layers.1.units.follow.", "layers.1.units.view.",  "layers.1.units.watch.", "layers.1.nodes.follow.",
-        "layers.1.nodes.view.",   "layers.0.nodes.watch.", "towers.follow.",        "towers.view.",
+        "layers.1.units.follow.", "layers.1.units.view.", "layers.1.units.watch.",
+        "layers.1.nodes.follow.", "layers.1.nodes.view.", "layers.0.nodes.watch.",
+        "towers.follow.",         "towers.view.",
     };
     static const char *const reached[] = {
         "towers.like.",
@@ -197,7 +204,8 @@ static void property_3(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------ 4: a task without any live label */
+/* ------------------------------------------------------------------ 4: a task without any live
+ * label */
 
 static void property_4(void) {
     setup s;
@@ -233,7 +241,8 @@ static void property_4(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------- 5: a row's bytes are its own */
+/* --------------------------------------------------------------------- 5: a row's bytes are its
+ * own */
 
 typedef struct serving {
     setup config;
@@ -289,7 +298,8 @@ static void check_positions(const serving *s, home_workspace *workspace, size_t 
                 memcpy(dense + row * width,
                        s->d.dense + (row == position ? 123 : 200 - row) * s->d.batch.dense_stride,
                        width * sizeof *dense);
-            const home_batch batch = {.struct_size = sizeof batch, .rows = sizes[i], .dense = dense};
+            const home_batch batch = {
+                .struct_size = sizeof batch, .rows = sizes[i], .dense = dense};
             CHECK_INTEGER(home_model_predict(s->model, &batch, got, 0, workspace, NULL), HOME_OK);
             CHECK_BYTES(got + position * tasks, s->expected + 123 * tasks, s->row_bytes);
         }
@@ -303,7 +313,8 @@ static void check_serving(void (*change)(setup *), bool frozen) {
     char *memory = malloc(size + 1);
     REQUIRE(memory);
     home_workspace *workspace;
-    REQUIRE(home_workspace_init(s.model, memory + 1, size, &workspace, NULL) == HOME_OK); /* any alignment */
+    REQUIRE(home_workspace_init(s.model, memory + 1, size, &workspace, NULL) ==
+            HOME_OK); /* any alignment */
 
     const size_t step = getenv("TEST_QUICK") ? 23 : 1; /* under valgrind each row counts */
     for (size_t rows = 1; rows <= MOST_ROWS; rows += step)
@@ -440,7 +451,8 @@ static void predict_changes_nothing(void) {
     serving_free(&s);
 }
 
-/* A host that rounds in a mode of its own finds it as it was, and no exception is trapped or cleared. */
+/* A host that rounds in a mode of its own finds it as it was, and no exception is trapped or
+ * cleared. */
 static void leaves_floating_point_alone(void) {
     serving s;
     serving_create(&s, as_it_is, false);
@@ -455,7 +467,8 @@ static void leaves_floating_point_alone(void) {
     serving_free(&s);
 }
 
-/* ------------------------------------------------------------------------------ 6: one row in training */
+/* ------------------------------------------------------------------------------ 6: one row in
+ * training */
 
 static void property_6(void) {
     setup s;
@@ -486,7 +499,8 @@ static void property_6(void) {
     data_free(&d);
 }
 
-/* -------------------------------------------------------------------------------------- frozen models */
+/* -------------------------------------------------------------------------------------- frozen
+ * models */
 
 static void relu_without_norm(setup *s) {
     s->config.expert_norm = HOME_NORM_NONE;

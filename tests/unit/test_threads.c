@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Large enough that products and steps are cut into pieces: about 1.5 million multiply-adds a row, and as many weights. */
+/* Large enough that products and steps are cut into pieces: about 1.5 million multiply-adds a row,
+ * and as many weights. */
 static void setup_wide(setup *s) {
     setup_small(s);
     s->config.dense_width = 150;

@@ -1,10 +1,12 @@
-/* Optimizers against their definitions in double, seeds, learning, the host's own loss, and allocations. */
+/* Optimizers against their definitions in double, seeds, learning, the host's own loss, and
+ * allocations. */
 #include "test.h"
 #include "unit/fixture.h"
 
 #define STEPS 20
 
-/* ----------------------------------------------------------------- an optimizer of each kind in double */
+/* ----------------------------------------------------------------- an optimizer of each kind in
+ * double */
 
 typedef struct numbers {
     double learning_rate;
@@ -110,8 +112,8 @@ static void shadow_step(shadow *s, home_model *model, const numbers *n) {
     }
 }
 
-/* Float parameters near 1 round at 6e-8 in each step, so STEPS of them may drift by about 1e-6; a step moves
- * by about the learning rate, so an error of 1 % in one shows. */
+/* Float parameters near 1 round at 6e-8 in each step, so STEPS of them may drift by about 1e-6; a
+ * step moves by about the learning rate, so an error of 1 % in one shows. */
 static void shadow_compare(const shadow *s, const home_model *model) {
     const double tolerance = 2e-6;
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
@@ -148,10 +150,12 @@ static void follow(const numbers *n, bool change_rates) {
         CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, NULL), HOME_OK);
         if (change_rates) {
             now.learning_rate = step % 5 == 4 ? 0 : n->learning_rate * (double)(1 + step % 3);
-            now.embedding_learning_rate = step % 7 == 6 ? 0 : n->embedding_learning_rate / (double)(1 + step);
+            now.embedding_learning_rate =
+                step % 7 == 6 ? 0 : n->embedding_learning_rate / (double)(1 + step);
             CHECK_INTEGER(home_model_set_learning_rate(model, now.learning_rate, NULL), HOME_OK);
-            CHECK_INTEGER(home_model_set_embedding_learning_rate(model, now.embedding_learning_rate, NULL),
-                          HOME_OK);
+            CHECK_INTEGER(
+                home_model_set_embedding_learning_rate(model, now.embedding_learning_rate, NULL),
+                HOME_OK);
         }
         shadow_step(&expected, model, &now);
         CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
@@ -185,7 +189,8 @@ static void learning_rates(void) {
     follow(&n, true);
 }
 
-/* Rows that no id of the batch leads to keep their bytes, and the gradient lists each touched row once. */
+/* Rows that no id of the batch leads to keep their bytes, and the gradient lists each touched row
+ * once. */
 static void untouched_rows(void) {
     setup s;
     setup_small(&s);
@@ -244,7 +249,8 @@ static void changed_gradients(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- determinism */
+/* ------------------------------------------------------------------------------------- determinism
+ */
 
 static home_model *trained(uint64_t seed, size_t steps) {
     setup s;
@@ -270,11 +276,13 @@ static void seeds(void) {
     home_model_release(b);
     home_model_release(c);
 
-    /* Different seeds differ in every tensor that is drawn at all, and tensors differ from each other. */
+    /* Different seeds differ in every tensor that is drawn at all, and tensors differ from each
+     * other. */
     a = trained(1, 0);
     c = trained(2, 0);
     static const char *const drawn[] = {"layers.0.units.shared.experts.0.linear.0.weight",
-                                        "layers.1.nodes.like.gate.linear.0.bias", "embeddings.user.weight"};
+                                        "layers.1.nodes.like.gate.linear.0.bias",
+                                        "embeddings.user.weight"};
     for (size_t i = 0; i < 3; i++)
         CHECK(tensor_of(a, drawn[i]).data[0] != tensor_of(c, drawn[i]).data[0]);
     CHECK(tensor_of(a, "layers.0.units.shared.experts.0.linear.0.weight").data[0] !=
@@ -300,7 +308,8 @@ static void streams_are_per_tensor(void) {
     home_model_release(part);
 }
 
-/* ---------------------------------------------------------------------------------------- learning */
+/* ---------------------------------------------------------------------------------------- learning
+ */
 
 /* Labels that a dense value, an id and a product of two values decide. */
 static void teach(data *d, const home_config *config) {
@@ -331,7 +340,8 @@ static void losses_fall(void) {
         data_create(&d, &s.config, 64, step);
         teach(&d, &s.config);
         free(forward_all(model, &d.batch));
-        CHECK_INTEGER(home_model_backward(model, &d.targets, step == 0 ? first : last, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_backward(model, &d.targets, step == 0 ? first : last, NULL),
+                      HOME_OK);
         CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
         data_free(&d);
     }
@@ -355,23 +365,26 @@ static void losses_fall(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------- the host's own loss */
+/* ------------------------------------------------------------------------------- the host's own
+ * loss */
 
 /* d total / d logit of binary cross-entropy: weight_t w_rt (p - y) / sum of w. */
-static void bce_derivative(const setup *s, const data *d, const float *predictions, float *dlogits) {
+static void bce_derivative(const setup *s, const data *d, const float *predictions,
+                           float *dlogits) {
     for (size_t t = 0; t < 3; t++) {
         double sum = 0;
         for (int pass = 0; pass < 2; pass++)
             for (size_t row = 0; row < d->batch.rows; row++) {
                 const double y = (double)d->labels[row * d->targets.label_stride + t];
-                const double w =
-                    (double)d->row_weights[row] * (double)d->weights[row * d->targets.weight_stride + t];
+                const double w = (double)d->row_weights[row] *
+                                 (double)d->weights[row * d->targets.weight_stride + t];
                 if (pass == 0 && !isnan(y))
                     sum += w;
                 const double task = s->tasks[t].weight != 0 ? s->tasks[t].weight : 1;
                 if (pass == 1)
                     dlogits[row * 3 + t] =
-                        isnan(y) ? 0 : (float)(task * w * ((double)predictions[row * 3 + t] - y) / sum);
+                        isnan(y) ? 0
+                                 : (float)(task * w * ((double)predictions[row * 3 + t] - y) / sum);
             }
     }
 }
@@ -463,7 +476,8 @@ static void confident_and_wrong(void) {
     home_model_release(model);
 }
 
-/* -------------------------------------------------------------------------------------- allocations */
+/* --------------------------------------------------------------------------------------
+ * allocations */
 
 /* Once the largest batch has been seen, neither training nor serving allocates. */
 static void steady_state(void) {
@@ -523,7 +537,8 @@ static void workspace_needs_no_allocator(void) {
     CHECK_INTEGER(m.live, 0);
 }
 
-/* What a backward has computed can be read until the next forward, the step between them included. */
+/* What a backward has computed can be read until the next forward, the step between them included.
+ */
 static void gradients_outlive_the_step(void) {
     setup s;
     data d;
@@ -544,7 +559,8 @@ static void gradients_outlive_the_step(void) {
         CHECK(norm > 0 && home_model_gradient_norm(model) == norm);
         CHECK_INTEGER(home_model_input_gradient(model, &input, &stride, NULL), HOME_OK);
         CHECK_INTEGER(home_model_table_gradient(model, "user", &table, NULL), HOME_OK);
-        CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &unit, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &unit, NULL),
+                      HOME_OK);
         CHECK_INTEGER(home_model_step(model, NULL), HOME_E_STATE);
     }
     home_model_release(model);

@@ -2,8 +2,9 @@
  *
  *     study-speed MODEL.safetensors
  *
- * Rows per second of processor time of one thread, the best of several rounds, so that a busy machine changes the
- * figures little. Rows of one batch are used again and again: the input is made up, and so are the labels. */
+ * Rows per second of processor time of one thread, the best of several rounds, so that a busy
+ * machine changes the figures little. Rows of one batch are used again and again: the input is made
+ * up, and so are the labels. */
 #include <home/home.h>
 
 #include <inttypes.h>
@@ -95,8 +96,10 @@ static int make_input(input *rows, const home_model *model) {
 static int measure(home_model *model, home_model *frozen, const input *rows) {
     const double serving = rows_per_second(frozen, rows, serve);
     const double training = rows_per_second(model, rows, train);
-    printf("{\"parameters\": %" PRIu64 ", \"flops\": %" PRIu64 ", \"training\": %.0f, \"serving\": %.0f}\n",
-           home_model_parameter_count(model), 2 * home_model_macs_per_row(model), training, serving);
+    printf("{\"parameters\": %" PRIu64 ", \"flops\": %" PRIu64
+           ", \"training\": %.0f, \"serving\": %.0f}\n",
+           home_model_parameter_count(model), 2 * home_model_macs_per_row(model), training,
+           serving);
     return serving > 0 && training > 0;
 }
 
@@ -108,7 +111,8 @@ int main(int count, char **words) {
     int done = 0;
     if (count != 2)
         fprintf(stderr, "usage: study-speed MODEL.safetensors\n");
-    else if (home_model_load(words[1], NULL, &model, &error) || home_model_freeze(model, &frozen, &error))
+    else if (home_model_load(words[1], NULL, &model, &error) ||
+             home_model_freeze(model, &frozen, &error))
         fprintf(stderr, "%s: %s\n", words[1], error.message);
     else if (!make_input(&rows, model))
         fprintf(stderr, "out of memory\n");

@@ -28,8 +28,8 @@ void gemm_peer_run(void *operands) {
     const bool turned = o->form == GEMM_FORWARD && !transposed;
     cblas_sgemm(CblasRowMajor, o->form == GEMM_DW ? CblasTrans : CblasNoTrans,
                 turned ? CblasTrans : CblasNoTrans, o->m, o->n, o->k, 1, o->a,
-                o->form == GEMM_DW ? o->m : o->k, transposed ? transposed : o->b, turned ? o->k : o->n, 0,
-                o->c, o->n);
+                o->form == GEMM_DW ? o->m : o->k, transposed ? transposed : o->b,
+                turned ? o->k : o->n, 0, o->c, o->n);
 }
 
 void gemm_peer_finish(void) {

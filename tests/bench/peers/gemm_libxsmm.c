@@ -1,4 +1,5 @@
-/* libxsmm: kernels compiled at run time for one block; weights packed once into panels, rows in blocks. */
+/* libxsmm: kernels compiled at run time for one block; weights packed once into panels, rows in
+ * blocks. */
 #include "bench/peers/gemm_peer.h"
 
 #include <libxsmm.h>
@@ -13,7 +14,8 @@ const char *gemm_peer_style(size_t style) {
     return style == 0 ? "packed" : NULL;
 }
 
-/* The reference shapes are multiples of the panels and, where they have more rows than a block, of it. */
+/* The reference shapes are multiples of the panels and, where they have more rows than a block, of
+ * it. */
 int gemm_peer_prepare(size_t style, const gemm_operands *o) {
     (void)style;
     const int rows = o->m < ROWS ? o->m : ROWS;
@@ -29,7 +31,8 @@ int gemm_peer_prepare(size_t style, const gemm_operands *o) {
     const float zero = 0;
     const int flags = LIBXSMM_GEMM_FLAG_NONE;
     /* Column-major: its m is our panel, its n our rows. */
-    kernel = libxsmm_smmdispatch(panel, rows, o->k, &panel, &o->k, &o->n, &one, &zero, &flags, NULL);
+    kernel =
+        libxsmm_smmdispatch(panel, rows, o->k, &panel, &o->k, &o->n, &one, &zero, &flags, NULL);
     return panels && kernel;
 }
 

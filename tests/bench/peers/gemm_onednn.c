@@ -1,4 +1,5 @@
-/* oneDNN: its sgemm, and its matrix product with weights laid out once. For versions 2 of its C interface. */
+/* oneDNN: its sgemm, and its matrix product with weights laid out once. For versions 2 of its C
+ * interface. */
 #include "bench/peers/gemm_peer.h"
 
 #include <dnnl.h>
@@ -31,8 +32,9 @@ static int reorder_weights(const gemm_operands *o, const dnnl_memory_desc_t *to)
         ok(dnnl_memory_create(&weights, to, engine, DNNL_MEMORY_ALLOCATE)) &&
         ok(dnnl_reorder_primitive_desc_create(&description, &plain, engine, to, engine, NULL)) &&
         ok(dnnl_primitive_create(&reorder, description)) &&
-        ok(dnnl_primitive_execute(reorder, stream, 2,
-                                  (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, weights}})) &&
+        ok(dnnl_primitive_execute(
+            reorder, stream, 2,
+            (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, weights}})) &&
         ok(dnnl_stream_wait(stream));
     dnnl_primitive_destroy(reorder);
     dnnl_primitive_desc_destroy(description);
@@ -77,8 +79,9 @@ void gemm_peer_run(void *operands) {
         dnnl_stream_wait(stream);
         return;
     }
-    dnnl_sgemm(o->form == GEMM_DW ? 'T' : 'N', o->form == GEMM_FORWARD ? 'T' : 'N', o->m, o->n, o->k, 1, o->a,
-               o->form == GEMM_DW ? o->m : o->k, o->b, o->form == GEMM_FORWARD ? o->k : o->n, 0, o->c, o->n);
+    dnnl_sgemm(o->form == GEMM_DW ? 'T' : 'N', o->form == GEMM_FORWARD ? 'T' : 'N', o->m, o->n,
+               o->k, 1, o->a, o->form == GEMM_DW ? o->m : o->k, o->b,
+               o->form == GEMM_FORWARD ? o->k : o->n, 0, o->c, o->n);
 }
 
 void gemm_peer_finish(void) {

@@ -25,7 +25,7 @@ static bool parse(const worker_request *r, gemm_shape *shape, gemm_form *form) {
 
 /* Every style's result must be the library's own. */
 static bool agrees(const gemm_job *job, const float *expected) {
-    const home_gemm *g = &job->product;
+    const homegemm *g = &job->product;
     for (size_t i = 0; i < g->m * g->n; i++)
         if (!(fabsf(job->c[i] - expected[i]) <= 1e-5f * (float)g->k))
             return false;
@@ -40,8 +40,9 @@ static void answer(const worker_request *r) {
         return;
     }
     gemm_job job;
-    gemm_job_create(&job, home_kernels_select(NULL), shape, form);
-    gemm_operands o = {form, (int)job.product.m, (int)job.product.n, (int)job.product.k, job.a, job.b, job.c};
+    gemm_job_create(&job, homekernels_select(NULL), shape, form);
+    gemm_operands o = {
+        form, (int)job.product.m, (int)job.product.n, (int)job.product.k, job.a, job.b, job.c};
     const size_t size = job.product.m * job.product.n * sizeof *job.c;
     float *expected = malloc(size);
     if (!expected) {

@@ -1,7 +1,8 @@
 /* This library's worker, and what the other workers start from.
  *
  * usage: bench-home THREADS             answers requests, see worker.h
- *        bench-home --export FOLDER     for each reference model NAME.safetensors, NAME.rows and NAME.labels (float) */
+ *        bench-home --export FOLDER     for each reference model NAME.safetensors, NAME.rows
+ *                                       and NAME.labels (float) */
 #include "bench/gemm.h"
 #include "bench/job.h"
 #include "bench/peers/worker.h"
@@ -28,7 +29,8 @@ static void make(subject *s) {
         return;
     s->model = reference_model_create(&s->m, &s->rows, NULL);
     must(home_model_freeze(s->model, &s->frozen, &error), &error, "freeze");
-    /* So that the weights, and what all libraries must agree on, stay as they are; the work is the same. */
+    /* So that the weights, and what all libraries must agree on, stay as they are; the work is the
+     * same. */
     must(home_model_set_learning_rate(s->model, 0, &error), &error, "set_learning_rate");
 }
 
@@ -40,7 +42,7 @@ static void answer_gemm(const worker_request *r) {
             if (strcmp(name, r->config) != 0)
                 continue;
             gemm_job job;
-            gemm_job_create(&job, home_kernels_select(NULL), gemm_shapes[s], (gemm_form)form);
+            gemm_job_create(&job, homekernels_select(NULL), gemm_shapes[s], (gemm_form)form);
             timing t = {.run = gemm_job_run, .context = &job};
             timing_sample(&t, r->slice);
             printf("%.3f %s", timing_median(&t), form == GEMM_DW ? "packs-x" : "packed");
@@ -82,15 +84,15 @@ static void answer(const worker_request *r) {
     model_job_prepare(&job);
     timing t = {.run = trains ? model_job_train : model_job_predict, .context = &job};
     timing_sample(&t, r->slice);
-    printf("%.3f %s", timing_median(&t), home_kernels_select(NULL)->name);
+    printf("%.3f %s", timing_median(&t), homekernels_select(NULL)->name);
     for (size_t i = 0; i < tasks; i++)
         printf(" %.7g", (double)predictions[i]);
     timing_free(&t);
     free(predictions);
 }
 
-static void write_floats(const char *folder, const char *name, const char *suffix, const float *values,
-                         size_t count) {
+static void write_floats(const char *folder, const char *name, const char *suffix,
+                         const float *values, size_t count) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.%s", folder, name, suffix);
     FILE *file = fopen(path, "wb");
@@ -108,8 +110,10 @@ static void export(const char *folder) {
         make(s);
         snprintf(path, sizeof path, "%s/%s.safetensors", folder, s->m.name);
         must(home_model_save(s->model, path, 0, &error), &error, path);
-        write_floats(folder, s->m.name, "rows", s->rows.dense, MODELS_MOST_ROWS * s->m.config.dense_width);
-        write_floats(folder, s->m.name, "labels", s->rows.labels, MODELS_MOST_ROWS * s->m.config.task_count);
+        write_floats(folder, s->m.name, "rows", s->rows.dense,
+                     MODELS_MOST_ROWS * s->m.config.dense_width);
+        write_floats(folder, s->m.name, "labels", s->rows.labels,
+                     MODELS_MOST_ROWS * s->m.config.task_count);
     }
 }
 

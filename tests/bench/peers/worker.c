@@ -12,7 +12,8 @@ static bool parse(char *line, worker_request *r) {
     for (size_t i = 0; i < 4; i++)
         if (!(words[i] = strtok_r(rest, " \n", &rest)))
             return false;
-    *r = (worker_request){.batch = (size_t)strtoul(words[2], NULL, 10), .slice = strtod(words[3], NULL)};
+    *r = (worker_request){.batch = (size_t)strtoul(words[2], NULL, 10),
+                          .slice = strtod(words[3], NULL)};
     snprintf(r->op, sizeof r->op, "%s", words[0]);
     snprintf(r->config, sizeof r->config, "%s", words[1]);
     return true;

@@ -1,0 +1,21 @@
+/* How the library says that something failed. */
+#ifndef HOME_STATUS_H
+#define HOME_STATUS_H
+
+#include "home/home.h"
+
+#include "portability.h"
+
+/* Writes status and message to the caller's error, when there is one that is large enough, and
+ * returns status. */
+HOME_PRINTF(3, 4)
+home_status homefail(home_error *error, home_status status, const char *format, ...);
+
+/* The two failures that have nothing more to tell. */
+home_status homefail_memory(home_error *error);
+home_status homefail_null(home_error *error, const char *argument);
+
+/* Puts "WHERE: " before the message of a failure. */
+void homefail_within(home_error *error, const char *where);
+
+#endif

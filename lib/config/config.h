@@ -1,0 +1,68 @@
+/* The configuration as the library keeps it: copied, checked, every default filled in.
+ *
+ * Here: structs and JSON of a host to checked settings (config.c, config_json.c), and back to JSON.
+ * Called by: plan, and all above. Calls: kernels (for the names of instruction sets), host, base. */
+#ifndef HOME_CONFIG_H
+#define HOME_CONFIG_H
+
+#include "home/home.h"
+
+#define HOME_MAX_RATE 1e6 /* of learning */
+
+#include "../host/json.h"
+#include "../host/memory.h"
+
+/* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
+#define HOME_MAX_ITEMS  4096u /* tables, fields, units or nodes of a layer */
+#define HOME_MAX_TASKS  1024u
+#define HOME_MAX_LAYERS 64u
+#define HOME_MAX_WIDTH  (1u << 24) /* no product of two overflows 64 bits */
+
+/* What sets one preset apart from another, for checks and defaults; topology.c lays out its units
+ * and nodes. */
+typedef struct homepreset {
+    const char *name;
+    size_t min_layers;
+    size_t max_layers;
+    bool cures;      /* batch norm + Swish experts and feature gates are on unless switched off */
+    bool self_terms; /* the self term is on unless switched off */
+    bool shared;     /* has the unit `shared` */
+    bool groups;     /* has units for groups */
+    size_t first_task_layer; /* the first layer with units for tasks; HOME_NONE: none has */
+} homepreset;
+
+extern const homepreset homepresets[];
+
+/* A configuration whose pointers all lead into an arena, with what follows from it. */
+typedef struct homesettings {
+    home_config config; /* no field is 0 that has a default */
+    home_optimizer_config optimizer;
+    const homepreset *preset;
+    const char *isa;    /* not in `config`: it is about a machine, not about the model; NULL: any */
+    size_t input_width; /* V = dense values + widths of the fields */
+    const char **groups; /* [group_count], in order of first appearance */
+    size_t group_count;
+    size_t *task_group;   /* [task_count] index into groups */
+    size_t *task_given;   /* [task_count] the task whose probability is a factor of this one's, or
+                             HOME_NONE */
+    size_t *field_table;  /* [field_count] index into tables */
+    size_t *field_column; /* [field_count] first column of the field in v */
+} homesettings;
+
+/* Copies and checks what the caller gave. HOME_E_CONFIG names the field, its value and what was
+ * expected. */
+home_status homeconfig_resolve(const home_config *given, homearena *arena, homesettings *settings,
+                               home_error *error);
+
+/* The index of a name among items of a struct of home.h that has a name; count where it is none of
+ * them. */
+size_t homeconfig_find_name(const void *items, size_t count, size_t item_size, const char *name);
+
+/* JSON text -> config struct in the arena, unchecked but for names and types of the fields. */
+home_status homeconfig_from_json(const char *json, size_t length, homearena *arena,
+                                 home_config *config, home_error *error);
+
+/* The complete configuration as JSON. */
+void homeconfig_to_json(const homesettings *settings, hometext *text);
+
+#endif

@@ -1,0 +1,175 @@
+/* Making models, and freeing them. */
+#include "create.h"
+
+#include "../base/abi.h"
+#include "../host/threads.h"
+#include "../train/training.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void free_tables(const home_model *model) {
+    const size_t count = model->tables ? model->settings.config.table_count : 0;
+    for (size_t i = 0; i < count; i++)
+        homememory_free(&model->allocator, model->tables[i].weights);
+    homememory_free(&model->allocator, model->tables);
+}
+
+static void free_model(home_model *model) {
+    const home_allocator allocator = model->allocator;
+    homethreads_destroy(model->threads);
+    hometraining_free(model);
+    free_tables(model);
+    homemetadata_free(&allocator, model->metadata);
+    homepool_free(model->pool, &allocator);
+    homememory_free(&allocator, model->parameters);
+    homememory_free(&allocator, model->statistics);
+    homememory_free(&allocator, model->packed);
+    homememory_free(&allocator, model->config_json.data);
+    homememory_free(&allocator, model->topology_json.data);
+    homearena_free(&model->arena);
+    homememory_free(&allocator, model);
+}
+
+static bool allocate_tables(home_model *model) {
+    const home_config *config = &model->settings.config;
+    model->tables =
+        homememory_allocate(&model->allocator, config->table_count, sizeof *model->tables);
+    for (size_t i = 0; model->tables && i < config->table_count; i++) {
+        hometable *table = &model->tables[i];
+        table->config = &config->tables[i];
+        table->weights = homememory_allocate(&model->allocator, (size_t)table->config->rows,
+                                             table->config->dim * sizeof(float));
+        if (!table->weights)
+            return false;
+    }
+    return model->tables != NULL;
+}
+
+static bool allocate_weights(home_model *model) {
+    const home_allocator *a = &model->allocator;
+    model->parameters = homememory_allocate(a, model->tensors.parameter_count, sizeof(float));
+    model->statistics = homememory_allocate(a, model->tensors.statistic_count, sizeof(float));
+    model->packed = homememory_allocate(a, model->plan.packed_size, sizeof(float));
+    model->pool = homepool_create(a);
+    return model->parameters && model->statistics && model->packed && model->pool &&
+           allocate_tables(model);
+}
+
+/* Tables are the usual reason why a model does not fit. */
+static home_status fail_size(const home_model *model, home_error *error) {
+    const home_config *config = &model->settings.config;
+    const home_table_config *largest = config->tables;
+    for (size_t i = 1; i < config->table_count; i++)
+        if ((double)config->tables[i].rows * (double)config->tables[i].dim >
+            (double)largest->rows * (double)largest->dim)
+            largest = &config->tables[i];
+    if (config->table_count == 0)
+        return homefail(error, HOME_E_MEMORY, "out of memory for a model of %zu parameters",
+                        model->tensors.parameter_count);
+    return homefail(error, HOME_E_MEMORY,
+                    "out of memory for a model of %zu parameters and %zu tables, the largest "
+                    "\"%.60s\" with %" PRIu64 " rows of %zu",
+                    model->tensors.parameter_count, config->table_count, largest->name,
+                    largest->rows, largest->dim);
+}
+
+/* Fills in an empty model that has its allocator. */
+static home_status build(home_model *model, const homecreate_blueprint *blueprint,
+                         home_error *error) {
+    home_config parsed;
+    const home_config *config = blueprint->config;
+    home_status status = HOME_OK;
+    if (!config) {
+        status = homeconfig_from_json(blueprint->json, blueprint->json_length, &model->arena,
+                                      &parsed, error);
+        config = &parsed;
+    }
+    if (status == HOME_OK)
+        status = homeconfig_resolve(config, &model->arena, &model->settings, error);
+    if (status != HOME_OK)
+        return status;
+    model->kernels =
+        blueprint->kernels ? blueprint->kernels : homekernels_select(model->settings.isa);
+    if (!model->kernels)
+        return homefail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine%s%s",
+                        model->settings.isa ? " within config.isa " : "",
+                        model->settings.isa ? model->settings.isa : "");
+    const homeplan_options options = {blueprint->folded, model->kernels->panel};
+    status = hometopology_build(&model->settings, &model->arena, &model->topology, error);
+    if (status != HOME_OK)
+        return status;
+    hometensors_filter filter = {blueprint->check_tensor, blueprint->context, error, HOME_OK};
+    model->tensors.filter = filter.check ? &filter : NULL;
+    status = homeplan_build(&model->settings, &model->topology, options, &model->arena,
+                            &model->plan, &model->tensors, error);
+    model->tensors.filter = NULL;
+    if (status != HOME_OK)
+        return status;
+    if (blueprint->check)
+        status = blueprint->check(model, blueprint->context, error);
+    if (status != HOME_OK)
+        return status;
+    homeconfig_to_json(&model->settings, &model->config_json);
+    homedescribe_topology(&model->settings, &model->topology, &model->topology_json);
+    if (model->config_json.failed || model->topology_json.failed || !allocate_weights(model) ||
+        (!blueprint->folded && !hometraining_create(model)))
+        return fail_size(model, error);
+    return HOME_OK;
+}
+
+home_status homecreate_model(const homecreate_blueprint *blueprint, home_model **model,
+                             home_error *error) {
+    home_allocator allocator;
+    home_status status = homememory_resolve(blueprint->allocator, &allocator, error);
+    if (status != HOME_OK)
+        return status;
+    home_model *made = homememory_allocate(&allocator, 1, sizeof *made);
+    if (!made)
+        return homefail_memory(error);
+    atomic_init(&made->references, 1);
+    made->destroy = free_model;
+    made->allocator = allocator;
+    made->arena.allocator = &made->allocator;
+    made->config_json.allocator = &made->allocator;
+    made->topology_json.allocator = &made->allocator;
+    status = build(made, blueprint, error);
+    if (status == HOME_OK)
+        *model = made;
+    else
+        free_model(made);
+    return status;
+}
+
+static home_status create(const homecreate_blueprint *blueprint, home_model **model,
+                          home_error *error) {
+    home_model *made = NULL;
+    const home_status status = homecreate_model(blueprint, &made, error);
+    if (status != HOME_OK)
+        return status;
+    homeinitialize_model(made);
+    homepack_model(made);
+    *model = made;
+    return HOME_OK;
+}
+
+home_status home_model_create(const home_config *config, home_model **model, home_error *error) {
+    if (!config || !model)
+        return homefail_null(error, config ? "model" : "config");
+    home_config known;
+    const home_status status =
+        homeabi_read(config, &known, sizeof known, "config", HOME_E_CONFIG, error);
+    if (status != HOME_OK)
+        return status;
+    return create(&(homecreate_blueprint){.config = &known, .allocator = known.allocator}, model,
+                  error);
+}
+
+home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
+                                   home_model **model, home_error *error) {
+    if (!json || !model)
+        return homefail_null(error, json ? "model" : "json");
+    return create(
+        &(homecreate_blueprint){.json = json, .json_length = length, .allocator = allocator}, model,
+        error);
+}

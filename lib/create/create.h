@@ -1,0 +1,49 @@
+/* Making models: from a configuration to a model with fresh weights, and from that one a frozen
+ * copy.
+ *
+ * Here: the making itself (create.c), fresh weights (initialize.c), frozen copies (freeze.c), the
+ * topology as JSON (describe.c), workspaces to lend (pool.c), what a host may set on a model
+ * (settings.c). Called by: store. Calls: train, model, serve's types, plan, config, host, base. */
+#ifndef HOME_CREATE_H
+#define HOME_CREATE_H
+
+#include "../model/model.h"
+
+/* A model whose weights are still zero. A folded one is for serving: without training state. Takes
+ * the configuration as a struct or, where that is NULL, as JSON text. */
+typedef struct homecreate_blueprint {
+    const home_config *config;
+    const char *json;
+    size_t json_length;
+    const home_allocator *allocator;
+    bool folded;
+    const homekernels *kernels;     /* NULL: chosen for this machine */
+    hometensors_check check_tensor; /* while the plan is made; may be NULL */
+    /* Called when settings, topology, plan and tensors are known, before memory is taken for them;
+     * may be NULL. */
+    home_status (*check)(const home_model *model, const void *context, home_error *error);
+    const void *context; /* of both */
+} homecreate_blueprint;
+home_status homecreate_model(const homecreate_blueprint *blueprint, home_model **model,
+                             home_error *error);
+
+/* initialize.c: fresh weights from the seed. */
+void homeinitialize_model(home_model *model);
+
+/* describe.c: the topology as JSON. */
+void homedescribe_topology(const homesettings *settings, const hometopology *topology,
+                           hometext *text);
+
+/* pool.c: a pool of workspaces at rest, or NULL. */
+homepool *homepool_create(const home_allocator *allocator);
+void homepool_free(homepool *pool, const home_allocator *allocator);
+
+/* settings.c: HOME_E_STATE for a model that was opened from an image. */
+home_status homecreate_check_not_image(const home_model *model, home_error *error);
+
+/* A piece of metadata of its own, or NULL; and a list of them. */
+homemetadata *homemetadata_create(const home_allocator *allocator, const char *key,
+                                  const char *value);
+void homemetadata_free(const home_allocator *allocator, homemetadata *metadata);
+
+#endif

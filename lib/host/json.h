@@ -1,0 +1,92 @@
+/* JSON in and text out, locale-free. The reader is strict (RFC 8259), bounded in depth, iterative,
+ * takes n log n time whatever the input, and refuses repeated keys, invalid UTF-8, and numbers too
+ * large for a double.
+ */
+#ifndef HOME_JSON_H
+#define HOME_JSON_H
+
+#include "home/home.h"
+
+#include <stdbool.h>
+
+typedef enum homejson_type {
+    HOME_JSON_NULL,
+    HOME_JSON_BOOL,
+    HOME_JSON_NUMBER,
+    HOME_JSON_STRING,
+    HOME_JSON_ARRAY,
+    HOME_JSON_OBJECT
+} homejson_type;
+
+/* A value, and its place in the tree. Lives as long as its document. Only what its type has is set.
+ */
+typedef struct homejson_value {
+    homejson_type type;
+    bool boolean;
+    bool is_integer; /* the number was written as digits only and fits `integer` */
+    union {
+        struct {
+            double number; /* the nearest double */
+            uint64_t integer;
+        };
+        struct {
+            const char *text; /* of a string, unescaped UTF-8 with a final zero */
+            size_t length;    /* of `text` in bytes; it may contain zero bytes */
+        };
+        struct {
+            struct homejson_value *first; /* child of an array or object */
+            size_t count;
+        };
+    };
+    struct homejson_value *next; /* the next sibling */
+    const char *key; /* of a member of an object, unescaped with a final zero; NULL otherwise */
+    size_t key_length;
+    size_t key_begin; /* the member's key stands at source[key_begin], its quote */
+    size_t begin;     /* the value stands at source[begin .. end), quotes included */
+    size_t end;
+} homejson_value;
+
+typedef struct homejson homejson;
+
+#define HOME_JSON_DEPTH 16 /* no configuration or checkpoint header nests deeper */
+
+/* Parses `length` bytes, which the document does not need any more afterwards. `allocator` has both
+ * functions and is copied. HOME_E_JSON with line, column (in characters) and what was expected;
+ * HOME_E_MEMORY. */
+home_status homejson_parse(const home_allocator *allocator, const char *source, size_t length,
+                           homejson **document, home_error *error);
+/* The same for a text of which is known that it has `most_values` values at most, at whatever
+ * depth: HOME_E_JSON where there are more. A value takes 72 bytes and may be written in two. */
+home_status homejson_parse_sparse(const home_allocator *allocator, const char *source,
+                                  size_t length, size_t most_values, homejson **document,
+                                  home_error *error);
+void homejson_free(homejson *document); /* NULL is allowed */
+const homejson_value *homejson_root(const homejson *document);
+
+/* The member of an object, NULL where it has none or the value is no object. */
+const homejson_value *homejson_member(const homejson_value *object, const char *key);
+
+/* For messages: source[0 .. length), or its beginning. Returns the text. */
+#define HOME_EXCERPT_SIZE 44
+const char *homejson_excerpt(const char *source, size_t length, char text[HOME_EXCERPT_SIZE]);
+#define HOME_EXCERPT(source, length) homejson_excerpt(source, length, (char[HOME_EXCERPT_SIZE]){0})
+
+/* A growing text: set all to zero, then `allocator`. After a failed allocation it stays as it is
+ * and `failed` is set: check once at the end. */
+typedef struct hometext {
+    const home_allocator *allocator;
+    char *data; /* zero-terminated once anything was added; homememory_free() it */
+    size_t length;
+    size_t capacity;
+    bool failed;
+} hometext;
+
+void hometext_add(hometext *text, const char *piece);
+void hometext_add_bytes(hometext *text, const char *bytes, size_t length);
+void hometext_add_string(hometext *text, const char *string); /* quoted and escaped for JSON */
+void hometext_add_integer(hometext *text, uint64_t value);
+
+/* The shortest digits that read back as the same double; null where it is not finite. */
+void hometext_add_number(hometext *text, double value);
+
+#endif

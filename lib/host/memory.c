@@ -1,0 +1,168 @@
+/* Aligned blocks from the host's allocator, and arenas of them. */
+#include "memory.h"
+
+#include "../base/abi.h"
+#include "../base/fail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *allocate_libc(void *user, size_t bytes) {
+    (void)user;
+    return malloc(bytes);
+}
+
+static void release_libc(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+home_status homememory_resolve(const home_allocator *given, home_allocator *out,
+                               home_error *error) {
+    const home_allocator libc = {sizeof libc, NULL, allocate_libc, release_libc};
+    *out = libc;
+    if (!given)
+        return HOME_OK;
+    const home_status status =
+        homeabi_read(given, out, sizeof *out, "allocator", HOME_E_ARGUMENT, error);
+    if (status != HOME_OK)
+        return status;
+    if (!out->allocate && !out->release)
+        *out = libc;
+    else if (!out->allocate || !out->release)
+        return homefail(error, HOME_E_ARGUMENT,
+                        "allocator has one of allocate and release, expected both or none");
+    return HOME_OK;
+}
+
+/* The host's allocator aligns as malloc does, so each block carries slack, and the address to give
+ * back lies just below the aligned address. */
+void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size) {
+    const size_t slack = sizeof(void *) + HOME_ALIGNMENT - 1;
+    size_t bytes;
+    size_t total;
+    if (!homesize_multiply(count, size, &bytes) || !homesize_add(bytes, slack, &total))
+        return NULL;
+    void *raw = allocator->allocate(allocator->user, total);
+    if (!raw)
+        return NULL;
+    char *first = (char *)raw + sizeof(void *);
+    const size_t past = (size_t)((uintptr_t)first % HOME_ALIGNMENT);
+    char *aligned = first + (past ? HOME_ALIGNMENT - past : 0);
+    memcpy(aligned - sizeof(void *), &raw, sizeof raw);
+    memset(aligned, 0, bytes);
+    return aligned;
+}
+
+void homememory_free(const home_allocator *allocator, void *memory) {
+    if (!memory)
+        return;
+    void *raw;
+    memcpy(&raw, (char *)memory - sizeof(void *), sizeof raw);
+    allocator->release(allocator->user, raw);
+}
+
+char *homememory_copy_text(const home_allocator *allocator, const char *text, size_t length) {
+    size_t bytes;
+    if (!homesize_add(length, 1, &bytes))
+        return NULL;
+    char *copy = homememory_allocate(allocator, bytes, 1);
+    if (copy && length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+bool homememory_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed,
+                     size_t size) {
+    if (needed <= *capacity)
+        return true;
+    size_t bigger = *capacity <= SIZE_MAX / 2 ? *capacity * 2 : needed;
+    if (bigger < needed)
+        bigger = needed;
+    void *grown = homememory_allocate(allocator, bigger, size);
+    if (!grown)
+        return false;
+    if (*array)
+        memcpy(grown, *array, *capacity * size);
+    homememory_free(allocator, *array);
+    *array = grown;
+    *capacity = bigger;
+    return true;
+}
+
+/* A block of an arena; its free bytes follow the header. */
+struct homearena_block {
+    struct homearena_block *next;
+    size_t used;
+    size_t capacity;
+};
+
+enum { ARENA_BLOCK = 16384 };
+
+static struct homearena_block *add_block(homearena *arena, size_t bytes) {
+    const size_t header = homesize_align(sizeof(struct homearena_block));
+    const size_t capacity = bytes > ARENA_BLOCK ? bytes : ARENA_BLOCK;
+    size_t total;
+    if (!homesize_add(capacity, header, &total))
+        return NULL;
+    struct homearena_block *block = homememory_allocate(arena->allocator, total, 1);
+    if (!block)
+        return NULL;
+    *block = (struct homearena_block){arena->blocks, header, total};
+    arena->blocks = block;
+    return block;
+}
+
+void *homearena_take(homearena *arena, size_t count, size_t size) {
+    size_t bytes;
+    if (arena->failed)
+        return NULL;
+    if (!homesize_multiply(count, size, &bytes) || bytes > SIZE_MAX - HOME_ALIGNMENT) {
+        homearena_refuse_size(arena);
+        return NULL;
+    }
+    bytes = homesize_align(bytes ? bytes : 1);
+    struct homearena_block *block = arena->blocks;
+    if (!block || bytes > block->capacity - block->used)
+        block = add_block(arena, bytes);
+    if (!block) {
+        arena->failed = true;
+        return NULL;
+    }
+    void *taken = (char *)block + block->used;
+    block->used += bytes;
+    return taken;
+}
+
+void homearena_refuse_size(homearena *arena) {
+    arena->too_large = arena->too_large || !arena->failed;
+    arena->failed = true;
+}
+
+void *homearena_grow(homearena *arena, void *items, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
+        return items;
+    const size_t larger = *capacity ? 2 * *capacity : 64;
+    void *copy = homearena_take(arena, larger, size);
+    if (!copy)
+        return NULL;
+    if (count)
+        memcpy(copy, items, count * size);
+    *capacity = larger;
+    return copy;
+}
+
+char *homearena_text(homearena *arena, const char *text, size_t length) {
+    char *copy = length < SIZE_MAX ? homearena_take(arena, length + 1, 1) : NULL;
+    if (copy && length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+void homearena_free(homearena *arena) {
+    while (arena->blocks) {
+        struct homearena_block *next = arena->blocks->next;
+        homememory_free(arena->allocator, arena->blocks);
+        arena->blocks = next;
+    }
+}

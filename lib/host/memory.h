@@ -1,0 +1,53 @@
+/* Memory. Every allocation of the library goes through here.
+ *
+ * Here: what a device has not: memory to allocate (this file), threads, JSON and numbers as text,
+ * sorting, random numbers. Shared by declaration with the program `home`, which compiles base and
+ * host into itself. Called by: config, and all above. Calls: base, libc, POSIX threads. */
+#ifndef HOME_MEMORY_H
+#define HOME_MEMORY_H
+
+#include "../base/base.h"
+
+/* Fills in malloc and free where `given` is NULL or empty. HOME_E_ARGUMENT where only one function
+ * is set. */
+home_status homememory_resolve(const home_allocator *given, home_allocator *out, home_error *error);
+
+/* count * size zero bytes, aligned to HOME_ALIGNMENT. NULL when the allocator refuses or the
+ * product overflows. A product of 0 gives a pointer that can be released. */
+void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size);
+
+/* Takes what homememory_allocate() gave; NULL is allowed. */
+void homememory_free(const home_allocator *allocator, void *memory);
+
+/* A copy of text with a final zero, or NULL. */
+char *homememory_copy_text(const home_allocator *allocator, const char *text, size_t length);
+
+/* Grows *array (of `size`-byte elements) so that it holds at least `needed`; keeps the contents.
+ * False, and nothing changed, when that cannot be. Growth is geometric. */
+bool homememory_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed,
+                     size_t size);
+
+/* Many small allocations that die together. Zero it, set `allocator`, then take; after a refused
+ * allocation `failed` is set for good. */
+typedef struct homearena {
+    const home_allocator *allocator;
+    struct homearena_block *blocks;
+    bool failed;
+    bool too_large; /* `failed`, and because of a size that cannot be rather than for want of memory
+                     */
+} homearena;
+
+/* count * size zero bytes aligned to HOME_ALIGNMENT, or NULL. */
+void *homearena_take(homearena *arena, size_t count, size_t size);
+char *homearena_text(homearena *arena, const char *text, size_t length);
+void homearena_free(homearena *arena);
+
+/* Room for one item more: `items`, or where *capacity is reached, a copy of its `count` items of
+ * `size` bytes with twice the room. What was copied stays in the arena: all copies together waste
+ * less than the last one holds. Or NULL. */
+void *homearena_grow(homearena *arena, void *items, size_t count, size_t *capacity, size_t size);
+
+/* For sizes that are only computed: the arena fails as one of them cannot be. */
+void homearena_refuse_size(homearena *arena);
+
+#endif

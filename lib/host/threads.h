@@ -1,0 +1,20 @@
+/* A pool of threads, behind home_model_set_threads(). */
+#ifndef HOME_THREADS_H
+#define HOME_THREADS_H
+
+#include "memory.h"
+
+/* A pool of threads that sleep while there is nothing to do. */
+typedef struct homethreads homethreads;
+
+/* NULL when memory or threads cannot be had. `count` threads work at once: count - 1 of the pool,
+ * and the caller. */
+homethreads *homethreads_create(const home_allocator *allocator, size_t count);
+void homethreads_destroy(homethreads *threads); /* NULL is allowed */
+
+/* A home_parallel's `run` on a pool. The caller does it all where the pool is at work for another
+ * thread, and in a child made by fork(), which has none of the pool's threads. */
+void homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
+                     void *context);
+
+#endif

@@ -1,0 +1,100 @@
+/* The lifetime of models, and facts about them. */
+#include "model.h"
+
+#include <string.h>
+
+size_t homemodel_stride_or(size_t stride, size_t width) {
+    return stride ? stride : width;
+}
+
+const home_parallel *homemodel_parallel(const home_model *model) {
+    return model->parallel.run ? &model->parallel : NULL;
+}
+
+homerun homemodel_run(const home_model *model) {
+    return (homerun){
+        .steps = model->plan.steps,
+        .step_count = model->plan.step_count,
+        .buffers = model->plan.buffers,
+        .buffer_count = model->plan.buffer_count,
+        .packed = model->packed,
+        .kernels = model->kernels,
+        .parallel = homemodel_parallel(model),
+        .swish_beta = (float)model->settings.config.swish_beta,
+    };
+}
+
+/* ---------------------------------------------------------------------------------------- lifetime
+ */
+
+home_model *home_model_retain(const home_model *model) {
+    home_model *counted = (home_model *)
+        model; /* every model was made writable; counting does not change what it computes */
+    if (counted)
+        atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
+    return counted;
+}
+
+void home_model_release(home_model *model) {
+    if (model && atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) == 1 &&
+        model->destroy)
+        model->destroy(model);
+}
+
+void home_model_destroy(home_model *model) {
+    home_model_release(model);
+}
+
+/* ------------------------------------------------------------------------------------------- facts
+ */
+
+const char *home_model_isa(const home_model *model) {
+    return model ? model->kernels->name : NULL;
+}
+
+int32_t home_model_is_frozen(const home_model *model) {
+    return model && !model->training;
+}
+
+const char *home_model_metadata(const home_model *model, const char *key) {
+    const homemetadata *item = model && key ? model->metadata : NULL;
+    while (item && strcmp(item->key, key) != 0)
+        item = item->next;
+    return item ? item->value : NULL;
+}
+
+const char *home_model_config_json(const home_model *model) {
+    return model ? model->config_json.data : NULL;
+}
+
+const char *home_model_topology_json(const home_model *model) {
+    return model ? model->topology_json.data : NULL;
+}
+
+size_t home_model_dense_width(const home_model *model) {
+    return model ? model->settings.config.dense_width : 0;
+}
+
+size_t home_model_field_count(const home_model *model) {
+    return model ? model->settings.config.field_count : 0;
+}
+
+const char *home_model_field_name(const home_model *model, size_t field) {
+    return field < home_model_field_count(model) ? model->settings.config.fields[field].name : NULL;
+}
+
+size_t home_model_task_count(const home_model *model) {
+    return model ? model->settings.config.task_count : 0;
+}
+
+const char *home_model_task_name(const home_model *model, size_t task) {
+    return task < home_model_task_count(model) ? model->settings.config.tasks[task].name : NULL;
+}
+
+uint64_t home_model_parameter_count(const home_model *model) {
+    return model ? model->tensors.parameter_count : 0;
+}
+
+uint64_t home_model_macs_per_row(const home_model *model) {
+    return model ? model->plan.macs : 0;
+}

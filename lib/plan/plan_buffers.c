@@ -1,0 +1,192 @@
+/* What follows from the steps of a plan once they all are there: which step writes what is to be
+ * observed, which gradients are written and which added to, and which buffers can take the same
+ * memory. */
+#include "plan.h"
+
+#include <string.h>
+
+/* ----------------------------------------------------------------------------------------
+ * landmarks */
+
+/* The steps that write each buffer, from the last one back. */
+typedef struct writers {
+    size_t *last;   /* [buffers] */
+    size_t *before; /* [steps] the one before it that writes the same buffer */
+} writers;
+
+static writers list_writers(const homeplan *plan, homearena *arena) {
+    const writers list = {homearena_take(arena, plan->buffer_count, sizeof *list.last),
+                          homearena_take(arena, plan->step_count, sizeof *list.before)};
+    for (size_t i = 0; i < plan->buffer_count && !arena->failed; i++)
+        list.last[i] = HOME_NONE;
+    for (size_t s = 0; s < plan->step_count && !arena->failed; s++) {
+        size_t *last = &list.last[plan->steps[s].out.buffer];
+        list.before[s] = *last;
+        *last = s;
+    }
+    return list;
+}
+
+/* The last step that writes into any of the view's columns. */
+static void find_writer(const homeplan *plan, const writers *list, homelandmark *mark) {
+    const homeview view = mark->view;
+    mark->step = view.width > 0 ? list->last[view.buffer] : HOME_NONE;
+    for (; mark->step != HOME_NONE; mark->step = list->before[mark->step]) {
+        const homeview out = plan->steps[mark->step].out;
+        if (out.column < view.column + view.width && view.column < out.column + out.width)
+            return;
+    }
+}
+
+void homeplan_find_writers(homeplan *plan, const hometopology *topology, homearena *arena) {
+    const writers list = list_writers(plan, arena);
+    for (size_t l = 0; l < topology->layer_count && !arena->failed; l++) {
+        for (size_t u = 0; u < topology->layers[l].unit_count; u++)
+            find_writer(plan, &list, &plan->layers[l].experts[u]);
+        for (size_t o = 0; o < topology->layers[l].node_count; o++) {
+            find_writer(plan, &list, &plan->layers[l].gates[o]);
+            find_writer(plan, &list, &plan->layers[l].selves[o]);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------- gradient
+ * writers */
+
+static bool any_written(const bool *written, const homeplan *plan, homeview view, bool wanted) {
+    const bool *columns = written + plan->buffers[view.buffer].start + view.column;
+    for (size_t i = 0; i < view.width; i++)
+        if (columns[i] == wanted)
+            return true;
+    return false;
+}
+
+static void mark_written(bool *written, const homeplan *plan, homeview view) {
+    memset(written + plan->buffers[view.buffer].start + view.column, true, view.width);
+}
+
+/* Walks the steps backward. A buffer whose gradient would be read or added to in part before it is
+ * written is zeroed first. */
+void homeplan_gradients(homeplan *plan, homearena *arena) {
+    bool *written = homearena_take(arena, plan->row_width, sizeof *written);
+    if (!written)
+        return;
+    mark_written(written, plan, plan->logits); /* by the loss */
+    for (size_t s = plan->step_count; s-- > 0;) {
+        homestep *step = &plan->steps[s];
+        if (any_written(written, plan, step->out, false))
+            plan->buffers[step->out.buffer].zero_gradient = true;
+        for (size_t i = 0; i < step->in_count; i++) {
+            homesource *in = &step->in[i];
+            in->accumulate = any_written(written, plan, in->view, true);
+            if (in->accumulate && any_written(written, plan, in->view, false))
+                plan->buffers[in->view.buffer].zero_gradient = true;
+            mark_written(written, plan, in->view);
+        }
+    }
+    if (any_written(written, plan, plan->input, false))
+        plan->buffers[plan->input.buffer].zero_gradient = true;
+}
+
+/* ------------------------------------------------------------------------------- sharing of memory
+ */
+
+/* The steps between which a buffer holds something: from the one that writes it to the last that
+ * reads it. */
+typedef struct lifetime {
+    size_t first;
+    size_t last;
+} lifetime;
+
+static lifetime *find_lifetimes(const homeplan *plan, homearena *arena) {
+    lifetime *lives = homearena_take(arena, plan->buffer_count, sizeof *lives);
+    for (size_t i = 0; lives && i < plan->buffer_count; i++)
+        lives[i] = (lifetime){plan->step_count, 0};
+    for (size_t s = 0; lives && s < plan->step_count; s++) {
+        const homestep *step = &plan->steps[s];
+        lifetime *out = &lives[step->out.buffer];
+        out->first = s < out->first ? s : out->first;
+        out->last = s;
+        for (size_t i = 0; i < step->in_count; i++)
+            lives[step->in[i].view.buffer].last = s;
+    }
+    if (lives) { /* filled before the first step; read behind the last */
+        lives[plan->input.buffer].first = 0;
+        lives[plan->logits.buffer].last = plan->step_count;
+        lives[plan->sigmoids.buffer] = (lifetime){plan->step_count, plan->step_count};
+    }
+    return lives;
+}
+
+/* Buffers that have a place, in the order of their starts. */
+typedef struct places {
+    const homeplan *plan;
+    const lifetime *lives; /* [buffers] */
+    size_t *starts;        /* [buffers] */
+    size_t *order;         /* [count] */
+    size_t count;
+} places;
+
+/* Forgets the buffers whose lives end before `first`. */
+static void forget_ended(places *p, size_t first) {
+    size_t kept = 0;
+    for (size_t k = 0; k < p->count; k++)
+        if (p->lives[p->order[k]].last >= first)
+            p->order[kept++] = p->order[k];
+    p->count = kept;
+}
+
+/* The first place for buffer i that no other takes at the same time: each one in the way, by
+ * ascending starts, moves it behind its own end. */
+static size_t find_place(const places *p, size_t i) {
+    const homebuffer *buffers = p->plan->buffers;
+    size_t start = 0;
+    for (size_t k = 0; k < p->count; k++) {
+        const size_t j = p->order[k];
+        const size_t end = p->starts[j] + buffers[j].stride;
+        const bool together =
+            p->lives[j].first <= p->lives[i].last && p->lives[i].first <= p->lives[j].last;
+        if (together && start < end && p->starts[j] < start + buffers[i].stride)
+            start = end;
+    }
+    return start;
+}
+
+/* Returns where it ends. */
+static size_t put_in_place(places *p, size_t i) {
+    p->starts[i] = find_place(p, i);
+    size_t k = p->count++;
+    for (; k > 0 && p->starts[p->order[k - 1]] > p->starts[i]; k--)
+        p->order[k] = p->order[k - 1];
+    p->order[k] = i;
+    return p->starts[i] + p->plan->buffers[i].stride;
+}
+
+/* firsts[i] = the first step at which buffer i, or one of those after it, is in use. */
+static void find_firsts(const homeplan *plan, const lifetime *lives, size_t *firsts) {
+    size_t least = plan->step_count;
+    for (size_t i = plan->buffer_count; i-- > 0;) {
+        least = lives[i].first < least ? lives[i].first : least;
+        firsts[i] = least;
+    }
+}
+
+void homeplan_share_buffers(homeplan *plan, bool folded, homearena *arena) {
+    lifetime *lives = find_lifetimes(plan, arena);
+    places p = {plan, lives, homearena_take(arena, plan->buffer_count, sizeof *p.starts),
+                homearena_take(arena, plan->buffer_count, sizeof *p.order), 0};
+    size_t *firsts = homearena_take(arena, plan->buffer_count, sizeof *firsts);
+    if (arena->failed)
+        return;
+    find_firsts(plan, lives, firsts);
+    size_t width = 0;
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        if (plan->buffers[i].zero_gradient)
+            lives[i].last = plan->step_count;
+        forget_ended(&p, firsts[i]);
+        const size_t end = put_in_place(&p, i);
+        width = end > width ? end : width;
+        *(folded ? &plan->buffers[i].start : &plan->buffers[i].gradient_start) = p.starts[i];
+    }
+    *(folded ? &plan->row_width : &plan->gradient_width) = width;
+}

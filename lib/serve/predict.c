@@ -1,0 +1,188 @@
+/* Serving: rows in blocks through the plan, in a workspace. */
+#include "serve.h"
+
+#include "../model/input.h"
+#include "../model/output.h"
+
+enum { MEBIBYTE = 1 << 20 };
+
+static size_t weight_bytes(const home_model *model) {
+    return model->plan.packed_size * sizeof(float);
+}
+
+/* Rows that serving takes through the whole plan at once: as many as keep the activations in a
+ * second-level cache, but enough that reading the weights, from slower memory the more there are,
+ * is spread over them. */
+static size_t block_rows(const home_model *model) {
+    enum { MAX_ROWS = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
+    if (model->block_rows)
+        return model->block_rows;
+    const size_t fit = CACHE / (model->plan.row_width * sizeof(float));
+    const size_t spread = weight_bytes(model) / WEIGHT_BYTES_PER_ROW;
+    const size_t rows =
+        (fit > spread ? fit : spread) / HOMEKERNELS_TILE_ROWS * HOMEKERNELS_TILE_ROWS;
+    return rows < HOMEKERNELS_TILE_ROWS ? HOMEKERNELS_TILE_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
+}
+
+/* The workspace itself, then the activations, each aligned; and slack for a start that is not. */
+size_t home_workspace_size(const home_model *model) {
+    if (!model)
+        return 0;
+    return homesize_align(sizeof(home_workspace)) +
+           model->plan.row_width * block_rows(model) * sizeof(float) + HOME_ALIGNMENT - 1;
+}
+
+home_status home_workspace_init(const home_model *model, void *memory, size_t size,
+                                home_workspace **workspace, home_error *error) {
+    if (!model || !memory || !workspace)
+        return homefail_null(error, !model ? "model" : !memory ? "memory" : "workspace");
+    if (size < home_workspace_size(model))
+        return homefail(error, HOME_E_ARGUMENT, "size is %zu, expected at least %zu", size,
+                        home_workspace_size(model));
+    const size_t past = (size_t)((uintptr_t)memory % HOME_ALIGNMENT);
+    char *start = (char *)memory + (past ? HOME_ALIGNMENT - past : 0);
+    home_workspace *made = (home_workspace *)(void *)start;
+    made->row_width = model->plan.row_width;
+    made->rows = block_rows(model);
+    made->activations = (float *)(void *)(start + homesize_align(sizeof *made));
+    *workspace = made;
+    return HOME_OK;
+}
+
+/* ----------------------------------------------------------------------------------------- predict
+ */
+
+/* Rows to predict, in blocks that threads take one after the other. */
+typedef struct request {
+    const home_model *model;
+    const home_batch *batch;
+    float *predictions;
+    size_t stride;
+    size_t block; /* rows of a block */
+    size_t block_count;
+    atomic_size_t next;         /* block */
+    const home_parallel *inner; /* to spread the work inside a block */
+    home_workspace *workspace;  /* for the first thread that comes; others borrow theirs */
+    atomic_flag taken;
+} request;
+
+static void predict_block(const request *q, size_t first, const home_workspace *workspace) {
+    const size_t left = q->batch->rows - first;
+    homerun run = homemodel_run(q->model);
+    run.parallel = q->inner;
+    run.rows = left < q->block ? left : q->block;
+    run.row_capacity = workspace->rows;
+    run.activations = workspace->activations;
+    homeinput_fill(q->model, &run, q->batch, first);
+    homerun_forward(&run);
+    homeoutput_write(q->model, &run, q->predictions + first * q->stride, q->stride);
+}
+
+/* What each thread does. One that finds no workspace leaves the blocks to the others: the first
+ * always has one, and goes on until no block is left. */
+static void predict_blocks(void *context, size_t first, size_t last) {
+    request *q = context;
+    (void)first;
+    (void)last;
+    if (atomic_load(&q->next) >= q->block_count)
+        return;
+    const bool mine = !atomic_flag_test_and_set(&q->taken);
+    home_workspace *workspace = mine ? q->workspace : q->model->pool->borrow(q->model, NULL);
+    if (!workspace)
+        return;
+    for (size_t block; (block = atomic_fetch_add(&q->next, 1)) < q->block_count;)
+        predict_block(q, block * q->block, workspace);
+    if (!mine)
+        q->model->pool->give_back(q->model, workspace);
+}
+
+/* Of a small model, a step is over before another thread has fetched what it needs to join in. */
+static bool is_small(const home_model *model) {
+    return weight_bytes(model) < MEBIBYTE;
+}
+
+/* How many threads get rows of their own: all, where each gets enough to be worth reading the
+ * weights for, which are the farther away the more there are. Else none, and the threads share the
+ * work inside a block; or of a small model, those that get enough. */
+static size_t threads_apart(const home_model *model, const home_parallel *parallel, size_t rows) {
+    enum { MIN_ROWS = 8 };
+    if (!parallel)
+        return 0;
+    const size_t wanted = weight_bytes(model) / MEBIBYTE / 2;
+    const size_t each = wanted < MIN_ROWS                ? MIN_ROWS
+                        : wanted < HOMEKERNELS_TILE_ROWS ? wanted
+                                                         : HOMEKERNELS_TILE_ROWS;
+    if (rows / each >= parallel->threads)
+        return parallel->threads;
+    return is_small(model) ? rows / each : 0;
+}
+
+/* Blocks of equal size: as many as the workspace asks for, and as many for one thread as for
+ * another. */
+static void predict_rows(request *q) {
+    enum { FEW_BLOCKS = 4, FINE_ROWS = 4 };
+    const home_parallel *parallel = homemodel_parallel(q->model);
+    const size_t rows = q->batch->rows;
+    const size_t most = block_rows(q->model);
+    const size_t apart = threads_apart(q->model, parallel, rows);
+    const size_t threads = apart > 0 ? apart : 1;
+    const size_t rounds = homesize_divide_up(homesize_divide_up(rows, most), threads);
+    const size_t unit = threads > 1 && rounds <= FEW_BLOCKS ? FINE_ROWS : HOMEKERNELS_TILE_ROWS;
+    const size_t block =
+        homesize_divide_up(homesize_divide_up(rows, rounds * threads), unit) * unit;
+    q->block = block < most ? block : most; /* an image may ask for fewer than `unit` */
+    q->block_count = homesize_divide_up(rows, q->block);
+    q->inner = apart > 0 || is_small(q->model) ? NULL : parallel;
+    homeparallel_ranges(parallel, threads, 1, predict_blocks, q);
+}
+
+static home_status check_predict(const home_model *model, const home_batch *given,
+                                 const float *predictions, size_t stride,
+                                 const home_workspace *workspace, home_batch *batch,
+                                 home_error *error) {
+    const home_status status = homeinput_check(model, given, batch, error);
+    if (status != HOME_OK || batch->rows == 0)
+        return status;
+    const size_t tasks = model->settings.config.task_count;
+    if (!predictions)
+        return homefail_null(error, "predictions");
+    if (stride < tasks)
+        return homefail(error, HOME_E_ARGUMENT,
+                        "prediction_stride is %zu, expected 0 or at least %zu", stride, tasks);
+    if (!workspace && !model->pool)
+        return homefail(
+            error, HOME_E_ARGUMENT,
+            "workspace is NULL, expected one: a model opened from an image has none to lend");
+    if (workspace &&
+        (workspace->row_width != model->plan.row_width || workspace->rows != block_rows(model)))
+        return homefail(error, HOME_E_ARGUMENT, "workspace was made for another model");
+    return homeinput_check_ids(model, batch, error);
+}
+
+home_status home_model_predict(const home_model *model, const home_batch *given, float *predictions,
+                               size_t prediction_stride, home_workspace *workspace,
+                               home_error *error) {
+    if (!model)
+        return homefail_null(error, "model");
+    const size_t stride = homemodel_stride_or(prediction_stride, model->settings.config.task_count);
+    home_batch batch;
+    const home_status status =
+        check_predict(model, given, predictions, stride, workspace, &batch, error);
+    if (status != HOME_OK || batch.rows == 0)
+        return status;
+    home_workspace *used = workspace ? workspace : model->pool->borrow(model, error);
+    if (!used)
+        return HOME_E_MEMORY;
+    request q = {.model = model,
+                 .batch = &batch,
+                 .predictions = predictions,
+                 .stride = stride,
+                 .workspace = used,
+                 .taken = ATOMIC_FLAG_INIT};
+    const homefloat_mode host = homefloat_begin();
+    predict_rows(&q);
+    homefloat_end(host);
+    if (!workspace)
+        model->pool->give_back(model, used);
+    return HOME_OK;
+}

@@ -1,0 +1,163 @@
+/* The kinds of step that a plan is made of, one file each: formula and shapes, forward, backward
+ * right beneath it, what it packs, what it needs of scratch, how a step of an image is checked, and
+ * how many multiply-adds it costs.
+ *
+ * Here: what a step is (this file), the list of kinds with the fields of each (kinds.h), and a run
+ * of steps over rows with its views and its threads (run.h). Called by: plan, which makes steps,
+ * and all above, which run them. Calls: kernels, base. A step knows no model, no layer and no task.
+ */
+#ifndef HOME_STEPS_H
+#define HOME_STEPS_H
+
+#include "../kernels/kernels.h"
+
+/* Columns of a buffer. */
+typedef struct homeview {
+    size_t buffer;
+    size_t column;
+    size_t width;
+} homeview;
+
+/* Columns [first, first + width) of a view. */
+static inline homeview homeview_columns(homeview view, size_t first, size_t width) {
+    return (homeview){view.buffer, view.column + first, width};
+}
+
+/* An input of a step. Going backward, the step that comes first writes the gradient, the others
+ * add. */
+typedef struct homesource {
+    homeview view;
+    bool accumulate;
+} homesource;
+
+/* The values of all rows for some columns, [rows, width], in memory that the run's rows share:
+ *
+ *     activations   | buffer 0: row 0, row 1 .. | buffer 1: row 0, row 1 .. | ..
+ *                   ^ start * row_capacity        each row `stride` floats
+ */
+typedef struct homebuffer {
+    size_t width;
+    size_t stride; /* floats from row to row */
+    size_t start;  /* its place: columns of the buffers before it; for serving, buffers may share a
+                      place */
+    size_t gradient_start; /* the place of its gradient, which buffers may share too */
+    bool zero_gradient; /* no step writes all of its gradient: it must be zero before a backward */
+} homebuffer;
+
+typedef struct homestep_kind homestep_kind;
+typedef struct homestep homestep;
+typedef struct homerun homerun;
+
+#include "kinds.h"
+
+/* The common head of all steps, and behind it the fields of its kind. */
+struct homestep {
+    const homestep_kind *kind;
+    homesource *in; /* [in_count] */
+    size_t in_count;
+    homeview out;
+    size_t packed; /* its packed weights begin here */
+    union {        /* by kind, as kinds.h describes them */
+        homelinear linear;
+        homeactivate activate;
+        homenorm norm;
+        homesoftmax softmax;
+        homefeature_gate feature_gate;
+        homeconstant constant;
+    };
+};
+
+/* What packing reads and writes. */
+typedef struct homestep_weights {
+    const homekernels *kernels;
+    const float *parameters; /* [parameter_count] */
+    const float *statistics; /* [statistic_count] running means and variances */
+    double norm_epsilon;
+    float *packed; /* [packed_size] of all steps; each writes from its step->packed on */
+} homestep_weights;
+
+/* Takes packed floats piece by piece. */
+typedef struct homestep_sink {
+    void (*put)(void *context, const float *values, size_t count);
+    void *context;
+} homestep_sink;
+
+/* Words by which an image tells apart steps of one kind. Every kind that needs one has a word of
+ * its own. */
+enum { HOMESTEP_CHOICES = 3, HOMESTEP_MAX_CHOICE = 3 };
+
+enum { HOMESTEP_MAX_PANEL = 256 }; /* columns of a panel, of any set of kernels and in any image */
+
+/* What a kind does. A NULL means: nothing to do, or none. */
+struct homestep_kind {
+    const char *name;
+
+    /* out = f(in), for the run's rows. */
+    void (*forward)(const homerun *run, const homestep *step);
+
+    /* Images. Whether number and widths of the inputs are what `forward` takes for granted; NULL:
+     * the kind does not serve. Writes and reads the choices (all 0 beforehand); false where they
+     * are none of the kind's. */
+    bool (*is_sound)(const homestep *step);
+    void (*get_choices)(const homestep *step, size_t choices[HOMESTEP_CHOICES]);
+    bool (*set_choices)(homestep *step, const size_t choices[HOMESTEP_CHOICES]);
+
+    /* Floats of the packed weights, in panels of `panel` columns; false where no size_t is large
+     * enough. */
+    bool (*packed_size)(const homestep *step, size_t panel, size_t *floats);
+
+#ifndef HOME_SERVE_ONLY
+    /* in' += or = df/din out', and the gradients of the parameters. It finds the gradient of its
+     * output complete, and may overwrite it. */
+    void (*backward)(const homerun *run, const homestep *step);
+
+    /* Brings the packed weights up to date. Whether they follow from any of the parameters [offset,
+     * offset + count), and whether from running statistics too. */
+    void (*pack)(const homestep_weights *weights, const homestep *step);
+    bool (*reads)(const homestep *step, size_t offset, size_t count);
+    bool reads_statistics;
+
+    /* Gives the packed weights to `sink` in panels of another width, `to`. */
+    void (*repack)(const homestep *step, const float *packed, size_t panel, size_t to,
+                   homestep_sink sink);
+
+    /* Floats of scratch that forward and backward of a training run of `rows` need; false on
+     * overflow. */
+    bool (*scratch_size)(const homestep *step, size_t rows, size_t panel, size_t *floats);
+
+    /* Moves the running statistics towards those of the batch. */
+    void (*move_statistics)(const homerun *run, const homestep *step);
+
+    /* Multiply-adds of matrix products for one row. */
+    uint64_t (*macs)(const homestep *step);
+#endif
+};
+
+/* For the members of a row that only a library that trains has. */
+#ifdef HOME_SERVE_ONLY
+#define HOMESTEP_TRAINING(...)
+#else
+#define HOMESTEP_TRAINING(...) __VA_ARGS__
+#endif
+
+/* The rows: homestep_linear and so on; and all in the order of the list. */
+HOMESTEP_KINDS(HOMESTEP_ROW)
+extern const homestep_kind *const homestep_kinds[];
+enum { HOMESTEP_KIND_COUNT = 0 HOMESTEP_KINDS(HOMESTEP_COUNT_ONE) };
+
+/* The kind's number. */
+size_t homestep_number(const homestep_kind *kind);
+
+/* Sets the choices of a step that has its kind; false where they are none of the kind's. */
+bool homestep_choose(homestep *step, const size_t choices[HOMESTEP_CHOICES]);
+
+/* Whether [a, a + a_count) and [b, b + b_count) have a number in common. */
+static inline bool homestep_overlap(size_t a, size_t a_count, size_t b, size_t b_count) {
+    return a < b + b_count && b < a + a_count;
+}
+
+/* Whether inputs first, first + stride .. before `end` have the width. */
+bool homestep_have_width(const homestep *step, size_t first, size_t end, size_t stride,
+                         size_t width);
+
+#endif

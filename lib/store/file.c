@@ -1,0 +1,258 @@
+/* Files on POSIX systems: read at once, written beside the old one and renamed over it. Their
+ * formats are for others. */
+#if !defined(_XOPEN_SOURCE)
+#define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
+#endif
+#if !defined(__LP64__) && !defined(_FILE_OFFSET_BITS)
+#define _FILE_OFFSET_BITS                                                                          \
+    64 /* without it a 32-bit libc opens no file whose length or inode needs more */
+#endif
+
+#include "file.h"
+
+#include "../base/fail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Makes a system call until no signal interrupts it. Not for close(): where that is interrupted,
+ * the descriptor is gone all the same. */
+#define UNINTERRUPTED(result, call)                                                                \
+    do                                                                                             \
+        (result) = (call);                                                                         \
+    while ((result) < 0 && errno == EINTR)
+
+/* The text of strerror_r(), which gives a status in POSIX and the text itself in GNU C, as the
+ * host's macros have it. */
+static const char *text_of_status(int status, const char *buffer) {
+    return status == 0 ? buffer : "unknown error";
+}
+
+static const char *text_itself(const char *text, const char *buffer) {
+    (void)buffer;
+    return text;
+}
+
+/* The system's text for an error number, without the static buffer of strerror(). */
+static home_status fail_system(home_error *error, const char *action, const char *path,
+                               int number) {
+    char buffer[80] = "";
+    const char *reason = _Generic(strerror_r(number, buffer, sizeof buffer), int
+                                  : text_of_status, default
+                                  : text_itself)(strerror_r(number, buffer, sizeof buffer), buffer);
+    return homefail(error, HOME_E_FILE, "cannot %s \"%.120s\": %.80s", action, path, reason);
+}
+
+/* Reads up to `size` bytes; returns how many, or -1. */
+static ssize_t read_all(int descriptor, unsigned char *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got;
+        UNINTERRUPTED(got, read(descriptor, data + done, size - done));
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static home_status read_open_file(int descriptor, const home_allocator *allocator, const char *path,
+                                  unsigned char **data, size_t *size, home_error *error) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0)
+        return fail_system(error, "read", path, errno);
+    if (!S_ISREG(status.st_mode))
+        return homefail(error, HOME_E_FILE, "cannot read \"%.120s\": expected a regular file",
+                        path);
+    if (status.st_size < 0 || (uintmax_t)status.st_size > SIZE_MAX / 2)
+        return homefail(error, HOME_E_TOO_LARGE, "\"%.120s\" is too large for this machine", path);
+    *size = (size_t)status.st_size;
+    *data = homememory_allocate(allocator, *size, 1);
+    if (!*data)
+        return homefail(error, HOME_E_MEMORY, "out of memory for the %zu bytes of \"%.120s\"",
+                        *size, path);
+    const ssize_t got = read_all(descriptor, *data, *size);
+    if (got >= 0 && (size_t)got == *size)
+        return HOME_OK;
+    const int number = errno;
+    homememory_free(allocator, *data);
+    if (got < 0)
+        return fail_system(error, "read", path, number);
+    return homefail(error, HOME_E_FILE, "\"%.120s\" became shorter while it was read", path);
+}
+
+home_status homefile_read(const home_allocator *allocator, const char *path, unsigned char **data,
+                          size_t *size, home_error *error) {
+    int descriptor;
+    UNINTERRUPTED(descriptor, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (descriptor < 0)
+        return fail_system(error, "open", path, errno);
+    const home_status status = read_open_file(descriptor, allocator, path, data, size, error);
+    close(descriptor);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------- writing
+ */
+
+#define TEMPORARY ".99.tmp" /* the longest ending of a temporary file's name */
+
+/* The file that is replaced: `path`, or what it links to, so that a link stays one. */
+static home_status choose_target(homefile *file, const char *path, home_error *error) {
+    char resolved[PATH_MAX];
+    struct stat link;
+    const bool there = lstat(path, &link) == 0;
+    if (!there && errno != ENOENT)
+        return fail_system(error, "write", path, errno);
+    if (there && S_ISLNK(link.st_mode)) {
+        if (!realpath(path, resolved))
+            return fail_system(error, "follow the link", path, errno);
+        path = resolved;
+    }
+    const size_t length = strlen(path);
+    const size_t room = length + sizeof TEMPORARY;
+    file->target = homememory_copy_text(file->allocator, path, length);
+    file->temporary = homememory_allocate(file->allocator, room, 1);
+    return file->target && file->temporary ? HOME_OK : homefail_memory(error);
+}
+
+typedef enum claim { CLAIMED, TAKEN, MOVED } claim;
+
+/* A temporary file is this save's once it is locked and still the one of its name: another save may
+ * have renamed or removed it meanwhile. What somebody else has put there is not taken over. On a
+ * file system without locks it is the host's to save to one path from one thread at a time. */
+static claim claim_temporary(int descriptor, const char *name) {
+    struct stat opened;
+    struct stat named;
+    int locked;
+    UNINTERRUPTED(locked, flock(descriptor, LOCK_EX | LOCK_NB));
+    if (locked != 0 && errno == EWOULDBLOCK)
+        return TAKEN;
+    if (fstat(descriptor, &opened) != 0 || lstat(name, &named) != 0 ||
+        opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+        return MOVED;
+    return S_ISREG(opened.st_mode) && opened.st_uid == geteuid() && opened.st_nlink == 1 ? CLAIMED
+                                                                                         : TAKEN;
+}
+
+/* Opens "<target>.<number>.tmp", the first that no other save holds, or returns -1. One that a
+ * killed process left behind is not locked any more, and is used again: leftovers neither pile up
+ * nor come in the way. */
+static int open_temporary(const homefile *file) {
+    enum { SAVES_AT_ONCE = 100, TRIES = 1000 };
+    const size_t room = strlen(file->target) + sizeof TEMPORARY;
+    int number = 0;
+    for (int i = 0; i < TRIES && number < SAVES_AT_ONCE; i++) {
+        int descriptor;
+        snprintf(file->temporary, room, "%s.%d.tmp", file->target, number);
+        UNINTERRUPTED(
+            descriptor,
+            open(file->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
+        if (descriptor < 0 && errno != EACCES && errno != ELOOP && errno != EISDIR &&
+            errno != ENXIO)
+            return -1;
+        const claim got = descriptor < 0 ? TAKEN : claim_temporary(descriptor, file->temporary);
+        if (got == CLAIMED)
+            return descriptor;
+        const int reason = descriptor < 0 ? errno : EBUSY;
+        if (descriptor >= 0)
+            close(descriptor);
+        number += got == TAKEN;
+        errno = reason;
+    }
+    return -1;
+}
+
+/* Makes a claimed file empty, and readable for those who may read the old one. */
+static int prepare_temporary(int descriptor, const struct stat *old) {
+    int done;
+    UNINTERRUPTED(done, ftruncate(descriptor, 0));
+    if (done == 0 && old)
+        UNINTERRUPTED(done, fchmod(descriptor, old->st_mode & 0777));
+    return done == 0 ? 0 : errno;
+}
+
+static void free_names(const homefile *file) {
+    homememory_free(file->allocator, file->target);
+    homememory_free(file->allocator, file->temporary);
+}
+
+home_status homefile_begin(const home_allocator *allocator, const char *path, homefile *file,
+                           home_error *error) {
+    struct stat old;
+    const bool exists = stat(path, &old) == 0;
+    if (!exists && errno != ENOENT)
+        return fail_system(error, "write", path, errno);
+    if (exists && !S_ISREG(old.st_mode)) /* a rename would replace a device */
+        return homefail(error, HOME_E_FILE,
+                        "cannot write \"%.120s\": expected a regular file, or none", path);
+    *file = (homefile){.allocator = allocator, .path = path};
+    home_status status = choose_target(file, path, error);
+    if (status == HOME_OK) {
+        file->descriptor = open_temporary(file);
+        if (file->descriptor < 0)
+            status = fail_system(error, "create", file->temporary, errno);
+    }
+    if (status != HOME_OK) {
+        free_names(file);
+        return status;
+    }
+    file->failure = prepare_temporary(file->descriptor, exists ? &old : NULL);
+    return HOME_OK;
+}
+
+void homefile_write(homefile *file, const void *bytes, size_t size) {
+    const char *p = bytes;
+    while (size > 0 && file->failure == 0) {
+        ssize_t written;
+        UNINTERRUPTED(written, write(file->descriptor, p, size));
+        if (written > 0) {
+            p += written;
+            size -= (size_t)written;
+        } else {
+            file->failure = written == 0 ? EIO : errno;
+        }
+    }
+}
+
+/* Makes the rename itself durable. Some file systems cannot sync a directory; the file is whole all
+ * the same.
+ */
+static void sync_directory(const homefile *file) {
+    char *slash = strrchr(file->temporary, '/');
+    const char *directory = slash == file->temporary ? "/" : slash ? file->temporary : ".";
+    if (slash)
+        *slash = 0;
+    int descriptor;
+    UNINTERRUPTED(descriptor, open(directory, O_RDONLY | O_CLOEXEC));
+    if (descriptor >= 0) {
+        fsync(descriptor);
+        close(descriptor);
+    }
+}
+
+/* The lock goes with the descriptor, so the name is changed or removed before that is closed.
+ * Whether close() succeeds tells nothing any more: what it could complain of, fsync() has seen. */
+home_status homefile_commit(homefile *file, home_error *error) {
+    int synced = 0;
+    if (file->failure == 0)
+        UNINTERRUPTED(synced, fsync(file->descriptor));
+    if (synced != 0 || (file->failure == 0 && rename(file->temporary, file->target) != 0))
+        file->failure = errno;
+    if (file->failure == 0)
+        sync_directory(file);
+    else
+        unlink(file->temporary);
+    close(file->descriptor);
+    free_names(file);
+    return file->failure == 0 ? HOME_OK : fail_system(error, "write", file->path, file->failure);
+}

@@ -1,0 +1,184 @@
+/* Losses, and their derivatives by the logits. */
+#include "training.h"
+
+#include "../base/abi.h"
+#include "../host/number.h"
+
+#include <math.h>
+
+static bool is_weight(float weight) {
+    return isfinite(weight) && weight >= 0;
+}
+
+static home_status check_row_weight(float weight, size_t row, home_error *error) {
+    return is_weight(weight)
+               ? HOME_OK
+               : homefail(error, HOME_E_VALUE,
+                          "targets.row_weights[%zu] is %s, expected a finite number >= 0", row,
+                          HOME_BRIEF((double)weight));
+}
+
+static home_status check_weight(float weight, size_t row, const char *task, home_error *error) {
+    return is_weight(weight) ? HOME_OK
+                             : homefail(error, HOME_E_VALUE,
+                                        "targets.weights at row %zu, task \"%.60s\" is %s, "
+                                        "expected a finite number >= 0",
+                                        row, task, HOME_BRIEF((double)weight));
+}
+
+home_status homeloss_check(const home_model *model, const home_targets *given,
+                           home_targets *targets, home_error *error) {
+    const size_t tasks = model->settings.config.task_count;
+    if (!given)
+        return homefail_null(error, "targets");
+    home_status status =
+        homeabi_read(given, targets, sizeof *targets, "targets", HOME_E_ARGUMENT, error);
+    if (status != HOME_OK)
+        return status;
+    targets->label_stride = homemodel_stride_or(targets->label_stride, tasks);
+    targets->weight_stride = homemodel_stride_or(targets->weight_stride, tasks);
+    if (!targets->labels)
+        return homefail_null(error, "targets.labels");
+    if (targets->label_stride < tasks || targets->weight_stride < tasks)
+        return homefail(
+            error, HOME_E_ARGUMENT,
+            "targets.label_stride is %zu and weight_stride %zu, expected 0 or at least %zu",
+            targets->label_stride, targets->weight_stride, tasks);
+    for (size_t r = 0; r < model->training->rows && status == HOME_OK; r++) {
+        if (targets->row_weights)
+            status = check_row_weight(targets->row_weights[r], r, error);
+        for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
+            const float label = targets->labels[r * targets->label_stride + t];
+            const bool binary = model->settings.config.tasks[t].loss == HOME_LOSS_BCE;
+            if (!isnan(label) && !(binary ? label >= 0 && label <= 1 : isfinite(label)))
+                return homefail(
+                    error, HOME_E_VALUE,
+                    "targets.labels at row %zu, task \"%.60s\" is %s, expected %s, or NaN", r,
+                    model->settings.config.tasks[t].name, HOME_BRIEF((double)label),
+                    binary ? "0 to 1" : "a finite number");
+            if (targets->weights)
+                status = check_weight(targets->weights[r * targets->weight_stride + t], r,
+                                      model->settings.config.tasks[t].name, error);
+        }
+    }
+    return status;
+}
+
+/* 0 where the label is missing. */
+static double live_weight(const home_targets *targets, size_t row, size_t task) {
+    if (isnan(targets->labels[row * targets->label_stride + task]))
+        return 0;
+    const double by_row = targets->row_weights ? (double)targets->row_weights[row] : 1;
+    return by_row *
+           (targets->weights ? (double)targets->weights[row * targets->weight_stride + task] : 1);
+}
+
+static double sigmoid(double x) {
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+/* log sigmoid(x), without overflow */
+static double log_sigmoid(double x) {
+    return (x < 0 ? x : 0) - log1p(exp(-fabs(x)));
+}
+
+void homeloss_zero(const home_model *model, const homerun *run) {
+    const homeview logits = model->plan.logits;
+    for (size_t r = 0; r < run->rows; r++)
+        for (size_t t = 0; t < logits.width; t++)
+            homerun_gradient_row(run, logits, r)[t] = 0;
+}
+
+/* log(e^a + e^b), without overflow; a or b may be -infinity */
+static double log_add(double a, double b) {
+    const double most = a > b ? a : b;
+    const double least = a > b ? b : a;
+    return isinf(least) ? most : most + log1p(exp(least - most));
+}
+
+/* p = prod_i sigmoid(x_i) over a task and those that it is given;  loss = -y log p - (1 - y) log q,
+ * q = 1 - p dloss/dx_i = (p - y) sigmoid(-x_i) / q  =  sigmoid(-x_i) ((1 - y) p / q - y) q is
+ * summed up in logarithms, for the product may round to 1: it is the probability that the first
+ * factor fails, or the second after the first has not, and so on. Adds factor * dloss/dx_i to the
+ * row's derivatives, and returns the loss. */
+static double chain_row_backward(const home_model *model, const homerun *run, size_t row,
+                                 size_t task, double y, double factor) {
+    const size_t *given = model->settings.task_given;
+    const float *x = homerun_row(run, model->plan.logits, row);
+    float *dx = homerun_gradient_row(run, model->plan.logits, row);
+    double log_p = 0;
+    double log_q = -INFINITY;
+    for (size_t i = task; i != HOME_NONE; i = given[i]) {
+        log_q = log_add(log_q, log_p + log_sigmoid(-(double)x[i]));
+        log_p += log_sigmoid((double)x[i]);
+    }
+    for (size_t i = task; i != HOME_NONE; i = given[i]) {
+        const double fails = log_sigmoid(-(double)x[i]);
+        dx[i] += (float)(factor * ((1 - y) * exp(log_p - log_q + fails) - y * exp(fails)));
+    }
+    return -y * log_p - (1 - y) * log_q;
+}
+
+/* The same for a task that is given no other: p = sigmoid(x),  dloss/dx = p - y. */
+static double binary_row_backward(const home_model *model, const homerun *run, size_t row,
+                                  size_t task, double y, double factor) {
+    if (model->settings.task_given[task] != HOME_NONE)
+        return chain_row_backward(model, run, row, task, y, factor);
+    const double x = (double)homerun_row(run, model->plan.logits, row)[task];
+    homerun_gradient_row(run, model->plan.logits, row)[task] += (float)(factor * (sigmoid(x) - y));
+    return -y * log_sigmoid(x) - (1 - y) * log_sigmoid(-x);
+}
+
+/* loss = (x - y)²,  dloss/dx = 2 (x - y) */
+static double squared_row_backward(const home_model *model, const homerun *run, size_t row,
+                                   size_t task, double y, double factor) {
+    const double x = (double)homerun_row(run, model->plan.logits, row)[task];
+    homerun_gradient_row(run, model->plan.logits, row)[task] += (float)(factor * 2 * (x - y));
+    return (x - y) * (x - y);
+}
+
+/* A task's term in the total is a L + b with a = weight; with uncertainty weights a = weight e^-s,
+ * halved for a squared error, and b = weight s / 2. */
+static double term_factor(const home_model *model, size_t task) {
+    const home_task_config *config = &model->settings.config.tasks[task];
+    if (model->plan.uncertainty == HOME_NONE)
+        return config->weight;
+    const double s = (double)model->parameters[model->plan.uncertainty + task];
+    return config->weight * exp(-s) * (config->loss == HOME_LOSS_SQUARED ? 0.5 : 1);
+}
+
+/* The derivative of the task's term by its s: weight / 2 - a L; 0 for a task without live labels,
+ * whose term is absent. */
+static void uncertainty_gradient(const home_model *model, size_t task, double term, double loss,
+                                 bool live) {
+    if (model->plan.uncertainty == HOME_NONE)
+        return;
+    const double weight = model->settings.config.tasks[task].weight;
+    model->training->run.gradients[model->plan.uncertainty + task] =
+        live ? (float)(weight / 2 - term * loss) : 0;
+}
+
+/* L = sum_r w_r loss_r / sum_r w_r, and the derivatives of the task's term in the total, added to
+ * those by the logits. */
+double homeloss_backward(const home_model *model, const homerun *run, const home_targets *targets,
+                         size_t task) {
+    const bool binary = model->settings.config.tasks[task].loss == HOME_LOSS_BCE;
+    const double term = term_factor(model, task);
+    double total = 0;
+    double loss = 0;
+    for (size_t r = 0; r < run->rows; r++)
+        total += live_weight(targets, r, task);
+    for (size_t r = 0; r < run->rows && total > 0; r++) {
+        const double w = live_weight(targets, r, task);
+        if (w == 0)
+            continue;
+        const double y = (double)targets->labels[r * targets->label_stride + task];
+        const double factor = term * w / total;
+        const double row_loss = binary ? binary_row_backward(model, run, r, task, y, factor)
+                                       : squared_row_backward(model, run, r, task, y, factor);
+        loss += w * row_loss;
+    }
+    loss = total > 0 ? loss / total : 0;
+    uncertainty_gradient(model, task, term, loss, total > 0);
+    return loss;
+}

@@ -1,0 +1,165 @@
+/* The state of training: made with a model, and grown with its batches. */
+#include "training.h"
+
+static bool allocate_state(const home_allocator *allocator, const homeoptimizer_traits *traits,
+                           size_t size, float *state[HOME_STATE_SLOTS]) {
+    for (int i = 0; i < HOME_STATE_SLOTS && traits->state[i]; i++) {
+        state[i] = homememory_allocate(allocator, size, sizeof(float));
+        if (!state[i])
+            return false;
+    }
+    return true;
+}
+
+static bool create_embeddings(home_model *model) {
+    const size_t count = model->settings.config.table_count;
+    const homeoptimizer_traits *traits =
+        homeoptimizer_traits_of(model->settings.optimizer.embedding_kind);
+    homeembedding *embeddings = homememory_allocate(&model->allocator, count, sizeof *embeddings);
+    model->training->embeddings = embeddings;
+    for (size_t i = 0; embeddings && i < count; i++) {
+        const hometable *table = &model->tables[i];
+        const size_t size = (size_t)table->config->rows * homeoptimizer_state_width(model, table);
+        if (!allocate_state(&model->allocator, traits, size, embeddings[i].state))
+            return false;
+    }
+    return embeddings != NULL;
+}
+
+bool hometraining_create(home_model *model) {
+    const home_allocator *a = &model->allocator;
+    hometraining *training = homememory_allocate(a, 1, sizeof *training);
+    model->training = training;
+    if (!training)
+        return false;
+    const size_t parameters = model->tensors.parameter_count;
+    const size_t norms = model->plan.batch_width;
+    training->run = (homerun_training){
+        .parameters = model->parameters,
+        .gradients = homememory_allocate(a, parameters, sizeof(float)),
+        .statistics = model->statistics,
+        .batch_mean = homememory_allocate(a, norms, sizeof(float)),
+        .batch_scale = homememory_allocate(a, norms, sizeof(float)),
+        .batch_variance = homememory_allocate(a, norms, sizeof(float)),
+        .norm_epsilon = model->settings.config.norm_epsilon,
+        .norm_momentum = model->settings.config.norm_momentum,
+    };
+    training->learning_rate = model->settings.optimizer.learning_rate;
+    training->embedding_learning_rate = model->settings.optimizer.embedding_learning_rate;
+    const homeoptimizer_traits *traits = homeoptimizer_traits_of(model->settings.optimizer.kind);
+    return training->run.gradients && training->run.batch_mean && training->run.batch_scale &&
+           training->run.batch_variance && allocate_state(a, traits, parameters, training->state) &&
+           create_embeddings(model);
+}
+
+static void free_embedding(const home_allocator *allocator, homeembedding *embedding) {
+    for (int i = 0; i < HOME_STATE_SLOTS; i++)
+        homememory_free(allocator, embedding->state[i]);
+    homememory_free(allocator, embedding->entries);
+    homememory_free(allocator, embedding->sorted);
+    homememory_free(allocator, embedding->touched);
+    homememory_free(allocator, embedding->gradient);
+}
+
+void hometraining_free(home_model *model) {
+    const home_allocator *a = &model->allocator;
+    hometraining *training = model->training;
+    if (!training)
+        return;
+    const size_t tables = training->embeddings ? model->settings.config.table_count : 0;
+    for (size_t i = 0; i < tables; i++)
+        free_embedding(a, &training->embeddings[i]);
+    homememory_free(a, training->embeddings);
+    for (int i = 0; i < HOME_STATE_SLOTS; i++)
+        homememory_free(a, training->state[i]);
+    homememory_free(a, training->run.gradients);
+    homememory_free(a, training->run.batch_mean);
+    homememory_free(a, training->run.batch_scale);
+    homememory_free(a, training->run.batch_variance);
+    homememory_free(a, training->run.scratch);
+    homememory_free(a, training->activations);
+    homememory_free(a, training->activation_gradients);
+    homememory_free(a, training);
+}
+
+/* -------------------------------------------------------------------------------------------- rows
+ */
+
+/* Floats of scratch for the step that needs most; at least one, for NULL means that there is none.
+ */
+static bool scratch_needed(const home_model *model, size_t rows, size_t *needed) {
+    *needed = 1;
+    for (size_t s = 0; s < model->plan.step_count; s++) {
+        const homestep *step = &model->plan.steps[s];
+        size_t floats = 0;
+        if (step->kind->scratch_size &&
+            !step->kind->scratch_size(step, rows, model->kernels->panel, &floats))
+            return false;
+        *needed = floats > *needed ? floats : *needed;
+    }
+    return true;
+}
+
+home_status hometraining_reserve(home_model *model, size_t rows, home_error *error) {
+    hometraining *training = model->training;
+    if (rows <= training->row_capacity)
+        return HOME_OK;
+    const home_allocator *a = &model->allocator;
+    size_t scratch_floats;
+    size_t floats;
+    size_t gradient_floats;
+    if (!scratch_needed(model, rows, &scratch_floats) ||
+        !homesize_multiply(model->plan.row_width, rows, &floats) ||
+        !homesize_multiply(model->plan.gradient_width, rows, &gradient_floats))
+        return homefail(error, HOME_E_TOO_LARGE, "batch.rows is %zu, too many for this machine",
+                        rows);
+    float *activations = homememory_allocate(a, floats, sizeof(float));
+    float *gradients = homememory_allocate(a, gradient_floats, sizeof(float));
+    float *scratch = homememory_allocate(a, scratch_floats, sizeof(float));
+    if (!activations || !gradients || !scratch) {
+        homememory_free(a, activations);
+        homememory_free(a, gradients);
+        homememory_free(a, scratch);
+        return homefail(error, HOME_E_MEMORY, "out of memory for a batch of %zu rows", rows);
+    }
+    homememory_free(a, training->activations);
+    homememory_free(a, training->activation_gradients);
+    homememory_free(a, training->run.scratch);
+    training->activations = activations;
+    training->activation_gradients = gradients;
+    training->run.scratch = scratch;
+    training->row_capacity = rows;
+    return HOME_OK;
+}
+
+homerun hometraining_run(const home_model *model) {
+    const hometraining *training = model->training;
+    homerun run = homemodel_run(model);
+    run.training = &training->run;
+    run.rows = training->rows;
+    run.row_capacity = training->row_capacity;
+    run.activations = training->activations;
+    run.gradients = training->activation_gradients;
+    return run;
+}
+
+/* ------------------------------------------------------------------------------------------ checks
+ */
+
+home_status hometraining_check(const home_model *model, home_error *error) {
+    if (!model)
+        return homefail_null(error, "model");
+    if (!model->training)
+        return homefail(error, HOME_E_STATE,
+                        "the model is frozen: it can predict, and nothing else");
+    return HOME_OK;
+}
+
+/* A step leaves the gradients as they are. */
+home_status hometraining_check_gradients(const home_model *model, home_error *error) {
+    if (model->training->phase == HOME_PHASE_BACKWARD ||
+        model->training->phase == HOME_PHASE_STEPPED)
+        return HOME_OK;
+    return homefail(error, HOME_E_STATE,
+                    "there are no gradients: call home_model_backward() first");
+}

@@ -1,0 +1,120 @@
+/* Training: what changes the weights of a model, and what a model keeps for that.
+ *
+ * Here: the state of training (this file), forward, backward and step (train.c), losses,
+ * optimizers, gradients of tables, packing of changed weights, and the host's view of tensors and
+ * gradients (access.c). Called by: create, store. Calls: model, plan, steps, kernels, host, base;
+ * not serve. */
+#ifndef HOME_TRAINING_H
+#define HOME_TRAINING_H
+
+#include "../model/model.h"
+
+/* What an optimizer keeps for each value, or, row-wise, for each row of a table. */
+enum { HOME_STATE_SLOTS = 2 };
+typedef struct homeoptimizer_traits {
+    const char *state[HOME_STATE_SLOTS];   /* suffixes of the state's tensors in checkpoints; NULL:
+                                              slot not in use */
+    bool never_negative[HOME_STATE_SLOTS]; /* sums and means of squares */
+    bool row_wise;
+} homeoptimizer_traits;
+
+/* An id of a batch, resolved: row `row` of the table goes, times `factor`, to columns [column ..)
+ * of batch row `batch_row` of v. */
+typedef struct homeembedding_entry {
+    uint64_t row;
+    size_t batch_row;
+    size_t column;
+    float factor;
+} homeembedding_entry;
+
+/* What training keeps of an embedding table. */
+typedef struct homeembedding {
+    float
+        *state[HOME_STATE_SLOTS]; /* of the optimizer: [rows, state_width]; NULL where not in use */
+    /* Of the last forward; sorted by row in backward. */
+    homeembedding_entry *entries;
+    homeembedding_entry *sorted; /* scratch of the sort */
+    size_t entry_count;
+    size_t entry_capacity;
+    size_t sorted_capacity; /* at least entry_count; the two arrays swap places in a sort */
+    /* Of the last backward. */
+    uint64_t *touched; /* [touched_count] rows, ascending */
+    float *gradient;   /* [touched_count, dim] */
+    size_t touched_count;
+    size_t touched_capacity;
+    size_t gradient_capacity;
+} homeembedding;
+
+/* How far training has come with a batch. */
+typedef enum homephase {
+    HOME_PHASE_IDLE,
+    HOME_PHASE_FORWARD,
+    HOME_PHASE_BACKWARD,
+    HOME_PHASE_STEPPED
+} homephase;
+
+struct hometraining {
+    homerun_training run;           /* gradients, statistics and scratch, as the steps see them */
+    float *state[HOME_STATE_SLOTS]; /* of the optimizer: [parameter_count]; NULL where not in use */
+    homeembedding *embeddings;      /* [table_count] */
+    uint64_t step_count;
+    double learning_rate;
+    double embedding_learning_rate;
+    homephase phase;
+    size_t rows; /* of the last forward */
+    /* For the largest batch so far. */
+    size_t row_capacity;
+    float
+        *activations; /* [row_width, row_capacity]: the buffers of the plan one behind the other */
+    float *activation_gradients; /* [gradient_width, row_capacity] */
+};
+
+/* training.c: the state of a model whose weights are there. False where memory ends; what was made
+ * is freed with the model. */
+bool hometraining_create(home_model *model);
+void hometraining_free(home_model *model);
+
+/* Room for batches of `rows` rows. HOME_E_TOO_LARGE, HOME_E_MEMORY; then the old room is there
+ * still. */
+home_status hometraining_reserve(home_model *model, size_t rows, home_error *error);
+
+/* The run that training's calls share: the rows of the last forward. */
+homerun hometraining_run(const home_model *model);
+
+/* HOME_E_ARGUMENT for NULL; HOME_E_STATE for a frozen model. */
+home_status hometraining_check(const home_model *model, home_error *error);
+
+/* HOME_E_STATE where a model that can be trained has no gradients. */
+home_status hometraining_check_gradients(const home_model *model, home_error *error);
+
+/* access.c: the floats of a tensor. */
+float *homeaccess_data(const home_model *model, const hometensor *tensor);
+
+/* packing.c: bring the packed weights up to date: all; those that follow from these parameters; those
+ * that follow from running statistics. */
+void homepack_model(home_model *model);
+void homepack_range(home_model *model, size_t offset, size_t count);
+void homepack_statistics(home_model *model);
+
+/* embeddings.c: room for the entries of a batch; the table rows that it reads; the gradients of
+ * these. */
+home_status homeembedding_reserve(home_model *model, const home_batch *batch, home_error *error);
+void homeembedding_collect(home_model *model, const home_batch *batch);
+void homeembedding_reduce(home_model *model, const homerun *run);
+
+/* loss.c: checks labels and weights; the loss of a task, and its derivatives into the gradient of
+ * the logits. */
+home_status homeloss_check(const home_model *model, const home_targets *given,
+                           home_targets *targets, home_error *error);
+void homeloss_zero(const home_model *model, const homerun *run);
+double homeloss_backward(const home_model *model, const homerun *run, const home_targets *targets,
+                         size_t task);
+
+/* optimizer.c: what an optimizer (HOME_OPTIMIZER_*) keeps; the norm of all gradients; one step
+ * along them. */
+const homeoptimizer_traits *homeoptimizer_traits_of(int32_t kind);
+size_t homeoptimizer_state_width(const home_model *model, const hometable *table);
+double homeoptimizer_gradient_norm(const home_model *model);
+void homeoptimizer_step(home_model *model, double norm);
+
+#endif
