@@ -1189,8 +1189,8 @@ typedef struct home_expert_health {
     size_t width;     /* values of an output */
     double mean;      /* of all rows x width values */
     double deviation; /* their standard deviation, sqrt(mean((x - mean)^2)) */
-    double least;
-    double most;
+    double min;       /* their minimum */
+    double max;       /* their maximum */
     double near_zero; /* share of the values with |x| < 1e-6 */
     size_t dead;      /* of the width, how many vary by less than 1e-6 over all rows */
     /* The number of the other expert of the layer with the nearest output, and

@@ -142,14 +142,14 @@ static void sum_mass(const home_health *health, size_t expert, home_expert_healt
 
 static void find_limits(const home_health *health, const homehealth_expert *e,
                         home_expert_health *figures) {
-    figures->least = figures->most = (double)NAN;
+    figures->min = figures->max = (double)NAN;
     for (size_t i = 0; i < e->width && health->total.rows > 0; i++) {
         const double least = health->total.least[e->output + i];
         const double most = health->total.most[e->output + i];
-        if (i == 0 || least < figures->least)
-            figures->least = least;
-        if (i == 0 || most > figures->most)
-            figures->most = most;
+        if (i == 0 || least < figures->min)
+            figures->min = least;
+        if (i == 0 || most > figures->max)
+            figures->max = most;
         figures->dead += most - least < HOME_NEAR_ZERO;
     }
 }

@@ -143,8 +143,8 @@ static void check_expert(const seen *s, const home_health *health, size_t expert
         squares += (h[i] - mean) * (h[i] - mean) / count;
     CHECK_NEAR(f.mean, mean, 1e-5);
     CHECK_NEAR(f.deviation, sqrt(squares), 1e-5);
-    CHECK_NEAR(f.least, least, 1e-4);
-    CHECK_NEAR(f.most, most, 1e-4);
+    CHECK_NEAR(f.min, least, 1e-4);
+    CHECK_NEAR(f.max, most, 1e-4);
     CHECK_INTEGER(f.dead, 0);
     CHECK(f.near_zero < 0.01);
 }
@@ -372,7 +372,7 @@ static void dead_expert(void) {
     const home_expert_health f = expert_of(health, 1);
     CHECK_INTEGER(f.dead, f.width);
     CHECK(f.near_zero == 1);
-    CHECK(f.mean == 0 && f.deviation == 0 && f.least == 0 && f.most == 0);
+    CHECK(f.mean == 0 && f.deviation == 0 && f.min == 0 && f.max == 0);
     const home_expert_health living = expert_of(health, 0);
     CHECK(living.dead < living.width && living.near_zero > 0.05 && living.near_zero < 0.95);
     CHECK(isinf(node_of(health, 0).deviation_ratio));
@@ -551,8 +551,8 @@ static void same_figures(const home_health *a, const home_health *b, double tole
         const home_expert_health y = expert_of(b, e);
         CHECK_NEAR(x.mean, y.mean, tolerance);
         CHECK_NEAR(x.deviation, y.deviation, tolerance);
-        CHECK_NEAR(x.least, y.least, tolerance);
-        CHECK_NEAR(x.most, y.most, tolerance);
+        CHECK_NEAR(x.min, y.min, tolerance);
+        CHECK_NEAR(x.max, y.max, tolerance);
         CHECK_NEAR(x.near_zero, y.near_zero, tolerance);
         CHECK_INTEGER(x.dead, y.dead);
         CHECK_NEAR(x.nearest_distance, y.nearest_distance, tolerance);
@@ -768,7 +768,7 @@ static void nothing_added_yet(void) {
     CHECK_INTEGER(home_health_add(health, model, &empty, &error), HOME_OK);
     CHECK_INTEGER(home_health_rows(health), 0);
     const home_expert_health e = expert_of(health, 0);
-    CHECK(isnan(e.mean) && isnan(e.deviation) && isnan(e.least) && isnan(e.near_zero) &&
+    CHECK(isnan(e.mean) && isnan(e.deviation) && isnan(e.min) && isnan(e.near_zero) &&
           isnan(e.mass) && isnan(e.top_share) && isnan(e.nearest_distance));
     CHECK(e.nearest == SIZE_MAX && e.top_node == SIZE_MAX && e.dead == 0);
     const home_node_health o = node_of(health, 0);
