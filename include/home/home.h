@@ -68,7 +68,7 @@
 #include <stdint.h>
 
 #define HOME_VERSION_MAJOR 0
-#define HOME_VERSION_MINOR 1
+#define HOME_VERSION_MINOR 2
 #define HOME_VERSION_PATCH 0
 
 #if defined(_WIN32) && defined(HOME_SHARED)
@@ -94,7 +94,7 @@ extern "C" {
  * Threads: any. Since 0.1. */
 HOME_API uint32_t home_version(void);
 
-/* Returns the version as text, such as "0.1.0". Static, never freed.
+/* Returns the version as text, such as "0.2.0". Static, never freed.
  *
  * Threads: any. Since 0.1. */
 HOME_API const char *home_version_string(void);

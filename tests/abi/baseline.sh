@@ -9,4 +9,5 @@ mkdir -p "$folder/home"
 cp include/home/home.h "$folder/home/home.h"
 sh tests/abi/surface.sh include/home/home.h "$scratch/libhome.so"
 abidw --no-architecture --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed --type-id-style hash \
-    --out-file "$folder/home.abi" "$scratch/libhome.so"
+    --out-file "$scratch/home.abi" "$scratch/libhome.so"
+sed "s|'$scratch/|'|" "$scratch/home.abi" >"$folder/home.abi"

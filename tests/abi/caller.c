@@ -1,4 +1,4 @@
-/* A host's program that calls every function of version 0.1 and prints what came of it. It is built on the header
+/* A host's program that calls every function of version 0.2 and prints what came of it. It is built on the header
  * of that version and runs with every library that has its SONAME, with the same output. As an argument it takes
  * the name of a file that it may write. */
 #include <home/home.h>

@@ -17,7 +17,7 @@ import {fileURLToPath} from 'node:url';
 import koffi from 'koffi';
 
 const built = fileURLToPath(new URL('../../../build/libhome.so', import.meta.url));
-const library = koffi.load(process.env.HOME_LIBRARY || (existsSync(built) ? built : 'libhome.so.0.1'));
+const library = koffi.load(process.env.HOME_LIBRARY || (existsSync(built) ? built : 'libhome.so.0.2'));
 
 const ERROR = koffi.struct('home_error', {
     struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 244, 'String'),

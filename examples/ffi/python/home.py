@@ -125,7 +125,7 @@ class _MetricResult(_Sized):
 
 def _load_library():
     built = pathlib.Path(__file__).resolve().parent / "../../../build/libhome.so"
-    library = ctypes.CDLL(os.environ.get("HOME_LIBRARY") or (str(built) if built.exists() else "libhome.so.0.1"))
+    library = ctypes.CDLL(os.environ.get("HOME_LIBRARY") or (str(built) if built.exists() else "libhome.so.0.2"))
     model, out, error = c_void_p, POINTER(c_void_p), POINTER(_Error)
     for name, result, arguments in [
         ("model_create_json", c_int32, [c_char_p, c_size_t, c_void_p, out, error]),
