@@ -1,6 +1,6 @@
-/* A host's program that calls every function of version 0.2 and prints what came of it. It is built on the header
- * of that version and runs with every library that has its SONAME, with the same output. As an argument it takes
- * the name of a file that it may write. */
+/* A host's program that calls every function of version 0.2 and prints what came of it. It is built
+ * on the header of that version and runs with every library that has its SONAME, with the same
+ * output. As an argument it takes the name of a file that it may write. */
 #include <home/home.h>
 
 #include <stdio.h>
@@ -36,7 +36,8 @@ static void give(void *user, void *memory) {
     free(memory);
 }
 
-static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index), void *context) {
+static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index),
+                       void *context) {
     (void)user;
     for (size_t i = 0; i < count; i++)
         task(context, i);
@@ -90,7 +91,11 @@ static home_model *make_model(const home_allocator *allocator) {
         .struct_size = sizeof optimizer, .kind = HOME_OPTIMIZER_ADAM, .learning_rate = 0.01};
     const home_table_config tables[] = {
         {.struct_size = sizeof *tables, .name = "user", .rows = 5, .dim = 2},
-        {.struct_size = sizeof *tables, .name = "tag", .rows = 7, .dim = 2, .index = HOME_INDEX_HASHED}};
+        {.struct_size = sizeof *tables,
+         .name = "tag",
+         .rows = 7,
+         .dim = 2,
+         .index = HOME_INDEX_HASHED}};
     const home_field_config fields[] = {
         {.struct_size = sizeof *fields, .name = "user"},
         {.struct_size = sizeof *fields, .name = "tags", .table = "tag", .pooling = HOME_POOL_MEAN}};
@@ -126,8 +131,11 @@ static void make_custom(void) {
     const home_task_config tasks[] = {{.struct_size = sizeof *tasks, .name = "like"}};
     const home_unit_config units[] = {{.struct_size = sizeof *units, .name = "one", .experts = 2},
                                       {.struct_size = sizeof *units, .name = "two"}};
-    const home_node_config nodes[] = {
-        {.struct_size = sizeof *nodes, .name = "like", .sees = seen, .sees_count = 2, .self = "two"}};
+    const home_node_config nodes[] = {{.struct_size = sizeof *nodes,
+                                       .name = "like",
+                                       .sees = seen,
+                                       .sees_count = 2,
+                                       .self = "two"}};
     const home_layer_config layers[] = {{.struct_size = sizeof *layers,
                                          .width = 4,
                                          .units = units,
@@ -152,7 +160,8 @@ static void train(home_model *model, const rows *r) {
     float dlogits[VALUES];
     for (size_t i = 0; i < VALUES; i++)
         dlogits[i] = 0.01f * (float)i;
-    const home_parallel parallel = {.struct_size = sizeof parallel, .threads = 2, .run = run_inline};
+    const home_parallel parallel = {
+        .struct_size = sizeof parallel, .threads = 2, .run = run_inline};
     expect(home_model_set_parallel(model, &parallel, &error), "parallel");
     expect(home_model_set_learning_rate(model, 0.02, &error), "learning rate");
     expect(home_model_set_embedding_learning_rate(model, 0.03, &error), "embedding learning rate");
@@ -178,7 +187,8 @@ static void print_gradients(home_model *model, const rows *r) {
     float *own = malloc(count * sizeof *own);
     if (!own)
         exit(1);
-    expect(home_model_task_gradient(model, &r->targets, 1, own, count, &loss, &error), "task gradient");
+    expect(home_model_task_gradient(model, &r->targets, 1, own, count, &loss, &error),
+           "task gradient");
     print_hash("task gradient", own, count * sizeof *own);
     free(own);
     expect(home_model_backward(model, &r->targets, NULL, &error), "backward");
@@ -191,15 +201,18 @@ static void print_gradients(home_model *model, const rows *r) {
     home_table_gradient rows_of = {.struct_size = sizeof rows_of};
     expect(home_model_table_gradient(model, "tag", &rows_of, &error), "table gradient");
     print_hash("table rows", rows_of.rows, rows_of.count * sizeof *rows_of.rows);
-    print_hash("table gradient", rows_of.gradient, rows_of.count * rows_of.dim * sizeof *rows_of.gradient);
+    print_hash("table gradient", rows_of.gradient,
+               rows_of.count * rows_of.dim * sizeof *rows_of.gradient);
 }
 
 static void print_tensors(home_model *model) {
     home_tensor tensor = {.struct_size = sizeof tensor};
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         expect(home_model_tensor_at(model, i, &tensor, &error), "tensor");
-        printf("%s %d %d %zu: ", tensor.name, (int)tensor.kind, (int)tensor.rank, tensor.gradient_offset);
-        print_hash("values", tensor.data, (size_t)(tensor.shape[0] * tensor.shape[1]) * sizeof *tensor.data);
+        printf("%s %d %d %zu: ", tensor.name, (int)tensor.kind, (int)tensor.rank,
+               tensor.gradient_offset);
+        print_hash("values", tensor.data,
+                   (size_t)(tensor.shape[0] * tensor.shape[1]) * sizeof *tensor.data);
     }
     char name[200];
     static const float zeros[64];
@@ -220,11 +233,13 @@ static void print_model(const home_model *model) {
     printf("; tasks");
     for (size_t i = 0; i < home_model_task_count(model); i++)
         printf(" %s", home_model_task_name(model, i));
-    printf("; %llu parameters, %llu multiply-adds\n", (unsigned long long)home_model_parameter_count(model),
+    printf("; %llu parameters, %llu multiply-adds\n",
+           (unsigned long long)home_model_parameter_count(model),
            (unsigned long long)home_model_macs_per_row(model));
 }
 
-static void print_predictions(const home_model *model, const home_batch *batch, float *predictions) {
+static void print_predictions(const home_model *model, const home_batch *batch,
+                              float *predictions) {
     const size_t size = home_workspace_size(model);
     void *memory = malloc(size);
     home_workspace *workspace = NULL;
@@ -271,12 +286,13 @@ static void print_metrics(const rows *r, const float *predictions) {
     expect(home_metrics_add(first, ROWS, predictions, 0, r->labels, 0, r->users, &error), "add");
     expect(home_metrics_merge(second, first, &error), "merge");
     expect(home_metrics_result(second, 0, &result, &error), "result");
-    printf("metrics: %llu rows, %llu positives, auc %.9g, gauc %.9g over %llu users and %llu rows, log loss "
+    printf("metrics: %llu rows, %llu positives, auc %.9g, gauc %.9g over %llu users and %llu rows, "
+           "log loss "
            "%.9g, "
            "calibration %.9g\n",
-           (unsigned long long)result.rows, (unsigned long long)result.positives, result.auc, result.gauc,
-           (unsigned long long)result.gauc_users, (unsigned long long)result.gauc_rows, result.log_loss,
-           result.calibration);
+           (unsigned long long)result.rows, (unsigned long long)result.positives, result.auc,
+           result.gauc, (unsigned long long)result.gauc_users, (unsigned long long)result.gauc_rows,
+           result.log_loss, result.calibration);
     home_metrics_destroy(first);
     home_metrics_destroy(second);
 }
@@ -318,14 +334,16 @@ static void print_health(home_model *model, const rows *r) {
     expect(home_health_expert(all, 1, &expert, &error), "expert");
     expect(home_health_node(all, 1, &node, &error), "node");
     expect(home_health_histogram(all, 1, counts, &error), "histogram");
-    expect(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error), "unit's gradient");
-    printf(
-        "health: %llu rows, %zu experts, %zu nodes, unit %s, mean %.6g, deviation %.6g, mass %.6g; node %s, "
-        "entropy %.6g; weights %.6g, %.6g; distance %.6g; edge %.6g; gradient %.6g\n",
-        (unsigned long long)home_health_rows(all), home_health_expert_count(all), home_health_node_count(all),
-        expert.unit, expert.mean, expert.deviation, expert.mass, node.node, node.entropy,
-        home_health_gate_weight(all, 0, 0), home_health_self_weight(all, 0, 0),
-        home_health_distance(all, 0, 1), home_health_bin_edge(40), norm);
+    expect(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error),
+           "unit's gradient");
+    printf("health: %llu rows, %zu experts, %zu nodes, unit %s, mean %.6g, deviation %.6g, mass "
+           "%.6g; node %s, "
+           "entropy %.6g; weights %.6g, %.6g; distance %.6g; edge %.6g; gradient %.6g\n",
+           (unsigned long long)home_health_rows(all), home_health_expert_count(all),
+           home_health_node_count(all), expert.unit, expert.mean, expert.deviation, expert.mass,
+           node.node, node.entropy, home_health_gate_weight(all, 0, 0),
+           home_health_self_weight(all, 0, 0), home_health_distance(all, 0, 1),
+           home_health_bin_edge(40), norm);
     print_hash("histogram", counts, sizeof counts);
     home_health_destroy(all);
     home_health_destroy(health);

@@ -1,8 +1,10 @@
-/* The rules of struct_size, for every struct of home.h that begins with it. What a caller gives lies at the end of a
- * page, with none behind it, so the library cannot look further than the caller's struct goes.
+/* The rules of struct_size, for every struct of home.h that begins with it. What a caller gives
+ * lies at the end of a page, with none behind it, so the library cannot look further than the
+ * caller's struct goes.
  *
- * An older caller's struct is shorter: it must do what a whole one does whose remaining bytes are zero. A newer
- * caller's is longer: with zeros behind, it must do the same as today's; with anything else, be refused. */
+ * An older caller's struct is shorter: it must do what a whole one does whose remaining bytes are
+ * zero. A newer caller's is longer: with zeros behind, it must do the same as today's; with
+ * anything else, be refused. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
 #include "../unit/fixture.h"
@@ -11,21 +13,30 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LEAST = 2 * sizeof(size_t), STEP = sizeof(size_t), LONGEST = 65536, ROWS = 6, MOST_ELEMENTS = 3 };
+enum {
+    LEAST = 2 * sizeof(size_t),
+    STEP = sizeof(size_t),
+    LONGEST = 65536,
+    ROWS = 6,
+    MOST_ELEMENTS = 3
+};
 
-/* -------------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------------
+ * memory */
 
 static struct { unsigned char *end; /* of the last byte that can be read */ } page;
 
 static void make_page(void) {
     const size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *memory = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *memory =
+        mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(memory != MAP_FAILED);
     REQUIRE(mprotect(memory + size, size, PROT_NONE) == 0);
     page.end = memory + size;
 }
 
-/* ------------------------------------------------------------------------------------------ outcomes */
+/* ------------------------------------------------------------------------------------------
+ * outcomes */
 
 /* What a call came to: its status and message, and a hash of all that it made. */
 typedef struct outcome {
@@ -56,9 +67,11 @@ static bool same(const outcome *a, const outcome *b) {
     return a->status == b->status && a->hash == b->hash && strcmp(a->message, b->message) == 0;
 }
 
-/* ----------------------------------------------------------------------------- structs that are read */
+/* ----------------------------------------------------------------------------- structs that are
+ * read */
 
-/* Everything set to something other than its default, so that a field that is cut off makes a difference. */
+/* Everything set to something other than its default, so that a field that is cut off makes a
+ * difference. */
 static struct {
     setup s;
     setup custom;
@@ -114,8 +127,8 @@ static void make_world(void) {
     world.names[0] = "first";
     world.names[1] = "second";
     for (size_t i = 0; i < 2; i++) {
-        world.units[i] =
-            (home_unit_config){.struct_size = sizeof *world.units, .name = world.names[i], .experts = 2};
+        world.units[i] = (home_unit_config){
+            .struct_size = sizeof *world.units, .name = world.names[i], .experts = 2};
         world.nodes[i] = (home_node_config){.struct_size = sizeof *world.nodes,
                                             .name = world.custom.tasks[i].name,
                                             .sees = world.names,
@@ -144,7 +157,8 @@ static void make_world(void) {
     static const float predictions[] = {0.1f, 0.4f, 0.35f, 0.8f};
     static const float labels[] = {0, 0, 1, 1};
     static const uint64_t users[] = {1, 1, 2, 2};
-    REQUIRE(home_metrics_add(world.metrics, 4, predictions, 0, labels, 0, users, &error) == HOME_OK);
+    REQUIRE(home_metrics_add(world.metrics, 4, predictions, 0, labels, 0, users, &error) ==
+            HOME_OK);
 }
 
 static void end_world(void) {
@@ -266,7 +280,8 @@ static void try_image_options(const void *given, outcome *o) {
 
 static size_t runs;
 
-static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index), void *context) {
+static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index),
+                       void *context) {
     (void)user;
     runs++;
     for (size_t i = 0; i < count; i++)
@@ -293,14 +308,16 @@ typedef struct given_case {
     void (*call)(const void *given, outcome *o);
 } given_case;
 
-/* Calls with `count` structs of `size` bytes each: what the case has, or zeros where it has no more; but only
- * `kept` bytes of them. `plant`: the byte of the last struct that is not zero; 0: none. */
+/* Calls with `count` structs of `size` bytes each: what the case has, or zeros where it has no
+ * more; but only `kept` bytes of them. `plant`: the byte of the last struct that is not zero; 0:
+ * none. */
 static outcome call_with(const given_case *c, size_t size, size_t kept, size_t plant) {
     unsigned char *at = page.end - c->count * size;
     for (size_t i = 0; i < c->count; i++) {
         unsigned char *element = at + i * size;
         memset(element, 0, size);
-        memcpy(element, (const unsigned char *)c->elements + i * c->size, kept < c->size ? kept : c->size);
+        memcpy(element, (const unsigned char *)c->elements + i * c->size,
+               kept < c->size ? kept : c->size);
         memcpy(element, &size, sizeof size);
         if (plant && i + 1 == c->count)
             element[plant] = 1;
@@ -319,8 +336,9 @@ static void older_callers(const given_case *c) {
         const outcome shorter = call_with(c, size, size, 0);
         const outcome zeroed = call_with(c, c->size, size, 0);
         if (!same(&shorter, &zeroed))
-            test_fail(__FILE__, __LINE__, "%zu of %zu bytes: status %d (%s), with zeros behind %d (%s)", size,
-                      c->size, (int)shorter.status, shorter.message, (int)zeroed.status, zeroed.message);
+            test_fail(__FILE__, __LINE__,
+                      "%zu of %zu bytes: status %d (%s), with zeros behind %d (%s)", size, c->size,
+                      (int)shorter.status, shorter.message, (int)zeroed.status, zeroed.message);
         matters = matters || !same(&shorter, &today);
     }
     CHECK(matters || c->size == LEAST);
@@ -333,8 +351,8 @@ static void newer_callers(const given_case *c) {
         const size_t size = c->size + more[i];
         const outcome longer = call_with(c, size, c->size, 0);
         if (!same(&longer, &today))
-            test_fail(__FILE__, __LINE__, "%zu bytes more: status %d (%s)", more[i], (int)longer.status,
-                      longer.message);
+            test_fail(__FILE__, __LINE__, "%zu bytes more: status %d (%s)", more[i],
+                      (int)longer.status, longer.message);
         const size_t planted[] = {c->size, c->size + 7, size - 1};
         for (size_t p = 0; p < sizeof planted / sizeof *planted; p++) {
             const outcome unknown = call_with(c, size, c->size, planted[p]);
@@ -375,7 +393,8 @@ static void one_size_for_all(const given_case *c) {
     }
 }
 
-/* --------------------------------------------------------------------------- structs that are written */
+/* --------------------------------------------------------------------------- structs that are
+ * written */
 
 static home_status ask_tensor(void *result, home_error *error) {
     return home_model_tensor_at(world.model, 1, result, error);
@@ -424,7 +443,8 @@ static void results(const result_case *c) {
         memcpy(at, &size, sizeof size);
         CHECK_INTEGER(c->ask(at, &error), HOME_OK);
         CHECK_BYTES(at, &size, sizeof size);
-        CHECK_BYTES(at + sizeof size, whole + sizeof size, size - sizeof size); /* FILL behind both */
+        CHECK_BYTES(at + sizeof size, whole + sizeof size,
+                    size - sizeof size); /* FILL behind both */
     }
     static const size_t sizes[] = {0, 1, LEAST - 1, LONGEST + 8, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -448,7 +468,8 @@ static void errors(void) {
         CHECK_INTEGER(home_model_step(NULL, (home_error *)(void *)at), HOME_E_ARGUMENT);
         CHECK_BYTES(at, &size, sizeof size);
         CHECK_BYTES(at + sizeof size, &today.status, sizeof today.status);
-        size_t length = size - text - 1 < strlen(today.message) ? size - text - 1 : strlen(today.message);
+        size_t length =
+            size - text - 1 < strlen(today.message) ? size - text - 1 : strlen(today.message);
         CHECK_BYTES(at + text, today.message, length);
         CHECK_INTEGER(at[text + length], 0);
         for (size_t i = text + length + 1; i < size; i++)
@@ -466,7 +487,8 @@ static void errors(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------- all of them */
+/* -------------------------------------------------------------------------------------- all of
+ * them */
 
 static home_allocator allocator;
 static home_image_options image_options = {sizeof image_options, 16, 2};
@@ -486,7 +508,8 @@ static const given_case given_cases[] = {
     {"home_allocator", "allocator", sizeof(home_allocator), 1, &allocator, try_allocator},
     {"home_batch", "batch", sizeof(home_batch), 1, &world.rows.batch, try_batch},
     {"home_targets", "targets", sizeof(home_targets), 1, &world.rows.targets, try_targets},
-    {"home_image_options", "options", sizeof(home_image_options), 1, &image_options, try_image_options},
+    {"home_image_options", "options", sizeof(home_image_options), 1, &image_options,
+     try_image_options},
     {"home_parallel", "parallel", sizeof(home_parallel), 1, &parallel, try_parallel},
 };
 

@@ -78,6 +78,14 @@ defines_home_only() {
 }
 check 'libhome.a defines home* only, and all of it' defines_home_only
 
+# home_ alone means public: internal names go without the underscore behind home.
+home_means_public() {
+    grep '^home_' "$scratch/static" | comm -23 - "$scratch/names" | sed 's/$/ is not public/' >"$scratch/internal"
+    cat "$scratch/internal"
+    [ -s "$scratch/static" ] && [ ! -s "$scratch/internal" ]
+}
+check 'every home_* of libhome.a is public' home_means_public
+
 # A plug-in that has the library inside does not offer it to others.
 hidden_in_a_plug_in() {
     $CC -shared -o "$scratch/plugin.so" -Wl,--whole-archive build/libhome.a -Wl,--no-whole-archive $BLIS_LIB -lm -pthread &&

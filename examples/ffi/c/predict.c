@@ -1,6 +1,6 @@
-/* Loads a checkpoint and prints its predictions of the made-up rows, then those of a frozen copy: a row a
- * line, a task a column, each the bits of a float in hexadecimal. The programs of the other languages must
- * print the same.
+/* Loads a checkpoint and prints its predictions of the made-up rows, then those of a frozen copy: a
+ * row a line, a task a column, each the bits of a float in hexadecimal. The programs of the other
+ * languages must print the same.
  *
  * Usage: predict MODEL */
 #include "rows.h"

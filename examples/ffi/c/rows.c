@@ -35,7 +35,8 @@ home_status make_rows(rows *out, const home_model *model, home_error *error) {
     const size_t tasks = home_model_task_count(model);
     if (columns > MOST_COLUMNS || fields > MOST_FIELDS || tasks > MOST_TASKS) {
         snprintf(error->message, sizeof error->message,
-                 "the model has %zu dense values, %zu fields and %zu tasks, expected at most %d, %d and %d",
+                 "the model has %zu dense values, %zu fields and %zu tasks, expected at most %d, "
+                 "%d and %d",
                  columns, fields, tasks, MOST_COLUMNS, MOST_FIELDS, MOST_TASKS);
         return HOME_E_ARGUMENT;
     }

@@ -1,5 +1,6 @@
-/* The made-up rows that the examples of all languages use: a few integer operations, and numbers that a float
- * holds exactly, so they are the same everywhere. For row r, dense column c, field f, task t:
+/* The made-up rows that the examples of all languages use: a few integer operations, and numbers
+ * that a float holds exactly, so they are the same everywhere. For row r, dense column c, field f,
+ * task t:
  *
  *     dense[r][c] = (37 r + 11 c + r c) mod 64 / 32 - 1
  *     ids         = one in field 0, (r + f) mod 3 in the others; number k is
@@ -22,7 +23,8 @@ typedef struct rows {
     home_targets targets; /* as well */
 } rows;
 
-/* Fills the rows for what a model takes and gives. HOME_E_ARGUMENT where that is more than the constants above. */
+/* Fills the rows for what a model takes and gives. HOME_E_ARGUMENT where that is more than the
+ * constants above. */
 home_status make_rows(rows *out, const home_model *model, home_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* Trains a model on the made-up rows, prints the tasks' losses as it goes, and saves it. The same program in
- * Python and C++ must print and save the same bytes.
+/* Trains a model on the made-up rows, prints the tasks' losses as it goes, and saves it. The same
+ * program in Python and C++ must print and save the same bytes.
  *
  * Usage: train CONFIG MODEL */
 #include "rows.h"

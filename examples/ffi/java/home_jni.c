@@ -1,4 +1,5 @@
-/* Between Model.java, which has checked lengths and holds the lock, and home.h. Includes what `javac -h` wrote. */
+/* Between Model.java, which has checked lengths and holds the lock, and home.h. Includes what
+ * `javac -h` wrote. */
 #include "home_Model.h"
 
 #include <home/home.h>
@@ -87,7 +88,8 @@ static home_status predict(const home_model *model, const rows *r, size_t count,
 
 JNIEXPORT void JNICALL Java_home_Model_predict(JNIEnv *env, jclass class, jlong model, jint count,
                                                jfloatArray dense, jint stride, jint field_count,
-                                               jlongArray ids, jlongArray offsets, jfloatArray predictions) {
+                                               jlongArray ids, jlongArray offsets,
+                                               jfloatArray predictions) {
     (void)class;
     home_error error = {.struct_size = sizeof error, .message = "out of memory"};
     home_status status = HOME_E_MEMORY;
@@ -98,7 +100,8 @@ JNIEXPORT void JNICALL Java_home_Model_predict(JNIEnv *env, jclass class, jlong 
         (r.offsets = (*env)->GetLongArrayElements(env, offsets, NULL)) &&
         (r.predictions = (*env)->GetFloatArrayElements(env, predictions, NULL)) &&
         (r.fields = calloc((size_t)field_count + 1, sizeof *r.fields)))
-        status = predict(model_of(model), &r, (size_t)count, (size_t)stride, (size_t)field_count, &error);
+        status = predict(model_of(model), &r, (size_t)count, (size_t)stride, (size_t)field_count,
+                         &error);
     free(r.fields);
     if (r.predictions)
         (*env)->ReleaseFloatArrayElements(env, predictions, r.predictions, 0);
@@ -112,7 +115,8 @@ JNIEXPORT void JNICALL Java_home_Model_predict(JNIEnv *env, jclass class, jlong 
         check(env, status, &error);
 }
 
-JNIEXPORT void JNICALL Java_home_Model_setThreads(JNIEnv *env, jclass class, jlong model, jint threads) {
+JNIEXPORT void JNICALL Java_home_Model_setThreads(JNIEnv *env, jclass class, jlong model,
+                                                  jint threads) {
     (void)class;
     home_error error = {.struct_size = sizeof error};
     check(env, home_model_set_threads(model_of(model), (size_t)threads, &error), &error);
@@ -124,12 +128,14 @@ JNIEXPORT jint JNICALL Java_home_Model_denseWidth(JNIEnv *env, jclass class, jlo
     return (jint)home_model_dense_width(model_of(model));
 }
 
-JNIEXPORT jbyteArray JNICALL Java_home_Model_fieldName(JNIEnv *env, jclass class, jlong model, jint field) {
+JNIEXPORT jbyteArray JNICALL Java_home_Model_fieldName(JNIEnv *env, jclass class, jlong model,
+                                                       jint field) {
     (void)class;
     return bytes_of(env, home_model_field_name(model_of(model), (size_t)field));
 }
 
-JNIEXPORT jbyteArray JNICALL Java_home_Model_taskName(JNIEnv *env, jclass class, jlong model, jint task) {
+JNIEXPORT jbyteArray JNICALL Java_home_Model_taskName(JNIEnv *env, jclass class, jlong model,
+                                                      jint task) {
     (void)class;
     return bytes_of(env, home_model_task_name(model_of(model), (size_t)task));
 }
