@@ -117,8 +117,7 @@ typedef int32_t home_status;
 #define HOME_E_FORMAT      31 /* the bytes are not a valid checkpoint or image */
 #define HOME_E_CHECKSUM    32 /* the checksum of a checkpoint or image does not match its bytes */
 #define HOME_E_MISMATCH    33 /* the checkpoint is valid, but its tensors are not the model's */
-#define HOME_E_UNSUPPORTED 40 /* not supported by this version, or by this build on this machine   \
-                               */
+#define HOME_E_UNSUPPORTED 40 /* not supported by this version, build or machine */
 
 /* Returns what a status means, as one English phrase. Static, never NULL, for any number.
  *
