@@ -23,7 +23,7 @@
     KIND(constant)                                                                                 \
     KIND(mix)
 
-#define HOMESTEP_COUNT_ONE(kind)   +1
+#define HOMESTEP_NUMBER(kind)      HOMESTEP_NUMBER_##kind,
 #define HOMESTEP_ROW(kind)         extern const homestep_kind homestep_##kind;
 #define HOMESTEP_ROW_ADDRESS(kind) &homestep_##kind,
 

@@ -143,7 +143,7 @@ struct homestep_kind {
 /* The rows: homestep_linear and so on; and all in the order of the list. */
 HOMESTEP_KINDS(HOMESTEP_ROW)
 extern const homestep_kind *const homestep_kinds[];
-enum { HOMESTEP_KIND_COUNT = 0 HOMESTEP_KINDS(HOMESTEP_COUNT_ONE) };
+enum { HOMESTEP_KINDS(HOMESTEP_NUMBER) HOMESTEP_KIND_COUNT };
 
 /* The kind's number. */
 size_t homestep_number(const homestep_kind *kind);

@@ -19,11 +19,11 @@ build/analyze/%.o: %.c
 	$(call say,ANALYZE,$<)gcc $(ALL_CPPFLAGS) $(ALL_CFLAGS) -O1 -fanalyzer -Werror $(ANALYZED_BUT) -MMD -MP -c $< -o $@
 
 # An array that read_array() gives is NULL only where its count is 0 or the status is not HOME_OK.
-build/analyze/lib/config.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
+build/analyze/lib/config/config.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 # Every expert with a batch norm has the tensors that are looked up by name.
-build/analyze/lib/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
+build/analyze/lib/create/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 # The pieces of a model are NULL only where their sizes are added up.
-build/analyze/lib/image.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
+build/analyze/lib/serve/image.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
 # The analyzer loses sight of memory that an array of pointers holds.
 build/analyze/examples/serve/serve.o: ANALYZED_BUT = -Wno-analyzer-malloc-leak
 
