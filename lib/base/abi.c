@@ -3,15 +3,16 @@
 
 #include "fail.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-/* No struct of any version is shorter than its size and a pointer, or longer than this. */
-enum { LEAST = 2 * sizeof(size_t), MOST = 65536 };
+/* No struct of any version is shorter than its size and a pointer, or longer than 64 KiB. */
+enum { MIN_SIZE = 2 * sizeof(size_t), MAX_SIZE = 65536 };
 
 static home_status check_size(size_t size, size_t known, const char *name, home_status status,
                               home_error *error) {
-    if (size >= LEAST && size <= MOST &&
-        size % sizeof size == 0) /* else it would end within a pointer */
+    const bool is_whole = size % sizeof size == 0; /* else it would end within a pointer */
+    if (size >= MIN_SIZE && size <= MAX_SIZE && is_whole)
         return HOME_OK;
     return homefail(error, status, "%s.struct_size is %zu, expected sizeof of the struct (%zu)",
                     name, size, known);

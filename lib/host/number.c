@@ -307,8 +307,8 @@ size_t homenumber_write(double value, char text[HOME_NUMBER_SIZE]) {
 const char *homenumber_brief(double value, char text[HOME_NUMBER_SIZE]) {
     snprintf(text, HOME_NUMBER_SIZE, "%g", value);
     const size_t plain = strspn(text, "+-0123456789");
-    const size_t point =
-        strcspn(text + plain, "+-0123456789aefin"); /* bytes of the locale's decimal point */
+    /* What is neither a digit nor a letter of "inf" or "nan" is the locale's decimal point. */
+    const size_t point = strcspn(text + plain, "+-0123456789aefin");
     if (point > 0) {
         text[plain] = '.';
         memmove(text + plain + 1, text + plain + point, strlen(text + plain + point) + 1);

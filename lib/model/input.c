@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------------------------------- checks
- */
+/* --------------------------------------------------------------------------------------- checks */
 
 home_status homeinput_check(const home_model *model, const home_batch *given, home_batch *batch,
                             home_error *error) {
@@ -24,8 +23,8 @@ home_status homeinput_check(const home_model *model, const home_batch *given, ho
                         batch->field_count, config->field_count);
     if (batch->rows == 0)
         return HOME_OK;
-    if (batch->rows >
-        SIZE_MAX / 64) /* so that rounding rows up to blocks and tiles cannot overflow */
+    /* Rounding rows up to blocks and tiles must not overflow. */
+    if (batch->rows > SIZE_MAX / 64)
         return homefail(error, HOME_E_TOO_LARGE, "batch.rows is %zu, too many for this machine",
                         batch->rows);
     if (config->dense_width > 0 && !batch->dense)
@@ -99,8 +98,7 @@ home_status homeinput_check_dense(const home_model *model, const home_batch *bat
     return HOME_OK;
 }
 
-/* --------------------------------------------------------------------------------------- pooling
- */
+/* -------------------------------------------------------------------------------------- pooling */
 
 uint64_t homeinput_table_row(const home_table_config *table, uint64_t id) {
     return table->index == HOME_INDEX_HASHED ? home_hash_id(id, table->rows) : id;

@@ -8,10 +8,12 @@
 /* Reads the caller's struct and checks it but for the values. A batch without rows is valid. */
 home_status homeinput_check(const home_model *model, const home_batch *given, home_batch *batch,
                             home_error *error);
+
+/* Every id is a row of its table; every dense value is finite. */
 home_status homeinput_check_ids(const home_model *model, const home_batch *batch,
                                 home_error *error);
 home_status homeinput_check_dense(const home_model *model, const home_batch *batch,
-                                  home_error *error); /* finite */
+                                  home_error *error);
 
 /* Row `first + i` of the batch goes to row i of v. */
 void homeinput_fill(const home_model *model, const homerun *run, const home_batch *batch,

@@ -24,8 +24,7 @@ homerun homemodel_run(const home_model *model) {
     };
 }
 
-/* ---------------------------------------------------------------------------------------- lifetime
- */
+/* ------------------------------------------------------------------------------------- lifetime */
 
 home_model *home_model_retain(const home_model *model) {
     home_model *counted = (home_model *)
@@ -45,8 +44,7 @@ void home_model_destroy(home_model *model) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------------- facts
- */
+/* ---------------------------------------------------------------------------------------- facts */
 
 const char *home_model_isa(const home_model *model) {
     return model ? model->kernels->name : NULL;

@@ -33,8 +33,8 @@ typedef struct homethreads homethreads;   /* host/threads.h */
 
 struct home_model {
     atomic_size_t references;
-    void (*destroy)(
-        home_model *model); /* after the last release; NULL: its memory is the caller's */
+    /* Called after the last release; NULL: the model's memory is the caller's. */
+    void (*destroy)(home_model *model);
     home_allocator allocator;
     homearena arena; /* settings, topology, plan and tensor list */
     homesettings settings;

@@ -52,8 +52,7 @@ static bool set_choices(homestep *step, const size_t choices[HOMESTEP_CHOICES]) 
 }
 
 #ifndef HOME_SERVE_ONLY
-/* ---------------------------------------------------------------------------------------- backward
- */
+/* ------------------------------------------------------------------------------------- backward */
 
 /* dy act'(y), in place of dy. */
 static void unactivate(const homerun *run, const homestep *step, size_t first, size_t end) {
@@ -198,8 +197,7 @@ static bool scratch_size(const homestep *step, size_t rows, size_t panel, size_t
     return homesize_multiply((columns - 1) / panel * panel, k + 1, floats);
 }
 
-/* ----------------------------------------------------------------------------------------- packing
- */
+/* -------------------------------------------------------------------------------------- packing */
 
 static void pack(const homestep_weights *weights, const homestep *step) {
     const size_t in = step->in[0].view.width;

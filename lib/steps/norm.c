@@ -49,8 +49,7 @@ static vectors find_vectors(const homerun *run, const homestep *step) {
                      .mean_slope = f + 4 * width};
 }
 
-/* ----------------------------------------------------------------------------------------- forward
- */
+/* -------------------------------------------------------------------------------------- forward */
 
 /* Mean and variance of columns [first, end) over the batch, in double and in the order of the rows:
  * mean = sum x / B,  variance = sum (x - mean)² / B */
@@ -108,8 +107,7 @@ static void forward(const homerun *run, const homestep *step) {
     homerun_by_rows(run, step, norm_rows);
 }
 
-/* ---------------------------------------------------------------------------------------- backward
- */
+/* ------------------------------------------------------------------------------------- backward */
 
 /* For columns [first, end): da, in place of dy, and dβ and dγ. */
 static void parameter_gradients(const homerun *run, const homestep *step, size_t first,
@@ -165,8 +163,7 @@ static void backward(const homerun *run, const homestep *step) {
     homerun_by_rows(run, step, input_gradient);
 }
 
-/* ----------------------------------------------------------------- running statistics, and packing
- */
+/* -------------------------------------------------------------- running statistics, and packing */
 
 static float moved(double momentum, float running, float value) {
     return (float)((1 - momentum) * (double)running + momentum * (double)value);

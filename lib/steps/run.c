@@ -34,8 +34,7 @@ void homerun_backward(const homerun *run) {
 }
 #endif
 
-/* ---------------------------------------------------------------------------------------- products
- */
+/* ------------------------------------------------------------------------------------- products */
 
 /* A product cut into pieces of `rows` x `columns` of its output. */
 typedef struct grid {
@@ -84,8 +83,7 @@ void homerun_product(const homerun *run, const homegemm *product) {
                         multiply_pieces, &g);
 }
 
-/* ------------------------------------------------------------------------------------------- steps
- */
+/* ---------------------------------------------------------------------------------------- steps */
 
 /* A step's function and what it works on. */
 typedef struct call {

@@ -48,8 +48,7 @@ struct homerun {
 void homerun_forward(const homerun *run);
 void homerun_backward(const homerun *run);
 
-/* ------------------------------------------------------------------------------------------- views
- */
+/* ---------------------------------------------------------------------------------------- views */
 
 static inline size_t homerun_stride(const homerun *run, homeview view) {
     return run->buffers[view.buffer].stride;
@@ -73,8 +72,7 @@ static inline homerows homerun_rows_from(const homerun *run, homeview view, size
     return (homerows){homerun_row(run, view, row), homerun_stride(run, view)};
 }
 
-/* ----------------------------------------------------------------------------------------- threads
- */
+/* -------------------------------------------------------------------------------------- threads */
 
 /* Work on rows, or columns, [first, end) of a step. Every piece computes what it would compute
  * alone, so cuts may follow the number of threads. */

@@ -8,8 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------- forward
- */
+/* -------------------------------------------------------------------------------------- forward */
 
 static home_status check_training_batch(const home_model *model, const home_batch *given,
                                         home_batch *batch, home_error *error) {
@@ -83,8 +82,7 @@ home_status home_model_forward(home_model *model, const home_batch *given, float
     return HOME_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- backward
- */
+/* ------------------------------------------------------------------------------------- backward */
 
 static home_status check_phase(const home_model *model, homephase phase, const char *expected,
                                home_error *error) {
@@ -207,8 +205,7 @@ home_status home_model_input_gradient(const home_model *model, const float **gra
     return HOME_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- step
- */
+/* ----------------------------------------------------------------------------------------- step */
 
 /* Of larger gradients the optimizer's sums of squares, which are floats, would soon be infinite. */
 static const double LARGEST_NORM = 1e15;

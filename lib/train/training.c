@@ -82,8 +82,7 @@ void hometraining_free(home_model *model) {
     homememory_free(a, training);
 }
 
-/* -------------------------------------------------------------------------------------------- rows
- */
+/* ----------------------------------------------------------------------------------------- rows */
 
 /* Floats of scratch for the step that needs most; at least one, for NULL means that there is none.
  */
@@ -143,8 +142,7 @@ homerun hometraining_run(const home_model *model) {
     return run;
 }
 
-/* ------------------------------------------------------------------------------------------ checks
- */
+/* --------------------------------------------------------------------------------------- checks */
 
 home_status hometraining_check(const home_model *model, home_error *error) {
     if (!model)

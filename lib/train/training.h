@@ -64,8 +64,7 @@ struct hometraining {
     size_t rows; /* of the last forward */
     /* For the largest batch so far. */
     size_t row_capacity;
-    float
-        *activations; /* [row_width, row_capacity]: the buffers of the plan one behind the other */
+    float *activations;          /* [row_width, row_capacity]: the plan's buffers, end to end */
     float *activation_gradients; /* [gradient_width, row_capacity] */
 };
 
@@ -90,8 +89,8 @@ home_status hometraining_check_gradients(const home_model *model, home_error *er
 /* access.c: the floats of a tensor. */
 float *homeaccess_data(const home_model *model, const hometensor *tensor);
 
-/* packing.c: bring the packed weights up to date: all; those that follow from these parameters; those
- * that follow from running statistics. */
+/* packing.c: bring the packed weights up to date: all; those that follow from these parameters;
+ * those that follow from running statistics. */
 void homepack_model(home_model *model);
 void homepack_range(home_model *model, size_t offset, size_t count);
 void homepack_statistics(home_model *model);
