@@ -13,9 +13,10 @@
 #else
 #define TEST_UNDER_TSAN 0
 #endif
-/* Address and memory sanitizer: a child inherits their heap's locks as they are, held by threads that it does not have,
- * and would wait for them; and threads allocate as they start. */
-#if defined(__SANITIZE_ADDRESS__) || TEST_HAS_FEATURE(address_sanitizer) || TEST_HAS_FEATURE(memory_sanitizer)
+/* Address and memory sanitizer: a child inherits their heap's locks as they are, held by threads
+ * that it does not have, and would wait for them; and threads allocate as they start. */
+#if defined(__SANITIZE_ADDRESS__) || TEST_HAS_FEATURE(address_sanitizer) ||                        \
+    TEST_HAS_FEATURE(memory_sanitizer)
 #define TEST_HEAP_IS_LOST_AT_FORK 1
 #else
 #define TEST_HEAP_IS_LOST_AT_FORK 0

@@ -1,9 +1,9 @@
 /* The inner loops, one table of them per instruction set. Callers never know which table is in use.
  * A kernel's result for a row depends on that row alone, not on its place or on the other rows.
  *
- * Here: what the tables hold (this file), one source of all kernels (*.tmpl.h) that each instruction
- * set compiles with its own vectors (vector_*.h), the choice of a table (dispatch.c), and packing.
- * Called by: steps, and all above. Calls: base. */
+ * Here: what the tables hold (this file), one source of all kernels (*.tmpl.h) that each
+ * instruction set compiles with its own vectors (vector_*.h), the choice of a table (dispatch.c),
+ * and packing. Called by: steps, and all above. Calls: base. */
 #ifndef HOME_KERNELS_H
 #define HOME_KERNELS_H
 
