@@ -46,8 +46,7 @@ void batch_free(batch *made) {
     memset(made, 0, sizeof *made);
 }
 
-/* ------------------------------------------------------------------------------------------- fill
- */
+/* ----------------------------------------------------------------------------------------- fill */
 
 /* Which rows of which data a batch gets. */
 typedef struct choice {

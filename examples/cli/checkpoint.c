@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------------------------- configuration
- */
+/* -------------------------------------------------------------------------------- configuration */
 
 static const char *separator(size_t index) {
     return index ? "," : "";
@@ -116,8 +115,7 @@ static void write_configuration(const recipe *by, const dataset *training, homet
                        by->model->end - by->model->begin - 1);
 }
 
-/* ----------------------------------------------------------------------------------------- create
- */
+/* --------------------------------------------------------------------------------------- create */
 
 static bool create(const recipe *by, const hometext *configuration, home_model **model,
                    failure *why) {
@@ -174,8 +172,7 @@ bool checkpoint_create(const recipe *by, const dataset *training, home_model **m
     return false;
 }
 
-/* ------------------------------------------------------------------------------------------- load
- */
+/* ----------------------------------------------------------------------------------------- load */
 
 bool checkpoint_load(const char *path, home_model **model, failure *why) {
     home_error error = {.struct_size = sizeof error};
@@ -222,8 +219,7 @@ bool checkpoint_open(const char *path, home_model **model, recipe *of, failure *
     return false;
 }
 
-/* ----------------------------------------------------------------------------------------- resume
- */
+/* --------------------------------------------------------------------------------------- resume */
 
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';

@@ -10,8 +10,7 @@
 #define LONGEST_RECORD                                                                             \
     ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
 
-/* ------------------------------------------------------------------------------------- the buffer
- */
+/* ----------------------------------------------------------------------------------- the buffer */
 
 static void move_to_front(csv_reader *csv) {
     memmove(csv->buffer, csv->buffer + csv->begin, csv->end - csv->begin);
@@ -74,8 +73,7 @@ static bool measure_record(csv_reader *csv, size_t *length, size_t *past, failur
     }
 }
 
-/* -------------------------------------------------------------------------------------- one record
- */
+/* ----------------------------------------------------------------------------------- one record */
 
 /* Where the parser is in a record. */
 typedef struct cursor {
@@ -191,8 +189,7 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- the reader
- */
+/* ----------------------------------------------------------------------------------- the reader */
 
 /* The first bytes may tell that this is another kind of file, or be a mark that is no part of the
  * text. */

@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------- memory
- */
+/* --------------------------------------------------------------------------------------- memory */
 
 bool dataset_start(dataset *data, const recipe *by, failure *why) {
     *data = (dataset){.by = by, .ids = heap_new(by->field_count, sizeof *data->ids)};
@@ -73,8 +72,7 @@ static bool make_room(dataset *data) {
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------- one row
- */
+/* -------------------------------------------------------------------------------------- one row */
 
 static bool parse_dense(const dataset_reader *reader, dataset *data, failure *why) {
     float *dense = data->dense + data->rows * reader->by->dense_count;
@@ -183,8 +181,7 @@ static bool parse_row(const dataset_reader *reader, dataset *data, failure *why)
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- columns
- */
+/* -------------------------------------------------------------------------------------- columns */
 
 /* Where the columns are. Prediction needs the inputs alone, and evaluation no weights. */
 static bool find_columns(dataset_reader *reader, failure *why) {
@@ -235,8 +232,7 @@ void dataset_close(dataset_reader *reader) {
     heap_free(reader->labels);
 }
 
-/* -------------------------------------------------------------------------------------------- rows
- */
+/* ----------------------------------------------------------------------------------------- rows */
 
 bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why) {
     data->rows = 0;
@@ -254,8 +250,7 @@ bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *w
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- learn
- */
+/* ---------------------------------------------------------------------------------------- learn */
 
 static bool learn_dense(dataset *data, recipe *by, float *column, size_t d) {
     for (size_t r = 0; r < data->rows; r++)

@@ -39,8 +39,7 @@ void diagnosis_expert_name(const examination *of, size_t expert, char *text, siz
     snprintf(text, size, "%.60s.%zu", figures.unit, figures.expert);
 }
 
-/* --------------------------------------------------------------------------------------- collapse
- */
+/* ------------------------------------------------------------------------------------- collapse */
 
 static void check_gate(gathering *g, size_t node) {
     const home_node_health n = examination_node(g->of, node);
@@ -153,8 +152,7 @@ static void find_collapse(gathering *g) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ degradation
- */
+/* ---------------------------------------------------------------------------------- degradation */
 
 /* The gate mass an expert would get were all gates even. */
 static double even_mass(const examination *of, size_t expert) {
@@ -200,8 +198,7 @@ static void check_sharing(gathering *g, size_t expert) {
          100 * DEGRADATION_SHARE, 100 / (double)e.seen_by);
 }
 
-/* ----------------------------------------------------------------------------------- underfitting
- */
+/* --------------------------------------------------------------------------------- underfitting */
 
 /* Norms of the gradients that tasks send to their own experts: this task's, and the largest. */
 static void compare_gradients(const examination *of, size_t node, size_t task, double *own,
@@ -247,8 +244,7 @@ static void check_task(gathering *g, size_t node) {
          n.node, n.own_mass, UNDERFITTING_MASS * even, seen->positives, seen->rows, own, largest);
 }
 
-/* ------------------------------------------------------------------------------------------ whole
- */
+/* ---------------------------------------------------------------------------------------- whole */
 
 bool diagnose(diagnosis *made, const examination *of, failure *why) {
     gathering g = {of, made, false};

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------- text
- */
+/* ----------------------------------------------------------------------------------------- text */
 
 /* The whole file, with a final zero. */
 static bool read_all(source *from, document *doc, failure *why) {
@@ -106,8 +105,7 @@ void document_free(document *doc) {
     *doc = (document){doc->name, NULL, 0, NULL};
 }
 
-/* ----------------------------------------------------------------------------------------- errors
- */
+/* --------------------------------------------------------------------------------------- errors */
 
 /* Where an offset is, both counted from 1. */
 static void locate(const document *doc, size_t offset, size_t *line, size_t *byte) {
@@ -138,8 +136,7 @@ bool document_fail(const document *doc, const homejson_value *value, const char 
     return document_complain(doc, value, what, why);
 }
 
-/* ----------------------------------------------------------------------------------------- values
- */
+/* --------------------------------------------------------------------------------------- values */
 
 static bool is_among(const char *key, const char *const *keys) {
     for (; *keys; keys++) {

@@ -9,8 +9,7 @@
 
 enum { GRADIENT_BATCHES = 8 }; /* training batches that gradients are averaged over */
 
-/* ------------------------------------------------------------------------------------ predictions
- */
+/* ---------------------------------------------------------------------------------- predictions */
 
 /* Bins of equal width in log odds, from -12 to 12. */
 static size_t bin_of(double probability) {
@@ -46,8 +45,7 @@ static bool add_rows(examination *to, predictor *with, const dataset *rows, cons
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ units
- */
+/* ---------------------------------------------------------------------------------------- units */
 
 /* Experts of a unit follow each other in home_health. */
 static bool list_units(examination *of, failure *why) {
@@ -64,8 +62,7 @@ static bool list_units(examination *of, failure *why) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- gradients
- */
+/* ------------------------------------------------------------------------------------ gradients */
 
 /* Memory of measure_gradients(). */
 typedef struct gradient_memory {
@@ -127,8 +124,7 @@ static bool measure_gradients(examination *of, home_model *model, const dataset 
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------ whole
- */
+/* ---------------------------------------------------------------------------------------- whole */
 
 /* The first part of the file serves for the gradients too. */
 static bool go_through(examination *made, home_model *model, dataset_reader *reader,

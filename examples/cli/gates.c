@@ -30,8 +30,7 @@ typedef struct drawing {
     int top;                     /* of what comes next */
 } drawing;
 
-/* ---------------------------------------------------------------------------------------- measures
- */
+/* ------------------------------------------------------------------------------------- measures */
 
 static int label_width(const char *name) {
     const size_t letters = strlen(name);
@@ -98,8 +97,7 @@ static int height_of(const examination *of) {
     return height;
 }
 
-/* --------------------------------------------------------------------------------------- matrices
- */
+/* ------------------------------------------------------------------------------------- matrices */
 
 static void draw_unit_head(const drawing *d, size_t unit) {
     const examined_unit *u = &d->of->units[unit];
@@ -183,8 +181,7 @@ static void draw_matrix(drawing *d, size_t layer) {
         }
 }
 
-/* ------------------------------------------------------------------------------------------ lines
- */
+/* ---------------------------------------------------------------------------------------- lines */
 
 static void draw_pill(const drawing *d, const char *name, int middle) {
     const int half = label_width(name) / 2 + 10;

@@ -11,8 +11,7 @@
 static const char *const figure_columns[HISTORY_FIGURES] = {"training_loss", "auc", "gauc",
                                                             "log_loss", "calibration"};
 
-/* ---------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 enum { HEADER = 200 };
 
@@ -76,8 +75,7 @@ bool history_add(const char *path, const history_epoch *what, failure *why) {
     return (fclose(to) == 0 && written) || fail_system(why, path, "write");
 }
 
-/* ---------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* Where in the file what is. */
 typedef struct columns {

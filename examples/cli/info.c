@@ -8,8 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ----------------------------------------------------------------------------------------- inputs
- */
+/* --------------------------------------------------------------------------------------- inputs */
 
 static void print_step(const transform_step *step) {
     switch (step->kind) {
@@ -83,8 +82,7 @@ static bool print_recipe(const char *path, const home_model *model, failure *why
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- tensors
- */
+/* -------------------------------------------------------------------------------------- tensors */
 
 static void print_tensor(const home_tensor *tensor) {
     static const char *const kinds[] = {"", "  statistic", "  table"};
@@ -114,8 +112,7 @@ static bool print_tensors(const home_model *model, uint64_t *in_tables, failure 
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- whole
- */
+/* ---------------------------------------------------------------------------------------- whole */
 
 static void print_line_break(int depth) {
     printf("\n%*s", 2 * depth, "");

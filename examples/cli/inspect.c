@@ -12,8 +12,7 @@
 
 enum { NAME = 80 };
 
-/* ----------------------------------------------------------------------------------------- tables
- */
+/* --------------------------------------------------------------------------------------- tables */
 
 static void print_experts(const examination *of) {
     printf("\n%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s\n", "layer", "expert", "mean",
@@ -109,8 +108,7 @@ static void print_diagnosis(const examination *of, const diagnosis *is) {
                number_plural(rows), DIAGNOSIS_ENOUGH_ROWS);
 }
 
-/* ------------------------------------------------------------------------------------------ whole
- */
+/* ---------------------------------------------------------------------------------------- whole */
 
 static void print_all(const examination *of, const diagnosis *is, const char *path) {
     const uint64_t rows = home_health_rows(of->health);

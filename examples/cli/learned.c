@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------ write
- */
+/* ---------------------------------------------------------------------------------------- write */
 
 static const char *separator(size_t index) {
     return index ? "," : "";
@@ -76,8 +75,7 @@ void learned_write(const recipe *from, hometext *text) {
     hometext_add(text, "]}}");
 }
 
-/* ------------------------------------------------------------------------------------------- read
- */
+/* ----------------------------------------------------------------------------------------- read */
 
 /* An array of exactly `count` values under `key`. */
 static bool read_list(const document *doc, const homejson_value *object, const char *key,

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------ transforms
- */
+/* ----------------------------------------------------------------------------------- transforms */
 
 static bool parse_step(recipe *of, const homejson_value *name, transform *change, failure *why) {
     static const char *const names[] = {"log1p", "standardise",
@@ -68,8 +67,7 @@ static bool parse_dense(recipe *of, const homejson_value *object, failure *why) 
            parse_buckets(of, object, &dense->change, why);
 }
 
-/* -------------------------------------------------------------------------------------------- ids
- */
+/* ------------------------------------------------------------------------------------------ ids */
 
 static size_t find_table(const recipe *of, const char *name) {
     size_t i = 0;
@@ -140,8 +138,7 @@ static bool parse_field(recipe *of, const homejson_value *object, failure *why) 
            document_number(&of->doc, object, "dropout", 0, 1, &field->dropout, why);
 }
 
-/* ----------------------------------------------------------------------------------------- labels
- */
+/* --------------------------------------------------------------------------------------- labels */
 
 static bool is_input(const recipe *of, const char *column) {
     for (size_t i = 0; i < of->dense_count; i++) {
@@ -177,8 +174,7 @@ static bool parse_label(recipe *of, const homejson_value *object, failure *why) 
            document_number(&of->doc, object, "base_rate", 1e-6, 0.999999, &label->base_rate, why);
 }
 
-/* --------------------------------------------------------------------------------------- training
- */
+/* ------------------------------------------------------------------------------------- training */
 
 static bool select_task(recipe *of, const homejson_value *name, failure *why) {
     for (size_t i = 0; i < of->label_count; i++) {
@@ -236,8 +232,7 @@ static bool parse_training(recipe *of, failure *why) {
            parse_select(of, object, why);
 }
 
-/* ---------------------------------------------------------------------------------------- the
- * whole */
+/* ------------------------------------------------------------------------------------ the whole */
 
 /* The part of the configuration that is the user's; the rest follows from the recipe and the data.
  */

@@ -30,8 +30,7 @@ typedef struct material {
     const history *learned; /* without epochs where there is no log */
 } material;
 
-/* ------------------------------------------------------------------------------------------- head
- */
+/* ----------------------------------------------------------------------------------------- head */
 
 /* A whole number, its digits in threes. */
 static void write_count(FILE *to, uint64_t count) {
@@ -80,8 +79,7 @@ static void write_head(FILE *to, const material *m) {
     fputs("</div></header>\n", to);
 }
 
-/* -------------------------------------------------------------------------------------- diagnoses
- */
+/* ------------------------------------------------------------------------------------ diagnoses */
 
 static void write_findings(FILE *to, const diagnosis *is, diagnosis_kind kind) {
     fputs("<ul>\n", to);
@@ -126,8 +124,7 @@ static void write_diagnoses(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* ---------------------------------------------------------------------------------------- quality
- */
+/* -------------------------------------------------------------------------------------- quality */
 
 static void write_quality_table(FILE *to, const material *m) {
     fputs("<div "
@@ -251,8 +248,7 @@ static void write_quality(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* --------------------------------------------------------------------------------------- training
- */
+/* ------------------------------------------------------------------------------------- training */
 
 /* One line of a chart over the epochs. */
 static void draw_figure(const chart *in, const history *h, size_t task, history_figure figure,
@@ -320,8 +316,7 @@ static void write_training(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* ---------------------------------------------------------------------------------------- experts
- */
+/* -------------------------------------------------------------------------------------- experts */
 
 /* The picture of the distributions: a hill a row. */
 enum { HILL_LEFT = 200, HILL_WIDTH = 330, HILL_ROW = 42, HILL_ALL = 540 };
@@ -427,8 +422,7 @@ static bool write_gates(FILE *to, const material *m, failure *why) {
     return drawn;
 }
 
-/* -------------------------------------------------------------------------------------- gradients
- */
+/* ------------------------------------------------------------------------------------ gradients */
 
 static void write_gradients(FILE *to, const material *m) {
     page_section(
@@ -463,8 +457,7 @@ static void write_gradients(FILE *to, const material *m) {
     page_section_end(to);
 }
 
-/* ------------------------------------------------------------------------------------------ model
- */
+/* ---------------------------------------------------------------------------------------- model */
 
 HOME_PRINTF(3, 4)
 static void write_row(FILE *to, const char *name, const char *format, ...) {
@@ -543,8 +536,7 @@ static bool write_model(FILE *to, const material *m, failure *why) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ whole
- */
+/* ---------------------------------------------------------------------------------------- whole */
 
 static bool write_page(FILE *to, const material *m, failure *why) {
     page_begin(to, name_of(m->model_path));

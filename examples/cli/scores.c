@@ -57,8 +57,7 @@ double scores_selection(const scores *of) {
     return count ? sum / (double)count : NAN;
 }
 
-/* ------------------------------------------------------------------------------------------ table
- */
+/* ---------------------------------------------------------------------------------------- table */
 
 static void print_figure(FILE *to, int width, double figure) {
     if (isnan(figure))

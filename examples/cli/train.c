@@ -35,8 +35,7 @@ typedef struct trainer {
     double best_score;
 } trainer;
 
-/* ------------------------------------------------------------------------------------------ start
- */
+/* ---------------------------------------------------------------------------------------- start */
 
 static bool read_rates(const home_model *model, learning_rates *rates, failure *why) {
     static const char name[] = "the model's configuration";
@@ -80,8 +79,7 @@ static bool start_trainer(trainer *t, failure *why) {
            batch_start(&t->batch, t->job.by, t->batch_rows, why);
 }
 
-/* ------------------------------------------------------------------------------------------- epoch
- */
+/* ---------------------------------------------------------------------------------------- epoch */
 
 /* The mean total loss over the rows of an epoch so far. */
 static double total_loss(const trainer *t) {
@@ -204,8 +202,7 @@ static bool validate(trainer *t, scores *seen, failure *why) {
     return good;
 }
 
-/* -------------------------------------------------------------------------------------- checkpoint
- */
+/* ----------------------------------------------------------------------------------- checkpoint */
 
 /* Notes in the checkpoint how it came about. */
 static bool note_training(trainer *t, uint64_t epoch, double score, failure *why) {

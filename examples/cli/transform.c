@@ -11,8 +11,7 @@ transform_step *transform_buckets(const transform *of) {
     return last && last->kind == STEP_BUCKETISE ? last : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- apply
- */
+/* ---------------------------------------------------------------------------------------- apply */
 
 static size_t count_boundaries(const transform_step *step, float value) {
     size_t low = 0;
@@ -47,8 +46,7 @@ float transform_apply(const transform *of, float value) {
     return value;
 }
 
-/* ------------------------------------------------------------------------------------------- learn
- */
+/* ---------------------------------------------------------------------------------------- learn */
 
 static double mean_of(const float *values, size_t count) {
     double sum = 0;
@@ -145,8 +143,7 @@ bool transform_learn(transform *of, float *values, size_t count) {
     return learned;
 }
 
-/* ------------------------------------------------------------------------------------------ expand
- */
+/* --------------------------------------------------------------------------------------- expand */
 
 size_t transform_width(const transform *of) {
     const transform_step *buckets = transform_buckets(of);

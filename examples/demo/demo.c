@@ -33,8 +33,7 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---------------------------------------------------------------------------------------- errors
- */
+/* --------------------------------------------------------------------------------------- errors */
 
 /* A program may exit where a library may not. */
 static void must(home_status status, const char *action, const home_error *error) {
@@ -54,8 +53,7 @@ static void *must_allocate(size_t count, size_t size) {
     return memory;
 }
 
-/* ----------------------------------------------------------------------------------------- model
- */
+/* ---------------------------------------------------------------------------------------- model */
 
 /* HoME over the feed: dense values and three ids in, seven behaviours in two groups out. The same
  * could be written as JSON text for home_model_create_json(). */
@@ -133,8 +131,7 @@ static const home_batch *select_rows(const feed_log *feed, size_t first, size_t 
     return &selected->batch;
 }
 
-/* -------------------------------------------------------------------------------------- training
- */
+/* ------------------------------------------------------------------------------------- training */
 
 static void train_epoch(home_model *model, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
@@ -176,8 +173,7 @@ static void train(home_model *model, const feed_log *feed) {
            EPOCHS * TRAIN_ROWS / seconds);
 }
 
-/* ------------------------------------------------------------------------------------ evaluation
- */
+/* ----------------------------------------------------------------------------------- evaluation */
 
 /* [TEST_ROWS, FEED_TASKS] probabilities of the held-out rows. */
 static float *predict_test_rows(const home_model *model, const feed_log *feed) {
@@ -259,8 +255,7 @@ static float largest_difference(const float *a, const float *b) {
     return largest;
 }
 
-/* --------------------------------------------------------------------------------------- serving
- */
+/* -------------------------------------------------------------------------------------- serving */
 
 /* What one serving thread works on. */
 typedef struct server {
@@ -340,8 +335,7 @@ static percentiles serve_from_threads(const home_model *frozen, const feed_log *
     return result;
 }
 
-/* ------------------------------------------------------------------------------------------ main
- */
+/* ----------------------------------------------------------------------------------------- main */
 
 int main(int argc, char **argv) {
     const char *path = argc > 1 ? argv[1] : "build/demo.safetensors";

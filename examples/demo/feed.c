@@ -3,8 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------------------------------- random
- */
+/* --------------------------------------------------------------------------------------- random */
 
 static uint64_t random_bits(uint64_t *state) { /* splitmix64 */
     uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
@@ -27,8 +26,7 @@ static size_t random_popular(uint64_t *state, size_t count) {
     return (size_t)((double)count * pow(random_uniform(state), 1.5));
 }
 
-/* ----------------------------------------------------------------------------------------- world
- */
+/* ---------------------------------------------------------------------------------------- world */
 
 enum { FACTORS = 4 }; /* what users like, and what videos have of it */
 
@@ -77,8 +75,7 @@ static void make_world(world *w, uint64_t *random) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------- tasks
- */
+/* ---------------------------------------------------------------------------------------- tasks */
 
 const feed_task feed_tasks[FEED_TASKS] = {
     {"click", "inter", 0.30},   {"like", "inter", 0.05},           {"comment", "inter", 0.01},
@@ -127,8 +124,7 @@ static double sigmoid(double x) {
     return 1.0 / (1.0 + exp(-x));
 }
 
-/* ----------------------------------------------------------------------------------- impressions
- */
+/* ---------------------------------------------------------------------------------- impressions */
 
 /* What a ranking service knows when it ranks: noisy views of some causes, none of the labels. */
 static void observe(const viewer *u, const clip *v, double hour, const double causes[CAUSES],

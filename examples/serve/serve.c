@@ -107,8 +107,7 @@ struct server {
     size_t reader_count;
 };
 
-/* ------------------------------------------------------------------------------------------- time
- */
+/* ----------------------------------------------------------------------------------------- time */
 
 static double now_ns(void) {
     struct timespec now;
@@ -145,8 +144,7 @@ static double percentile(const latencies *of, double share) {
     return fmin(exp2(((double)bin + 0.5) / BINS_PER_OCTAVE), of->slowest) / 1000;
 }
 
-/* --------------------------------------------------------------------------------------- versions
- */
+/* ------------------------------------------------------------------------------------- versions */
 
 static void free_version(version *of) {
     if (!of)
@@ -222,8 +220,7 @@ static version *load_version(const char *path, const request *rows, home_model *
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- requests
- */
+/* ------------------------------------------------------------------------------------- requests */
 
 static bool make_rows(request *rows, const home_model *like) {
     const size_t fields = home_model_field_count(like);
@@ -294,8 +291,7 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- swap
- */
+/* ----------------------------------------------------------------------------------------- swap */
 
 static bool is_used(const server *s, const version *v) {
     for (size_t i = 0; i < s->reader_count; i++) {
@@ -358,8 +354,7 @@ static unsigned watch(server *s, const char *path, struct stat *last, double sec
     return swaps;
 }
 
-/* ---------------------------------------------------------------------------------------- program
- */
+/* -------------------------------------------------------------------------------------- program */
 
 static uint64_t print_latencies(const server *s) {
     static const char *const names[] = {"before", "during", "after"};
