@@ -38,11 +38,14 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
 CLI_SOURCES := $(sort $(wildcard examples/cli/*.c))
+# The parts of base and host that the program has a copy of: libhome.so hides their names, and a build against an
+# installed library compiles them too (docs/cli.md). tests/install checks that it needs nothing else.
+CLI_SHARED  := $(file <examples/cli/shared.txt)
 DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))
 
 STATIC_OBJECTS := $(LIB_SOURCES:%.c=build/static/%.o)
 SHARED_OBJECTS := $(LIB_SOURCES:%.c=build/shared/%.o)
-CLI_OBJECTS    := $(CLI_SOURCES:%.c=build/static/%.o)
+CLI_OBJECTS    := $(CLI_SOURCES:%.c=build/static/%.o) $(CLI_SHARED:%.c=build/static/%.o)
 DEMO_OBJECTS   := $(DEMO_SOURCES:%.c=build/static/%.o)
 
 .PHONY: all lib test demo kuairand amalgamation format lint clean

@@ -2,16 +2,16 @@
 
 #include "heap.h"
 
-#include "../../lib/base/hash.h"
+#include "home/home.h"
 
 #include <string.h>
 
-/* FNV-1a, then a mix, because the table's slots are the low bits. */
+/* FNV-1a, then the library's mixing of ids, because the table's slots are the low bits. */
 uint64_t vocabulary_hash(const char *text, size_t length) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return homehash_mix64(hash);
+    return home_hash_id(hash, UINT64_MAX);
 }
 
 /* The slot that holds the text, or the free one where it belongs. The table is never full. */

@@ -73,10 +73,18 @@ main_header_describes() { # folder
     [ -e "$header" ] && sed '/\*\//q' "$header" | tr '\n*' '  ' | tr -s ' ' | grep -q 'Here: .* Called by: .* Calls: '
 }
 
-# The program and the examples stand on the installed library; base and host are shared with the program by declaration.
-examples_include_only_what_is_shared() {
-    ! grep -rn '# *include ".*lib/' --include='*.[ch]' --include='*.hpp' examples |
-        grep -v 'examples/cli/.*include "\.\./\.\./lib/\(base\|host\)/'
+# The program and the examples stand on the installed library. What the program has of base and host besides is listed
+# in examples/cli/shared.txt; portability.h has no source.
+program_includes_only_what_is_shared() {
+    ! grep -n '# *include ".*lib/' examples/cli/*.[ch] | sed 's,^\([^:]*\):.*include "../../\(.*\)\.h"$,\1 \2.c,' |
+        grep -v ' lib/base/portability\.c$' | grep -v -F -f examples/cli/shared.txt
+}
+shared_files_are_of_base_and_host() {
+    ! grep -v '^lib/\(base\|host\)/[a-z0-9]*\.c$' examples/cli/shared.txt &&
+        xargs ls <examples/cli/shared.txt
+}
+other_examples_include_nothing_of_lib() {
+    ! grep -rn '# *include ".*lib/' --include='*.[ch]' --include='*.hpp' examples | grep -v '^examples/cli/'
 }
 
 check 'every folder of lib is a floor, and every source is in one' every_folder_is_a_floor
@@ -86,5 +94,7 @@ check 'base names are unique' basenames_are_unique
 while read -r folder; do
     check "the main header of lib/$folder says what lives there, who calls it and what it calls" main_header_describes "$folder"
 done <"$scratch/order"
-check 'examples include of lib only what is shared' examples_include_only_what_is_shared
+check 'examples/cli includes of lib only what is shared' program_includes_only_what_is_shared
+check 'what is shared is of base and host' shared_files_are_of_base_and_host
+check 'other examples include nothing of lib' other_examples_include_nothing_of_lib
 summary
