@@ -3,6 +3,7 @@
 #include "page.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* The picture, and where the box is in it. */
 enum { WIDTH = 280, HEIGHT = 170, LEFT = 40, RIGHT = 268, TOP = 8, BOTTOM = 146, MARKS = 4 };
@@ -75,23 +76,30 @@ void chart_end(const chart *in) {
     fputs("</svg></figure>\n", in->to);
 }
 
-void chart_line(const chart *in, const char *style, const double *x, const double *y, size_t count,
-                int dots) {
-    int drawing = 0;
+static bool is_finite(double x, double y) {
+    return isfinite(x) && isfinite(y);
+}
+
+void chart_line(const chart *in, const char *style, const double *x, const double *y,
+                size_t count) {
+    bool drawing = false;
     fprintf(in->to, "<path class=\"%s\" d=\"", style);
     for (size_t i = 0; i < count; i++) {
-        if (!isfinite(x[i]) || !isfinite(y[i])) {
-            drawing = 0;
-            continue;
-        }
-        fprintf(in->to, "%c%.1f %.1f", drawing ? 'L' : 'M', x_of(in, x[i]), y_of(in, y[i]));
-        drawing = 1;
+        const bool there = is_finite(x[i], y[i]);
+        if (there)
+            fprintf(in->to, "%c%.1f %.1f", drawing ? 'L' : 'M', x_of(in, x[i]), y_of(in, y[i]));
+        drawing = there;
     }
     fputs("\"/>\n", in->to);
-    for (size_t i = 0; dots && i < count; i++)
-        if (isfinite(x[i]) && isfinite(y[i]))
+}
+
+void chart_dots(const chart *in, const char *style, const double *x, const double *y,
+                size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (is_finite(x[i], y[i]))
             fprintf(in->to,
-                    "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%.4g: "
-                    "%.4g</title></circle>\n",
+                    "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\">"
+                    "<title>%.4g: %.4g</title></circle>\n",
                     style, x_of(in, x[i]), y_of(in, y[i]), x[i], y[i]);
+    }
 }

@@ -17,9 +17,9 @@ typedef struct chart {
 chart chart_begin(FILE *to, const char *caption, chart edges);
 void chart_end(const chart *in);
 
-/* A line through points; those that are not finite break it. style: "a" or "b", the colours of a
- * chart's first and second line, or "guide". With `dots`, each point is marked. */
-void chart_line(const chart *in, const char *style, const double *x, const double *y, size_t count,
-                int dots);
+/* A line through points, broken where one is not finite, and marks on those that are. style: "a" or
+ * "b", the colours of a chart's first and second line, or "guide". */
+void chart_line(const chart *in, const char *style, const double *x, const double *y, size_t count);
+void chart_dots(const chart *in, const char *style, const double *x, const double *y, size_t count);
 
 #endif

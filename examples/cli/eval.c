@@ -1,9 +1,7 @@
 /* home eval: how well a model predicts labelled rows. */
-#include "commands.h"
+#include "subject.h"
 
-#include "checkpoint.h"
 #include "heap.h"
-#include "options.h"
 #include "output.h"
 #include "predictor.h"
 #include "scores.h"
@@ -44,15 +42,15 @@ static bool write_json(const scores *of, const char *path, failure *why) {
     return written;
 }
 
-static bool evaluate(const home_model *model, recipe *by, const char *path, const char *json,
-                     failure *why) {
+static bool evaluate(subject *on, const char *json, failure *why) {
     dataset_reader reader;
     predictor with = {0};
     scores result = {0};
-    if (!dataset_open(&reader, by, path, DATASET_EVALUATE, why))
+    if (!dataset_open(&reader, &on->by, on->data_path, DATASET_EVALUATE, why))
         return false;
-    const bool good = predictor_start(&with, model, by, why) && scores_start(&result, by, why) &&
-                      score_file(&reader, &with, &result, path, why) &&
+    const bool good = predictor_start(&with, on->model, &on->by, why) &&
+                      scores_start(&result, &on->by, why) &&
+                      score_file(&reader, &with, &result, on->data_path, why) &&
                       (!json || write_json(&result, json, why));
     if (good)
         scores_print(&result, stdout);
@@ -63,23 +61,15 @@ static bool evaluate(const home_model *model, recipe *by, const char *path, cons
 }
 
 static outcome run(char *const *words, int count, failure *why) {
-    static const char *const names[] = {"MODEL", "DATA"};
-    const char *operands[2];
     const char *json = NULL;
-    const option options[] = {{.name = "json", .text = &json}, {.name = NULL}};
-    if (!options_read(words, count, options, names, operands, 2, why))
-        return OUTCOME_USAGE;
-    const named_file files[] = {
-        {"--json", json, true}, {names[0], operands[0], false}, {names[1], operands[1], false}};
-    if (!output_check_apart(files, 3, why))
-        return OUTCOME_USAGE;
-    home_model *model;
-    recipe by;
-    if ((json && !output_check(json, why)) || !checkpoint_open(operands[0], &model, &by, why))
-        return OUTCOME_FAILED;
-    const bool good = evaluate(model, &by, operands[1], json, why);
-    recipe_free(&by);
-    home_model_release(model);
+    const option options[] = {{.name = "json", .text = &json, .file = OPTION_FILE_WRITTEN},
+                              {.name = NULL}};
+    subject on;
+    const outcome opened = subject_open(&on, words, count, options, why);
+    if (opened != OUTCOME_DONE)
+        return opened;
+    const bool good = evaluate(&on, json, why);
+    subject_close(&on);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 

@@ -1,10 +1,8 @@
 /* home inspect: how healthy the mixture of a model is on labelled rows. */
-#include "commands.h"
+#include "subject.h"
 
-#include "checkpoint.h"
 #include "diagnosis.h"
 #include "number.h"
-#include "options.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -121,32 +119,27 @@ static void print_all(const examination *of, const diagnosis *is, const char *pa
     print_diagnosis(of, is);
 }
 
-static bool inspect(home_model *model, recipe *by, const char *path, failure *why) {
+static bool inspect(subject *on, failure *why) {
     examination seen;
     diagnosis is = {0};
-    if (!examination_run(&seen, model, by, path, why))
+    if (!examination_run(&seen, on->model, &on->by, on->data_path, why))
         return false;
     const bool good = diagnose(&is, &seen, why);
     if (good)
-        print_all(&seen, &is, path);
+        print_all(&seen, &is, on->data_path);
     diagnosis_free(&is);
     examination_free(&seen);
     return good;
 }
 
 static outcome run(char *const *words, int count, failure *why) {
-    static const char *const names[] = {"MODEL", "DATA"};
-    const char *operands[2];
     const option options[] = {{.name = NULL}};
-    if (!options_read(words, count, options, names, operands, 2, why))
-        return OUTCOME_USAGE;
-    home_model *model;
-    recipe by;
-    if (!checkpoint_open(operands[0], &model, &by, why))
-        return OUTCOME_FAILED;
-    const bool good = inspect(model, &by, operands[1], why);
-    recipe_free(&by);
-    home_model_release(model);
+    subject on;
+    const outcome opened = subject_open(&on, words, count, options, why);
+    if (opened != OUTCOME_DONE)
+        return opened;
+    const bool good = inspect(&on, why);
+    subject_close(&on);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 

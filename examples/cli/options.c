@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The option that a word without its dashes names, up to "=" or the end. */
+/* The option named by a word without its dashes, up to "=" or the end. */
 static const option *find_option(const option *options, const char *word) {
     const size_t length = strcspn(word, "=");
     for (; options->name; options++) {
@@ -20,16 +20,16 @@ static bool take_value(const option *of, const char *value, failure *why) {
         *of->text = value;
         return *value || fail(why, "--%s: nothing; expected a value", of->name);
     }
-    const uint64_t most = of->most ? of->most : UINT32_MAX;
+    const uint64_t max = of->max ? of->max : UINT32_MAX;
     uint64_t number;
-    if (!number_read_whole(value, &number) || number < of->least || number > most)
+    if (!number_read_whole(value, &number) || number < of->min || number > max)
         return fail(why, "--%s: \"%s\"; expected a whole number from %" PRIu64 " to %" PRIu64,
-                    of->name, value, of->least, most);
+                    of->name, value, of->min, max);
     *of->whole = number;
     return true;
 }
 
-/* Takes the option at words[*at], and the next word where the value is that. A bit of *taken for
+/* Takes the option at words[*at], and the next word where that is its value. *taken has a bit for
  * each option. */
 static bool take_option(char *const *words, int count, int *at, const option *options,
                         uint32_t *taken, failure *why) {
@@ -52,6 +52,14 @@ static bool take_option(char *const *words, int count, int *at, const option *op
     return take_value(of, words[++*at], why);
 }
 
+static bool check_required(const option *options, failure *why) {
+    for (; options->name; options++) {
+        if (options->required && !*options->text)
+            return fail(why, "no --%s given; expected %s", options->name, options->required);
+    }
+    return true;
+}
+
 bool options_read(char *const *words, int count, const option *options,
                   const char *const *operand_names, const char **operands, size_t operand_count,
                   failure *why) {
@@ -72,5 +80,7 @@ bool options_read(char *const *words, int count, const option *options,
             operands[found++] = words[at];
         }
     }
-    return found == operand_count || fail(why, "no %s given", operand_names[found]);
+    if (found < operand_count)
+        return fail(why, "no %s given", operand_names[found]);
+    return check_required(options, why);
 }

@@ -7,19 +7,28 @@
 
 #include <stdbool.h>
 
+/* What the text of an option names. */
+typedef enum option_file {
+    OPTION_NO_FILE,
+    OPTION_FILE_READ,
+    OPTION_FILE_WRITTEN,
+} option_file;
+
 /* An option, and where its value goes: exactly one of `text`, `whole` and `flag` is set. */
 typedef struct option {
     const char *name; /* without the dashes */
     const char **text;
     uint64_t *whole;
-    uint64_t least; /* of a whole number */
-    uint64_t most;  /* 0: UINT32_MAX */
-    bool *flag;     /* takes no value */
+    bool *flag;           /* takes no value */
+    option_file file;     /* of a text */
+    const char *required; /* of a text: what is expected where it is not given; NULL: optional */
+    uint64_t min;         /* of a whole number */
+    uint64_t max;         /* 0: UINT32_MAX */
 } option;
 
 /* Reads words[0 .. count). options[] ends with a NULL name, and has at most 32. There must be
- * exactly operand_count operands, called operand_names in messages. Options that are not there
- * leave their values alone; one that is there twice is an error. */
+ * exactly operand_count operands, called operand_names in messages. Options that are not given
+ * leave their values alone; one that is given twice is an error. */
 bool options_read(char *const *words, int count, const option *options,
                   const char *const *operand_names, const char **operands, size_t operand_count,
                   failure *why);

@@ -1,9 +1,7 @@
 /* home predict: the probabilities of every task for the rows of a raw CSV. */
-#include "commands.h"
+#include "subject.h"
 
-#include "checkpoint.h"
 #include "csv.h"
-#include "options.h"
 #include "output.h"
 #include "predictor.h"
 
@@ -40,15 +38,15 @@ static bool predict_file(dataset_reader *reader, predictor *with, FILE *to, fail
     return good;
 }
 
-static bool predict(const home_model *model, recipe *by, const char *path, const char *target,
-                    failure *why) {
+static bool predict(subject *on, const char *target, failure *why) {
     dataset_reader reader;
     predictor with = {0};
     output to = {0};
-    if (!dataset_open(&reader, by, path, DATASET_PREDICT, why))
+    if (!dataset_open(&reader, &on->by, on->data_path, DATASET_PREDICT, why))
         return false;
-    const bool good = predictor_start(&with, model, by, why) && output_open(&to, target, why) &&
-                      predict_file(&reader, &with, to.file, why) && output_commit(&to, why);
+    const bool good = predictor_start(&with, on->model, &on->by, why) &&
+                      output_open(&to, target, why) && predict_file(&reader, &with, to.file, why) &&
+                      output_commit(&to, why);
     output_discard(&to);
     predictor_free(&with);
     dataset_close(&reader);
@@ -56,23 +54,15 @@ static bool predict(const home_model *model, recipe *by, const char *path, const
 }
 
 static outcome run(char *const *words, int count, failure *why) {
-    static const char *const names[] = {"MODEL", "DATA"};
-    const char *operands[2];
     const char *target = NULL;
-    const option options[] = {{.name = "output", .text = &target}, {.name = NULL}};
-    if (!options_read(words, count, options, names, operands, 2, why))
-        return OUTCOME_USAGE;
-    const named_file files[] = {
-        {"--output", target, true}, {names[0], operands[0], false}, {names[1], operands[1], false}};
-    if (!output_check_apart(files, 3, why))
-        return OUTCOME_USAGE;
-    home_model *model;
-    recipe by;
-    if (!checkpoint_open(operands[0], &model, &by, why))
-        return OUTCOME_FAILED;
-    const bool good = predict(model, &by, operands[1], target, why);
-    recipe_free(&by);
-    home_model_release(model);
+    const option options[] = {{.name = "output", .text = &target, .file = OPTION_FILE_WRITTEN},
+                              {.name = NULL}};
+    subject on;
+    const outcome opened = subject_open(&on, words, count, options, why);
+    if (opened != OUTCOME_DONE)
+        return opened;
+    const bool good = predict(&on, target, why);
+    subject_close(&on);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 

@@ -1,5 +1,5 @@
 /* home report: what a model is, how it learned and how it fares, as one HTML file. */
-#include "commands.h"
+#include "subject.h"
 
 #include "chart.h"
 #include "checkpoint.h"
@@ -7,7 +7,6 @@
 #include "gates.h"
 #include "heap.h"
 #include "history.h"
-#include "options.h"
 #include "output.h"
 #include "page.h"
 #include "topology.h"
@@ -21,13 +20,10 @@ enum { NAME = 80 };
 
 /* What the report is made from. */
 typedef struct material {
-    const char *model_path;
-    const char *data_path;
-    home_model *model;
-    const recipe *by;
+    const subject *on;
     const examination *seen;
     const diagnosis *is;
-    const history *learned; /* without epochs where there is no log */
+    const history *learned; /* has no epochs where there is no log */
 } material;
 
 /* ----------------------------------------------------------------------------------------- head */
@@ -66,16 +62,16 @@ static const char *name_of(const char *path) {
 
 static void write_head(FILE *to, const material *m) {
     fputs("<header><h1>", to);
-    page_text(to, name_of(m->model_path));
+    page_text(to, name_of(m->on->model_path));
     fputs("</h1>\n<p class=\"soft\">examined on ", to);
-    page_text(to, name_of(m->data_path));
+    page_text(to, name_of(m->on->data_path));
     fprintf(to, " by home %s</p>\n<div class=\"facts\">\n", home_version_string());
     fprintf(to, "<div class=\"fact\"><b>%.4f</b><span>mean AUC</span></div>\n", mean_auc(m->seen));
-    write_fact(to, "tasks", m->by->label_count);
+    write_fact(to, "tasks", m->on->by.label_count);
     write_fact(to, "rows examined", home_health_rows(m->seen->health));
     write_fact(to, "experts", home_health_expert_count(m->seen->health));
-    write_fact(to, "parameters", home_model_parameter_count(m->model));
-    write_fact(to, "FLOPs per row", 2 * home_model_macs_per_row(m->model));
+    write_fact(to, "parameters", home_model_parameter_count(m->on->model));
+    write_fact(to, "FLOPs per row", 2 * home_model_macs_per_row(m->on->model));
     fputs("</div></header>\n", to);
 }
 
@@ -132,12 +128,12 @@ static void write_quality_table(FILE *to, const material *m) {
           "th><th>rate</th>"
           "<th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
           to);
-    for (size_t t = 0; t < m->by->label_count; t++) {
+    for (size_t t = 0; t < m->on->by.label_count; t++) {
         const home_metric_result *r = &m->seen->quality.results[t];
         fputs("<tr><td>", to);
-        page_text(to, m->by->labels[t].task);
+        page_text(to, m->on->by.labels[t].task);
         fputs("</td><td>", to);
-        page_text(to, m->by->labels[t].group ? m->by->labels[t].group : "all");
+        page_text(to, m->on->by.labels[t].group ? m->on->by.labels[t].group : "all");
         fprintf(to, "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>", r->rows, r->positives);
         page_cell(to, "%.2f %%",
                   r->rows ? 100 * (double)r->positives / (double)r->rows : (double)NAN);
@@ -163,16 +159,16 @@ static void draw_roc(FILE *to, const material *m, size_t task) {
         negatives += bins[i].rows - bins[i].labels;
     }
     char caption[2 * NAME];
-    snprintf(caption, sizeof caption, "%.60s: AUC %.4f", m->by->labels[task].task,
+    snprintf(caption, sizeof caption, "%.60s: AUC %.4f", m->on->by.labels[task].task,
              m->seen->quality.results[task].auc);
     const chart in = chart_begin(to, caption, (chart){.right = 1, .top = 1});
-    chart_line(&in, "guide", (const double[]){0, 1}, (const double[]){0, 1}, 2, 0);
+    chart_line(&in, "guide", (const double[]){0, 1}, (const double[]){0, 1}, 2);
     for (size_t i = 0; i < EXAMINATION_BINS; i++) {
         const score_bin *bin = &bins[EXAMINATION_BINS - 1 - i];
         x[i + 1] = x[i] + (bin->rows - bin->labels) / negatives;
         y[i + 1] = y[i] + bin->labels / positives;
     }
-    chart_line(&in, "a", x, y, EXAMINATION_BINS + 1, 0);
+    chart_line(&in, "a", x, y, EXAMINATION_BINS + 1);
     chart_end(&in);
 }
 
@@ -204,16 +200,17 @@ static size_t group_scores(const score_bin *bins, double x[CALIBRATION_GROUPS],
 static void draw_calibration(FILE *to, const material *m, size_t task) {
     double x[CALIBRATION_GROUPS];
     double y[CALIBRATION_GROUPS];
-    double most = 0;
+    double max = 0;
     const size_t groups = group_scores(m->seen->bins + task * EXAMINATION_BINS, x, y);
     for (size_t i = 0; i < groups; i++)
-        most = fmax(most, fmax(x[i], y[i]));
+        max = fmax(max, fmax(x[i], y[i]));
     char caption[2 * NAME];
-    snprintf(caption, sizeof caption, "%.60s: calibration %.3f", m->by->labels[task].task,
+    snprintf(caption, sizeof caption, "%.60s: calibration %.3f", m->on->by.labels[task].task,
              m->seen->quality.results[task].calibration);
-    const chart in = chart_begin(to, caption, (chart){.right = most, .top = most});
-    chart_line(&in, "guide", (const double[]){0, in.right}, (const double[]){0, in.right}, 2, 0);
-    chart_line(&in, "b", x, y, groups, 1);
+    const chart in = chart_begin(to, caption, (chart){.right = max, .top = max});
+    chart_line(&in, "guide", (const double[]){0, in.right}, (const double[]){0, in.right}, 2);
+    chart_line(&in, "b", x, y, groups);
+    chart_dots(&in, "b", x, y, groups);
     chart_end(&in);
 }
 
@@ -221,7 +218,7 @@ static void write_curves(FILE *to, const material *m, const char *heading, const
                          void (*draw)(FILE *, const material *, size_t)) {
     fprintf(to, "<h3>%s</h3><p class=\"explain\">%s</p><div class=\"grid\">\n", heading,
             explanation);
-    for (size_t t = 0; t < m->by->label_count; t++) {
+    for (size_t t = 0; t < m->on->by.label_count; t++) {
         const home_metric_result *r = &m->seen->quality.results[t];
         if (!isnan(r->auc))
             draw(to, m, t);
@@ -256,11 +253,10 @@ static void draw_figure(const chart *in, const history *h, size_t task, history_
     for (size_t e = 0; e + 1 < h->epochs; e++) /* piece by piece: no memory for all of them */
         chart_line(
             in, style, h->numbers + e,
-            (const double[]){history_at(h, e, task, figure), history_at(h, e + 1, task, figure)}, 2,
-            0);
+            (const double[]){history_at(h, e, task, figure), history_at(h, e + 1, task, figure)},
+            2);
     for (size_t e = 0; e < h->epochs; e++)
-        chart_line(in, style, h->numbers + e, (const double[]){history_at(h, e, task, figure)}, 1,
-                   1);
+        chart_dots(in, style, h->numbers + e, (const double[]){history_at(h, e, task, figure)}, 1);
 }
 
 static chart begin_epochs(FILE *to, const material *m, size_t task, history_figure a,
@@ -277,7 +273,7 @@ static chart begin_epochs(FILE *to, const material *m, size_t task, history_figu
     }
     if (!isfinite(edges.bottom) || !isfinite(edges.top))
         edges.bottom = edges.top = 0;
-    return chart_begin(to, m->by->labels[task].task, edges);
+    return chart_begin(to, m->on->by.labels[task].task, edges);
 }
 
 static void write_epochs(FILE *to, const material *m, const char *heading, history_figure a,
@@ -287,7 +283,7 @@ static void write_epochs(FILE *to, const material *m, const char *heading, histo
             "class=\"two\"></i>%s</span></div>\n",
             heading, a_name, b_name);
     fputs("<div class=\"grid\">\n", to);
-    for (size_t t = 0; t < m->by->label_count; t++) {
+    for (size_t t = 0; t < m->on->by.label_count; t++) {
         const chart in = begin_epochs(to, m, t, a, b);
         draw_figure(&in, m->learned, t, b, "b");
         draw_figure(&in, m->learned, t, a, "a");
@@ -330,16 +326,16 @@ static double place_of(double value) {
 
 static void draw_hill(FILE *to, const material *m, size_t expert, double y) {
     uint64_t counts[HOME_HEALTH_BINS];
-    uint64_t most = 1;
+    uint64_t max = 1;
     if (home_health_histogram(m->seen->health, expert, counts, NULL) != HOME_OK)
         return;
     for (size_t b = 0; b < HOME_HEALTH_BINS; b++)
-        most = counts[b] > most ? counts[b] : most;
+        max = counts[b] > max ? counts[b] : max;
     fprintf(to, "<path class=\"hill\" d=\"M%d %.1f", HILL_LEFT, y);
     for (size_t b = 0; b < HOME_HEALTH_BINS; b++)
         fprintf(to, "L%.1f %.1f",
                 (double)HILL_LEFT + (double)HILL_WIDTH * ((double)b + 0.5) / HOME_HEALTH_BINS,
-                y - (HILL_ROW - 6) * (double)counts[b] / (double)most);
+                y - (HILL_ROW - 6) * (double)counts[b] / (double)max);
     fprintf(to, "L%d %.1fZ\"/>\n", HILL_LEFT + HILL_WIDTH, y);
 }
 
@@ -417,7 +413,7 @@ static bool write_gates(FILE *to, const material *m, failure *why) {
         "class=\"none\"></i>not "
         "seen</span></div>\n",
         to);
-    const bool drawn = gates_draw(to, m->seen, m->model, why);
+    const bool drawn = gates_draw(to, m->seen, m->on->model, why);
     page_section_end(to);
     return drawn;
 }
@@ -431,23 +427,23 @@ static void write_gradients(FILE *to, const material *m) {
         "training batches. "
         "The shade compares the tasks of one row.");
     fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>layer, unit</th>", to);
-    for (size_t t = 0; t < m->by->label_count; t++) {
+    for (size_t t = 0; t < m->on->by.label_count; t++) {
         fputs("<th>", to);
-        page_text(to, m->by->labels[t].task);
+        page_text(to, m->on->by.labels[t].task);
         fputs("</th>", to);
     }
     fputs("</tr>\n", to);
     for (size_t u = 0; u < m->seen->unit_count; u++) {
-        double most = 0;
-        for (size_t t = 0; t < m->by->label_count; t++)
-            most = fmax(most, examination_gradient(m->seen, u, t));
+        double max = 0;
+        for (size_t t = 0; t < m->on->by.label_count; t++)
+            max = fmax(max, examination_gradient(m->seen, u, t));
         fprintf(to, "<tr><td>%zu, ", m->seen->units[u].layer);
         page_text(to, m->seen->units[u].name);
         fputs("</td>", to);
-        for (size_t t = 0; t < m->by->label_count; t++) {
+        for (size_t t = 0; t < m->on->by.label_count; t++) {
             const double norm = examination_gradient(m->seen, u, t);
             if (norm > 0)
-                fprintf(to, "<td class=\"heat\" style=\"--w:%.3f\">%.2g</td>", norm / most, norm);
+                fprintf(to, "<td class=\"heat\" style=\"--w:%.3f\">%.2g</td>", norm / max, norm);
             else
                 fputs("<td class=\"soft\">0</td>", to);
         }
@@ -520,16 +516,16 @@ static void write_summary(FILE *to, const homejson_value *config) {
 
 static bool write_model(FILE *to, const material *m, failure *why) {
     document config;
-    const char *training = home_model_metadata(m->model, CHECKPOINT_TRAINING_KEY);
-    if (!document_read_text(&config, "the model's configuration", home_model_config_json(m->model),
-                            why))
+    const char *training = home_model_metadata(m->on->model, CHECKPOINT_TRAINING_KEY);
+    if (!document_read_text(&config, "the model's configuration",
+                            home_model_config_json(m->on->model), why))
         return false;
     page_section(to, "Model", NULL);
     fputs("<table>\n", to);
     write_summary(to, homejson_root(config.json));
     write_row(to, "training", "%.300s", training ? training : "not noted");
     fputs("</table>\n<details><summary>The whole configuration</summary><pre>", to);
-    page_text(to, home_model_config_json(m->model));
+    page_text(to, home_model_config_json(m->on->model));
     fputs("</pre></details>\n", to);
     page_section_end(to);
     document_free(&config);
@@ -539,7 +535,7 @@ static bool write_model(FILE *to, const material *m, failure *why) {
 /* ---------------------------------------------------------------------------------------- whole */
 
 static bool write_page(FILE *to, const material *m, failure *why) {
-    page_begin(to, name_of(m->model_path));
+    page_begin(to, name_of(m->on->model_path));
     write_head(to, m);
     write_diagnoses(to, m);
     if (!write_gates(to, m, why))
@@ -562,58 +558,42 @@ static bool write_report(const material *m, const char *path, failure *why) {
     return good;
 }
 
-/* `m` has the paths, the model and the recipe. */
-static bool examine_and_write(material m, recipe *by, const history *learned, const char *path,
-                              failure *why) {
+static bool examine_and_write(subject *on, const history *learned, const char *path, failure *why) {
     examination seen;
     diagnosis is = {0};
-    if (!examination_run(&seen, m.model, by, m.data_path, why))
+    if (!examination_run(&seen, on->model, &on->by, on->data_path, why))
         return false;
-    m.seen = &seen;
-    m.is = &is;
-    m.learned = learned;
+    const material m = {.on = on, .seen = &seen, .is = &is, .learned = learned};
     const bool good = diagnose(&is, &seen, why) && write_report(&m, path, why);
     diagnosis_free(&is);
     examination_free(&seen);
     return good;
 }
 
-static bool report(const material *m, recipe *by, const char *log, const char *path, failure *why) {
+static bool report(subject *on, const char *log, const char *path, failure *why) {
     history learned = {0};
-    if (log && !history_read(&learned, by, log, why))
+    if (log && !history_read(&learned, &on->by, log, why))
         return false;
-    const bool good = examine_and_write(*m, by, &learned, path, why);
+    const bool good = examine_and_write(on, &learned, path, why);
     history_free(&learned);
     return good;
 }
 
 static outcome run(char *const *words, int count, failure *why) {
-    static const char *const names[] = {"MODEL", "DATA"};
-    const char *operands[2];
     const char *target = NULL;
     const char *log = NULL;
-    const option options[] = {
-        {.name = "output", .text = &target}, {.name = "log", .text = &log}, {.name = NULL}};
-    if (!options_read(words, count, options, names, operands, 2, why))
-        return OUTCOME_USAGE;
-    if (!target) {
-        fail(why, "no --output given; expected the HTML file to write");
-        return OUTCOME_USAGE;
-    }
-    const named_file files[] = {{"--output", target, true},
-                                {"--log", log, false},
-                                {names[0], operands[0], false},
-                                {names[1], operands[1], false}};
-    if (!output_check_apart(files, 4, why))
-        return OUTCOME_USAGE;
-    material m = {.model_path = operands[0], .data_path = operands[1]};
-    recipe by;
-    if (!output_check(target, why) || !checkpoint_open(operands[0], &m.model, &by, why))
-        return OUTCOME_FAILED;
-    m.by = &by;
-    const bool good = report(&m, &by, log, target, why);
-    recipe_free(&by);
-    home_model_release(m.model);
+    const option options[] = {{.name = "output",
+                               .text = &target,
+                               .file = OPTION_FILE_WRITTEN,
+                               .required = "the HTML file to write"},
+                              {.name = "log", .text = &log, .file = OPTION_FILE_READ},
+                              {.name = NULL}};
+    subject on;
+    const outcome opened = subject_open(&on, words, count, options, why);
+    if (opened != OUTCOME_DONE)
+        return opened;
+    const bool good = report(&on, log, target, why);
+    subject_close(&on);
     return good ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 

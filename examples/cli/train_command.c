@@ -28,39 +28,36 @@ typedef struct arguments {
 
 /* A run may put the model that it trains on in the place of the one that it resumed. */
 static bool check_apart(const char *recipe_name, const arguments *given, failure *why) {
-    const named_file files[] = {{"--output", given->output, true},
-                                {"--log", given->log, true},
-                                {"--train", given->train, false},
-                                {"--valid", given->valid, false},
-                                {recipe_name, given->recipe, false}};
-    const named_file resumed[] = {{"--log", given->log, true}, {"--resume", given->resume, false}};
+    const named_file files[] = {{.name = "--output", .path = given->output, .written = true},
+                                {.name = "--log", .path = given->log, .written = true},
+                                {.name = "--train", .path = given->train},
+                                {.name = "--valid", .path = given->valid},
+                                {.name = recipe_name, .path = given->recipe}};
+    const named_file resumed[] = {{.name = "--log", .path = given->log, .written = true},
+                                  {.name = "--resume", .path = given->resume}};
     return output_check_apart(files, 5, why) && output_check_apart(resumed, 2, why);
 }
 
 static bool read_arguments(char *const *words, int count, arguments *given, failure *why) {
     static const char *const names[] = {"RECIPE"};
     const option options[] = {
-        {.name = "train", .text = &given->train},
+        {.name = "train", .text = &given->train, .required = "the CSV file to train on"},
         {.name = "valid", .text = &given->valid},
-        {.name = "output", .text = &given->output},
+        {.name = "output", .text = &given->output, .required = "the file for the model"},
         {.name = "log", .text = &given->log},
         {.name = "resume", .text = &given->resume},
         {.name = "resumable", .flag = &given->resumable},
-        {.name = "epochs", .whole = &given->plan.epochs, .least = 1},
-        {.name = "batch", .whole = &given->plan.batch, .least = 2},
+        {.name = "epochs", .whole = &given->plan.epochs, .min = 1},
+        {.name = "batch", .whole = &given->plan.batch, .min = 2},
         {.name = "patience", .whole = &given->plan.patience},
         {.name = "seed", .whole = &given->plan.seed},
-        {.name = "threads", .whole = &given->threads, .least = 1, .most = 1024},
+        {.name = "threads", .whole = &given->threads, .min = 1, .max = 1024},
         {.name = NULL},
     };
     *given = (arguments){
         .threads = 1, .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
     if (!options_read(words, count, options, names, &given->recipe, 1, why))
         return false;
-    if (!given->train)
-        return fail(why, "no --train given; expected the CSV file to train on");
-    if (!given->output)
-        return fail(why, "no --output given; expected the file for the model");
     if (given->plan.patience != UNSET && !given->valid)
         return fail(why, "--patience: only with --valid, whose rows tell which epoch is better");
     return check_apart(names[0], given, why);
