@@ -32,11 +32,16 @@ bool batch_start(batch *made, const recipe *by, size_t rows, failure *why) {
     return fail_memory(why);
 }
 
-void batch_free(batch *made) {
-    for (size_t f = 0; made->ids && f < made->by->field_count; f++) {
+static void free_ids(batch *made) {
+    for (size_t f = 0; f < made->by->field_count; f++) {
         heap_free(made->ids[f].ids);
         heap_free(made->ids[f].offsets);
     }
+}
+
+void batch_free(batch *made) {
+    if (made->ids)
+        free_ids(made);
     heap_free(made->ids);
     heap_free(made->fields);
     heap_free(made->dense);

@@ -33,12 +33,11 @@ static double mean_label(const dataset *rows, size_t task) {
 static double base_rate(const dataset *rows, size_t task) {
     const recipe *by = rows->by;
     const char *given = by->labels[task].given;
+    const size_t condition = given ? recipe_task(by, given) : by->label_count;
     const double margin = 0.5 / (double)(rows->rows + 1);
     double rate = mean_label(rows, task);
-    for (size_t i = 0; given && i < by->label_count; i++) {
-        if (strcmp(by->labels[i].task, given) == 0)
-            rate /= fmax(mean_label(rows, i), margin);
-    }
+    if (condition < by->label_count)
+        rate /= fmax(mean_label(rows, condition), margin);
     return fmin(fmax(rate, margin), 1 - margin);
 }
 

@@ -131,6 +131,14 @@ static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, fail
     return true;
 }
 
+static bool take_field(const csv_reader *csv, cursor *c, csv_field *field, failure *why) {
+    field->line = c->line;
+    field->byte = (size_t)(c->at - c->line_start) + 1;
+    if (c->at < c->end && *c->at == '"')
+        return take_quoted(csv, c, field, why);
+    return take_plain(csv, c, field, why);
+}
+
 static csv_field *add_field(csv_reader *csv, failure *why) {
     csv_field *grown =
         heap_grow(csv->fields, &csv->field_capacity, csv->field_count + 1, sizeof *csv->fields);
@@ -150,10 +158,7 @@ static bool split_record(csv_reader *csv, size_t length, failure *why) {
         csv_field *field = add_field(csv, why);
         if (!field)
             return false;
-        field->line = c.line;
-        field->byte = (size_t)(c.at - c.line_start) + 1;
-        const bool quoted = c.at < c.end && *c.at == '"';
-        if (!(quoted ? take_quoted(csv, &c, field, why) : take_plain(csv, &c, field, why)))
+        if (!take_field(csv, &c, field, why))
             return false;
         const bool last = c.at == c.end;
         *c.at = 0; /* the comma, the line end, or the buffer's spare byte */
@@ -242,7 +247,7 @@ bool csv_open(csv_reader *csv, const char *path, failure *why) {
     if (!source_open(&csv->from, path, why))
         return false;
     csv->buffer = heap_grow(NULL, &csv->capacity, CSV_CAPACITY, 1);
-    if (csv->buffer ? read_header(csv, why) : fail_memory(why))
+    if ((csv->buffer || fail_memory(why)) && read_header(csv, why))
         return true;
     csv_close(csv);
     return false;

@@ -1,8 +1,9 @@
 #include "dataset.h"
 
-#include "../../lib/base/utf8.h"
 #include "heap.h"
 #include "number.h"
+
+#include "../../lib/base/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,11 +15,16 @@ bool dataset_start(dataset *data, const recipe *by, failure *why) {
     return data->ids || fail_memory(why);
 }
 
-void dataset_free(dataset *data) {
-    for (size_t i = 0; data->ids && i < data->by->field_count; i++) {
+static void free_ids(dataset *data) {
+    for (size_t i = 0; i < data->by->field_count; i++) {
         heap_free(data->ids[i].rows);
         heap_free(data->ids[i].offsets);
     }
+}
+
+void dataset_free(dataset *data) {
+    if (data->ids)
+        free_ids(data);
     heap_free(data->ids);
     heap_free(data->dense);
     heap_free(data->labels);
@@ -125,22 +131,30 @@ static bool parse_id_list(const dataset_reader *reader, size_t f, id_values *ids
     return true;
 }
 
+static bool parse_field(const dataset_reader *reader, size_t f, dataset *data, failure *why) {
+    const csv_field *field = &reader->csv.fields[reader->fields[f]];
+    id_values *ids = &data->ids[f];
+    if (!ids->offsets)
+        return parse_id(reader, f, field->text, field->length, ids, why);
+    if (!parse_id_list(reader, f, ids, why))
+        return false;
+    ids->offsets[data->rows + 1] = ids->count;
+    return true;
+}
+
 static bool parse_ids(const dataset_reader *reader, dataset *data, failure *why) {
     for (size_t f = 0; f < reader->by->field_count; f++) {
-        id_values *ids = &data->ids[f];
-        const csv_field *field = &reader->csv.fields[reader->fields[f]];
-        if (!(ids->offsets ? parse_id_list(reader, f, ids, why)
-                           : parse_id(reader, f, field->text, field->length, ids, why)))
+        if (!parse_field(reader, f, data, why))
             return false;
-        if (ids->offsets)
-            ids->offsets[data->rows + 1] = ids->count;
     }
     return true;
 }
 
 static bool parse_labels(const dataset_reader *reader, dataset *data, failure *why) {
     float *labels = data->labels + data->rows * reader->by->label_count;
-    for (size_t i = 0; i < reader->by->label_count && reader->use != DATASET_PREDICT; i++) {
+    if (reader->use == DATASET_PREDICT)
+        return true;
+    for (size_t i = 0; i < reader->by->label_count; i++) {
         const csv_field *field = &reader->csv.fields[reader->labels[i]];
         labels[i] = NAN;
         if (field->length == 0)
@@ -219,7 +233,7 @@ bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_
     reader->fields = heap_new(by->field_count, sizeof *reader->fields);
     reader->labels = heap_new(by->label_count, sizeof *reader->labels);
     const bool room = reader->dense && reader->fields && reader->labels;
-    if (room ? find_columns(reader, why) : fail_memory(why))
+    if ((room || fail_memory(why)) && find_columns(reader, why))
         return true;
     dataset_close(reader);
     return false;
@@ -234,11 +248,11 @@ void dataset_close(dataset_reader *reader) {
 
 /* ----------------------------------------------------------------------------------------- rows */
 
-bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why) {
+bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failure *why) {
     data->rows = 0;
     for (size_t f = 0; f < data->by->field_count; f++)
         data->ids[f].count = 0;
-    while (data->rows < most) {
+    while (data->rows < max_rows) {
         bool more = false;
         if (!csv_next(&reader->csv, &more, why))
             return false;
@@ -271,6 +285,11 @@ static bool learn_transforms(dataset *data, recipe *by, failure *why) {
     return learned || fail_memory(why);
 }
 
+static void renumber(id_values *ids, const uint32_t *new_rows) {
+    for (size_t i = 0; i < ids->count; i++)
+        ids->rows[i] = new_rows[ids->rows[i]];
+}
+
 /* Drops a table's rare values, also from the ids already read. */
 static bool prune_table(dataset *data, recipe *by, size_t table, failure *why) {
     vocabulary *values = &by->tables[table].values;
@@ -280,9 +299,8 @@ static bool prune_table(dataset *data, recipe *by, size_t table, failure *why) {
         return fail_memory(why);
     }
     for (size_t f = 0; f < by->field_count; f++) {
-        id_values *ids = &data->ids[f];
-        for (size_t i = 0; i < ids->count && by->fields[f].table == table; i++)
-            ids->rows[i] = new_rows[ids->rows[i]];
+        if (by->fields[f].table == table)
+            renumber(&data->ids[f], new_rows);
     }
     heap_free(new_rows);
     return true;

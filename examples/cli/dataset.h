@@ -55,8 +55,8 @@ bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_
                   failure *why);
 void dataset_close(dataset_reader *reader);
 
-/* Replaces the data by the next rows of the file, at most `most`; none at its end. */
-bool dataset_read(dataset_reader *reader, dataset *data, size_t most, failure *why);
+/* Replaces the data by the next rows of the file, at most max_rows; none at its end. */
+bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failure *why);
 
 /* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from
  * it. */

@@ -58,7 +58,7 @@ static void check_gate(gathering *g, size_t node) {
 }
 
 /* Of the experts that a node sees, those whose outputs vary least and most. */
-static void find_extremes(const examination *of, size_t node, size_t *least, size_t *most) {
+static void find_extremes(const examination *of, size_t node, size_t *min, size_t *max) {
     double low = (double)INFINITY;
     double high = -1;
     for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
@@ -67,11 +67,11 @@ static void find_extremes(const examination *of, size_t node, size_t *least, siz
         const double deviation = examination_expert(of, e).deviation;
         if (deviation < low) {
             low = deviation;
-            *least = e;
+            *min = e;
         }
         if (deviation > high) {
             high = deviation;
-            *most = e;
+            *max = e;
         }
     }
 }
@@ -80,23 +80,23 @@ static void find_extremes(const examination *of, size_t node, size_t *least, siz
 static void check_scales(gathering *g, size_t layer) {
     size_t worst = SIZE_MAX;
     double ratio = COLLAPSE_RATIO;
-    for (size_t o = 0; o < home_health_node_count(g->of->health); o++) {
-        const home_node_health n = examination_node(g->of, o);
+    for (size_t node = 0; node < home_health_node_count(g->of->health); node++) {
+        const home_node_health n = examination_node(g->of, node);
         if (n.layer == layer && n.deviation_ratio >= ratio &&
             (worst == SIZE_MAX || n.deviation_ratio > ratio)) {
-            worst = o;
+            worst = node;
             ratio = n.deviation_ratio;
         }
     }
     if (worst == SIZE_MAX)
         return;
-    size_t least = 0;
-    size_t most = 0;
+    size_t min = 0;
+    size_t max = 0;
     char low[NAME];
     char high[NAME];
-    find_extremes(g->of, worst, &least, &most);
-    diagnosis_expert_name(g->of, least, low, sizeof low);
-    diagnosis_expert_name(g->of, most, high, sizeof high);
+    find_extremes(g->of, worst, &min, &max);
+    diagnosis_expert_name(g->of, min, low, sizeof low);
+    diagnosis_expert_name(g->of, max, high, sizeof high);
     note(g, DIAGNOSIS_COLLAPSE,
          "give the experts a batch norm: \"experts\": {\"norm\": \"batch\", \"activation\": "
          "\"swish\"}",
@@ -104,9 +104,8 @@ static void check_scales(gathering *g, size_t layer) {
          "deviation %.3g, "
          "expert %s "
          "%.3g, a ratio of %.3g (threshold %g): the larger drowns the smaller",
-         layer, examination_node(g->of, worst).node, high,
-         examination_expert(g->of, most).deviation, low, examination_expert(g->of, least).deviation,
-         ratio, COLLAPSE_RATIO);
+         layer, examination_node(g->of, worst).node, high, examination_expert(g->of, max).deviation,
+         low, examination_expert(g->of, min).deviation, ratio, COLLAPSE_RATIO);
 }
 
 static void check_zeros(gathering *g, size_t expert) {
@@ -142,8 +141,8 @@ static void check_twin(gathering *g, size_t expert) {
 }
 
 static void find_collapse(gathering *g) {
-    for (size_t o = 0; o < home_health_node_count(g->of->health); o++)
-        check_gate(g, o);
+    for (size_t node = 0; node < home_health_node_count(g->of->health); node++)
+        check_gate(g, node);
     for (size_t l = 0; l <= examination_last_layer(g->of); l++)
         check_scales(g, l);
     for (size_t e = 0; e < home_health_expert_count(g->of->health); e++) {
@@ -157,9 +156,9 @@ static void find_collapse(gathering *g) {
 /* The gate mass an expert would get were all gates even. */
 static double even_mass(const examination *of, size_t expert) {
     double mass = 0;
-    for (size_t o = 0; o < home_health_node_count(of->health); o++)
-        if (!isnan(home_health_gate_weight(of->health, o, expert)))
-            mass += 1 / (double)examination_node(of, o).experts;
+    for (size_t node = 0; node < home_health_node_count(of->health); node++)
+        if (!isnan(home_health_gate_weight(of->health, node, expert)))
+            mass += 1 / (double)examination_node(of, node).experts;
     return mass;
 }
 
@@ -172,11 +171,7 @@ static bool is_own(const examination *of, size_t expert, size_t node) {
 
 /* A node that has a task's name serves that task alone, in every layer. */
 static bool serves_one_task(const examination *of, size_t node) {
-    const home_node_health n = examination_node(of, node);
-    for (size_t t = 0; t < of->by->label_count; t++)
-        if (strcmp(of->by->labels[t].task, n.node) == 0)
-            return true;
-    return false;
+    return recipe_task(of->by, examination_node(of, node).node) < of->by->label_count;
 }
 
 static void check_sharing(gathering *g, size_t expert) {
@@ -206,10 +201,10 @@ static void compare_gradients(const examination *of, size_t node, size_t task, d
     const size_t layer = examination_node(of, node).layer;
     *own = *largest = 0;
     for (size_t u = 0; u < of->unit_count; u++)
-        for (size_t o = 0; o < home_health_node_count(of->health); o++) {
-            const size_t t = examination_task_of(of, o);
+        for (size_t other = 0; other < home_health_node_count(of->health); other++) {
+            const size_t t = examination_task_of(of, other);
             if (t == of->by->label_count || of->units[u].layer != layer ||
-                !is_own(of, of->units[u].first_expert, o))
+                !is_own(of, of->units[u].first_expert, other))
                 continue;
             const double norm = examination_gradient(of, u, t);
             *largest = fmax(*largest, norm);
@@ -247,13 +242,13 @@ static void check_task(gathering *g, size_t node) {
 /* ---------------------------------------------------------------------------------------- whole */
 
 bool diagnose(diagnosis *made, const examination *of, failure *why) {
-    gathering g = {of, made, false};
+    gathering g = {.of = of, .to = made};
     *made = (diagnosis){0};
     find_collapse(&g);
     for (size_t e = 0; e < home_health_expert_count(of->health); e++)
         check_sharing(&g, e);
-    for (size_t o = 0; o < home_health_node_count(of->health); o++)
-        check_task(&g, o);
+    for (size_t node = 0; node < home_health_node_count(of->health); node++)
+        check_task(&g, node);
     for (size_t t = 0; t < of->by->label_count && !made->unlabelled; t++)
         if (of->quality.results[t].rows == 0)
             made->unlabelled = of->by->labels[t].task;

@@ -77,7 +77,7 @@ static void skip_byte_order_mark(document *doc) {
 }
 
 bool document_read_file(document *doc, const char *path, failure *why) {
-    *doc = (document){path, NULL, 0, NULL};
+    *doc = (document){.name = path};
     source from;
     if (!source_open(&from, path, why))
         return false;
@@ -92,7 +92,7 @@ bool document_read_file(document *doc, const char *path, failure *why) {
 }
 
 bool document_read_text(document *doc, const char *name, const char *text, failure *why) {
-    *doc = (document){name, heap_new(strlen(text) + 1, 1), strlen(text), NULL};
+    *doc = (document){.name = name, .text = heap_new(strlen(text) + 1, 1), .length = strlen(text)};
     if (!doc->text)
         return fail_memory(why);
     memcpy(doc->text, text, doc->length);
@@ -102,7 +102,7 @@ bool document_read_text(document *doc, const char *name, const char *text, failu
 void document_free(document *doc) {
     homejson_free(doc->json);
     heap_free(doc->text);
-    *doc = (document){doc->name, NULL, 0, NULL};
+    *doc = (document){.name = doc->name};
 }
 
 /* --------------------------------------------------------------------------------------- errors */
@@ -192,29 +192,29 @@ bool document_text(const document *doc, const homejson_value *object, const char
 }
 
 bool document_whole(const document *doc, const homejson_value *object, const char *key,
-                    uint64_t least, uint64_t most, uint64_t *result, failure *why) {
+                    uint64_t min, uint64_t max, uint64_t *result, failure *why) {
     const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
-    if (value->type != HOME_JSON_NUMBER || !value->is_integer || value->integer < least ||
-        value->integer > most) {
+    if (value->type != HOME_JSON_NUMBER || !value->is_integer || value->integer < min ||
+        value->integer > max) {
         char expected[80];
-        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64, least,
-                 most);
+        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64, min,
+                 max);
         return document_fail(doc, value, expected, why);
     }
     *result = value->integer;
     return true;
 }
 
-bool document_number(const document *doc, const homejson_value *object, const char *key,
-                     double least, double most, double *result, failure *why) {
+bool document_number(const document *doc, const homejson_value *object, const char *key, double min,
+                     double max, double *result, failure *why) {
     const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
-    if (value->type != HOME_JSON_NUMBER || value->number < least || value->number > most) {
+    if (value->type != HOME_JSON_NUMBER || value->number < min || value->number > max) {
         char expected[80];
-        snprintf(expected, sizeof expected, "a number from %g to %g", least, most);
+        snprintf(expected, sizeof expected, "a number from %g to %g", min, max);
         return document_fail(doc, value, expected, why);
     }
     *result = value->number;

@@ -40,9 +40,9 @@ bool document_member(const document *doc, const homejson_value *object, const ch
 bool document_text(const document *doc, const homejson_value *object, const char *key,
                    const char **result, failure *why);
 bool document_whole(const document *doc, const homejson_value *object, const char *key,
-                    uint64_t least, uint64_t most, uint64_t *result, failure *why);
-bool document_number(const document *doc, const homejson_value *object, const char *key,
-                     double least, double most, double *result, failure *why);
+                    uint64_t min, uint64_t max, uint64_t *result, failure *why);
+bool document_number(const document *doc, const homejson_value *object, const char *key, double min,
+                     double max, double *result, failure *why);
 bool document_switch(const document *doc, const homejson_value *object, const char *key,
                      bool *result, failure *why);
 bool document_array(const document *doc, const homejson_value *object, const char *key,

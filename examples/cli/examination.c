@@ -89,6 +89,7 @@ static bool measure_task(examination *of, home_model *model, gradient_memory *wi
     return true;
 }
 
+/* Adds the gradients of one more batch to the means. */
 static bool measure_batch(examination *of, home_model *model, gradient_memory *with,
                           const dataset *rows, size_t first, size_t count, failure *why) {
     home_error error = {.struct_size = sizeof error};
@@ -111,14 +112,11 @@ static bool measure_gradients(examination *of, home_model *model, const dataset 
         of->by->training.batch < rows->rows ? (size_t)of->by->training.batch : rows->rows;
     home_model_gradients(model, &with.count);
     with.gradients = heap_new(with.count, sizeof *with.gradients);
+    const size_t batches = batch_rows < 2 ? 0 : rows->rows / batch_rows;
     bool good =
         (with.gradients || fail_memory(why)) && batch_start(&with.rows, of->by, batch_rows, why);
-    for (size_t first = 0; good && batch_rows >= 2 && first + batch_rows <= rows->rows;
-         first += batch_rows) {
-        if (with.batches == GRADIENT_BATCHES)
-            break;
-        good = measure_batch(of, model, &with, rows, first, batch_rows, why);
-    }
+    while (good && with.batches < batches && with.batches < GRADIENT_BATCHES)
+        good = measure_batch(of, model, &with, rows, with.batches * batch_rows, batch_rows, why);
     batch_free(&with.rows);
     heap_free(with.gradients);
     return good;
@@ -216,8 +214,7 @@ size_t examination_last_layer(const examination *of) {
 
 size_t examination_task_of(const examination *of, size_t node) {
     const home_node_health figures = examination_node(of, node);
-    size_t t = 0;
-    while (t < of->by->label_count && strcmp(of->by->labels[t].task, figures.node) != 0)
-        t++;
-    return figures.layer == examination_last_layer(of) ? t : of->by->label_count;
+    if (figures.layer != examination_last_layer(of))
+        return of->by->label_count;
+    return recipe_task(of->by, figures.node);
 }

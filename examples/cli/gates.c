@@ -63,24 +63,25 @@ static bool names_stand(const examination *of, size_t layer) {
 
 static int head_height(const examination *of, size_t layer) {
     int height = 16;
-    for (size_t u = 0; u < of->unit_count && names_stand(of, layer); u++)
-        if (of->units[u].layer == layer && label_width(of->units[u].name) > height)
-            height = label_width(of->units[u].name);
+    if (names_stand(of, layer))
+        for (size_t u = 0; u < of->unit_count; u++)
+            if (of->units[u].layer == layer && label_width(of->units[u].name) > height)
+                height = label_width(of->units[u].name);
     return height + NUMBERS;
 }
 
 static size_t count_nodes(const examination *of, size_t layer) {
     size_t count = 0;
-    for (size_t o = 0; o < home_health_node_count(of->health); o++)
-        count += examination_node(of, o).layer == layer;
+    for (size_t node = 0; node < home_health_node_count(of->health); node++)
+        count += examination_node(of, node).layer == layer;
     return count;
 }
 
 static void measure(drawing *d) {
     d->left = 0;
     d->width = 0;
-    for (size_t o = 0; o < home_health_node_count(d->of->health); o++) {
-        const int label = label_width(examination_node(d->of, o).node) + 12;
+    for (size_t node = 0; node < home_health_node_count(d->of->health); node++) {
+        const int label = label_width(examination_node(d->of, node).node) + 12;
         d->left = label > d->left ? label : d->left;
     }
     d->left += MARGIN;
@@ -150,15 +151,22 @@ static void draw_cell(const drawing *d, size_t node, size_t expert, int x, int y
                 x + 2, y + 2, CELL - 4, ROW - 4);
 }
 
+/* The cells of a node below one unit. */
+static void draw_cells(const drawing *d, size_t node, size_t unit, int y) {
+    const examined_unit *u = &d->of->units[unit];
+    const int left = d->left + unit_left(d->of, u->layer, unit);
+    for (size_t k = 0; k < u->experts; k++)
+        draw_cell(d, node, u->first_expert + k, left + CELL * (int)k, y);
+}
+
 static void draw_node(const drawing *d, size_t node, int y) {
     const home_node_health n = examination_node(d->of, node);
     fprintf(d->to, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", d->left - 8, y + ROW / 2 + 4);
     page_text(d->to, n.node);
     fputs("</text>\n", d->to);
     for (size_t u = 0; u < d->of->unit_count; u++)
-        for (size_t k = 0; k < d->of->units[u].experts && d->of->units[u].layer == n.layer; k++)
-            draw_cell(d, node, d->of->units[u].first_expert + k,
-                      d->left + unit_left(d->of, n.layer, u) + CELL * (int)k, y);
+        if (d->of->units[u].layer == n.layer)
+            draw_cells(d, node, u, y);
     if (!isnan(n.entropy))
         fprintf(d->to, "<text class=\"%s\" x=\"%d\" y=\"%d\">entropy %.2f</text>\n",
                 n.top_weight >= COLLAPSE_WEIGHT ? "bad-text" : "soft-text",
@@ -174,9 +182,9 @@ static void draw_matrix(drawing *d, size_t layer) {
         if (d->of->units[u].layer == layer)
             draw_unit_head(d, u);
     d->top += head_height(d->of, layer);
-    for (size_t o = 0; o < home_health_node_count(d->of->health); o++)
-        if (examination_node(d->of, o).layer == layer) {
-            draw_node(d, o, d->top);
+    for (size_t node = 0; node < home_health_node_count(d->of->health); node++)
+        if (examination_node(d->of, node).layer == layer) {
+            draw_node(d, node, d->top);
             d->top += ROW;
         }
 }
@@ -231,8 +239,8 @@ static void draw_inputs(drawing *d, size_t layer) {
     const size_t count = count_nodes(d->of, layer - 1);
     const int share = count > 0 ? d->width / (int)count : 0;
     int i = 0;
-    for (size_t o = 0; o < home_health_node_count(d->of->health); o++) {
-        const home_node_health n = examination_node(d->of, o);
+    for (size_t node = 0; node < home_health_node_count(d->of->health); node++) {
+        const home_node_health n = examination_node(d->of, node);
         if (n.layer + 1 != layer)
             continue;
         const int middle = d->left + share * i++ + share / 2;

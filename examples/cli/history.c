@@ -33,16 +33,20 @@ static bool begins_with(const char *path, const char *header) {
     return same;
 }
 
-bool history_start(const char *path, bool go_on, failure *why) {
+bool history_start(const char *path, failure *why) {
     char header[HEADER];
     make_header(header);
-    if (go_on && begins_with(path, header))
-        return true;
     FILE *to = fopen(path, "w");
     if (!to)
         return fail_system(why, path, "create");
     fputs(header, to);
     return fclose(to) == 0 || fail_system(why, path, "write");
+}
+
+bool history_continue(const char *path, failure *why) {
+    char header[HEADER];
+    make_header(header);
+    return begins_with(path, header) || history_start(path, why);
 }
 
 static void write_figure(double figure, FILE *to) {
@@ -92,14 +96,6 @@ static bool find_columns(const csv_reader *csv, columns *at, failure *why) {
     for (size_t f = 0; found && f < HISTORY_FIGURES; f++)
         found = csv_column(csv, figure_columns[f], &at->figures[f], why);
     return found;
-}
-
-/* The recipe's task of that name; label_count where it has none. */
-static size_t find_task(const recipe *by, const char *name) {
-    size_t t = 0;
-    while (t < by->label_count && strcmp(by->labels[t].task, name) != 0)
-        t++;
-    return t;
 }
 
 static bool grow(history *made, failure *why) {
@@ -152,7 +148,7 @@ static bool read_figure(const csv_reader *csv, size_t column, double *figure, fa
 static bool read_line(history *made, const recipe *by, const csv_reader *csv, const columns *at,
                       failure *why) {
     uint64_t epoch;
-    const size_t task = find_task(by, csv->fields[at->task].text);
+    const size_t task = recipe_task(by, csv->fields[at->task].text);
     if (!number_read_whole(csv->fields[at->epoch].text, &epoch))
         return csv_fail(csv, at->epoch, "the number of an epoch", why);
     if (task == by->label_count)

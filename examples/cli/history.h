@@ -16,9 +16,10 @@ typedef struct history_epoch {
                        was trained on */
 } history_epoch;
 
-/* Starts the file with its header. With `go_on`, leaves one that has that header already as it is.
- */
-bool history_start(const char *path, bool go_on, failure *why);
+/* Starts the file with its header. history_continue() leaves a file that begins with that header as
+ * it is. */
+bool history_start(const char *path, failure *why);
+bool history_continue(const char *path, failure *why);
 
 /* Adds a line per task, at once: whoever looks at the file while training runs sees whole epochs.
  */

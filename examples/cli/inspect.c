@@ -70,9 +70,9 @@ static void print_gates(const examination *of, size_t layer) {
             printf(" %*.*s", width, width, name);
     }
     printf("  %7s %7s %6s\n", "entropy", "spread", "self");
-    for (size_t o = 0; o < home_health_node_count(of->health); o++)
-        if (examination_node(of, o).layer == layer)
-            print_gate(of, o, width);
+    for (size_t node = 0; node < home_health_node_count(of->health); node++)
+        if (examination_node(of, node).layer == layer)
+            print_gate(of, node, width);
 }
 
 static void print_gradients(const examination *of) {

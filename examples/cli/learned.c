@@ -88,10 +88,10 @@ static bool read_list(const document *doc, const homejson_value *object, const c
 }
 
 static bool read_number(const document *doc, const homejson_value *object, const char *key,
-                        double least, double *number, failure *why) {
+                        double min, double *number, failure *why) {
     const homejson_value *value;
     return document_member(doc, object, key, &value, why) &&
-           document_number(doc, object, key, least, HUGE_VAL, number, why);
+           document_number(doc, object, key, min, HUGE_VAL, number, why);
 }
 
 static bool read_boundaries(const document *doc, const homejson_value *object, transform_step *step,

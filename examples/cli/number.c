@@ -81,7 +81,7 @@ static bool round_fast(const decimal *number, float *value) {
 }
 
 bool number_read(const char *text, size_t length, float *value) {
-    decimal number = {false, 0, 0, 0};
+    decimal number = {0};
     const char *end = take_apart(text, &number);
     if (!end || end != text + length)
         return false;

@@ -98,8 +98,10 @@ static bool open_nameless(output *to, failure *why) {
 }
 
 bool output_open(output *to, const char *path, failure *why) {
-    *to = (output){path, NULL, NULL};
-    if (path ? output_check(path, why) && open_beside(to, why) : open_nameless(to, why))
+    *to = (output){.path = path};
+    const bool opened =
+        path ? output_check(path, why) && open_beside(to, why) : open_nameless(to, why);
+    if (opened)
         return true;
     output_discard(to);
     return false;

@@ -21,9 +21,8 @@ static bool freeze(predictor *made, const home_model *model, failure *why) {
 bool predictor_start(predictor *made, const home_model *model, const recipe *by, failure *why) {
     memset(made, 0, sizeof *made);
     made->predictions = heap_new(PREDICTOR_ROWS * by->label_count, sizeof *made->predictions);
-    if (made->predictions
-            ? freeze(made, model, why) && batch_start(&made->rows, by, PREDICTOR_ROWS, why)
-            : fail_memory(why))
+    if ((made->predictions || fail_memory(why)) && freeze(made, model, why) &&
+        batch_start(&made->rows, by, PREDICTOR_ROWS, why))
         return true;
     predictor_free(made);
     return false;

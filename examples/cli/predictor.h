@@ -4,7 +4,7 @@
 
 #include "batch.h"
 
-#define PREDICTOR_ROWS ((size_t)4096) /* the most rows of one prediction */
+#define PREDICTOR_ROWS ((size_t)4096) /* at once */
 
 typedef struct predictor {
     home_model *frozen;

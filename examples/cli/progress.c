@@ -13,7 +13,12 @@
 
 progress progress_start(uint64_t epoch, uint64_t epochs, size_t rows) {
     const double now = clock_seconds();
-    return (progress){isatty(STDERR_FILENO) != 0, epoch, epochs, rows, now, now};
+    return (progress){.terminal = isatty(STDERR_FILENO) != 0,
+                      .epoch = epoch,
+                      .epochs = epochs,
+                      .rows = rows,
+                      .started = now,
+                      .shown = now};
 }
 
 static double rows_per_second(const progress *of, size_t done, double now) {

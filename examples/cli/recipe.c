@@ -176,14 +176,19 @@ static bool parse_label(recipe *of, const homejson_value *object, failure *why) 
 
 /* ------------------------------------------------------------------------------------- training */
 
+size_t recipe_task(const recipe *of, const char *task) {
+    size_t i = 0;
+    while (i < of->label_count && strcmp(of->labels[i].task, task) != 0)
+        i++;
+    return i;
+}
+
 static bool select_task(recipe *of, const homejson_value *name, failure *why) {
-    for (size_t i = 0; i < of->label_count; i++) {
-        if (name->type == HOME_JSON_STRING && strcmp(of->labels[i].task, name->text) == 0) {
-            of->labels[i].selects = true;
-            return true;
-        }
-    }
-    return document_fail(&of->doc, name, "the task of a label", why);
+    const size_t i = name->type == HOME_JSON_STRING ? recipe_task(of, name->text) : of->label_count;
+    if (i == of->label_count)
+        return document_fail(&of->doc, name, "the task of a label", why);
+    of->labels[i].selects = true;
+    return true;
 }
 
 static bool parse_select(recipe *of, const homejson_value *object, failure *why) {
@@ -214,7 +219,13 @@ static bool parse_training(recipe *of, failure *why) {
                                        "learning_rate_decay",
                                        NULL};
     training_plan *plan = &of->training;
-    *plan = (training_plan){5, 512, 1, 1, true, 1, 1};
+    *plan = (training_plan){.epochs = 5,
+                            .batch = 512,
+                            .patience = 1,
+                            .seed = 1,
+                            .base_rate = true,
+                            .learning_rate_factor = 1,
+                            .learning_rate_decay = 1};
     const homejson_value *object = homejson_member(of->root, "training");
     if (!object)
         return true;

@@ -71,6 +71,9 @@ typedef struct recipe {
 /* Reads a recipe that a person wrote; nothing is learned yet. */
 bool recipe_read(recipe *of, const char *path, failure *why);
 
+/* The number of the label with this task; label_count where there is none. */
+size_t recipe_task(const recipe *of, const char *task);
+
 /* How many dense values the model gets. */
 size_t recipe_dense_width(const recipe *of);
 

@@ -60,7 +60,7 @@ static bool read_through_gzip(source *from, failure *why) {
 }
 
 bool source_open(source *from, const char *path, failure *why) {
-    *from = (source){path, open(path, O_RDONLY | O_CLOEXEC), 0, false};
+    *from = (source){.path = path, .descriptor = open(path, O_RDONLY | O_CLOEXEC)};
     if (from->descriptor < 0)
         return fail_system(why, path, "open");
     if (!ends_in(path, ".gz") || read_through_gzip(from, why))

@@ -61,6 +61,12 @@ static void free_trainer(trainer *t) {
     heap_free(t->mean_losses);
 }
 
+static bool start_log(const training_job *job, failure *why) {
+    if (!job->log)
+        return true;
+    return job->epochs_before > 0 ? history_continue(job->log, why) : history_start(job->log, why);
+}
+
 static bool start_trainer(trainer *t, failure *why) {
     const size_t tasks = t->job.by->label_count;
     t->batch_rows = t->job.by->training.batch < t->job.rows->rows
@@ -74,8 +80,7 @@ static bool start_trainer(trainer *t, failure *why) {
     if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses)
         return fail_memory(why);
     t->started = clock_seconds();
-    return (!t->job.log || history_start(t->job.log, t->job.epochs_before > 0, why)) &&
-           read_rates(t->job.model, &t->first_rates, why) &&
+    return start_log(&t->job, why) && read_rates(t->job.model, &t->first_rates, why) &&
            batch_start(&t->batch, t->job.by, t->batch_rows, why);
 }
 

@@ -72,7 +72,19 @@ static int compare_floats(const void *a, const void *b) {
 
 /* Quantiles that cut the values into buckets of about equal numbers of rows. Values that repeat
  * make quantiles coincide, and these count once; nothing lies below the smallest value, so that is
- * no boundary. */
+ * no boundary. `sorted` has room for all of the values, of which there must be one. */
+static void find_boundaries(transform_step *step, float *sorted, const float *values,
+                            size_t count) {
+    memcpy(sorted, values, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_floats);
+    float last = sorted[0];
+    for (size_t i = 1; i < step->buckets; i++) {
+        const float quantile = sorted[(size_t)((double)count * (double)i / (double)step->buckets)];
+        if (quantile > last)
+            last = step->boundaries[step->boundary_count++] = quantile;
+    }
+}
+
 static bool learn_boundaries(transform_step *step, const float *values, size_t count) {
     float *sorted = heap_new(count, sizeof *sorted);
     step->boundaries = heap_new(step->buckets, sizeof *step->boundaries);
@@ -80,16 +92,9 @@ static bool learn_boundaries(transform_step *step, const float *values, size_t c
         heap_free(sorted);
         return false;
     }
-    if (count)
-        memcpy(sorted, values, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_floats);
     step->boundary_count = 0;
-    float last = count ? sorted[0] : 0;
-    for (size_t i = 1; i < step->buckets && count; i++) {
-        const float quantile = sorted[(size_t)((double)count * (double)i / (double)step->buckets)];
-        if (quantile > last)
-            last = step->boundaries[step->boundary_count++] = quantile;
-    }
+    if (count)
+        find_boundaries(step, sorted, values, count);
     heap_free(sorted);
     return true;
 }
@@ -110,6 +115,13 @@ static size_t gather_present(const float *values, size_t count, float *present) 
             present[there++] = values[i];
     }
     return there;
+}
+
+/* The reverse, with what stands for a missing value in the gaps. */
+static void put_back(const transform *of, float *values, size_t count, const float *present) {
+    size_t next = 0;
+    for (size_t i = 0; i < count; i++)
+        values[i] = isnan(values[i]) ? of->missing : present[next++];
 }
 
 /* The mean of the transformed values; of standardised ones that is 0 but for rounding. */
@@ -137,8 +149,8 @@ bool transform_learn(transform *of, float *values, size_t count) {
         return false;
     const size_t there = gather_present(values, count, present);
     const bool learned = learn_steps(of, present, there);
-    for (size_t i = 0, next = 0; learned && i < count; i++)
-        values[i] = isnan(values[i]) ? of->missing : present[next++];
+    if (learned)
+        put_back(of, values, count, present);
     heap_free(present);
     return learned;
 }

@@ -47,7 +47,7 @@
 
 enum {
     ROWS = 64,
-    MOST_THREADS = 64,
+    MAX_THREADS = 64,
     WATCH_MS = 20,
     PAUSE_MS = 1,
     BINS_PER_OCTAVE = 16,
@@ -87,8 +87,8 @@ typedef struct latencies {
 typedef struct server server;
 
 typedef struct reader {
-    _Alignas(
-        64) _Atomic(version *) slot; /* a cache line of its own: readers do not slow each other */
+    /* A cache line of its own, so that readers do not slow each other. */
+    _Alignas(64) _Atomic(version *) slot;
     server *of;
     size_t number;
     pthread_t thread;
@@ -149,8 +149,9 @@ static double percentile(const latencies *of, double share) {
 static void free_version(version *of) {
     if (!of)
         return;
-    for (size_t i = 0; of->memory && i < of->thread_count; i++)
-        free(of->memory[i]);
+    if (of->memory)
+        for (size_t i = 0; i < of->thread_count; i++)
+            free(of->memory[i]);
     free(of->memory);
     free(of->workspaces);
     free(of->expected);
@@ -173,13 +174,15 @@ static bool make_workspaces(version *made) {
     const size_t size = home_workspace_size(made->model);
     made->memory = calloc(made->thread_count, sizeof *made->memory);
     made->workspaces = calloc(made->thread_count, sizeof(home_workspace *));
-    for (size_t i = 0; made->memory && made->workspaces && i < made->thread_count; i++) {
+    if (!made->memory || !made->workspaces)
+        return false;
+    for (size_t i = 0; i < made->thread_count; i++) {
         made->memory[i] = malloc(size);
         if (!made->memory[i] || home_workspace_init(made->model, made->memory[i], size,
                                                     &made->workspaces[i], NULL) != HOME_OK)
             return false;
     }
-    return made->memory && made->workspaces;
+    return true;
 }
 
 /* Also brings the weights into memory, so that the first request is as fast as the others. */
@@ -420,8 +423,9 @@ static bool start(server *s, const char *path, struct stat *last) {
 }
 
 static void stop(server *s) {
-    for (size_t i = 0; s->readers && i < s->reader_count; i++)
-        free(s->readers[i].predictions);
+    if (s->readers)
+        for (size_t i = 0; i < s->reader_count; i++)
+            free(s->readers[i].predictions);
     free_version(atomic_load(&s->current));
     free(s->readers);
     free(s->rows.dense);
@@ -431,9 +435,9 @@ static void stop(server *s) {
 int main(int count, char **words) {
     const long threads = count > 2 ? strtol(words[2], NULL, 10) : 2;
     const double seconds = count > 3 ? strtod(words[3], NULL) : 10;
-    if (count < 2 || count > 4 || threads < 1 || threads > MOST_THREADS || !(seconds > 0)) {
+    if (count < 2 || count > 4 || threads < 1 || threads > MAX_THREADS || !(seconds > 0)) {
         fprintf(stderr, "usage: serve MODEL.safetensors [THREADS, 1 to %d [SECONDS]]\n",
-                MOST_THREADS);
+                MAX_THREADS);
         return 2;
     }
     static server s;
