@@ -1,4 +1,4 @@
-/* Rows of a dataset in the form that the library takes: chosen, one-hot, with ids dropped. */
+/* Rows of a dataset as the library takes them: selected, one-hot encoded, some ids dropped out. */
 #ifndef CLI_BATCH_H
 #define CLI_BATCH_H
 
@@ -27,9 +27,9 @@ typedef struct batch {
 bool batch_start(batch *made, const recipe *by, size_t rows, failure *why);
 void batch_free(batch *made); /* a zeroed struct is allowed */
 
-/* Fills it with data rows order[first .. first + count), or with rows first .. first + count where
- * order is NULL. With `dropout`, a stream of lib/random.h, ids become row 0 with the probability of
- * their field. */
+/* Fills the batch with the rows order[first .. first + count) of the data, or with the rows
+ * first .. first + count where order is NULL. With `dropout`, the state of a stream of random
+ * numbers, each id becomes row 0 with its field's probability. */
 bool batch_fill(batch *made, const dataset *data, const size_t *order, size_t first, size_t count,
                 uint64_t *dropout, failure *why);
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far a message's path was followed: the value there, its path in the recipe, and what is left
- * of the message. */
+/* How far the path of a message was followed: the value reached, its path in the recipe, and the
+ * rest of the message. */
 typedef struct trail {
     const homejson_value *value;
     char path[200];
@@ -30,7 +30,7 @@ static const homejson_value *find_member(const homejson_value *object, const cha
     return member;
 }
 
-/* Follows "[2]"; where there is no such entry, what is left of the message stays as it is. */
+/* Follows "[2]". Where there is no such entry, nothing changes. */
 static void enter_entry(trail *t) {
     char *end;
     if (*t->left != '[')
@@ -59,8 +59,7 @@ static bool enter_member(trail *t, const char *name, size_t length) {
     return true;
 }
 
-/* Tasks and fields are the recipe's labels and ids; the rest of the configuration is its "model".
- */
+/* Tasks and fields come from the recipe's "labels" and "ids", all else from its "model". */
 static trail start(const recipe *by, const char *path) {
     static const char *const names[][2] = {{"tasks[", "labels"}, {"fields[", "ids"}};
     trail t = {by->root, "", path};
@@ -74,8 +73,8 @@ static trail start(const recipe *by, const char *path) {
     return t;
 }
 
-/* The library's structs are flatter than the recipe: layer_count and tower_hidden are of "layers"
- * and "tower", and norm_epsilon is in "experts". */
+/* The library's structs are flatter than the recipe: layer_count and tower_hidden belong to
+ * "layers" and "tower", and norm_epsilon to "experts". */
 static const homejson_value *find_section(const homejson_value *object, const char *name,
                                           size_t length) {
     const size_t word = strcspn(name, "_");
@@ -86,9 +85,9 @@ static const homejson_value *find_section(const homejson_value *object, const ch
     return section;
 }
 
-/* What the library calls `name`, in the section where it lies: norm_epsilon in full, or
- * self_gate_hidden and expert_norm without the name of the section or its first word. NULL where it
- * is not written there. */
+/* The member of a section that the library calls `name`: norm_epsilon has its full name there,
+ * self_gate_hidden and expert_norm lack the section's name or its first word. NULL where the recipe
+ * does not have it. */
 static const homejson_value *find_inside(const homejson_value *section, const char *name,
                                          size_t length) {
     const homejson_value *whole = find_member(section, name, length);

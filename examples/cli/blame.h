@@ -1,4 +1,8 @@
-/* Errors that the library finds in the configuration, told of the recipe that it came from. */
+/* Errors that the library finds in a configuration, placed in the recipe that it was made from.
+ *
+ * The place is read from the library's message, which begins with a path such as
+ * "config.layers[0].width". A message that begins otherwise is passed on with the recipe's name
+ * alone; tests/cli holds the two to each other. */
 #ifndef CLI_BLAME_H
 #define CLI_BLAME_H
 

@@ -98,8 +98,8 @@ void chart_dots(const chart *in, const char *style, const double *x, const doubl
     for (size_t i = 0; i < count; i++) {
         if (is_finite(x[i], y[i]))
             fprintf(in->to,
-                    "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\">"
-                    "<title>%.4g: %.4g</title></circle>\n",
+                    "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%.4g: "
+                    "%.4g</title></circle>\n",
                     style, x_of(in, x[i]), y_of(in, y[i]), x[i], y[i]);
     }
 }

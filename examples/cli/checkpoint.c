@@ -28,8 +28,8 @@ static double mean_label(const dataset *rows, size_t task) {
     return weights > 0 ? sum / weights : 0.5;
 }
 
-/* Where a task's tower starts. One that is given another task predicts the rate among the rows of
- * that one. Half a row keeps it inside (0, 1), where the library wants it. */
+/* Where a task's tower starts. A task that is given another one predicts the rate among that one's
+ * positive rows. Half a row keeps the rate inside (0, 1), as the library requires. */
 static double base_rate(const dataset *rows, size_t task) {
     const recipe *by = rows->by;
     const char *given = by->labels[task].given;
@@ -95,8 +95,7 @@ static void write_tasks(const recipe *by, const dataset *training, hometext *tex
     }
 }
 
-/* The library's configuration: the recipe's "model", and what follows from the recipe and the data.
- */
+/* The library's configuration: the recipe's "model" and what follows from recipe and data. */
 static void write_configuration(const recipe *by, const dataset *training, hometext *text) {
     hometext_add(text, "{\"seed\":");
     hometext_add_integer(text, by->training.seed);
@@ -139,7 +138,7 @@ static bool store_recipe(const recipe *by, home_model *model, failure *why) {
     return stored;
 }
 
-/* A model as the recipe and the rows want it, without the recipe. */
+/* A model made from the recipe and the rows, without the recipe in its metadata. */
 static bool create_bare(const recipe *by, const dataset *training, home_model **model,
                         failure *why) {
     hometext configuration = {.allocator = heap()};
@@ -179,7 +178,7 @@ bool checkpoint_load(const char *path, home_model **model, failure *why) {
     return status == HOME_OK || fail_file(why, path, &error);
 }
 
-/* A recipe that was changed behind the library's back must not lead it to read past its inputs. */
+/* A recipe that was edited in the file must not make the library read past its inputs. */
 static bool check_fit(const char *path, const home_model *model, const recipe *of, failure *why) {
     bool fits = home_model_dense_width(model) == recipe_dense_width(of) &&
                 home_model_field_count(model) == of->field_count &&
@@ -200,7 +199,7 @@ bool checkpoint_recipe(const char *path, const home_model *model, recipe *of, fa
     const char *text = home_model_metadata(model, CHECKPOINT_RECIPE_KEY);
     memset(of, 0, sizeof *of);
     if (!text)
-        return fail(why, "%s: no recipe in it; expected a model made by \"home train\"", path);
+        return fail(why, "%s: it holds no recipe; expected a model made by \"home train\"", path);
     if (!learned_read(of, path, text, why))
         return false;
     if (check_fit(path, model, of, why))
@@ -239,7 +238,7 @@ static const char *skip_space(const char *at, const char *end) {
     return at;
 }
 
-/* Whether two values are written alike but for the space between tokens. */
+/* Whether two values have the same text apart from the space between tokens. */
 static bool written_alike(const document *doc_a, const homejson_value *a, const document *doc_b,
                           const homejson_value *b) {
     const char *at_a = doc_a->text + a->begin;
@@ -259,7 +258,7 @@ static bool written_alike(const document *doc_a, const homejson_value *a, const 
     }
 }
 
-/* The number of the first entry that two arrays have not in common. */
+/* The number of the first entry in which two arrays differ. */
 static size_t first_difference(const recipe *stored, const homejson_value *a, const recipe *wanted,
                                const homejson_value *b) {
     size_t index = 0;
@@ -278,11 +277,10 @@ static bool fail_recipe(const char *path, const recipe *stored, const recipe *wa
     char entry[32] = "";
     if (a && b && a->type == HOME_JSON_ARRAY && b->type == HOME_JSON_ARRAY)
         snprintf(entry, sizeof entry, "[%zu]", first_difference(stored, a, wanted, b));
-    return fail(
-        why,
-        "%s: \"%s%s\" is not what it is in the recipe of %s; expected a recipe that differs in "
-        "\"training\" alone",
-        wanted->doc.name, key, entry, path);
+    return fail(why,
+                "%s: \"%s%s\" differs from the recipe in %s; expected a recipe that differs only "
+                "in \"training\"",
+                wanted->doc.name, key, entry, path);
 }
 
 /* All of the recipe but "training" is built into the model. */
@@ -300,12 +298,12 @@ static bool check_same_recipe(const char *path, const recipe *stored, const reci
     return true;
 }
 
-/* Prediction does not need the optimizer's state, so most checkpoints have none, and no steps. */
+/* Prediction needs no optimizer state, so most checkpoints have none, and count no steps. */
 static bool check_resumable(const char *path, const home_model *model, failure *why) {
-    return home_model_step_count(model) > 0 || fail(why,
-                                                    "%s: no state of the optimizer in it; expected "
-                                                    "a model of \"home train --resumable\"",
-                                                    path);
+    return home_model_step_count(model) > 0 ||
+           fail(why,
+                "%s: it holds no optimizer state; expected a model of \"home train --resumable\"",
+                path);
 }
 
 static bool read_epochs(const char *path, const home_model *model, uint64_t *epochs, failure *why) {
@@ -313,7 +311,8 @@ static bool read_epochs(const char *path, const home_model *model, uint64_t *epo
     document doc;
     const homejson_value *member;
     if (!text)
-        return fail(why, "%s: no record of its training in it; expected a model of \"home train\"",
+        return fail(why,
+                    "%s: it holds no record of its training; expected a model of \"home train\"",
                     path);
     if (!document_read_text(&doc, path, text, why))
         return false;

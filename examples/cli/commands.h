@@ -6,8 +6,7 @@
 
 typedef enum outcome { OUTCOME_DONE = 0, OUTCOME_FAILED = 1, OUTCOME_USAGE = 2 } outcome;
 
-/* A command gets the words behind its name. Where the outcome is not DONE, the failure tells why.
- */
+/* A command gets the words after its name. Unless the outcome is DONE, `why` says what failed. */
 typedef struct command {
     const char *name;
     const char *usage; /* the whole page of help */

@@ -7,8 +7,8 @@
 #ifndef CSV_CAPACITY /* a test wants small steps */
 #define CSV_CAPACITY ((size_t)1 << 20)
 #endif
-#define LONGEST_RECORD                                                                             \
-    ((size_t)1 << 26) /* what a forgotten quote may swallow before it is an error */
+/* What a forgotten quote may swallow before it is an error. */
+#define MAX_RECORD ((size_t)1 << 26)
 
 /* ----------------------------------------------------------------------------------- the buffer */
 
@@ -18,14 +18,14 @@ static void move_to_front(csv_reader *csv) {
     csv->begin = 0;
 }
 
-/* Reads more behind what is there, always with a byte to spare for a final zero. *got 0 at the end.
- */
+/* Reads more bytes after those in the buffer, leaving room for a final zero. *got is 0 at the end
+ * of the file. */
 static bool refill(csv_reader *csv, size_t *got, failure *why) {
     move_to_front(csv);
     if (csv->end + 1 >= csv->capacity) {
-        if (csv->end > LONGEST_RECORD)
-            return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote not closed?",
-                        csv->from.path, csv->line, LONGEST_RECORD >> 20);
+        if (csv->end > MAX_RECORD)
+            return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote left open?",
+                        csv->from.path, csv->line, MAX_RECORD >> 20);
         char *grown = heap_grow(csv->buffer, &csv->capacity, csv->capacity + CSV_CAPACITY, 1);
         if (!grown)
             return fail_memory(why);
@@ -106,7 +106,7 @@ static bool take_plain(const csv_reader *csv, cursor *c, csv_field *field, failu
     return true;
 }
 
-/* Takes text up to the closing quote, moving it together where doubled quotes lose one. */
+/* Takes text up to the closing quote, and closes the gaps where two quotes become one. */
 static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, failure *why) {
     char *to = field->text = ++c->at;
     for (;; c->at++) {
@@ -126,7 +126,7 @@ static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, fail
     field->length = (size_t)(to - field->text);
     if (c->at < c->end && *c->at != ',')
         return fail_here(
-            csv, c, "text behind a closing quote; expected a comma or the end of the line", why);
+            csv, c, "text after a closing quote; expected a comma or the end of the line", why);
     *to = 0;
     return true;
 }
@@ -176,7 +176,7 @@ static size_t count_lines(const char *text, size_t length) {
     return lines;
 }
 
-/* The next record, of whatever number of fields. */
+/* The next record, with any number of fields. */
 static bool next_record(csv_reader *csv, bool *more, failure *why) {
     size_t length = 0;
     size_t past = 0;
@@ -196,8 +196,7 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
 
 /* ----------------------------------------------------------------------------------- the reader */
 
-/* The first bytes may tell that this is another kind of file, or be a mark that is no part of the
- * text. */
+/* The first bytes may show that this is another kind of file, or be a byte order mark. */
 static bool check_first_bytes(csv_reader *csv, failure *why) {
     size_t got = 1;
     while (csv->end < 3 && got > 0) {
@@ -271,8 +270,8 @@ bool csv_next(csv_reader *csv, bool *more, failure *why) {
                 csv->from.path, line, csv->field_count, csv->columns);
 }
 
-/* Quotes the first names that there are: a name misspelt, the wrong file and another separator show
- * in them. */
+/* Quotes the first names of the header, which show a misspelt name, a wrong file or another
+ * separator. */
 static bool fail_missing(const csv_reader *csv, const char *name, failure *why) {
     char header[200] = "";
     size_t used = 0;

@@ -61,7 +61,7 @@ static bool grow_offsets(id_values *ids, size_t rows) {
     return grown != NULL;
 }
 
-/* Room for one row more in every array but those of the ids themselves. */
+/* Room for one more row in every array except those of the ids themselves. */
 static bool make_room(dataset *data) {
     for (size_t i = 0; i < data->by->field_count; i++) {
         if (data->by->fields[i].separator && !grow_offsets(&data->ids[i], data->rows + 1))
@@ -197,7 +197,7 @@ static bool parse_row(const dataset_reader *reader, dataset *data, failure *why)
 
 /* -------------------------------------------------------------------------------------- columns */
 
-/* Where the columns are. Prediction needs the inputs alone, and evaluation no weights. */
+/* Where the columns are. Prediction needs only the inputs, and evaluation no weights. */
 static bool find_columns(dataset_reader *reader, failure *why) {
     const csv_reader *csv = &reader->csv;
     const recipe *by = reader->by;

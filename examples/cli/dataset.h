@@ -11,8 +11,8 @@ typedef struct id_values {
     uint32_t *rows;
     size_t count;
     size_t capacity;
-    size_t
-        *offsets; /* [rows + 1]: row r has rows[offsets[r] .. offsets[r + 1]); NULL: one id a row */
+    /* [rows + 1]: row r has rows[offsets[r] .. offsets[r + 1]). NULL: one id a row. */
+    size_t *offsets;
     size_t offset_capacity;
 } id_values;
 
@@ -42,7 +42,7 @@ typedef enum dataset_use {
 /* An open CSV file, and where in it the recipe's columns are. */
 typedef struct dataset_reader {
     csv_reader csv;
-    recipe *by; /* changed by training alone */
+    recipe *by; /* only training changes it */
     dataset_use use;
     size_t *dense; /* [dense columns], and so on: column of the file */
     size_t *fields;
@@ -55,7 +55,7 @@ bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_
                   failure *why);
 void dataset_close(dataset_reader *reader);
 
-/* Replaces the data by the next rows of the file, at most max_rows; none at its end. */
+/* Replaces the data by the next rows of the file, at most max_rows; by none at its end. */
 bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failure *why);
 
 /* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from

@@ -10,7 +10,7 @@
 
 enum { NAME = 80 };
 
-/* Where findings go, and whether one of them could not be kept. */
+/* Where findings go, and whether memory ran out for one of them. */
 typedef struct gathering {
     const examination *of;
     diagnosis *to;
@@ -49,11 +49,9 @@ static void check_gate(gathering *g, size_t node) {
     diagnosis_expert_name(g->of, n.top_expert, expert, sizeof expert);
     note(g, DIAGNOSIS_COLLAPSE,
          "standardise the inputs; lower the learning rate; give the experts batch norm and Swish "
-         "if they "
-         "have none",
+         "if they have none",
          "layer %zu, node %.60s: its gate gives expert %s %.2f of its weight on average, out of "
-         "%zu experts "
-         "(threshold %.2f): it mixes no more",
+         "%zu experts (threshold %.2f): it no longer mixes them",
          n.layer, n.node, expert, n.top_weight, n.experts, COLLAPSE_WEIGHT);
 }
 
@@ -76,7 +74,7 @@ static void find_extremes(const examination *of, size_t node, size_t *min, size_
     }
 }
 
-/* Once per layer: nodes that see the same experts would tell the same. */
+/* Once per layer, because nodes that see the same experts would repeat each other. */
 static void check_scales(gathering *g, size_t layer) {
     size_t worst = SIZE_MAX;
     double ratio = COLLAPSE_RATIO;
@@ -101,9 +99,8 @@ static void check_scales(gathering *g, size_t layer) {
          "give the experts a batch norm: \"experts\": {\"norm\": \"batch\", \"activation\": "
          "\"swish\"}",
          "layer %zu, node %.60s mixes outputs of different scale: expert %s has the standard "
-         "deviation %.3g, "
-         "expert %s "
-         "%.3g, a ratio of %.3g (threshold %g): the larger drowns the smaller",
+         "deviation %.3g, expert %s %.3g, a ratio of %.3g (threshold %g): the larger drowns the "
+         "smaller",
          layer, examination_node(g->of, worst).node, high, examination_expert(g->of, max).deviation,
          low, examination_expert(g->of, min).deviation, ratio, COLLAPSE_RATIO);
 }
@@ -118,14 +115,12 @@ static void check_zeros(gathering *g, size_t expert) {
          "use Swish behind a batch norm instead of ReLU; lower the learning rate; standardise the "
          "inputs",
          "layer %zu, expert %s: %.0f %% of its values are zero (threshold %.0f %%), and %zu of its "
-         "%zu "
-         "outputs are the "
-         "same on every row (threshold %.0f %% of them): much of it is dead",
+         "%zu outputs are the same on every row (threshold %.0f %% of them): much of it is dead",
          e.layer, name, 100 * e.near_zero, 100 * COLLAPSE_ZEROS, e.dead, e.width,
          100 * COLLAPSE_DEAD);
 }
 
-/* A pair is told once, by its first expert, unless that one has a nearer one. */
+/* A pair is reported once, by its first expert, unless another is nearer to that one. */
 static void check_twin(gathering *g, size_t expert) {
     const home_expert_health e = examination_expert(g->of, expert);
     char name[NAME];
@@ -136,7 +131,7 @@ static void check_twin(gathering *g, size_t expert) {
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     diagnosis_expert_name(g->of, e.nearest, other, sizeof other);
     note(g, DIAGNOSIS_COLLAPSE, "use fewer experts in this unit, or another seed",
-         "layer %zu, experts %s and %s give nearly the same: distance %.3f (threshold %.2f)",
+         "layer %zu, experts %s and %s give nearly the same output: distance %.3f (threshold %.2f)",
          e.layer, name, other, e.nearest_distance, COLLAPSE_DISTANCE);
 }
 
@@ -162,7 +157,7 @@ static double even_mass(const examination *of, size_t expert) {
     return mass;
 }
 
-/* Its own experts are there for a node; all others that it sees, it shares. */
+/* A node's own experts are those made for it; all others that it sees, it shares. */
 static bool is_own(const examination *of, size_t expert, size_t node) {
     const home_expert_health e = examination_expert(of, expert);
     return strcmp(e.unit, examination_node(of, node).node) == 0 ||
@@ -186,9 +181,7 @@ static void check_sharing(gathering *g, size_t expert) {
          "lower the weight of the dominant task; give tasks and groups experts of their own "
          "(preset home)",
          "layer %zu, expert %s is shared by %zu nodes, but %.0f %% of its gate mass comes from "
-         "node %.60s "
-         "(threshold "
-         "%.0f %%, even would be %.0f %%): it serves one",
+         "node %.60s (threshold %.0f %%, even would be %.0f %%): it serves one",
          e.layer, name, e.seen_by, 100 * e.top_share, examination_node(g->of, e.top_node).node,
          100 * DEGRADATION_SHARE, 100 / (double)e.seen_by);
 }
@@ -228,14 +221,10 @@ static void check_task(gathering *g, size_t node) {
     compare_gradients(g->of, node, task, &own, &largest);
     note(g, DIAGNOSIS_UNDERFITTING,
          "raise the task's weight; switch feature gates and self gates on if they are off; give it "
-         "fewer own "
-         "experts",
+         "fewer own experts",
          "task %.60s gives its own experts %.3f of its gate's weight (threshold %.3f, half of an "
-         "even share) "
-         "and leans on "
-         "those of others: %" PRIu64 " positives in %" PRIu64
-         " rows, gradient norm at its own experts %.2g, the "
-         "largest of any task %.2g",
+         "even share) and leans on those of others: %" PRIu64 " positives in %" PRIu64
+         " rows, gradient norm at its own experts %.2g, the largest of any task %.2g",
          n.node, n.own_mass, UNDERFITTING_MASS * even, seen->positives, seen->rows, own, largest);
 }
 
@@ -280,9 +269,9 @@ void diagnosis_summary(const diagnosis *of, diagnosis_kind kind, char *text, siz
     if (count > 0)
         snprintf(text, size, "%zu sign%s", count, number_plural(count));
     else if (kind == DIAGNOSIS_UNDERFITTING && !of->own_experts)
-        snprintf(text, size, "cannot be told: no task has experts of its own");
+        snprintf(text, size, "unknown: no task has experts of its own");
     else if (kind == DIAGNOSIS_UNDERFITTING && of->unlabelled)
-        snprintf(text, size, "cannot be told: task %.30s has no labels", of->unlabelled);
+        snprintf(text, size, "unknown: task %.30s has no labels", of->unlabelled);
     else
         snprintf(text, size, "none found");
 }

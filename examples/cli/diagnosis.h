@@ -12,7 +12,7 @@ typedef enum diagnosis_kind {
     DIAGNOSIS_KINDS
 } diagnosis_kind;
 
-/* From where on a figure is a sign of sickness. */
+/* The thresholds from which a figure is a sign of trouble. */
 #define COLLAPSE_WEIGHT       0.9  /* of one expert in a gate, mean */
 #define COLLAPSE_RATIO        10.0 /* between standard deviations of experts that a gate mixes */
 #define COLLAPSE_ZEROS        0.9  /* share of an expert's values that are zero */
@@ -33,7 +33,7 @@ typedef struct diagnosis {
     finding *findings; /* by kind */
     size_t count;
     size_t capacity;
-    /* What underfitting cannot be told without: experts of the tasks' own, and labels of every task
+    /* Without these, underfitting is unknown: experts of the tasks' own, and labels of every task
      * in the rows. */
     bool own_experts;
     const char *unlabelled; /* a task that has none; NULL: all have */
@@ -45,7 +45,7 @@ void diagnosis_free(diagnosis *made); /* a zeroed struct is allowed */
 size_t diagnosis_count(const diagnosis *of, diagnosis_kind kind);
 const char *diagnosis_name(diagnosis_kind kind);
 
-/* "none found", "2 signs", "cannot be told: no task has experts of its own" */
+/* "none found", "2 signs", "unknown: no task has experts of its own" */
 void diagnosis_summary(const diagnosis *of, diagnosis_kind kind, char *text, size_t size);
 
 /* "shared.0" */

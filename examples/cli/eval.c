@@ -77,12 +77,11 @@ const command eval_command = {
     "eval",
     "usage: home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json]\n"
     "\n"
-    "Predicts the rows of DATA and compares with their labels. Prints a table with, for every "
-    "task, the\n"
-    "rows that have its label, the positives among them, AUC, GAUC (AUC within users, weighted by "
-    "their\n"
-    "rows), log loss and calibration (mean prediction / mean label).\n"
+    "Predicts the rows of DATA and compares the predictions with the labels. Prints a table\n"
+    "with, for every task, the rows that have its label, the positives among them, AUC, GAUC\n"
+    "(AUC within users, weighted by their rows), log loss and calibration (mean prediction /\n"
+    "mean label).\n"
     "\n"
-    "  --json FILE   writes the same figures as JSON; what is not defined is null\n",
+    "  --json FILE   write the same figures as JSON; what is not defined is null\n",
     run,
 };

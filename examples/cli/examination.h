@@ -1,5 +1,6 @@
-/* What a model does on labelled rows: how well it predicts, how its experts and gates fare, and
- * what gradient each task sends to each unit. "home inspect" tells it, "home report" draws it. */
+/* What a model does on labelled rows, which "home inspect" prints and "home report" draws: how well
+ * it predicts, how its experts and gates are doing, and what gradient each task sends to each
+ * unit. */
 #ifndef CLI_EXAMINATION_H
 #define CLI_EXAMINATION_H
 
@@ -28,12 +29,12 @@ typedef struct examination {
     examined_unit *units;
     size_t unit_count;
     score_bin *bins;   /* [tasks, EXAMINATION_BINS] */
-    double *gradients; /* [units, tasks] norm of the task's gradient by the unit's experts, mean
-                          over some batches */
+    double *gradients; /* [units, tasks] norm of the gradient at the unit's experts, mean of some
+                          batches */
 } examination;
 
-/* Reads and predicts the whole file. The model's running values move, as it goes through training
- * batches last. */
+/* Reads and predicts the whole file. This changes the model's running statistics, because some
+ * training batches go through it. */
 bool examination_run(examination *made, home_model *model, recipe *by, const char *path,
                      failure *why);
 void examination_free(examination *made); /* a zeroed struct is allowed */

@@ -32,7 +32,7 @@ bool fail_system(failure *why, const char *path, const char *action) {
     return fail(why, "%s: cannot %s: %s", path, action, strerror(errno));
 }
 
-/* Where the system refused the file, the library's message has the path already. */
+/* Where the system refused the file, the library's message already has the path. */
 bool fail_file(failure *why, const char *path, const home_error *is) {
     return is->status == HOME_E_FILE ? fail(why, "%s", is->message) : fail_library(why, path, is);
 }

@@ -16,10 +16,12 @@ typedef struct failure {
 /* Each returns false, so that a caller can return what it returns. */
 HOME_PRINTF(2, 3) bool fail(failure *why, const char *format, ...);
 bool fail_memory(failure *why);
-bool fail_system(failure *why, const char *path, const char *action); /* errno tells the reason */
-bool fail_library(failure *why, const char *subject,
-                  const home_error *is); /* a call of the library failed */
-bool fail_file(failure *why, const char *path,
-               const home_error *is); /* so did one that has a file's path */
+
+/* A call of the operating system failed; errno has the reason. "PATH: cannot ACTION: ..." */
+bool fail_system(failure *why, const char *path, const char *action);
+
+/* A call of the library failed, and one that was given a file's path. */
+bool fail_library(failure *why, const char *subject, const home_error *is);
+bool fail_file(failure *why, const char *path, const home_error *is);
 
 #endif

@@ -37,7 +37,7 @@ static int label_width(const char *name) {
     return LETTER * (int)(letters < 24 ? letters : 24);
 }
 
-/* Left edge of a unit's columns, or, past the last unit of the layer, the width of the matrix and a
+/* Left edge of a unit's columns; past the last unit of the layer, the width of the matrix plus a
  * gap. */
 static int unit_left(const examination *of, size_t layer, size_t unit) {
     int x = 0;
@@ -139,9 +139,8 @@ static void draw_cell(const drawing *d, size_t node, size_t expert, int x, int y
             fprintf(d->to, ", and %.3f in its self term", self);
         fprintf(d->to,
                 "</title><rect class=\"cell\" style=\"fill-opacity:%.3f\" x=\"%d\" y=\"%d\" "
-                "width=\"%d\" "
-                "height=\"%d\" "
-                "rx=\"4\"/><text%s x=\"%d\" y=\"%d\" text-anchor=\"middle\">%.2f</text></g>\n",
+                "width=\"%d\" height=\"%d\" rx=\"4\"/><text%s x=\"%d\" y=\"%d\" "
+                "text-anchor=\"middle\">%.2f</text></g>\n",
                 0.06 + 0.94 * weight, x + 2, y + 2, CELL - 4, ROW - 4,
                 weight > 0.5 ? " class=\"on\"" : "", x + CELL / 2, y + ROW / 2 + 4, weight);
     }
@@ -200,8 +199,8 @@ static void draw_pill(const drawing *d, const char *name, int middle) {
     fputs("</text>\n", d->to);
 }
 
-/* Where a line ends that comes to a unit: at its name, the head of the matrix beginning BETWEEN
- * below the pills. */
+/* Where the line to a unit ends: above its name. The head of the matrix begins BETWEEN below the
+ * pills. */
 static int name_top(const drawing *d, size_t unit) {
     const examined_unit *u = &d->of->units[unit];
     const int free = names_stand(d->of, u->layer)

@@ -81,7 +81,7 @@ bool history_add(const char *path, const history_epoch *what, failure *why) {
 
 /* -------------------------------------------------------------------------------------- reading */
 
-/* Where in the file what is. */
+/* Which column holds what. */
 typedef struct columns {
     size_t epoch;
     size_t scored;
@@ -115,8 +115,8 @@ static bool grow(history *made, failure *why) {
     return true;
 }
 
-/* A line of a new epoch makes room for it; its tasks' lines may come in any order. An earlier epoch
- * puts itself in the place of those from it on. */
+/* The first line of an epoch makes room for it; the lines of its tasks may come in any order. An
+ * epoch replaces those with its number and higher ones. */
 static bool enter_epoch(history *made, double number, failure *why) {
     while (made->epochs > 0 && made->numbers[made->epochs - 1] > number)
         made->epochs--;

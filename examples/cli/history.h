@@ -1,5 +1,5 @@
-/* What an epoch of training gave, task by task: a CSV file that "home train --log" writes and "home
- * report" draws. */
+/* The results of every epoch of training, task by task: a CSV file that "home train --log" writes
+ * and "home report" draws. */
 #ifndef CLI_HISTORY_H
 #define CLI_HISTORY_H
 
@@ -21,8 +21,7 @@ typedef struct history_epoch {
 bool history_start(const char *path, failure *why);
 bool history_continue(const char *path, failure *why);
 
-/* Adds a line per task, at once: whoever looks at the file while training runs sees whole epochs.
- */
+/* Adds a line per task, all at once: a reader sees whole epochs while training goes on. */
 bool history_add(const char *path, const history_epoch *what, failure *why);
 
 /* The figures that are kept, in the order of their columns. */
@@ -45,8 +44,8 @@ typedef struct history {
     bool validated;
 } history;
 
-/* Reads the lines of the recipe's tasks; others are left out. Where the numbers of the epochs go
- * back, as behind a training that was resumed from an earlier one, the later lines count. */
+/* Reads the lines of the recipe's tasks and skips others. Where the epochs' numbers go back,
+ * because training was resumed from an earlier epoch, the later lines count. */
 bool history_read(history *made, const recipe *by, const char *path, failure *why);
 void history_free(history *made); /* a zeroed struct is allowed */
 

@@ -188,11 +188,8 @@ const command info_command = {
     "info",
     "usage: home info MODEL.safetensors\n"
     "\n"
-    "Prints what MODEL holds: its configuration, tasks and groups, inputs with what was learned "
-    "about them,\n"
-    "who sees whom, tensors with their shapes, the number of parameters, the floating-point "
-    "operations for "
-    "one row (2 per\n"
-    "multiply-add), and the training steps taken.\n",
+    "Prints what MODEL holds: its configuration, tasks and groups, inputs with what was learned\n"
+    "about them, who sees whom, tensors with their shapes, the number of parameters, the\n"
+    "floating-point operations for one row (2 per multiply-add), and the training steps taken.\n",
     run,
 };

@@ -147,13 +147,10 @@ const command inspect_command = {
     "inspect",
     "usage: home inspect MODEL.safetensors DATA.csv[.gz]\n"
     "\n"
-    "Runs MODEL on the labelled rows of DATA and tells how its mixture of experts fares: what "
-    "every expert\n"
-    "gives, what weights the gates give them, what gradients they get from every task; and in "
-    "words, "
-    "whether\n"
-    "experts have collapsed, shared experts have degraded to one task's, or tasks ignore their own "
-    "experts,\n"
-    "with the figure, the threshold and what to try. docs/health.md explains the tables.\n",
+    "Runs MODEL on the labelled rows of DATA and shows how its mixture of experts is doing:\n"
+    "what every expert gives, what weights the gates give it, what gradients it gets from every\n"
+    "task; and in words whether experts have collapsed, shared experts have degraded to one\n"
+    "task's, or tasks ignore their own experts, with the figure, the threshold and what to try.\n"
+    "docs/health.md explains the tables.\n",
     run,
 };

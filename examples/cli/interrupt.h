@@ -1,4 +1,4 @@
-/* Ctrl-C and SIGTERM ask the program to stop; it does so at the next safe point. */
+/* Ctrl-C and SIGTERM ask the program to stop, which it does at the next safe point. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 

@@ -140,7 +140,7 @@ static bool read_transform(const document *doc, const homejson_value *object, tr
         if (!read_step(doc, value, step, why))
             return false;
     }
-    /* The bucket of missing values is not a number to be trusted: it becomes an index. */
+    /* The bucket of missing values becomes an index, so the file's number is not trusted. */
     const transform_step *buckets = transform_buckets(change);
     change->missing = (float)(buckets ? (double)(buckets->boundary_count + 1) : missing);
     return true;
@@ -157,7 +157,7 @@ static bool read_vocabulary(const document *doc, const homejson_value *list, voc
             return fail_memory(why);
     }
     if (values->count != list->count)
-        return document_fail(doc, list, "no value twice", why);
+        return document_fail(doc, list, "each value once", why);
     return true;
 }
 

@@ -42,7 +42,7 @@ static bool asks_for_help(char *const *words, int count) {
     return false;
 }
 
-/* A full disk under standard output shows up at the latest here. */
+/* A full disk behind standard output shows here at the latest. */
 static outcome flush_output(outcome so_far, failure *why) {
     if (so_far != OUTCOME_DONE || (fflush(stdout) == 0 && !ferror(stdout)))
         return so_far;

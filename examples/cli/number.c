@@ -63,9 +63,9 @@ static const char *take_apart(const char *p, decimal *number) {
     return *p == 'e' || *p == 'E' ? take_exponent(p, number) : p;
 }
 
-/* Up to 19 digits and powers up to 10^22, the product or quotient of two doubles is within two
- * units of its last place. False where that leaves it open which float is the nearest, or where the
- * number is of another size. */
+/* With up to 19 digits and powers up to 10^22, the product or quotient of two doubles is off by at
+ * most two units in the last place. False where that leaves the nearest float undecided, and for
+ * longer numbers and larger powers. */
 static bool round_fast(const decimal *number, float *value) {
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,

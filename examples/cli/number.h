@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /* Reads all of text[0 .. length), which a zero byte must follow, as a float: digits with an
- * optional sign, point and exponent; not nan, inf or hexadecimal. False where it is something else
- * or too large for a float. */
+ * optional sign, point and exponent, but not nan, inf or hexadecimal. False for anything else and
+ * for what is too large for a float. */
 bool number_read(const char *text, size_t length, float *value);
 
 /* The same for a whole number in plain digits. */
 bool number_read_whole(const char *text, uint64_t *value);
 
-/* The end of a noun that so many are of: "" for one, "s" for any other number. */
+/* The ending of a noun after a count: "" for 1, "s" for any other. */
 const char *number_plural(uint64_t count);
 
 #endif

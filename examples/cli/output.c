@@ -13,7 +13,7 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Of the path's file, to be freed; NULL without memory. */
+/* The folder of a path, to be freed; NULL when out of memory. */
 static char *folder_of(const char *path) {
     const size_t length = (size_t)(base_name(path) - path);
     char *folder = heap_new(length + 2, 1);
@@ -44,7 +44,7 @@ static bool same_inode(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether two names are of one file, be it there or not. Without memory they pass for two. */
+/* Whether two paths name one file, which need not exist. When out of memory they count as two. */
 static bool is_same_file(const char *a, const char *b) {
     struct stat of_a;
     struct stat of_b;

@@ -1,5 +1,5 @@
-/* A result that appears whole or not at all: it goes to a temporary file, and to its place when it
- * is complete. */
+/* A result that appears whole or not at all: it is written to a temporary file, which moves into
+ * place when it is complete. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
@@ -13,8 +13,8 @@ typedef struct output {
     FILE *file;
 } output;
 
-/* Whether a new file could be put at `path`: its folder can be written, and no device or folder is
- * there. */
+/* Whether a file can be put at `path`: its folder is writable, and the path is free or a regular
+ * file. */
 bool output_check(const char *path, failure *why);
 
 /* A file that a command line names. */
@@ -24,13 +24,14 @@ typedef struct named_file {
     bool written;
 } named_file;
 
-/* Whether every file that will be written is another than all the others, links and spellings of a
- * path aside. */
+/* Whether every file to be written differs from all the others, whatever the links and spellings of
+ * their paths. */
 bool output_check_apart(const named_file *files, size_t count, failure *why);
 
 bool output_open(output *to, const char *path, failure *why);
 bool output_commit(output *to, failure *why);
-void output_discard(
-    output *to); /* after a failed output_commit() too; a zeroed struct is allowed */
+
+/* Needed after output_commit() too, if that failed; a zeroed struct is allowed. */
+void output_discard(output *to);
 
 #endif

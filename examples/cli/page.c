@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* The looks. Colours have names by purpose; paper is always light. */
+/* The style. Colours are named by purpose; paper is always light. */
 #define LIGHT                                                                                      \
     " --ground:#f6f5f2; --card:#fff; --ink:#1d2126; --soft:#5d6670; --line:#e2e1dc;"               \
     " --accent:#1f6f8b; --on-accent:#fff; --second:#c2571a; --good:#2c7a4b;"                       \

@@ -1,4 +1,4 @@
-/* A page of HTML that needs nothing from elsewhere: its frame, its looks, and text in it. */
+/* A page of HTML that needs no other file: its frame, its style, and text in it. */
 #ifndef CLI_PAGE_H
 #define CLI_PAGE_H
 
@@ -7,14 +7,14 @@
 void page_begin(FILE *to, const char *title);
 void page_end(FILE *to);
 
-/* Text with the characters escaped that HTML gives a meaning to. */
+/* Text with HTML's special characters escaped. */
 void page_text(FILE *to, const char *text);
 
 /* A section with a heading, and a paragraph that explains it (HTML, or NULL). */
 void page_section(FILE *to, const char *heading, const char *explanation);
 void page_section_end(FILE *to);
 
-/* A figure in a table's cell, "–" where it is not defined. */
+/* A table's cell with a figure, or "–" where it is not defined. */
 void page_cell(FILE *to, const char *format, double figure);
 
 #endif

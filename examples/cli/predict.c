@@ -70,12 +70,10 @@ const command predict_command = {
     "predict",
     "usage: home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
     "\n"
-    "Prepares the raw columns of DATA as in training and predicts every row. Labels are not "
-    "needed. The\n"
-    "result is a CSV with a column per task and a line per row, in order. It appears when all of "
-    "DATA\n"
-    "was read without an error, or not at all.\n"
+    "Prepares the raw columns of DATA as in training and predicts every row. Labels are not\n"
+    "needed. The result is a CSV with a column per task and a line per row, in order. It\n"
+    "appears when all of DATA was read without an error, or not at all.\n"
     "\n"
-    "  --output FILE   writes to FILE instead of standard output\n",
+    "  --output FILE   write to FILE instead of standard output\n",
     run,
 };

@@ -1,4 +1,4 @@
-/* A model frozen for serving, that predicts the rows of a dataset. */
+/* A model frozen for serving that predicts the rows of a dataset. */
 #ifndef CLI_PREDICTOR_H
 #define CLI_PREDICTOR_H
 

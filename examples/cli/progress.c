@@ -25,7 +25,7 @@ static double rows_per_second(const progress *of, size_t done, double now) {
     return (double)done / (now - of->started + 1e-9);
 }
 
-/* Of all epochs; fewer may turn out to be enough. */
+/* For all epochs; training may stop earlier. */
 static double seconds_left(const progress *of, size_t done, double rate) {
     const double rows =
         (double)(of->rows - done) + (double)(of->epochs - of->epoch) * (double)of->rows;

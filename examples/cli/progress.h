@@ -1,5 +1,4 @@
-/* How far training is, on standard error: a bar on a terminal, a line every few seconds elsewhere.
- */
+/* How far training is, on standard error: a bar on a terminal, otherwise a line now and then. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -24,7 +23,7 @@ void progress_show(progress *of, size_t done, double loss);
 /* The epoch's last line. */
 void progress_end(const progress *of, size_t done, double loss);
 
-/* Takes the bar off the terminal, to make place for a message. */
+/* Clears the bar from the terminal, to make room for a message. */
 void progress_clear(const progress *of);
 
 #endif

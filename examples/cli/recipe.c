@@ -76,8 +76,7 @@ static size_t find_table(const recipe *of, const char *name) {
     return i;
 }
 
-/* The table's own settings. The first field that names the table makes it; another may repeat them.
- */
+/* The table's own settings, set by the first field that names it; others may repeat them. */
 static bool parse_table(recipe *of, const homejson_value *object, const char *name, size_t *index,
                         failure *why) {
     *index = find_table(of, name);
@@ -245,8 +244,7 @@ static bool parse_training(recipe *of, failure *why) {
 
 /* ------------------------------------------------------------------------------------ the whole */
 
-/* The part of the configuration that is the user's; the rest follows from the recipe and the data.
- */
+/* The user's part of the configuration; the rest follows from the recipe and the data. */
 static bool parse_model(recipe *of, failure *why) {
     static const char *const derived[] = {"seed", "dense", "tables", "fields", "tasks"};
     if (!document_member(&of->doc, of->root, "model", &of->model, why))

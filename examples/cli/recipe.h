@@ -1,7 +1,6 @@
 /* The recipe: which columns of a CSV are what, how they are prepared, and the model that they go
  * into. What was learned on the training rows (transforms, vocabularies) is kept in it. docs/cli.md
- * describes the JSON.
- */
+ * describes the JSON. */
 #ifndef CLI_RECIPE_H
 #define CLI_RECIPE_H
 

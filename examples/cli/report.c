@@ -1,4 +1,4 @@
-/* home report: what a model is, how it learned and how it fares, as one HTML file. */
+/* home report: what a model is, how it learned and how it is doing, as one HTML file. */
 #include "subject.h"
 
 #include "chart.h"
@@ -125,8 +125,7 @@ static void write_diagnoses(FILE *to, const material *m) {
 static void write_quality_table(FILE *to, const material *m) {
     fputs("<div "
           "class=\"scroll\"><table><tr><th>task</th><th>group</th><th>rows</th><th>positives</"
-          "th><th>rate</th>"
-          "<th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
+          "th><th>rate</th><th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
           to);
     for (size_t t = 0; t < m->on->by.label_count; t++) {
         const home_metric_result *r = &m->seen->quality.results[t];
@@ -239,8 +238,7 @@ static void write_quality(FILE *to, const material *m) {
                  draw_roc);
     write_curves(to, m, "Calibration",
                  "Rows in ten groups by prediction. Up: the mean label. Across: the mean "
-                 "prediction. On the dashed "
-                 "line they are equal.",
+                 "prediction. On the dashed line they are equal.",
                  draw_calibration);
     page_section_end(to);
 }
@@ -299,8 +297,7 @@ static void write_training(FILE *to, const material *m) {
     if (m->learned->epochs == 0) {
         page_section(to, "Training",
                      "No log was given. <code>home train --log LOG.csv</code> writes one, "
-                     "<code>home report --log "
-                     "LOG.csv</code> draws it here.");
+                     "<code>home report --log LOG.csv</code> draws it here.");
         page_section_end(to);
         return;
     }
@@ -358,11 +355,10 @@ static void draw_expert(FILE *to, const material *m, size_t expert, double y) {
 static void draw_hill_scale(FILE *to, double bottom) {
     static const double marks[] = {-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        fprintf(
-            to,
-            "<path class=\"axis\" d=\"M%.1f 4V%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
-            "text-anchor=\"middle\">%g</text>\n",
-            place_of(marks[i]), bottom + 4, place_of(marks[i]), bottom + 17, marks[i]);
+        fprintf(to,
+                "<path class=\"axis\" d=\"M%.1f 4V%.1f\"/><text class=\"tick\" x=\"%.1f\" "
+                "y=\"%.1f\" text-anchor=\"middle\">%g</text>\n",
+                place_of(marks[i]), bottom + 4, place_of(marks[i]), bottom + 17, marks[i]);
 }
 
 static void draw_layer(FILE *to, const material *m, size_t layer) {
@@ -372,8 +368,7 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
     const double bottom = 6 + (double)HILL_ROW * (double)rows;
     fprintf(to,
             "<div><h3>Layer %zu</h3><div class=\"scroll\"><svg width=\"%d\" height=\"%.0f\" "
-            "viewBox=\"0 0 %d "
-            "%.0f\" role=\"img\">\n",
+            "viewBox=\"0 0 %d %.0f\" role=\"img\">\n",
             layer, HILL_ALL, bottom + 24, HILL_ALL, bottom + 24);
     draw_hill_scale(to, bottom);
     double y = 6;
@@ -384,14 +379,11 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
 }
 
 static void write_experts(FILE *to, const material *m) {
-    page_section(to, "Experts",
-                 "How the values of each expert's output are distributed, on a scale that is fine "
-                 "around zero and "
-                 "logarithmic far from it. Beside the name: mean ± standard deviation. Healthy "
-                 "experts of a layer "
-                 "have hills of like width; a single spike at "
-                 "zero is "
-                 "a dead expert.");
+    page_section(
+        to, "Experts",
+        "How the values of each expert's output are distributed, on a scale that is fine around "
+        "zero and logarithmic far from it. Beside the name: mean ± standard deviation. Healthy "
+        "experts of a layer have hills of like width; a single spike at zero is a dead expert.");
     fputs("<div class=\"pair\">\n", to);
     for (size_t l = 0; l <= examination_last_layer(m->seen); l++)
         draw_layer(to, m, l);
@@ -403,16 +395,11 @@ static bool write_gates(FILE *to, const material *m, failure *why) {
     page_section(
         to, "Gates",
         "The mean weight that each node (row) gives each expert it sees (column). Lines lead from "
-        "a "
-        "layer's nodes "
-        "to the units of the next layer that read them. Entropy: 1 where a gate is even in every "
-        "row, 0 where it "
-        "gives all to one expert.");
-    fputs(
-        "<div class=\"key\"><span><i class=\"box\"></i>also in the node's self term</span><span><i "
-        "class=\"none\"></i>not "
-        "seen</span></div>\n",
-        to);
+        "a layer's nodes to the units of the next layer that read them. Entropy: 1 where a gate is "
+        "even in every row, 0 where it gives all to one expert.");
+    fputs("<div class=\"key\"><span><i class=\"box\"></i>also in the node's self "
+          "term</span><span><i class=\"none\"></i>not seen</span></div>\n",
+          to);
     const bool drawn = gates_draw(to, m->seen, m->on->model, why);
     page_section_end(to);
     return drawn;
@@ -421,11 +408,9 @@ static bool write_gates(FILE *to, const material *m, failure *why) {
 /* ------------------------------------------------------------------------------------ gradients */
 
 static void write_gradients(FILE *to, const material *m) {
-    page_section(
-        to, "Gradients",
-        "The norm of each task's gradient by the parameters of each unit's experts, mean over "
-        "training batches. "
-        "The shade compares the tasks of one row.");
+    page_section(to, "Gradients",
+                 "The norm of each task's gradient by the parameters of each unit's experts, mean "
+                 "over training batches. The shade compares the tasks of one row.");
     fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>layer, unit</th>", to);
     for (size_t t = 0; t < m->on->by.label_count; t++) {
         fputs("<th>", to);
@@ -601,15 +586,10 @@ const command report_command = {
     "report",
     "usage: home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [--log LOG.csv]\n"
     "\n"
-    "Runs MODEL on the labelled rows of DATA and draws what \"home inspect\" tells: diagnoses, "
-    "gates along "
-    "the\n"
-    "hierarchy, distributions of the experts' outputs, gradients, ROC and calibration curves, and "
-    "what the\n"
-    "model is. One HTML file that needs nothing from elsewhere, for screens light and dark, large "
-    "and small, "
-    "and\n"
-    "for paper.\n"
+    "Runs MODEL on the labelled rows of DATA and draws what \"home inspect\" prints: diagnoses,\n"
+    "gates along the hierarchy, distributions of the experts' outputs, gradients, ROC and\n"
+    "calibration curves, and what the model is. One HTML file that needs nothing from\n"
+    "elsewhere, for light and dark screens, large and small, and for paper.\n"
     "\n"
     "  --output FILE   where to write; the file appears whole or not at all\n"
     "  --log FILE      what \"home train --log\" wrote, for curves over the epochs\n",

@@ -17,7 +17,7 @@ static bool ends_in(const char *text, const char *ending) {
     return length >= tail && strcmp(text + length - tail, ending) == 0;
 }
 
-/* A pipe that gzip does not inherit, but for the end it writes to. */
+/* A pipe of which gzip inherits only the end it writes to, which spawn_gzip() gives it. */
 static bool open_pipe(int ends[2]) {
     if (pipe(ends) != 0)
         return false;
@@ -26,7 +26,7 @@ static bool open_pipe(int ends[2]) {
     return true;
 }
 
-/* gzip reads the opened file as its standard input: no shell and no file name takes part. */
+/* gzip reads the opened file as its standard input, so no shell or file name is involved. */
 static int spawn_gzip(int input, int output, pid_t *child) {
     char program[] = "gzip";
     char option[] = "-dc";
@@ -73,7 +73,7 @@ static bool fail_interrupted(const source *from, failure *why) {
     return fail(why, "interrupted while reading %s", from->path);
 }
 
-/* Output that gzip could not finish must not pass for a whole file. */
+/* What gzip could not finish must not pass for a whole file. */
 static bool end_gzip(source *from, failure *why) {
     int status = 0;
     while (waitpid(from->child, &status, 0) < 0 && errno == EINTR) {
@@ -103,7 +103,7 @@ bool source_read(source *from, char *bytes, size_t capacity, size_t *count, fail
     return !from->ended || !from->child || end_gzip(from, why);
 }
 
-/* Closing the pipe first ends a gzip that still writes. */
+/* Closing the pipe first ends a gzip that is still writing. */
 void source_close(source *from) {
     if (from->descriptor >= 0)
         close(from->descriptor);

@@ -1,4 +1,4 @@
-/* The bytes of a data file: as they are, or out of `gzip -dc` where the name ends in .gz. */
+/* The bytes of a data file: as they are, or through `gzip -dc` where the name ends in .gz. */
 #ifndef CLI_SOURCE_H
 #define CLI_SOURCE_H
 
@@ -15,7 +15,7 @@ typedef struct source {
 
 bool source_open(source *from, const char *path, failure *why);
 
-/* Reads up to `capacity` bytes; *count 0 at the end, and there alone. */
+/* Reads up to `capacity` bytes; *count is 0 only at the end. */
 bool source_read(source *from, char *bytes, size_t capacity, size_t *count, failure *why);
 
 /* Can be called at any time, and on a zeroed struct with descriptor -1. */

@@ -10,7 +10,7 @@
 
 enum { CELL = 256 };
 
-/* Numbers trained in the tensors whose names begin with a prefix. */
+/* The number of parameters in tensors whose names begin with a prefix. */
 static uint64_t parameters_of(const home_model *model, const char *prefix) {
     uint64_t sum = 0;
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {

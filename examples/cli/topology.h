@@ -10,7 +10,7 @@
 
 bool topology_print(const home_model *model, failure *why);
 
-/* A text of a JSON object; "" where it has none of this key. */
+/* The text that a JSON object has under a key, or "". */
 const char *topology_text(const homejson_value *object, const char *key);
 
 #endif

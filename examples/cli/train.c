@@ -94,7 +94,7 @@ static double total_loss(const trainer *t) {
     return total;
 }
 
-/* Takes in the losses of a batch; `before` rows are in the means already. */
+/* Adds the losses of a batch to the means, which already hold `before` rows. */
 static void add_losses(trainer *t, size_t before, size_t rows) {
     const double share = (double)rows / (double)(before + rows);
     for (size_t i = 0; i < t->job.by->label_count; i++)
@@ -110,7 +110,7 @@ static bool step(trainer *t, failure *why) {
     return true;
 }
 
-/* A run that resumes has other rows than the one before: its own factor says how high its rates
+/* A resumed run has other rows than the run before it, so its own factor says where its rates
  * start. */
 static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     home_error error = {.struct_size = sizeof error};
@@ -126,7 +126,7 @@ static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     return true;
 }
 
-/* The order of the rows and the dropout of ids draw from streams of their own in every epoch. */
+/* In every epoch, the order of the rows and the dropout of ids have streams of their own. */
 static uint64_t start_stream(const trainer *t, const char *purpose, uint64_t epoch) {
     char name[64];
     snprintf(name, sizeof name, "%s.%" PRIu64, purpose, epoch);
@@ -158,8 +158,7 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
     const size_t rows = t->job.rows->rows;
     for (size_t first = 0; first < rows; first += t->batch_rows) {
         const size_t count = rows - first < t->batch_rows ? rows - first : t->batch_rows;
-        if (count <
-            2) /* the variance of one row is 0/0; the next epoch's order leaves out another */
+        if (count < 2) /* one row has no variance; the next epoch leaves out another row */
             break;
         if (interrupted())
             return fail(why, "interrupted");
@@ -209,7 +208,7 @@ static bool validate(trainer *t, scores *seen, failure *why) {
 
 /* ----------------------------------------------------------------------------------- checkpoint */
 
-/* Notes in the checkpoint how it came about. */
+/* Records in the checkpoint how it was trained. */
 static bool note_training(trainer *t, uint64_t epoch, double score, failure *why) {
     home_error error = {.struct_size = sizeof error};
     hometext text = {.allocator = heap()};
@@ -250,7 +249,7 @@ static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, do
     fflush(stdout);
 }
 
-/* Saves the model where it is the best so far, and shows how good it is. */
+/* Saves the model if it is the best so far, and prints how good it is. */
 static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *why) {
     const double score = scores_selection(seen);
     if (!t->job.validation || score > t->best_score) {
@@ -299,7 +298,7 @@ static bool run_epochs(trainer *t, failure *why) {
     return true;
 }
 
-/* Adds to the reason what is left of the work. */
+/* Adds to the reason what the checkpoint holds. */
 static void tell_what_is_saved(const trainer *t, failure *why) {
     const failure reason = *why;
     if (t->best_epoch)

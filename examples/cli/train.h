@@ -18,8 +18,8 @@ typedef struct training_job {
 
 /* Trains as by->training says, prints a table of scores after every epoch, and writes a checkpoint
  * after every epoch that is the best so far on the validation rows (without them after every
- * epoch). When it fails or is interrupted, the last of these is there. What every epoch gave goes
- * to the log, see history.h. */
+ * epoch). If it fails or is interrupted, the last checkpoint remains. The results of every epoch go
+ * to the log (history.h). */
 bool train_model(const training_job *job, failure *why);
 
 #endif

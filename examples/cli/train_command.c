@@ -26,7 +26,7 @@ typedef struct arguments {
 
 #define UNSET UINT64_MAX
 
-/* A run may put the model that it trains on in the place of the one that it resumed. */
+/* --output may replace the model of --resume, so those two are not compared. */
 static bool check_apart(const char *recipe_name, const arguments *given, failure *why) {
     const named_file files[] = {{.name = "--output", .path = given->output, .written = true},
                                 {.name = "--log", .path = given->log, .written = true},
@@ -92,7 +92,7 @@ static bool has_labels(const dataset *rows, size_t task) {
     return false;
 }
 
-/* One row has no variance, and a task without labels learns nothing, which may be meant so. */
+/* One row has no variance. A task without labels learns nothing, but that may be intended. */
 static bool check_training(const dataset *rows, const char *path, failure *why) {
     if (rows->rows < 2)
         return fail(why, "%s: %zu row%s; expected at least 2", path, rows->rows,
@@ -118,20 +118,19 @@ static bool has_both_classes(const dataset *rows, size_t task) {
     return positive && negative;
 }
 
-/* Without an AUC there is nothing to choose the best epoch by. */
+/* Without an AUC nothing tells which epoch is the best. */
 static bool check_validation(const dataset *rows, const char *path, failure *why) {
     for (size_t t = 0; t < rows->by->label_count; t++) {
         if (rows->by->labels[t].selects && has_both_classes(rows, t))
             return true;
     }
-    return fail(
-        why,
-        "%s: no selected task has positive and negative labels; expected one to choose the best "
-        "epoch by",
-        path);
+    return fail(why,
+                "%s: no selected task has positive and negative labels; expected one to choose the "
+                "best epoch by",
+                path);
 }
 
-/* Trains `model`, or where it is NULL a fresh one. */
+/* Trains `model`, or a new one where it is NULL. */
 static bool train_on(home_model *model, uint64_t epochs_before, const dataset *rows,
                      const dataset *validation, const recipe *by, const arguments *given,
                      failure *why) {
@@ -165,7 +164,7 @@ static bool open_both(dataset_reader *training, dataset_reader *validation, reci
     return false;
 }
 
-/* Both headers are read before the rows of either, so that a wrong second file is told at once. */
+/* Reads both headers before the rows of either, to report a wrong second file at once. */
 static bool load_both(dataset *rows, dataset *validation, recipe *by, dataset_use use,
                       const arguments *given, failure *why) {
     dataset_reader of_rows;
@@ -231,32 +230,25 @@ const command train_command = {
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
     "                  [--threads N] [--log LOG.csv] [--resumable] [--resume MODEL.safetensors]\n"
     "\n"
-    "Trains the model that RECIPE describes on the rows of the --train file, and writes it to the "
-    "--output\n"
-    "file after every epoch; with --valid, only after an epoch that is the best so far on those "
-    "rows.\n"
-    "Ctrl-C stops between two batches and leaves the last checkpoint.\n"
+    "Trains the model that RECIPE describes on the rows of the --train file, and writes it to\n"
+    "the --output file after every epoch; with --valid, only after an epoch that is the best so\n"
+    "far on those rows. Ctrl-C stops between two batches and keeps the last checkpoint.\n"
     "\n"
-    "  --epochs N     passes over the rows, at most       (these four replace what the recipe "
-    "says)\n"
-    "  --batch N      rows of a step\n"
+    "The first four options replace what the recipe says:\n"
+    "\n"
+    "  --epochs N     at most N passes over the rows\n"
+    "  --batch N      N rows a step\n"
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
-    "  --seed N       of the first weights, the order of the rows and the dropout of ids\n"
-    "  --threads N    that compute at once; the result is the same for any number; default 1\n"
-    "  --log FILE     writes a line per epoch and task to FILE, as it is reached: losses, AUC, "
-    "GAUC and so "
-    "on,\n"
-    "                 for \"home report\"; replaces a file that is there, but with --resume adds "
-    "to it\n"
-    "  --resumable    keeps the optimizer's state in the checkpoint, which makes it about three "
-    "times as "
-    "large\n"
-    "  --resume FILE  trains on from such a checkpoint, on the rows of another day say, instead of "
-    "from "
-    "fresh\n"
-    "                 weights; means, buckets and vocabularies stay as they were learned at first, "
-    "and "
-    "RECIPE must\n"
-    "                 be that of the checkpoint in all but \"training\"; implies --resumable\n",
+    "  --seed N       seed of the first weights, the order of the rows and the dropout of ids\n"
+    "  --threads N    compute on N threads; the result is the same for any number; default 1\n"
+    "  --log FILE     write a line per epoch and task to FILE as training goes on, with losses,\n"
+    "                 AUC, GAUC and so on, for \"home report\"; replaces FILE, or with --resume\n"
+    "                 adds to it\n"
+    "  --resumable    keep the optimizer's state in the checkpoint, which makes it about three\n"
+    "                 times as large\n"
+    "  --resume FILE  go on from such a checkpoint instead of fresh weights, for example on the\n"
+    "                 rows of another day; means, buckets and vocabularies stay as first learned,\n"
+    "                 and RECIPE must be that of the checkpoint in all but \"training\"; implies\n"
+    "                 --resumable\n",
     run,
 };

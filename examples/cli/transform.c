@@ -70,9 +70,9 @@ static int compare_floats(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-/* Quantiles that cut the values into buckets of about equal numbers of rows. Values that repeat
- * make quantiles coincide, and these count once; nothing lies below the smallest value, so that is
- * no boundary. `sorted` has room for all of the values, of which there must be one. */
+/* Quantiles that cut the values into buckets with about as many rows each. Repeated values make
+ * quantiles coincide, and these count once; nothing lies below the smallest value, so that is no
+ * boundary. `sorted` is room for the values, of which there must be at least one. */
 static void find_boundaries(transform_step *step, float *sorted, const float *values,
                             size_t count) {
     memcpy(sorted, values, count * sizeof *sorted);
@@ -107,7 +107,7 @@ static bool learn_step(transform_step *step, const float *values, size_t count) 
     return step->kind != STEP_BUCKETISE || learn_boundaries(step, values, count);
 }
 
-/* The values that are there, moved to the front of `present`. */
+/* Copies the values that are not missing, one after the other, and returns how many they are. */
 static size_t gather_present(const float *values, size_t count, float *present) {
     size_t there = 0;
     for (size_t i = 0; i < count; i++) {
@@ -117,14 +117,14 @@ static size_t gather_present(const float *values, size_t count, float *present) 
     return there;
 }
 
-/* The reverse, with what stands for a missing value in the gaps. */
+/* The reverse; missing values become of->missing. */
 static void put_back(const transform *of, float *values, size_t count, const float *present) {
     size_t next = 0;
     for (size_t i = 0; i < count; i++)
         values[i] = isnan(values[i]) ? of->missing : present[next++];
 }
 
-/* The mean of the transformed values; of standardised ones that is 0 but for rounding. */
+/* The mean of the transformed values; that of standardised ones is 0 apart from rounding. */
 static float missing_value(const transform *of, const float *transformed, size_t count) {
     const transform_step *last = of->step_count ? &of->steps[of->step_count - 1] : NULL;
     if (last && last->kind == STEP_BUCKETISE)

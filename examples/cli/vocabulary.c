@@ -86,7 +86,7 @@ uint32_t vocabulary_add(vocabulary *to, const char *text, size_t length, size_t 
     return row;
 }
 
-/* Texts only move towards the front, so they can be moved one by one. */
+/* Texts only move towards the front, so they can move one by one. */
 bool vocabulary_prune(vocabulary *of, size_t min_count, uint32_t *new_rows) {
     const size_t count = of->count;
     of->count = 0;

@@ -1,5 +1,5 @@
 /* The values of an id column, and the row of the embedding table that each one has. Row 0 is for
- * all values that are rare or unknown, rows 1, 2 ... for the others in the order of their first
+ * all rare and unknown values, rows 1, 2 ... for the others in the order of their first
  * appearance. */
 #ifndef CLI_VOCABULARY_H
 #define CLI_VOCABULARY_H
@@ -33,12 +33,12 @@ uint64_t vocabulary_hash(const char *text, size_t length);
 /* The row of a text, 0 where it has none. */
 uint32_t vocabulary_find(const vocabulary *of, const char *text, size_t length);
 
-/* The same, but a new text gets a new row; `record` (from 1) is where it was seen. 0 for lack of
+/* The same, but a new text gets a new row; `record` (from 1) is where it was seen. 0 when out of
  * memory. */
 uint32_t vocabulary_add(vocabulary *to, const char *text, size_t length, size_t record);
 
 /* Forgets the texts that stand in fewer than min_count records and numbers the others anew.
- * new_rows [count + 1] gets the new row of every old one. False for lack of memory. */
+ * new_rows [count + 1] gets the new row of every old one. False when out of memory. */
 bool vocabulary_prune(vocabulary *of, size_t min_count, uint32_t *new_rows);
 
 /* The text of entry i. */

@@ -496,7 +496,7 @@ fails 1 'broken.csv:10:1: number of fields: 1; expected 9' train_broken
 broken 10 2 'ca"t'
 fails 1 "broken.csv:10:$(($(byte 10 2) + 2)): a quote inside a field" train_broken
 broken 10 2 '"cat"s'
-fails 1 "broken.csv:10:$(($(byte 10 2) + 5)): text behind a closing quote" train_broken
+fails 1 "broken.csv:10:$(($(byte 10 2) + 5)): text after a closing quote" train_broken
 broken 1001 2 '"cat'
 fails 1 "broken.csv:1001:$(byte 1001 2): a quoted field without its closing quote" train_broken
 { head -n 3 valid.csv; printf '"two\nlines",cat,cat,old,1,1,1,1,1\n'; } > broken.csv
@@ -542,7 +542,7 @@ check "a label that is always empty is told" grep -qxF \
 check "and only that" test "$(grep -c warning empty.err)" -eq 1
 check "it is no error" test -s empty.safetensors
 home inspect empty.safetensors empty.csv > empty.out
-check "nothing is told of such a task" grep -qx 'underfitting: cannot be told: task click has no labels' empty.out
+check "of such a task nothing is known" grep -qx 'underfitting: unknown: task click has no labels' empty.out
 home inspect empty.safetensors valid.csv > empty.out
 check "but of one that has labels" grep -q '^underfitting: [^c]' empty.out
 
@@ -732,16 +732,16 @@ check "further with validation rows" home train recipe.json --train next.csv --v
     --resume whole.safetensors --output valid.safetensors
 check "what is trained further predicts" home eval valid.safetensors valid.csv
 
-fails 1 'm.safetensors: no state of the optimizer in it; expected' further next.csv m.safetensors x.safetensors 1
+fails 1 'm.safetensors: it holds no optimizer state; expected' further next.csv m.safetensors x.safetensors 1
 fails 1 'home train: cannot open "nothere.safetensors": No such file' further next.csv nothere.safetensors x.safetensors 1
 sed 's/"buckets": 5/"buckets": 6/' even.json > other.json
-fails 1 'other.json: "dense[1]" is not what it is in the recipe of whole.safetensors; expected' \
+fails 1 'other.json: "dense[1]" differs from the recipe in whole.safetensors; expected' \
     home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
 sed '/row_weight/d' even.json > other.json
-fails 1 'other.json: "row_weight" is not' \
+fails 1 'other.json: "row_weight" differs' \
     home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
 sed 's/"width": 16/"width": 32/' even.json > other.json
-fails 1 'other.json: "model" is not' \
+fails 1 'other.json: "model" differs' \
     home train other.json --train next.csv --resume whole.safetensors --output x.safetensors
 tr -s ' \n' ' ' < even.json | sed 's/{/ { /g; s/"seed": 5/"seed": 6/' > other.json
 check "space and training may differ" \

@@ -110,7 +110,7 @@ home inspect collapsed.safetensors rows.csv > collapsed.txt
 check "a collapsed model" grep -q '^collapse: [1-9][0-9]* sign' collapsed.txt
 check "which expert, the figure, the threshold" grep -q 'layer 0, expert shared\.[0-2]: [0-9]* % of its values are zero (threshold 90 %)' collapsed.txt
 check "what to try" grep -q 'Try: use Swish behind a batch norm' collapsed.txt
-check "no own experts, no verdict" grep -qx 'underfitting: cannot be told: no task has experts of its own' collapsed.txt
+check "no own experts, no verdict" grep -qx 'underfitting: unknown: no task has experts of its own' collapsed.txt
 
 home train bottom.json --train rows.csv --output bottom.safetensors > bottom.out 2> bottom.err
 check "shared-bottom can be inspected" home inspect bottom.safetensors rows.csv

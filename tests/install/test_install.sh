@@ -158,7 +158,7 @@ while read -r command; do
     build/home "$command" --help
 done <"$scratch/help.commands" | { build/home --help && cat; } | options >"$scratch/help.options"
 sed -n 's/Fl \\-\([a-z]*\)/\n--\1\n/gp' docs/home.1 | options >"$scratch/man.options"
-options <docs/cli.md | comm -23 - "$scratch/man.options" >"$scratch/cli.options"
+sed '/^## Building it/,$d' docs/cli.md | options | comm -23 - "$scratch/man.options" >"$scratch/cli.options"
 check 'commands: --help (<) and docs/home.1 (>)' agree "$scratch/help.commands" "$scratch/man.commands"
 check 'options: --help (<) and docs/home.1 (>)' agree "$scratch/help.options" "$scratch/man.options"
 check 'options of docs/cli.md that docs/home.1 lacks' diff "$scratch/cli.options" /dev/null

@@ -24,8 +24,7 @@ awk 'BEGIN {
 }' >"$scratch/rows.csv"
 
 # What docs/cli.md says, with "cc" and the program's name replaced.
-sed -n '/^## Building it against an installed library/,/^## /p' docs/cli.md | sed -n '/^```sh$/,/^```$/p' |
-    sed '1d;$d' >"$scratch/documented"
+sed -n '/^## Building it against an installed library/,$s/^    //p' docs/cli.md >"$scratch/documented"
 build() { # program, option of the linker and of pkg-config, or neither
     sed -e "s|^cc |$CC ${2-} |" -e "s| -o home | -o '$1' |" -e "s|pkg-config |&${3-} |" "$scratch/documented" \
         >"$scratch/command" || return 1
