@@ -246,7 +246,8 @@ bool csv_open(csv_reader *csv, const char *path, failure *why) {
     if (!source_open(&csv->from, path, why))
         return false;
     csv->buffer = heap_grow(NULL, &csv->capacity, CSV_CAPACITY, 1);
-    if ((csv->buffer || fail_memory(why)) && read_header(csv, why))
+    const bool read = csv->buffer ? read_header(csv, why) : fail_memory(why);
+    if (read)
         return true;
     csv_close(csv);
     return false;

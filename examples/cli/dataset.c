@@ -233,7 +233,8 @@ bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_
     reader->fields = heap_new(by->field_count, sizeof *reader->fields);
     reader->labels = heap_new(by->label_count, sizeof *reader->labels);
     const bool room = reader->dense && reader->fields && reader->labels;
-    if ((room || fail_memory(why)) && find_columns(reader, why))
+    const bool found = room ? find_columns(reader, why) : fail_memory(why);
+    if (found)
         return true;
     dataset_close(reader);
     return false;
