@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* A field, unquoted, with a zero byte behind it, and where it begins in the file. */
+/* A field, unquoted, with a zero byte after it, and where it begins in the file. */
 typedef struct csv_field {
     char *text;
     size_t length;

@@ -112,7 +112,7 @@ static void check_zeros(gathering *g, size_t expert) {
         return;
     diagnosis_expert_name(g->of, expert, name, sizeof name);
     note(g, DIAGNOSIS_COLLAPSE,
-         "use Swish behind a batch norm instead of ReLU; lower the learning rate; standardise the "
+         "use Swish after a batch norm instead of ReLU; lower the learning rate; standardise the "
          "inputs",
          "layer %zu, expert %s: %.0f %% of its values are zero (threshold %.0f %%), and %zu of its "
          "%zu outputs are the same on every row (threshold %.0f %% of them): much of it is dead",

@@ -39,7 +39,7 @@ static size_t bytes_before(const document *doc, size_t line, size_t column) {
     return at - start;
 }
 
-/* Reads a word and the number behind it, and moves on. */
+/* Reads a word and the number after it, and moves past them. */
 static bool take_number(const char **at, const char *word, size_t *number) {
     const size_t length = strlen(word);
     char *end;

@@ -65,7 +65,7 @@ static void list_seen(const homejson_value *node, char cell[CELL]) {
     }
 }
 
-/* "like + shared", with a star behind what has passed a feature gate */
+/* "like + shared", with a star after what has passed a feature gate */
 static void list_read(const homejson_value *node, char cell[CELL]) {
     const homejson_value *gate = homejson_member(node, "gate");
     for (const homejson_value *input = gate ? gate->first : NULL; input; input = input->next) {

@@ -37,7 +37,7 @@ uint32_t vocabulary_find(const vocabulary *of, const char *text, size_t length);
  * memory. */
 uint32_t vocabulary_add(vocabulary *to, const char *text, size_t length, size_t record);
 
-/* Forgets the texts that stand in fewer than min_count records and numbers the others anew.
+/* Forgets the texts that stand in fewer than min_count records and renumbers the others.
  * new_rows [count + 1] gets the new row of every old one. False when out of memory. */
 bool vocabulary_prune(vocabulary *of, size_t min_count, uint32_t *new_rows);
 

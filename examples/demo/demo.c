@@ -16,7 +16,7 @@
 
 enum {
     TRAIN_ROWS = 200000,
-    TEST_ROWS = 50000, /* the rows behind the training rows: later in time */
+    TEST_ROWS = 50000, /* the rows after those for training, later in time */
     EPOCHS = 2,
     BATCH_ROWS = 512,
     FIELDS = 3,
@@ -345,8 +345,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "demo: out of memory\n");
         return 1;
     }
-    printf("simulated %d impressions of %d videos to %d users: %d to train on, the %d behind them "
-           "to test\n",
+    printf("simulated %d impressions of %d videos to %d users: %d to train on, the next %d "
+           "to test on\n",
            TRAIN_ROWS + TEST_ROWS, FEED_VIDEOS, FEED_USERS, TRAIN_ROWS, TEST_ROWS);
 
     home_model *model = create_model();

@@ -27,7 +27,7 @@
  * Otherwise the reader uses nothing and tries again. That v may meanwhile have been freed and
  * allocated again for a newer version changes nothing: it is the current one when it is used. A
  * reader tries again only where a swap has just happened, so it never waits for the writer; the
- * writer waits for the calls that had begun, and no longer.
+ * writer waits only for the calls that had already begun.
  *
  * A reader that wants the model for longer than a call takes home_model_retain() while its slot is
  * set, which makes that safe, clears the slot, and gives the reference back when it likes. */

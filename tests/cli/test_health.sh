@@ -109,7 +109,7 @@ home train collapsed.json --train rows.csv --output collapsed.safetensors > coll
 home inspect collapsed.safetensors rows.csv > collapsed.txt
 check "a collapsed model" grep -q '^collapse: [1-9][0-9]* sign' collapsed.txt
 check "which expert, the figure, the threshold" grep -q 'layer 0, expert shared\.[0-2]: [0-9]* % of its values are zero (threshold 90 %)' collapsed.txt
-check "what to try" grep -q 'Try: use Swish behind a batch norm' collapsed.txt
+check "what to try" grep -q 'Try: use Swish after a batch norm' collapsed.txt
 check "no own experts, no verdict" grep -qx 'underfitting: unknown: no task has experts of its own' collapsed.txt
 
 home train bottom.json --train rows.csv --output bottom.safetensors > bottom.out 2> bottom.err
