@@ -1,8 +1,9 @@
 /* Memory. Every allocation of the library goes through here.
  *
  * Here: what a device has not: memory to allocate (this file), threads, JSON and numbers as text,
- * sorting, random numbers. Shared by declaration with the program `home`, which compiles base and
- * host into itself. Called by: config, and all above. Calls: base, libc, POSIX threads. */
+ * sorting, random numbers. Shared by declaration with the program `home`, which compiles what
+ * examples/cli/shared.txt lists of base and host into itself. Called by: config, and all above.
+ * Calls: base, libc, POSIX threads. */
 #ifndef HOME_MEMORY_H
 #define HOME_MEMORY_H
 
