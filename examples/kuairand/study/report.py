@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/study.md and its plots from the results that are there.
+"""Writes the tables and plots of docs/study.md from the available results.
 
     report.py [--results build/study.jsonl] [--daily build/kuairand-daily.jsonl] [--docs docs]
 
-A model is in a table when all its seeds are there. What is missing is said above the table.
+A table contains the models for which all seeds have run. The text above the table lists what is missing.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import study
 SEEDS = len(study.SEEDS)
 CENSUS_REFERENCE = {"income_over_50k": 0.9495, "never_married": 0.9943}
 
-# What stands above this line of docs/study.md is written by hand, what stands below by this program.
+# docs/study.md is written by hand above this line, and by this program below it.
 MARK = "<!-- Everything below is written by `make study-report`. -->\n"
-MARGIN = 0.0008  # below this a difference in mean AUC is within what other test rows would change
+MARGIN = 0.0008  # a smaller difference in mean AUC could come from the choice of test rows
 
 
 class Figures:
@@ -72,7 +72,7 @@ class Report:
         self.docs = arguments.docs
 
     def found(self, data, select, names, tuned_on=None, **changed):
-        """The figures of models of which every seed is there, and how many runs of the others are."""
+        """The figures of models for which all seeds have run, and the number of runs of the others."""
         complete, counts = {}, {}
         for name in names:
             runs = self.results.wanted(data, name, tuned_on or data, select, **changed)
@@ -89,8 +89,8 @@ class Report:
             return "*Complete.*\n"
         missing = ", ".join(f"{name} ({count} of {SEEDS} seeds)" for name, count in counts.items())
         if not complete:
-            return "*Not finished: no model has all its seeds yet.* `make study` goes on with it.\n"
-        return f"*Not finished.* Missing: {missing}. `make study` goes on with it.\n"
+            return "*Not finished: no model has all its seeds yet.* `make study` continues.\n"
+        return f"*Not finished.* Missing: {missing}. `make study` continues.\n"
 
     def path(self, name):
         return os.path.join(self.docs, name)
@@ -106,7 +106,7 @@ class Report:
             rows.append([name, spread(figures.means()), compared, f"{figures.rate:g}, {figures.width}",
                          f"{figures.speed('parameters') / 1000:.0f} k", f"{figures.speed('flops') / 1000:.0f} k",
                          f"{figures.speed('training') / 1000:.0f} k", f"{figures.speed('serving') / 1000:.0f} k"])
-        return table(["model", measure, "difference to HoME", "rate, width", "parameters", "FLOPs a row",
+        return table(["model", measure, "difference to HoME", "rate, width", "parameters", "FLOPs per row",
                       "rows/s trained", "rows/s served"], rows)
 
     @staticmethod
@@ -135,7 +135,7 @@ class Report:
                 continue
             gap, error = difference(figures.means(), reference.means())
             if abs(gap) <= max(2 * error, MARGIN):
-                lines.append(f"- **{name}**: no difference to HoME that could be told from noise ({gap:+.4f} ± {error:.4f}).")
+                lines.append(f"- **{name}**: no difference to HoME beyond noise ({gap:+.4f} ± {error:.4f}).")
             else:
                 word = "better" if gap > 0 else "worse"
                 lines.append(f"- **{name}** is {word} than HoME by {abs(gap):.4f} ± {error:.4f}.")
@@ -171,7 +171,7 @@ class Report:
             found[share] = complete
             text.append(f"{share:.0%} of the training rows: {self.state(complete, counts)}")
         names = [name for name in study.FEW if all(name in complete for complete in found.values())]
-        text.append("The rates of labels are of the drawn rows too. Settings as with all rows.\n")
+        text.append("The rates of labels also come from the drawn rows only. Settings as with all rows.\n")
         if names:
             text.append(table(["mean6", *(f"{share:.0%}" for share in found)],
                               [[name, *(spread(complete[name].means()) for complete in found.values())]
@@ -184,14 +184,15 @@ class Report:
 
     def day_by_day(self):
         text = ["## Day by day\n",
-                "`make kuairand-daily DATA=folder`: each day a model is trained on with `home train --resume` on that day's "
-                "rows alone, one epoch with 0.3 of the learning rate; another is trained from fresh weights on all days so "
-                "far, with the recipe `kuairand.json`; both are tested on the next day. Rates of labels are those of the "
-                "days before a row's own, as a nightly job would know them. One seed. A server (`examples/serve`) predicted "
-                "all the while, and took up a frozen copy of each day's resumed model.\n"]
+                "`make kuairand-daily DATA=folder` trains two models each day. One continues with `home train "
+                "--resume` on that day's rows alone, one epoch with 0.3 of the learning rate. The other starts from "
+                "new weights and trains on all days so far, with the recipe `kuairand.json`. Both are tested on the "
+                "next day. A row's rates of labels come from the days before it, as a nightly job would know them. One "
+                "seed. Meanwhile a server (`examples/serve`) kept predicting, and switched to a frozen copy of each "
+                "day's resumed model.\n"]
         days = study.lines.read(self.daily)
         if not days:
-            return [*text, "*Not finished: no day was done.*\n"]
+            return [*text, "*Not finished: no day is complete.*\n"]
         text.append("*Complete.*\n" if len(days) == 12 else f"*Not finished: {len(days)} of 12 days.*\n")
         tasks = list(sources.MAIN_TASKS)
         rows = [[str(day["day"]), f"{day['resumed']['mean6']:.4f}", f"{day['fresh']['mean6']:.4f}",
@@ -204,11 +205,11 @@ class Report:
         text.append(table(["trained to", "resumed mean6", "fresh mean6", "difference", *tasks, "seconds"], rows))
         gaps = [day["resumed"]["mean6"] - day["fresh"]["mean6"] for day in days[1:]]
         if gaps:
-            text.append(f"After the first day, on which both are the same, training on is {statistics.mean(gaps):+.4f} "
-                        f"against training afresh (from {min(gaps):+.4f} to {max(gaps):+.4f}; better on "
-                        f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} days), for about the cost of one day a day "
-                        "instead of all days. Means, buckets and vocabularies of the resumed model are those of its "
-                        "first day.\n")
+            text.append("On the first day both models are the same. After it, resuming gives "
+                        f"{statistics.mean(gaps):+.4f} compared with training from scratch (from {min(gaps):+.4f} to "
+                        f"{max(gaps):+.4f}; better on {sum(gap > 0 for gap in gaps)} of {len(gaps)} days), for the "
+                        "cost of about one day per day instead of all days. The resumed model keeps the means, buckets "
+                        "and vocabularies of its first day.\n")
         plot.lines(self.path("study-daily.svg"), "mean6 on the next day", [str(day["day"])[4:] for day in days],
                    {kind: [day[kind]["mean6"] for day in days] for kind in ("resumed", "fresh")})
         text.append("![day by day](study-daily.svg)\n")
@@ -216,8 +217,8 @@ class Report:
             with open(self.served, encoding="utf-8") as file:
                 lines = file.read().splitlines()
             start = next(index for index, line in enumerate(lines) if line.startswith("swap"))
-            text.append("The server over these days, beside the training and other work on the same two cores (the slowest "
-                        "calls waited for a processor, whether there was a swap or not):\n")
+            text.append("The server during these days, on the same two cores as the training and other work (the "
+                        "slowest calls waited for a processor, with or without a swap):\n")
             text += ["    " + line for line in lines[start:]] + [""]
         return text
 
@@ -241,9 +242,9 @@ class Report:
                           "Gradient boosting on the same columns and split reaches "
                           + " and ".join(f"{auc} ({task})" for task, auc in CENSUS_REFERENCE.items()) + ".")[0]
         text += ["## A feed with known relations\n",
-                 "Two groups of three tasks, from common to sparse. A group's tasks depend on one factor that is not "
-                 "linear, and a little on one of their own. The relation is the cosine between what the two groups' "
-                 "factors are made of: 0, nothing in common; 1, the same.\n"]
+                 "Two groups of three tasks, from common to sparse. The tasks of a group depend on one nonlinear "
+                 "factor, and each a little on its own. The relation is the cosine between the directions that make up "
+                 "the two groups' factors: 0, nothing in common; 1, the same.\n"]
         for relation in study.RELATIONS:
             text += self.part(f"Relation {relation:g}", f"simulated-{relation:g}", sources.SIMULATED_TASKS, study.FEW,
                               "mean AUC")[0]
