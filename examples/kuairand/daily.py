@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Follows the KuaiRand log day by day: trains on a day, tests on the next, and goes on from there.
+"""Follows the KuaiRand log day by day: trains on a day, tests on the next, and continues from there.
 
     daily.py DATA [--home build/home] [--serve build/serve] [--work build/kuairand-daily]
              [--results build/kuairand-daily.jsonl]
 
-Each day two models are tested on the day after it: one that was trained on with `home train --resume` on that day's rows
-alone, in one epoch of smaller steps, and one that was trained from fresh weights on all days so far. Both have the recipe
-kuairand.json. A server (examples/serve) predicts all the while and takes up each of the first kind. Each day adds a line
-to the results; days whose line is there are not done again.
+Each day two models are tested on the next day. One continues with `home train --resume` on that day's rows alone, in
+one epoch with smaller steps. The other is trained from new weights on all days so far. Both use the recipe
+kuairand.json. Meanwhile a server (examples/serve) keeps predicting and switches to each resumed model. Each day adds a
+line to the results; a day that already has a line is skipped.
 """
 
 import argparse
@@ -23,12 +23,12 @@ import prepare
 import results
 
 RECIPE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kuairand.json")
-# Of a day that is trained on: full steps on one day's rows would undo much of what the days before have taught.
+# For a resumed day: full steps on one day's rows would undo much of what the earlier days taught.
 FURTHER = {"epochs": 1, "learning_rate_factor": 0.3}
 
 
 def days_of(data, work):
-    """The days in order; their tables are made where they are not there yet."""
+    """Returns the days in order, and makes the tables that are missing."""
     listing = os.path.join(work, "days.json")
     if not os.path.exists(listing):
         days = prepare.prepare_days(data, work)
@@ -69,7 +69,7 @@ class Follower:
         subprocess.run([self.home, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def train(self, recipe, rows, output, *more):
-        """The seconds it took."""
+        """Returns the seconds it took."""
         begin = time.monotonic()
         self.call("train", recipe, "--train", rows, "--output", output, *more)
         return round(time.monotonic() - begin, 1)
@@ -81,7 +81,7 @@ class Follower:
         return {"mean6": sum(aucs[name] for name in self.select) / len(self.select), "auc": aucs}
 
     def follow(self, days, number):
-        """Trains on days[number], with all before it, and tests on the next."""
+        """Trains both models up to days[number] and tests them on the next day."""
         today, tomorrow = (self.path(f"{day}.csv") for day in days[number:number + 2])
         resumed, fresh, joined = map(self.path, ("resumed.safetensors", "fresh.safetensors", "joined.csv"))
         yesterday = self.path(f"{days[number - 1]}.safetensors")
@@ -91,16 +91,16 @@ class Follower:
         result["fresh_seconds"] = self.train(RECIPE, joined, fresh)
         result["resumed"] = self.evaluate(resumed, tomorrow)
         result["fresh"] = self.evaluate(fresh, tomorrow)
-        # The day is done once its checkpoint is there: a run that was interrupted resumes from the one before.
+        # A day is done once its checkpoint exists; an interrupted run resumes from the day before.
         shutil.copyfile(resumed, self.path("copy.safetensors"))
         os.replace(self.path("copy.safetensors"), self.path(f"{days[number]}.safetensors"))
         return result
 
 
 class Server:
-    """Predicts with two threads until it is left, and takes up what is put into its place."""
+    """A server with two threads that runs until finish() and switches to each model passed to serve()."""
 
-    SECONDS = 2  # that it has to start with the first model, and goes on after the last
+    SECONDS = 2  # time to start with the first model, and to run on after the last
 
     def __init__(self, program, path):
         self.program = program
@@ -115,7 +115,7 @@ class Server:
             time.sleep(self.SECONDS)
 
     def finish(self):
-        """Shows how it went, and leaves it in a file for the study's report."""
+        """Prints the server's report, and writes it to a file for the study's report."""
         if not self.process:
             return
         time.sleep(self.SECONDS)

@@ -3,8 +3,8 @@
 
     prepare.py DATA OUTPUT
 
-DATA is a folder of the public data set or of the two-week sample. README.md beside this file tells what the
-columns are, and why none of them knows a label of its own row. Needs Python's standard library only.
+DATA is the folder of the public data set or of the two-week sample. README.md in this folder explains the columns, and
+why none of them depends on a label of its own row. Needs only Python's standard library.
 """
 
 import csv
@@ -24,7 +24,7 @@ SPLITS = {"train": (20220425, 20220502), "valid": (20220503, 20220504), "test": 
 TASKS = ("is_click", "long_view", "finish_play", "is_like", "is_profile_enter", "comment_open", "is_comment",
          "is_follow", "is_forward", "is_hate")
 
-# All columns of the log, those first by which rows are sorted.
+# All columns of the log; rows are sorted by the first ones.
 LogRow = namedtuple("LogRow", "time_ms user_id video_id date hourmin is_click is_like is_follow is_comment "
                               "is_forward is_hate long_view play_time_ms duration_ms profile_stay_time "
                               "comment_stay_time is_profile_enter is_rand tab")
@@ -34,19 +34,19 @@ USER_COLUMNS = ("follow_user_num", "fans_user_num", "friend_user_num", "register
 VIDEO_COLUMNS = ("author_id", "music_id", "video_type", "upload_type", "music_type", "server_width",
                  "server_height", "tag")
 
-HISTORY_LENGTH = 50  # a history remembers the last so many videos of each kind
-RATE_PRIOR = 20      # a rate starts as if so many rows had been seen at the rate of all rows
+HISTORY_LENGTH = 50  # how many of the last videos of each kind a history remembers
+RATE_PRIOR = 20      # a rate starts as if this many rows had been seen at the overall rate
 
 
 class DataError(Exception):
-    """The data are not what they should be. The message says where, what was found and what was expected."""
+    """The data are wrong. The message says where, what was found and what was expected."""
 
 
 # ------------------------------------------------------------------------------------------------ reading
 
 
 def find(folder, name):
-    """The path of a table: in the folder or in its `data`, plain or gzipped. None where there is none."""
+    """Returns the path of a table: in the folder or its subfolder `data`, plain or gzipped. None if there is none."""
     for directory in (folder, os.path.join(folder, "data")):
         for suffix in ("", ".gz"):
             path = os.path.join(directory, name + suffix)
@@ -82,7 +82,7 @@ def read(path, columns, parse=list):
 
 
 def read_features(path, key, columns):
-    """The texts of `columns` by the number in `key`."""
+    """Returns the texts of `columns` by the number in `key`."""
     return dict(read(path, (key, *columns), lambda texts: (int(texts[0]), texts[1:])))
 
 
@@ -91,7 +91,7 @@ def read_log(path):
 
 
 class History:
-    """What a user watched before FIRST_DATE: how often, and the last videos of each kind, oldest first."""
+    """What a user watched before FIRST_DATE: how many, and the last videos of each kind, oldest first."""
 
     def __init__(self, views=0, watched=(), liked=(), long_viewed=()):
         self.views = views
@@ -109,7 +109,7 @@ class History:
 
 
 def read_histories(path):
-    """The table of histories that the sample has in place of the log before FIRST_DATE."""
+    """Reads the table of histories, which the sample has instead of the log before FIRST_DATE."""
 
     def parse(texts):
         user, views, *lists = texts
@@ -119,11 +119,11 @@ def read_histories(path):
 
 
 def read_impressions(folder):
-    """The rows of the log from FIRST_DATE on, by time, and the history of each user before that."""
+    """Returns the rows of the log from FIRST_DATE on, by time, and the earlier history of each user."""
     sample = find(folder, "user_history_until_20220424.csv")
     names = ("log_train.csv", "log_valid.csv", "log_test.csv") if sample else (
         "log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pure.csv")
-    # A set, because the public log has some rows twice.
+    # A set, because the public log contains some rows twice.
     rows = sorted({row for name in names for row in read_log(require(folder, name))})
     if sample:
         return rows, read_histories(sample)
@@ -136,7 +136,7 @@ def read_impressions(folder):
 
 # ----------------------------------------------------------------------------------------------- features
 #
-# A class of features has `columns`, their names, and a method that gives their values as a list.
+# A class of features has `columns`, their names, and a method that returns their values as a list.
 
 
 def labels_of(row):
@@ -150,7 +150,7 @@ def smooth(positives, rows, base_rate):
 
 
 class UserFeatures:
-    """The table of users, and how much each watched and liked before FIRST_DATE."""
+    """The table of users, and how much each one watched and liked before FIRST_DATE."""
 
     columns = (*USER_COLUMNS, "history_views", "history_likes", "history_long_views")
 
@@ -164,7 +164,7 @@ class UserFeatures:
 
 
 class VideoFeatures:
-    """The table of videos, and how all users together took each of them before FIRST_DATE."""
+    """The table of videos, and how all users together responded to each before FIRST_DATE."""
 
     columns = (*VIDEO_COLUMNS, "video_views", "video_likes", "video_long_views", "video_like_rate",
                "video_long_view_rate")
@@ -189,14 +189,14 @@ class VideoFeatures:
 class LabelRates:
     """How often each task was positive in the training rows that share a key, as logits.
 
-    A training row is told of the other days only: neither its own labels nor those of its session take part.
-    The rows of the other splits, whose `day` is None, are told of all training rows."""
+    A training row gets the rates of the other days only, without its own labels and those of its session.
+    The rows of the other splits, for which `day` is None, get the rates of all training rows."""
 
     NOTHING = [0] * (1 + len(TASKS))
 
     def __init__(self, name):
         self.columns = (f"{name}_rows", *(f"{name}_logit_{task}" for task in TASKS))
-        self.sums = {}  # rows, and positives of each task, by (key, day) and, over all days, by (key, None)
+        self.sums = {}  # rows and positives of each task, by (key, day) and, over all days, by (key, None)
 
     def add(self, key, day, labels):
         for index in ((key, day), (key, None)):
@@ -219,7 +219,7 @@ def weekday(date):
 
 
 class Features:
-    """All that a model may know of a row of the log: of the labels of other rows, what it has learned of them."""
+    """All that a model can know about a row of the log, including rates that it has learned from other rows' labels."""
 
     def __init__(self, histories, users, videos):
         self.users = UserFeatures(users, histories)
@@ -245,7 +245,7 @@ class Features:
         return row.user_id, row.video_id, self.authors[row.video_id]
 
     def values(self, row, day):
-        """`day` is the row's own where the model is to be trained on it, and None elsewhere."""
+        """`day` is the row's own day if the model will be trained on it, and None otherwise."""
         values = [row.user_id, row.video_id, row.tab, row.hourmin // 100, weekday(row.date), row.duration_ms]
         values += self.users.values(row.user_id)
         values += self.videos.values(row.video_id)
@@ -258,7 +258,7 @@ class Features:
 
 
 def write(path, header, rows):
-    """The file is there as a whole or not at all."""
+    """Writes the file completely or not at all."""
     with open(path + ".part", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -267,7 +267,7 @@ def write(path, header, rows):
 
 
 def read_tables(folder):
-    """The rows of the log from FIRST_DATE on, the history of each user, and the tables of users and videos."""
+    """Returns the log from FIRST_DATE on, the history of each user, and the tables of users and videos."""
     impressions, histories = read_impressions(folder)
     users = read_features(require(folder, "user_features_pure.csv"), "user_id", USER_COLUMNS)
     videos = read_features(require(folder, "video_features_basic_pure.csv"), "video_id", VIDEO_COLUMNS)
@@ -279,7 +279,7 @@ def read_tables(folder):
 
 
 def prepare(folder, output, share=1):
-    """`share`: of the training rows, the part that is used, drawn at random; for anything, the rates too."""
+    """`share`: the part of the training rows, drawn at random, that is used for training and for the rates."""
     impressions, histories, users, videos = read_tables(folder)
     splits = {name: [row for row in impressions if first <= row.date <= last]
               for name, (first, last) in SPLITS.items()}
@@ -296,7 +296,7 @@ def prepare(folder, output, share=1):
 
 
 def prepare_days(folder, output):
-    """A table for each day but the first, YYYYMMDD.csv, with the rates of the days before it. Returns the days."""
+    """Writes a table YYYYMMDD.csv for each day except the first, with the rates of earlier days. Returns the days."""
     impressions, histories, users, videos = read_tables(folder)
     features = Features(histories, users, videos)
     os.makedirs(output, exist_ok=True)

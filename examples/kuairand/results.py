@@ -1,4 +1,4 @@
-"""Results as lines of JSON in a file: each is there as a whole or not at all, whenever a run was stopped."""
+"""Results as lines of JSON in a file. Whenever a run is stopped, each line is complete or absent."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def read(path):
 
 
 def rounded(value):
-    """Six digits are more than any difference here needs."""
+    """Rounds to six digits, which is enough for any difference here."""
     if isinstance(value, dict):
         return {name: rounded(member) for name, member in value.items()}
     return round(value, 6) if isinstance(value, float) else value

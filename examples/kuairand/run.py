@@ -3,7 +3,7 @@
 
     run.py DATA [--home build/home] [--work build/kuairand] [--output build/kuairand.json] [--seed N]
 
-README.md beside this file tells what is done and why.
+README.md in this folder explains what it does and why.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import prepare
 
 RECIPE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kuairand.json")
 
-# Test AUC on the two-week sample, from the README of the data: logistic regression, and gradient boosting
-# with target encodings.
+# Test AUC on the two-week sample, from the data's own README: logistic regression, and gradient boosting with target
+# encodings.
 REFERENCE = {
     "is_click": (0.7411, 0.7478),
     "long_view": (0.7432, 0.7478),
@@ -35,7 +35,7 @@ REFERENCE = {
 
 
 def train_and_evaluate(home, work, seed):
-    """The test figures of each task, as `home eval` writes them."""
+    """Returns the test figures of each task, as `home eval` writes them."""
     model, figures = os.path.join(work, "model.safetensors"), os.path.join(work, "test.json")
     tables = {name: os.path.join(work, name + ".csv") for name in prepare.SPLITS}
     seeding = [] if seed is None else ["--seed", str(seed)]
@@ -48,7 +48,7 @@ def train_and_evaluate(home, work, seed):
 
 
 def write_json(path, content):
-    """The file is there as a whole or not at all."""
+    """Writes the file completely or not at all."""
     with open(path + ".part", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
         file.write("\n")

@@ -16,7 +16,7 @@ DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def read(path):
-    """The tensors by name, and the metadata, of a safetensors file."""
+    """Returns the tensors of a safetensors file by name, and its metadata."""
     with open(path, "rb") as file:
         data = file.read()
     (length,) = struct.unpack_from("<Q", data)
@@ -33,7 +33,7 @@ def read(path):
 
 
 def write(path, tensors, metadata=None):
-    """Writes a safetensors file. The old one, if any, stays until the new one is whole."""
+    """Writes a safetensors file. An existing one is replaced only when the new one is complete."""
     header = {"__metadata__": metadata} if metadata else {}
     offset = 0
     for name, tensor in tensors.items():
@@ -51,8 +51,8 @@ def write(path, tensors, metadata=None):
 
 
 def load_model(path, dtype=torch.float32):
-    """The model of a checkpoint that libhome or save_model() wrote. State of libhome's optimizer is left out."""
-    from home import Home  # here, so that reading a file needs no model
+    """Returns the model of a checkpoint by libhome or save_model(). The state of libhome's optimizer is ignored."""
+    from home import Home  # imported here, so that reading a file needs no model
 
     tensors, metadata = read(path)
     model = Home(json.loads(metadata["home.config"])).to(dtype)
@@ -62,6 +62,6 @@ def load_model(path, dtype=torch.float32):
 
 
 def save_model(path, model):
-    """Writes what home_model_load() reads. The checksum is optional, and left out."""
+    """Writes a file that home_model_load() reads, without the optional checksum."""
     tensors = {name: tensor.to(torch.float32) for name, tensor in model.state_dict().items()}
     write(path, tensors, {"home.schema": SCHEMA, "home.config": json.dumps(model.config)})

@@ -1,13 +1,13 @@
 """The configuration of a model: defaults, and the presets written out as layers of units and nodes.
 
-The JSON is that of home_model_create_json() in include/home/home.h.
+The JSON is the one of home_model_create_json() in include/home/home.h.
 """
 
 SHARED = "shared"
 
 
 def with_defaults(config):
-    """The configuration with every default filled in. A complete one, as a checkpoint holds it, stays as it is."""
+    """Returns the configuration with all defaults filled in. A complete one, as in a checkpoint, does not change."""
     preset = config.get("preset", "home")
     home = preset == "home"
     fields = [{"table": field["name"], "pooling": "sum", **field} for field in config.get("fields", [])]
@@ -38,7 +38,7 @@ def with_defaults(config):
 
 
 def _layer_with_defaults(layer, preset, index, width):
-    """width: of what the layer reads"""
+    """width: the width of the layer's input"""
     branches = layer.get("feature_branches") or 2
     layer = {"hidden": [], "feature_gates": preset == "home", **layer}
     exists = {
@@ -72,11 +72,11 @@ def groups_of(config):
 
 
 def topology(config):
-    """The layers as the preset `custom` would list them: units with `name`, `input`, `experts`; nodes with `name`,
-    `sees`, `gate`, `self`, `self_kind`.
+    """Returns the layers as the preset `custom` would list them: units with `name`, `input`, `experts`; nodes with
+    `name`, `sees`, `gate`, `self`, `self_kind`.
 
-    Two things only presets have: `gate` None (no gate: weight 1) and `self_kind` "one" (own experts added as they
-    are). `raw_gate` makes a gate read raw inputs whatever the configuration says.
+    Only presets have `gate` None (no gate: weight 1) and `self_kind` "one" (own experts added with weight 1).
+    `raw_gate` makes a gate read raw inputs, whatever the configuration says.
     """
     layers = []
     for index, layer in enumerate(config["layers"]):

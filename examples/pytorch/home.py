@@ -1,7 +1,7 @@
 """HoME and its relatives in PyTorch: the model that libhome computes, in its plainest form.
 
-Made to be read, to check libhome against, and to move weights both ways; not to be fast. The names of a
-`state_dict` are those of a checkpoint of libhome, the configuration is the same JSON.
+It is meant for reading, for checking libhome, and for moving weights both ways, not for speed. The `state_dict` has the
+same names as a checkpoint of libhome, and the configuration is the same JSON.
 """
 
 import math
@@ -14,7 +14,7 @@ from config import topology, with_defaults
 
 
 class Named(nn.Module):
-    """Modules or parameters by name. nn.ModuleDict would refuse names such as "keys" or "type"."""
+    """Modules or parameters by name. nn.ModuleDict refuses names such as "keys" or "type"."""
 
     def __init__(self, items):
         super().__init__()
@@ -46,7 +46,7 @@ class MLP(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """nn.BatchNorm1d without its counter of batches, which a checkpoint does not have."""
+    """nn.BatchNorm1d without its batch counter, which checkpoints do not have."""
 
     def __init__(self, width, epsilon, momentum):
         super().__init__()
@@ -111,7 +111,7 @@ class FeatureGate(nn.Module):
 
 
 class Unit(nn.Module):
-    """Experts that share one input. Gives the gated input, and the experts' outputs [B, n, D]."""
+    """Experts that share one input. Returns the gated input and the experts' outputs [B, n, D]."""
 
     def __init__(self, config, layer, unit, width):
         super().__init__()
@@ -134,10 +134,10 @@ class StaticSelf(nn.Module):
 
 
 class Node(nn.Module):
-    """One output vector: a gate's mixture of the experts it sees, and its own experts once more."""
+    """One output vector: a gate mixes the experts that the node sees, and the self term adds its own once more."""
 
     def __init__(self, config, node, experts, widths):
-        """experts, widths: of each unit, the number of its experts and the width of its input."""
+        """experts, widths: for each unit, the number of its experts and the width of its input."""
         super().__init__()
         beta = config["experts"]["swish_beta"]
         gate, self_gate = config["gate"], config["self_gate"]
@@ -157,7 +157,7 @@ class Node(nn.Module):
                 self.self_gate = StaticSelf(experts[self.own])
 
     def self_weights(self, x, gated, own):
-        """[B, n], or [n] where they do not depend on the row"""
+        """[B, n], or [n] if they do not depend on the row"""
         if self.kind == "one":
             return own.new_ones(own.shape[1])
         if self.kind == "static":
@@ -166,7 +166,7 @@ class Node(nn.Module):
         return torch.sigmoid(scores) if scores.shape[1] == 1 else torch.softmax(scores, dim=1)
 
     def forward(self, x, gated, outputs):
-        """x, gated, outputs: of each unit, the input, the gated input, and the experts' outputs [B, n, D]."""
+        """x, gated, outputs: for each unit, the input, the gated input, and the experts' outputs [B, n, D]."""
         seen = torch.cat([outputs[name] for name in self.sees], dim=1)
         if self.reads is None:
             z = seen.sum(dim=1)
@@ -182,7 +182,7 @@ class Node(nn.Module):
 
 class Layer(nn.Module):
     def __init__(self, config, layer, units, nodes, sources):
-        """sources: the widths of the nodes of the layer below by name; None in the first layer."""
+        """sources: the widths of the nodes in the layer below, by name; None in the first layer."""
         super().__init__()
         self.inputs = {unit["name"]: unit["input"] for unit in units}
         widths = {unit["name"]: input_width(config) if sources is None else sources[unit["input"]] for unit in units}
@@ -208,7 +208,7 @@ class Table(nn.Module):
         self.weight = nn.Parameter(table["init_std"] * torch.randn(table["rows"], table["dim"]))
 
     def row_of(self, id_):
-        """The row of an id; docs/checkpoint.md has the hash."""
+        """Returns the row of an id; docs/checkpoint.md defines the hash."""
         if not self.hashed:
             return id_
         mask = (1 << 64) - 1
@@ -219,7 +219,7 @@ class Table(nn.Module):
         return x * self.rows >> 64
 
     def forward(self, bags, pooling):
-        """bags: for each row, a list of ids; none give zeros."""
+        """bags: for each row, a list of ids; an empty list gives zeros."""
         rows = torch.tensor([self.row_of(id_) for bag in bags for id_ in bag], dtype=torch.int64)
         ends = torch.tensor([0] + [len(bag) for bag in bags]).cumsum(0)
         return F.embedding_bag(rows, self.weight, ends[:-1], mode=pooling)
@@ -231,7 +231,7 @@ def input_width(config):
 
 
 class Home(nn.Module):
-    """A model of the family from its configuration (a dictionary; what is absent gets its default).
+    """A model of the family, made from its configuration (a dictionary; missing keys get their defaults).
 
         model = Home(json.load(open("model.json")))
         logits = model(dense, ids)
@@ -261,7 +261,7 @@ class Home(nn.Module):
         self.given = [index.get(task.get("given")) for task in self.tasks]
 
     def forward(self, dense=None, ids=()):
-        """Logits [B, tasks]. dense: [B, dense]; ids: for each field, for each row, a list of ids."""
+        """Returns logits [B, tasks]. dense: [B, dense]; ids: for each field, for each row, a list of ids."""
         parts = [dense] if self.config["dense"] else []
         for field, bags in zip(self.config["fields"], ids):
             parts.append(self.embeddings[field["table"]](bags, field["pooling"]))
@@ -271,7 +271,7 @@ class Home(nn.Module):
         return torch.cat([self.towers[task["name"]](z[task["name"]]) for task in self.tasks], dim=1)
 
     def log_probability(self, logits, t):
-        """Of a binary task: its own factor, times that of the task it is given, and so on."""
+        """Returns the log of a binary task's probability: its own sigmoid times that of the task it is given, and so on."""
         log_p = 0
         while t is not None:
             log_p = log_p + F.logsigmoid(logits[:, t])
@@ -279,7 +279,7 @@ class Home(nn.Module):
         return log_p
 
     def predictions(self, logits):
-        """Probabilities of binary tasks, the logits of others."""
+        """Returns probabilities for binary tasks, and logits for others."""
         return torch.stack([logits[:, t] if task["loss"] == "squared" else torch.exp(self.log_probability(logits, t))
                             for t, task in enumerate(self.tasks)], dim=1)
 
@@ -293,14 +293,14 @@ class Home(nn.Module):
         return -y * log_p - (1 - y) * torch.log(-torch.expm1(log_p))
 
     def loss(self, logits, labels, weights=None):
-        """The total, and the losses of the tasks [tasks]. labels: [B, tasks], NaN where missing; weights: [B, tasks]"""
+        """Returns the total and the tasks' losses [tasks]. labels: [B, tasks], NaN if missing; weights: [B, tasks]"""
         live = ~torch.isnan(labels)
         weights = torch.where(live, torch.ones_like(labels) if weights is None else weights, torch.zeros_like(labels))
         labels = torch.where(live, labels, torch.zeros_like(labels))
         total, losses = logits.new_zeros(()), []
         for t, task in enumerate(self.tasks):
             mass = weights[:, t].sum()
-            if mass == 0:  # no live label: no term
+            if mass == 0:  # no usable label: no term
                 losses.append(logits.new_zeros(()))
                 continue
             loss = (weights[:, t] * self.row_losses(logits, t, labels[:, t])).sum() / mass
@@ -309,7 +309,7 @@ class Home(nn.Module):
         return total, torch.stack(losses)
 
     def term(self, task, loss):
-        """A task's part of the total: its loss, or what learned uncertainty makes of it (Kendall et al. 2018)."""
+        """Returns a task's part of the total: its loss, scaled by learned uncertainty if on (Kendall et al. 2018)."""
         if not self.config["uncertainty"]:
             return loss
         s = self.uncertainty[task["name"]].squeeze()

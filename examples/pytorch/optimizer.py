@@ -1,13 +1,13 @@
-"""The optimizer that a configuration asks for: one of PyTorch's for the dense parameters, a few lines for the tables.
+"""The optimizer of a configuration: one of PyTorch's for the dense parameters, and a few lines for the tables.
 
-In a table only the rows move whose ids were in the batch.
+In a table, only rows whose ids occur in the batch move.
 """
 
 import torch
 
 
 class TableOptimizer:
-    """Row-wise Adagrad, Adagrad or Adam on the touched rows of one table."""
+    """Row-wise Adagrad, Adagrad or Adam on the rows of one table that occur in the batch."""
 
     def __init__(self, weight, settings):
         self.weight, self.settings = weight, settings
@@ -20,7 +20,7 @@ class TableOptimizer:
 
     @torch.no_grad()
     def step(self, rows):
-        """rows: the touched ones, each once"""
+        """rows: those that occur in the batch, each once"""
         self.steps += 1
         g = self.weight.grad[rows]
         if self.kind == "adam":
@@ -37,7 +37,7 @@ class TableOptimizer:
 
 
 class Optimizer:
-    """What home_model_step() does."""
+    """Does what home_model_step() does."""
 
     def __init__(self, model):
         self.model, settings = model, model.config["optimizer"]
@@ -57,12 +57,12 @@ class Optimizer:
         self.clip_norm = settings["clip_norm"]
 
     def zero_grad(self):
-        """Zeros, not None: a tensor that no loss reaches takes part in the step all the same."""
+        """Sets zeros, not None, because the step also moves tensors that no loss reaches."""
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
 
     def step(self, ids=()):
-        """ids: those of the batch, as the model had them"""
+        """ids: those of the batch, as passed to the model"""
         if self.clip_norm:
             self._clip()
         self.optimizer.step()
@@ -78,7 +78,7 @@ class Optimizer:
 
 
 def touched_rows(model, ids):
-    """The rows of each table that the batch reads, ascending, each once."""
+    """Returns the rows of each table that the batch reads, ascending, each once."""
     rows = {name: set() for name, _ in model.embeddings.named_children()}
     for field, bags in zip(model.config["fields"], ids):
         table = model.embeddings[field["table"]]

@@ -1,4 +1,4 @@
-"""The data of the study: for each, train.csv, valid.csv and test.csv in a folder, and the recipe's columns."""
+"""The data sets of the study: train.csv, valid.csv and test.csv in a folder for each, and the recipe's columns."""
 
 import csv
 import gzip
@@ -54,7 +54,7 @@ def kuairand(source, share=1, tasks=None):
 
 CENSUS_NUMBERS = ("age", "wage_per_hour", "capital_gains", "capital_losses", "dividends_from_stocks",
                   "num_persons_worked_for_employer", "weeks_worked_in_year")
-# Labels, what they are made of, and a sampling weight, which tells of the survey and not of the person.
+# Labels, what they are made of, and a sampling weight, which describes the survey and not the person.
 CENSUS_DROPPED = ("income", "marital_stat", "instance_weight")
 CENSUS_LABELS = {"income_over_50k": ("income", "50000+."), "never_married": ("marital_stat", "Never married")}
 
@@ -92,7 +92,7 @@ SIMULATED_TASKS = {"a_common": ("a", 0), "a_some": ("a", -2), "a_sparse": ("a", 
 
 
 def simulated_logits(x, directions):
-    """A group's tasks share a factor that is not linear; each has a smaller one of its own."""
+    """The tasks of a group share a nonlinear factor; each has a smaller one of its own."""
     shared = {group: math.tanh(dot(x, u)) * dot(x, v) for group, (u, v) in directions["groups"].items()}
     return [offset + 1.6 * shared[group] + 0.5 * dot(x, directions["tasks"][task])
             for task, (group, offset) in SIMULATED_TASKS.items()]
@@ -103,7 +103,7 @@ def dot(a, b):
 
 
 def unit(generator, near=None, cosine=0.0):
-    """A random direction of length 1, or one at a given cosine to `near`."""
+    """Returns a random direction of length 1, at the given cosine to `near` if there is one."""
     v = [generator.gauss(0, 1) for _ in range(SIMULATED_WIDTH)]
     if near:
         along = dot(v, near)
@@ -114,7 +114,7 @@ def unit(generator, near=None, cosine=0.0):
 
 
 def write_simulated(relation, output):
-    """`relation`: the cosine between what the two groups depend on, 1 the same, 0 nothing in common."""
+    """`relation`: the cosine between what the two groups depend on: 1, the same; 0, nothing in common."""
     generator = random.Random(7)
     first = (unit(generator), unit(generator))
     second = tuple(unit(generator, near, relation) for near in first)

@@ -1,7 +1,7 @@
-"""The models of the study: what stands under "model" in a recipe of `home train`.
+"""The models of the study: the part "model" in a recipe of `home train`.
 
-Every model is two layers deep and every expert has one width; what differs is who sees whom, and the cures. The
-gates, towers and feature gates are those of ../kuairand.json.
+Every model is two layers deep, and all its experts have one width. The models differ in which nodes see which units,
+and in the cures. Gates, towers and feature gates are those of ../kuairand.json.
 """
 
 CURED = {"norm": "batch", "activation": "swish", "hidden_activation": "swish"}
@@ -10,7 +10,7 @@ RANK = 8  # of HoME's feature gates
 
 
 def one_layer(preset, shared_experts=1, task_experts=1, hidden=1, **more):
-    """A single layer of experts; a hidden layer gives them the depth of the others."""
+    """A single layer of experts, with a hidden layer that makes it as deep as the others."""
     return lambda width, wider: {
         "preset": preset, **more,
         "layers": [{"width": width, "hidden": [width] * hidden, "shared_experts": shared_experts * wider,
@@ -35,7 +35,7 @@ def home(hidden=0, gates=True, **more):
     return model
 
 
-# By the name in results and tables, in the order in which they are trained.
+# By name in results and tables, in the order of training.
 MODELS = {
     "HoME": home(),
     "MMoE, cured": one_layer("mmoe", 4, experts=CURED),
@@ -55,7 +55,7 @@ MODELS = {
 }
 FLAT = {"HoME, flat"}  # all tasks are one group
 
-# Not in the first table: deeper and wider mixtures.
+# For the tables of wider and deeper mixtures.
 DEEPER = {
     "HoME": home(hidden=1),
     "MMoE, cured": one_layer("mmoe", 4, hidden=2, experts=CURED),

@@ -13,7 +13,7 @@ def escape(text):
 
 
 def ticks(low, high):
-    """About five round numbers from low to high."""
+    """Returns about five round numbers from low to high."""
     size = 10.0 ** -6
     while (high - low) / size > 6:
         for factor in (2, 2.5, 2):
@@ -33,7 +33,7 @@ def svg(path, width, height, title, parts):
 
 
 def dots(path, title, rows):
-    """rows: (name, value, deviation): a dot with a bar of one deviation to both sides."""
+    """rows: (name, value, deviation), each drawn as a dot with a bar of one deviation on both sides."""
     low = min(value - deviation for _, value, deviation in rows)
     high = max(value + deviation for _, value, deviation in rows)
     margin = 0.08 * (high - low) or 1e-4
@@ -57,7 +57,7 @@ def dots(path, title, rows):
 
 
 def lines(path, title, labels, series):
-    """series: {name: values, one for each label}."""
+    """series: {name: values}, with one value for each label."""
     values = [value for line in series.values() for value in line]
     margin = 0.08 * (max(values) - min(values)) or 1e-4
     low, high, width, height, legend = min(values) - margin, max(values) + margin, 760, 360, 190

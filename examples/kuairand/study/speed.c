@@ -1,4 +1,4 @@
-/* How large and how fast the model of a checkpoint is: one JSON object.
+/* Prints the size and speed of a checkpoint's model as one JSON object.
  *
  *     study-speed MODEL.safetensors
  *

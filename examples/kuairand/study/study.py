@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Trains HoME and its relatives on the same columns with the same budget of tuning; see docs/study.md.
+"""Trains HoME and its relatives on the same columns with the same tuning budget; see docs/study.md.
 
     study.py DATA [--census FOLDER] [--work build/study] [--results build/study.jsonl] [--parts main,census,...]
 
-Every run adds a line to the results, and a run whose line is there is not made again, so the study can be stopped
-and started at will. A setting is chosen by the valid rows alone; the test rows are read once for each model and
-seed, with the setting that was chosen. report.py writes docs/study.md from the results.
+Every run adds a line to the results, and a run that already has a line is skipped, so the study can be stopped and
+restarted at any time. Settings are chosen by the valid rows alone; the test rows are read once for each model and seed,
+with the chosen setting. report.py writes docs/study.md from the results.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import sys
 import data as sources
 import models
 
-import results as lines  # from the folder above, where data.py looks too
+import results as lines  # from the parent folder, which data.py adds to the path
 
 SEEDS = range(1, 6)
 TUNING_SEED = 101
@@ -27,20 +27,20 @@ RATES = (0.001, 0.003, 0.01)
 WIDTHS = (32, 64, 128)
 EMBEDDING_RATE = 0.1
 
-# In the parts behind the first, these stand for the families.
+# These represent the families in all parts after the first.
 FEW = ("HoME", "MMoE, cured", "shared bottom", "PLE, cured", "MMoE")
 SHARES = (0.1, 0.3)
 RELATIONS = (0, 0.5, 1)
 
 
 def grid(data, model):
-    """The runs by which a setting is chosen: the same ones for every model."""
+    """Returns the runs that choose a setting: the same for every model."""
     return [{"data": data, "model": model, "wider": 1, "deeper": False, "rate": rate, "width": width,
              "seed": TUNING_SEED, "split": "valid"} for rate in RATES for width in WIDTHS]
 
 
 class Results:
-    """The lines of the file, by what they are of."""
+    """The lines of the file, by the run they belong to."""
 
     def __init__(self, path):
         self.path = path
@@ -58,14 +58,14 @@ class Results:
         lines.append(self.path, result)
 
     def tuned(self, data, model, select):
-        """The run of the grid with the best mean AUC over the tasks `select`; none where a run is missing."""
+        """Returns the grid's run with the best mean AUC over the tasks `select`, or None if a run is missing."""
         runs = grid(data, model)
         if not all(map(self.get, runs)):
             return None
         return max(runs, key=lambda run: mean(self.get(run)["tasks"][task]["auc"] for task in select))
 
     def wanted(self, data, model, tuned_on, select, **changed):
-        """The runs of a model that are read on the test rows, one for each seed."""
+        """Returns the runs of a model that are tested, one for each seed."""
         tuned = self.tuned(tuned_on, model, select)
         return [{**tuned, "data": data, **changed, "seed": seed, "split": "test"} for seed in SEEDS] if tuned else []
 
@@ -84,13 +84,13 @@ class Study:
 
     @staticmethod
     def best_epoch(log, data):
-        """The figures of the epoch with the best mean AUC on the valid rows: the one that is saved."""
+        """Returns the figures of the saved epoch, which has the best mean AUC on the valid rows."""
         with open(log, encoding="utf-8", newline="") as file:
             epochs = [list(rows) for _, rows in itertools.groupby(csv.DictReader(file), lambda row: row["epoch"])]
         return max(epochs, key=lambda rows: mean(float(row["auc"]) for row in rows if row["task"] in data.select))
 
     def train(self, data, run):
-        """Leaves the model in the folder of the work, and returns what the valid rows say of it."""
+        """Trains a model into the work folder, and returns its figures on the valid rows."""
         folder = data.prepared(self.work)
         paths = {name: os.path.join(self.work, name)
                  for name in ("recipe.json", "model.safetensors", "log.csv", "test.json")}
@@ -128,7 +128,7 @@ class Study:
                                            for task in data.tasks}, "speed": json.loads(measured.stdout)})
 
     def model(self, data, model, tuned_on=None, **changed):
-        """Trains all seeds of a model with the setting that is the best one on the valid rows of `tuned_on`."""
+        """Trains all seeds of a model with the setting that is best on the valid rows of `tuned_on`."""
         tuned_on = tuned_on or data
         for run in grid(tuned_on.name, model):
             self.valid(tuned_on, run)
@@ -154,7 +154,7 @@ def census(study, _, arguments):
 
 
 def curves(study, source, arguments):
-    """With the settings of all rows: what would be tuned on few rows would be noise."""
+    """Uses the settings of all rows, because tuning on few rows would follow noise."""
     for share, name in itertools.product(SHARES, FEW):
         study.model(sources.kuairand(arguments.data, share), name, source)
 
