@@ -1,9 +1,9 @@
-/* From a behaviour log to served predictions, with libhome's public interface alone:
+/* From a log of user behaviour to served predictions, using only libhome's public interface:
  * simulate a feed, train on it, evaluate on later rows, save, reload, freeze, serve from several
  * threads.
  *
- * Usage: demo [checkpoint file]. The exit status is not 0 when anything fails, the reloaded model
- * does not predict the same bytes, the frozen one is not close, or too little was learned. */
+ * Usage: demo [checkpoint file]. The exit status is not 0 if anything fails, if the reloaded model
+ * predicts other bytes, if the frozen model is not close, or if too little was learned. */
 #include "feed.h"
 #include "home/home.h"
 
@@ -20,12 +20,12 @@ enum {
     EPOCHS = 2,
     BATCH_ROWS = 512,
     FIELDS = 3,
-    THREADS = 2,       /* more than there are cores would measure the scheduler */
+    THREADS = 2,       /* with more threads than cores, we would measure the scheduler */
     REQUEST_ROWS = 64, /* videos that compete for one place in the feed */
     REQUESTS_PER_THREAD = 2000
 };
 
-static const double MIN_MEAN_AUC = 0.78; /* less means that something is broken */
+static const double MIN_MEAN_AUC = 0.78; /* below this, something is broken */
 
 static double seconds_now(void) {
     struct timespec now;
@@ -35,7 +35,7 @@ static double seconds_now(void) {
 
 /* --------------------------------------------------------------------------------------- errors */
 
-/* A program may exit where a library may not. */
+/* A program can exit; a library must not. */
 static void must(home_status status, const char *action, const home_error *error) {
     if (status == HOME_OK)
         return;
@@ -55,8 +55,8 @@ static void *must_allocate(size_t count, size_t size) {
 
 /* ---------------------------------------------------------------------------------------- model */
 
-/* HoME over the feed: dense values and three ids in, seven behaviours in two groups out. The same
- * could be written as JSON text for home_model_create_json(). */
+/* HoME for the feed: the inputs are dense values and three ids, the tasks are seven behaviours in
+ * two groups. home_model_create_json() takes the same as JSON text. */
 static home_model *create_model(void) {
     const home_table_config tables[FIELDS] = {
         {.struct_size = sizeof tables[0], .name = "user", .rows = FEED_USERS, .dim = 8},
@@ -64,7 +64,7 @@ static home_model *create_model(void) {
         {.struct_size = sizeof tables[0], .name = "author", .rows = FEED_AUTHORS, .dim = 8},
     };
     const home_field_config fields[FIELDS] = {
-        /* each reads the table of its own name */
+        /* each field reads the table of the same name */
         {.struct_size = sizeof fields[0], .name = "user"},
         {.struct_size = sizeof fields[0], .name = "video"},
         {.struct_size = sizeof fields[0], .name = "author"},
@@ -106,7 +106,7 @@ static home_model *create_model(void) {
     home_model *model;
     home_error error = {.struct_size = sizeof error};
     must(home_model_create(&config, &model, &error), "create the model", &error);
-    printf("model: %llu dense parameters, %llu multiply-adds a row\n",
+    printf("model: %llu dense parameters, %llu multiply-adds per row\n",
            (unsigned long long)home_model_parameter_count(model),
            (unsigned long long)home_model_macs_per_row(model));
     return model;
@@ -135,7 +135,7 @@ static const home_batch *select_rows(const feed_log *feed, size_t first, size_t 
 
 static void train_epoch(home_model *model, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
-    double loss = 0.0; /* the tasks' mean, summed over steps since the last report */
+    double loss = 0.0; /* mean over tasks, summed over the steps since the last report */
     size_t steps = 0;
     for (size_t first = 0; first + BATCH_ROWS <= TRAIN_ROWS; first += BATCH_ROWS) {
         feed_batch selected;
@@ -204,7 +204,8 @@ static home_metric_result figures_of(const home_metrics *metrics, size_t task) {
     return result;
 }
 
-/* Prints the table of tasks; returns the mean AUC. "best" is the AUC of the true probabilities. */
+/* Prints the table of tasks and returns the mean AUC. "best" is the AUC of the true probabilities.
+ */
 static double report(const float *predictions, const feed_log *feed) {
     home_metrics *reached = measure(predictions, feed);
     home_metrics *best = measure(feed->truth + (size_t)TRAIN_ROWS * FEED_TASKS, feed);
@@ -243,7 +244,7 @@ static bool same_bytes(const void *a, const void *b, size_t size) {
     return memcmp(a, b, size) == 0;
 }
 
-/* Infinite where one is NaN. */
+/* Returns infinity if a value is NaN. */
 static float largest_difference(const float *a, const float *b) {
     float largest = 0.0f;
     for (size_t i = 0; i < (size_t)TEST_ROWS * FEED_TASKS; i++) {
@@ -257,7 +258,7 @@ static float largest_difference(const float *a, const float *b) {
 
 /* -------------------------------------------------------------------------------------- serving */
 
-/* What one serving thread works on. */
+/* The work of one serving thread. */
 typedef struct server {
     const home_model *model; /* frozen, shared by all threads */
     const feed_log *feed;
@@ -267,7 +268,7 @@ typedef struct server {
     home_error error;
 } server;
 
-/* Answers requests one after the other, with scratch memory of the thread's own. */
+/* Answers requests in sequence, with a workspace of the thread's own. */
 static void *serve(void *argument) {
     server *s = argument;
     const size_t size = home_workspace_size(s->model);
@@ -301,7 +302,7 @@ typedef struct percentiles {
     double p99;
 } percentiles;
 
-/* Serves from THREADS threads at once. */
+/* Serves from THREADS threads at once and returns the latencies. */
 static percentiles serve_from_threads(const home_model *frozen, const feed_log *feed) {
     server *servers = must_allocate(THREADS, sizeof *servers);
     pthread_t threads[THREADS];

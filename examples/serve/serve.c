@@ -1,19 +1,20 @@
-/* Serves predictions from several threads, and takes up a newer checkpoint without a failed or slow
- * call.
+/* Serves predictions from several threads, and switches to a newer checkpoint without a failed or
+ * slow call.
  *
  *     serve MODEL.safetensors [THREADS [SECONDS]]
  *
  * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The
- * main thread watches the file; when another one is there, it loads and freezes it beside the old
- * model and then swaps one pointer. At the end the latencies before, during and after the swaps are
- * printed, and the number of calls that failed: that returned an error, or gave other probabilities
- * than the model they began with. A file that is no model, or one with other inputs, is reported,
- * and the old model stays. Ctrl-C or SIGTERM end it early.
+ * main thread watches the file. When the file has been replaced, the thread loads and freezes the
+ * new model while the old one serves, and then swaps one pointer. At the end the program prints the
+ * latencies before, during and after the swaps, and the number of failed calls: those that returned
+ * an error, or other probabilities than those of the model they began with. If the new file is not
+ * a model, or has other inputs, the program says so and keeps the old model. Ctrl-C and SIGTERM end
+ * it early.
  *
- * The swap. Readers are many and quick, the writer is one and rare, and a reader must never wait. A
- * pointer that is atomic is not enough: between a reader's load of it and its home_model_retain(),
- * the writer could give back the last reference, and the reader would retain freed memory. So each
- * reader has a slot, in which it says what it is about to use (a hazard pointer, Michael 2004):
+ * The swap. There are many fast readers and one rare writer, and a reader must never wait. An
+ * atomic pointer is not enough: between a reader's load of it and its home_model_retain(), the
+ * writer could release the last reference, and the reader would retain freed memory. So each reader
+ * has a slot that announces what it is about to use (a hazard pointer, Michael 2004):
  *
  *     reader                                          writer
  *     do { v = current; slot = v; }                   old = exchange(current, new)
@@ -21,16 +22,17 @@
  *     ... use v ...                                   free old
  *     slot = NULL
  *
- * Why it holds: all of these are sequentially consistent, so they stand in one order. If the
- * reader's second load of `current` still gave v, then its slot was set before the writer's
- * exchange, and the writer, which looks at the slots after the exchange, sees v there and waits.
- * Otherwise the reader uses nothing and tries again. That v may meanwhile have been freed and
- * allocated again for a newer version changes nothing: it is the current one when it is used. A
- * reader tries again only where a swap has just happened, so it never waits for the writer; the
- * writer waits only for the calls that had already begun.
+ * Why this works: all of these accesses are sequentially consistent, so they have one order. If the
+ * reader's second load of `current` still returned v, its slot was set before the writer's
+ * exchange. The writer looks at the slots after the exchange, sees v there and waits. Otherwise the
+ * reader uses nothing and tries again. Meanwhile v can have been freed, and its address reused for
+ * a newer version; that does no harm, because the version is current when it is used. A reader only
+ * tries again just after a swap, so it never waits for the writer; the writer waits only for calls
+ * that had already begun.
  *
- * A reader that wants the model for longer than a call takes home_model_retain() while its slot is
- * set, which makes that safe, clears the slot, and gives the reference back when it likes. */
+ * A reader that needs the model for longer than one call calls home_model_retain() while its slot
+ * is set, which makes that safe. Then it clears the slot, and releases the reference when it is
+ * done. */
 #include <home/home.h>
 
 #include <inttypes.h>
@@ -56,14 +58,14 @@ enum {
 
 typedef enum phase { BEFORE, DURING, AFTER, PHASES } phase;
 
-/* What a request needs of a model, made before the first one sees it: no request allocates or warms
- * anything up. */
+/* All that requests need of a model. It is prepared before they see it, so that no request has to
+ * allocate memory or warm up caches. */
 typedef struct version {
     home_model *model; /* frozen */
     size_t values;     /* ROWS * tasks */
     float *expected;   /* [values] the probabilities of the rows */
     size_t thread_count;
-    void **memory; /* [threads] of the workspaces */
+    void **memory; /* [threads] memory of the workspaces */
     home_workspace **workspaces;
 } version;
 
@@ -72,7 +74,7 @@ typedef struct request {
     home_batch batch;
     size_t width;
     float *dense;
-    uint64_t ids[ROWS]; /* all 0, a row that every table has */
+    uint64_t ids[ROWS]; /* all 0: every table has a row 0 */
     home_ids *fields;
 } request;
 
@@ -185,7 +187,7 @@ static bool make_workspaces(version *made) {
     return true;
 }
 
-/* Also brings the weights into memory, so that the first request is as fast as the others. */
+/* This also brings the weights into memory, so that the first request is as fast as the others. */
 static bool predict_expected(version *made, const request *rows) {
     home_error error = {.struct_size = sizeof error};
     made->values = ROWS * home_model_task_count(made->model);
@@ -204,7 +206,8 @@ static bool takes(const home_model *model, const request *rows) {
            home_model_field_count(model) == rows->batch.field_count;
 }
 
-/* NULL, and a message, where the file cannot be served. The first version makes the rows. */
+/* Returns NULL and prints a message if the file cannot be served. The first version also makes the
+ * rows of the requests. */
 static version *load_version(const char *path, const request *rows, home_model *frozen,
                              size_t thread_count) {
     version *made = calloc(1, sizeof *made);
@@ -258,7 +261,7 @@ static void let_go(reader *self) {
     atomic_store(&self->slot, NULL);
 }
 
-/* A version may have more tasks than the one before it. */
+/* A new version can have more tasks than the one before. */
 static bool make_room(reader *self, size_t values) {
     if (values <= self->capacity)
         return true;
@@ -311,11 +314,11 @@ static void swap(server *s, version *newer) {
     free_version(old);
 }
 
-/* A file that a save or a rename has put there is another one, or of another time. */
+/* A save or a rename changes the file's inode or its time. */
 static bool is_changed(const char *path, struct stat *last) {
     struct stat now;
     if (stat(path, &now) != 0)
-        return false; /* between two renames there may be none */
+        return false; /* between two renames there can be no file */
     const bool changed = now.st_ino != last->st_ino || now.st_size != last->st_size ||
                          now.st_mtim.tv_sec != last->st_mtim.tv_sec ||
                          now.st_mtim.tv_nsec != last->st_mtim.tv_nsec;
@@ -339,7 +342,7 @@ static void ask_to_end(int number) {
     asked_to_end = 1;
 }
 
-/* Returns how many newer models were taken up. */
+/* Returns the number of swaps. */
 static unsigned watch(server *s, const char *path, struct stat *last, double seconds) {
     const double end = now_ns() + 1e9 * seconds;
     unsigned swaps = 0;
@@ -378,7 +381,7 @@ static uint64_t print_latencies(const server *s) {
     return failed;
 }
 
-/* How many could be started. */
+/* Returns how many threads could be started. */
 static size_t start_readers(server *s) {
     size_t started = 0;
     for (; started < s->reader_count; started++) {

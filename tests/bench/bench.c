@@ -1,14 +1,16 @@
-/* Times the reference models and the raw kernels, beside what the machine could do at most.
+/* Times the reference models and the plain kernels, and compares them with what the machine can do.
  *
- * usage: bench FILE.jsonl        docs/performance.md explains method and figures
+ *     bench FILE.jsonl        docs/performance.md explains the method and the figures
  *
  * Every case is verified before it is timed. All cases are timed in turn, round after round, so
- * that a machine that slows down for a while does so for all of them; what counts is a case's
- * median over the rounds.
+ * that a temporary slowdown of the machine affects all of them. The result of a case is its median
+ * over the rounds. Environment:
  *
- * BENCH_QUICK=1      few rounds, the lesser instruction set at 128 rows only, the largest training
- * batch on one thread BENCH_ONLY=text    only cases whose name (as in the table: "predict M 128 1
- * avx512") contains it HOME_ISA=name      caps the instruction set; there is no second one then */
+ *     BENCH_QUICK=1      few rounds; the second instruction set at 128 rows only; the largest
+ *                        training batch on one thread only
+ *     BENCH_ONLY=text    only cases with this text in their name, which is as in the table:
+ *                        "predict M 128 1 avx512"
+ *     HOME_ISA=name      caps the instruction set; there is no second one then */
 #include "bench/gemm.h"
 #include "bench/job.h"
 #include "bench/machine.h"
@@ -27,13 +29,13 @@ enum {
     QUICK_ROWS = 128
 };
 
-static const double FULL_SECONDS =
-    420; /* all of it, verification included, as long as one round fits */
+/* The whole run including verification, if at least one round fits. */
+static const double FULL_SECONDS = 420;
 static const double QUICK_SECONDS = 42;
-static const double FULL_SLICE = 0.03; /* seconds for a case in a round */
+static const double FULL_SLICE = 0.03; /* seconds per case and round */
 static const double QUICK_SLICE = 0.01;
 
-/* Bytes that no cache holds. */
+/* More bytes than any cache holds. */
 static const size_t MEMORY_BYTES = (size_t)1 << 30;
 
 typedef enum bench_kind { PEAK, READ, PREDICT, TRAIN, GEMM } bench_kind;
@@ -52,8 +54,8 @@ typedef struct bench_case {
     const homekernels *kernels;
     size_t batch;
     size_t threads;
-    double work;  /* FLOPs of a call; of a read, bytes */
-    double bytes; /* of the weights that a call of predict reads */
+    double work;  /* FLOPs per call; for a read, bytes */
+    double bytes; /* bytes of weights that a call of predict reads */
     timing timing;
     union {
         machine_job machine;
@@ -65,7 +67,7 @@ typedef struct bench_case {
 typedef struct bench {
     bool quick;
     const char *only;
-    size_t threads; /* 1 and, where there are two CPUs, 2 */
+    size_t threads; /* the most: 2 if there are two CPUs, otherwise 1 */
     homethreads *pool;
     const float *memory; /* MEMORY_BYTES to read */
     const homekernels *sets[MOST_SETS];
@@ -75,8 +77,7 @@ typedef struct bench {
     size_t rounds;
 } bench;
 
-/* ------------------------------------------------------------------------------------------- cases
- */
+/* ---------------------------------------------------------------------------------------- cases */
 
 static bool is_wanted(const bench *b, bench_kind kind, const char *config, size_t batch,
                       size_t threads, const homekernels *kernels) {
@@ -144,7 +145,7 @@ static void *allocate(size_t bytes) {
     return memory;
 }
 
-/* A configuration on an instruction set: made and verified as soon as a case wants it. */
+/* A configuration on an instruction set, made and verified when a case first needs it. */
 typedef struct subject {
     const reference_model *m;
     const homekernels *kernels;
@@ -158,8 +159,8 @@ static void make(const bench *b, subject *s) {
     s->model = reference_model_create(s->m, s->rows, s->kernels->name);
     must(home_model_freeze(s->model, &s->frozen, &error), &error, "freeze");
     verify_model(s->m, s->model, s->frozen, s->rows, b->threads);
-    /* A step of Adam does the same work at rate 0, and the same rows over and over do not drive the
-     * weights away. */
+    /* At rate 0 a step of Adam does the same work, but repeating the same rows cannot make the
+     * weights diverge. */
     must(home_model_set_learning_rate(s->model, 0, &error), &error, "set_learning_rate");
     fprintf(stderr, "bench: %s is verified on %s\n", s->m->name, s->kernels->name);
 }
@@ -196,9 +197,9 @@ static void add_model_cases(bench *b, subject *s) {
     }
 }
 
-/* How many of the inputs and of the parameters are denormal: each n-th, or none for 0. */
+/* Which inputs and parameters are denormal: every n-th, or none for 0. */
 typedef struct denormal_case {
-    const char *config; /* begins with the configuration that it is compared with */
+    const char *config; /* begins with the name of the configuration it is compared with */
     size_t inputs;
     size_t parameters;
 } denormal_case;
@@ -207,7 +208,7 @@ static const denormal_case denormal_cases[] = {
     {"M-denormal-inputs", 1, 0}, {"M-denormal-weights", 0, 1}, {"M-denormal-halves", 2, 2}};
 enum { DENORMAL_CASES = sizeof denormal_cases / sizeof denormal_cases[0], DENORMAL_ROWS = 128 };
 
-/* Predictions with denormal numbers, to compare with those of the ordinary model. */
+/* Predictions with denormal numbers, to compare with those of the normal model. */
 static void add_denormal_cases(bench *b, const reference_model *m, const model_rows *rows) {
     for (size_t i = 0; i < DENORMAL_CASES; i++) {
         const denormal_case *d = &denormal_cases[i];
@@ -274,10 +275,9 @@ static void add_all(bench *b) {
         add_gemm_cases(b, b->sets[set]);
 }
 
-/* -------------------------------------------------------------------------------------------
- * rounds */
+/* --------------------------------------------------------------------------------------- rounds */
 
-/* As many as fit, and one at least. */
+/* Runs as many rounds as fit, and at least one. */
 static void run_rounds(bench *b, double deadline) {
     const double slice = b->quick ? QUICK_SLICE : FULL_SLICE;
     double round = 0;
@@ -294,8 +294,7 @@ static void run_rounds(bench *b, double deadline) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------
- * results */
+/* -------------------------------------------------------------------------------------- results */
 
 static bench_case *find(bench *b, bench_kind kind, const char *config, const homekernels *kernels,
                         size_t threads) {
@@ -308,7 +307,7 @@ static bench_case *find(bench *b, bench_kind kind, const char *config, const hom
     return NULL;
 }
 
-/* 1e9 of its work a second. */
+/* Work per second, in units of 1e9. */
 static double giga(bench_case *c) {
     return c->work / timing_median(&c->timing) * 1e-3;
 }
@@ -337,8 +336,8 @@ static void print_header(bench *b) {
     }
 }
 
-/* Microseconds that a call takes at least: its FLOPs at the peak, or for one row the weights read
- * once. */
+/* The least microseconds that a call can take: its FLOPs at the peak, or for one row reading the
+ * weights once. */
 static double lower_bound(bench *b, const bench_case *c) {
     const double compute = c->work / peak(b, c) * 1e-3;
     bench_case *read = c->kind == PREDICT ? find(b, READ, c->config, c->kernels, c->threads) : NULL;
@@ -360,8 +359,8 @@ static void print_table(bench *b) {
     }
 }
 
-/* What denormal numbers cost: the time over that of the same rows and weights at their ordinary
- * size. */
+/* The cost of denormal numbers: the time divided by that of the same rows and weights at their
+ * normal size. */
 static void print_denormals(bench *b) {
     for (size_t i = 0; i < b->count; i++) {
         bench_case *c = &b->cases[i];
@@ -381,7 +380,7 @@ static void print_denormals(bench *b) {
     printf("\n");
 }
 
-/* False when the file cannot be written. */
+/* Returns false if the file cannot be written. */
 static bool write_lines(bench *b, const char *path) {
     FILE *file = fopen(path, "w");
     if (!file)
@@ -402,10 +401,9 @@ static bool write_lines(bench *b, const char *path) {
     return fclose(file) == 0;
 }
 
-/* -----------------------------------------------------------------------------------------------
- * main */
+/* ----------------------------------------------------------------------------------------- main */
 
-/* The best instruction set and, where nobody asks for a certain one, AVX2 too. */
+/* Picks the best instruction set and, unless a certain one was asked for, AVX2 too. */
 static void choose_sets(bench *b) {
     const char *cap = getenv("HOME_ISA");
     b->sets[b->set_count++] = homekernels_select(NULL);

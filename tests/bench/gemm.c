@@ -33,7 +33,7 @@ static float *random_values(size_t count, uint64_t seed) {
     return values;
 }
 
-/* b [k, n] of the product */
+/* Packs the product's b [k, n]. */
 static void pack(gemm_job *job) {
     const homegemm *g = &job->product;
     if (job->form == GEMM_FORWARD)
@@ -68,7 +68,7 @@ static void verify(const gemm_job *job) {
 }
 
 void gemm_job_create(gemm_job *job, const homekernels *kernels, gemm_shape shape, gemm_form form) {
-    /* The product's own m, n, k. */
+    /* m, n and k of the product itself, not of the layer. */
     const size_t m = form == GEMM_DW ? shape.n : shape.m;
     const size_t n = form == GEMM_FORWARD ? shape.n : shape.k;
     const size_t k = form == GEMM_FORWARD ? shape.k : form == GEMM_DX ? shape.n : shape.m;

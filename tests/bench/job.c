@@ -2,8 +2,8 @@
 
 #include "bench/timing.h"
 
-/* The pool's threads inherit the CPU that their creator is tied to at that moment. Only two are
- * told apart. */
+/* The pool's threads inherit the CPU to which their creator is pinned at that moment. This only
+ * separates two threads. */
 void model_job_prepare(const model_job *job) {
     home_error error = {.struct_size = sizeof error};
     timing_pin(1);

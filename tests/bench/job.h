@@ -1,4 +1,4 @@
-/* What is timed of a model, as a timing's `run` wants it. */
+/* The calls of a model that are timed, in the form of a timing's `run`. */
 #ifndef TESTS_BENCH_JOB_H
 #define TESTS_BENCH_JOB_H
 
@@ -12,14 +12,14 @@ typedef struct model_job {
     float *predictions; /* [batch.rows, tasks] */
 } model_job;
 
-/* Brings the model to the job's number of threads, pinned one to a CPU. Call it whenever another
- * job with the same model has run. */
+/* Gives the model the job's number of threads, each pinned to one CPU. Call it again after another
+ * job has run with the same model. */
 void model_job_prepare(const model_job *job);
 
-/* On a frozen model. */
+/* Predicts with a frozen model. */
 void model_job_predict(void *job);
 
-/* Forward, loss, backward down to the input's gradient, and the optimizer's step. */
+/* Runs forward, loss, backward including the input's gradient, and the optimizer's step. */
 void model_job_train(void *job);
 
 #endif

@@ -1,7 +1,10 @@
-/* The loops of limits.h, from the types of one of the library's vector headers. The including file
- * has defined LIMITS (the table's name), NAME, and SUMS: how many sums are independent, at least
- * the units that multiply and add times the cycles that they take, and not more than there are
- * registers. */
+/* The loops of limits.h, written with the types of one of the library's vector headers. The
+ * including file defines
+ *
+ *     LIMITS    the table's name
+ *     NAME      the instruction set's name
+ *     SUMS      the number of independent sums: at least the number of multiply-add units times
+ *               their latency in cycles, and at most the number of registers */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -25,7 +28,7 @@ static float total(const vec *sums, size_t count) {
 
 static float multiply_add(size_t turns) {
     const vec factor = vec_set(0.999f);
-    const vec term = vec_set(1e-3f); /* the sums go to 1: no denormals, no infinities */
+    const vec term = vec_set(1e-3f); /* the sums converge to 1: no denormals, no infinities */
     vec sums[SUMS];
     UNROLL
     for (size_t i = 0; i < SUMS; i++)

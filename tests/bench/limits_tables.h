@@ -1,4 +1,4 @@
-/* The limits by instruction set; one file makes each. */
+/* The limits of each instruction set; each has its own file. */
 #ifndef TESTS_BENCH_LIMITS_TABLES_H
 #define TESTS_BENCH_LIMITS_TABLES_H
 

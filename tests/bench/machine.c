@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All threads begin together, each on its own CPU: none takes the work of two. */
+/* Makes all threads start together, each on its own CPU, so that no thread does the work of two. */
 static void await_others(machine_job *job) {
     const size_t place = atomic_fetch_add(&job->arrivals, 1);
     const size_t full = (place / job->threads + 1) * job->threads;
@@ -27,7 +27,7 @@ static void multiply_add_task(void *context, size_t index) {
 }
 
 static void read_task(void *context, size_t index) {
-    enum { UNIT = 128 }; /* floats that a read takes at once */
+    enum { UNIT = 128 }; /* floats per read */
     machine_job *job = context;
     const size_t units = job->count / UNIT;
     const size_t first = units * index / job->threads * UNIT;
@@ -58,7 +58,7 @@ homethreads *machine_pool(void) {
     homethreads *pool = homethreads_create(&allocator, 2);
     timing_pin(0);
     if (!pool) {
-        fprintf(stderr, "bench: no second thread can be had\n");
+        fprintf(stderr, "bench: cannot start a second thread\n");
         exit(1);
     }
     return pool;

@@ -14,7 +14,7 @@ typedef struct sizes {
     size_t width;
     size_t tasks; /* half of them in each of two groups */
     size_t first_experts;
-    size_t shared_experts, group_experts, task_experts; /* of layer 2 */
+    size_t shared_experts, group_experts, task_experts; /* in layer 2 */
     size_t tower;
 } sizes;
 
@@ -67,8 +67,7 @@ void reference_model_get(reference_model *m, size_t index) {
         .tower_hidden = &m->tower,
         .tower_hidden_count = 1,
         .seed = SEED,
-        /* Nothing at a neutral start: feature gates are not 1, and one forward sets the running
-           values. */
+        /* No neutral start: feature gates are not 1, and one forward sets the running values. */
         .feature_init = HOME_INIT_UNIFORM,
         .norm_momentum = 1,
     };
@@ -88,7 +87,7 @@ home_model *reference_model_create(const reference_model *m, const model_rows *r
 
 void make_denormal(float *values, size_t count, size_t step) {
     for (size_t i = 0; i < count; i += step)
-        values[i] *= 0x1p-132f; /* of less than 64 */
+        values[i] *= 0x1p-132f; /* denormal if the value was below 64 */
 }
 
 void model_make_denormal(home_model *model, size_t step) {

@@ -6,7 +6,7 @@
 
 enum { MODELS_COUNT = 3, MODELS_MOST_TASKS = 12, MODELS_MOST_ROWS = 2048 };
 
-/* Points into itself: not to be copied. */
+/* Points into itself: do not copy it. */
 typedef struct reference_model {
     const char *name;
     home_config config;
@@ -25,21 +25,21 @@ typedef struct model_rows {
     float *labels;
 } model_rows;
 
-/* Makes every `step`-th of them denormal, or zero. */
+/* Makes every `step`-th value denormal, or zero. */
 void make_denormal(float *values, size_t count, size_t step);
 
-/* The same of each parameter of a model. */
+/* Does the same to each parameter of a model. */
 void model_make_denormal(home_model *model, size_t step);
 
 void model_rows_create(model_rows *r, const reference_model *m);
 void model_rows_free(model_rows *r);
 
-/* The first `rows` of them. */
+/* Returns a batch of the first `rows` rows. */
 home_batch model_rows_batch(const model_rows *r, size_t rows);
 home_targets model_rows_targets(const model_rows *r);
 
-/* A new model of that configuration, always with the same weights and running values, on the
- * instruction set `isa` (NULL: the best). Ends the program on an error. */
+/* Makes a model of that configuration for the instruction set `isa` (NULL: the best), always with
+ * the same weights and running values. Ends the program on an error. */
 home_model *reference_model_create(const reference_model *m, const model_rows *rows,
                                    const char *isa);
 

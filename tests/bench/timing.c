@@ -14,7 +14,7 @@ static const double SAMPLE_MICROSECONDS = 300;
 static const double SLOW_MICROSECONDS = 30000;
 
 #if defined(__linux__)
-/* What the process had at the start: pinning the main thread changes its own answer. */
+/* The CPUs at the start of the process, because pinning the main thread changes the answer. */
 static const cpu_set_t *allowed_cpus(void) {
     static cpu_set_t allowed;
     static bool known;
@@ -57,7 +57,7 @@ double timing_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* How often a thread of this process lost its CPU to somebody else. */
+/* Returns how often a thread of this process lost its CPU to another. */
 static long preemptions(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -79,7 +79,7 @@ static void add(timing *t, double us, bool disturbed) {
         t->undisturbed[t->undisturbed_count++] = us;
 }
 
-/* Microseconds of `calls` calls. */
+/* Returns the microseconds of `calls` calls. */
 static double time_calls(timing *t) {
     const double begin = timing_seconds();
     for (size_t i = 0; i < t->calls; i++)
@@ -87,8 +87,8 @@ static double time_calls(timing *t) {
     return (timing_seconds() - begin) * 1e6;
 }
 
-/* Fills caches with what this measurement uses; the first time, memory too, and finds the calls of
- * a sample. */
+/* Fills the caches with what this measurement uses. The first time it also touches the memory and
+ * finds the number of calls per sample. */
 static void warm_up(timing *t) {
     const bool first = t->calls == 0;
     if (t->slow)

@@ -8,17 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A batch of copies has the mean, the variance and so the loss of its distinct rows: the reference,
- * which is slow, need not see the copies. */
+/* A batch of copies has the same mean and variance as its distinct rows, and so the same loss. The
+ * reference is slow, so it only gets the distinct rows. */
 enum { DISTINCT = 4, COPIES = 32, TRAINED = DISTINCT * COPIES };
 
 static const double PROBABILITY_TOLERANCE = 2e-5;
 static const double LOSS_TOLERANCE = 1e-4;
-static const double SLOPE_TOLERANCE =
-    2e-3; /* relative; a central difference through ReLUs is not exact either */
+/* Relative. A central difference through ReLUs is not exact either. */
+static const double SLOPE_TOLERANCE = 2e-3;
 static const double STEP_TOLERANCE = 1e-3; /* of the learning rate */
 
-/* What is compared, for messages and for every check below. */
+/* The models that are compared. */
 typedef struct check {
     const reference_model *m;
     reference *truth;
@@ -55,10 +55,9 @@ static void set_threads(check *c, home_model *model, size_t threads) {
     must(home_model_set_threads(model, threads, &c->error), &c->error, "set_threads");
 }
 
-/* ------------------------------------------------------------------------------------------
- * serving */
+/* -------------------------------------------------------------------------------------- serving */
 
-/* The first and last rows of batches that take different paths. */
+/* Compares the first and last rows of batches that take different paths. */
 static void verify_predictions(check *c, home_model *frozen, const model_rows *rows,
                                size_t threads) {
     static const size_t batches[] = {1, 16, 128, MODELS_MOST_ROWS};
@@ -88,11 +87,10 @@ static void verify_predictions(check *c, home_model *frozen, const model_rows *r
     free(predictions);
 }
 
-/* -----------------------------------------------------------------------------------------
- * training */
+/* ------------------------------------------------------------------------------------- training */
 
-/* The distinct rows in double, the copies as the library gets them, and the input's gradient summed
- * over copies. */
+/* The distinct rows in double, the copies for the library, and the input's gradient summed over the
+ * copies. */
 typedef struct training_data {
     double *dense;     /* [DISTINCT, width] */
     double *direction; /* [DISTINCT, width] */
@@ -123,7 +121,7 @@ static void free_data(training_data *d) {
     free(d->labels);
 }
 
-/* The reference's loss of the distinct rows. */
+/* Returns the reference's loss of the distinct rows. */
 static double true_loss(const check *c, const training_data *d, double *task_losses) {
     double logits[DISTINCT * MODELS_MOST_TASKS];
     const home_targets targets = {.struct_size = sizeof targets, .labels = d->labels};
@@ -171,7 +169,7 @@ static void move_along(check *c, training_data *d, double distance) {
         d->dense[i] += distance * d->direction[i];
 }
 
-/* Along the gradient g, the loss must rise by |g|² for each unit. */
+/* Along the gradient g, the loss must rise with slope |g|². */
 static void verify_slope(check *c, training_data *d) {
     size_t count = 0;
     const float *gradients = home_model_gradients(c->model, &count);
@@ -190,7 +188,7 @@ static void verify_slope(check *c, training_data *d) {
                 "the loss's slope along the gradient");
 }
 
-/* Adam's first step: lr g / (|g| + epsilon). The reference still has the values from before it. */
+/* Adam's first step is lr g / (|g| + epsilon). The reference still has the values before it. */
 static void verify_step(check *c) {
     const double rate = 1e-3;
     must(home_model_step(c->model, &c->error), &c->error, "step");
@@ -227,7 +225,7 @@ static void verify_training(check *c, const model_rows *rows, size_t threads) {
         set_threads(c, c->model, n);
         run_backward(c, &d, losses);
         if (memcmp(alone, gradients, count * sizeof *alone) != 0)
-            mismatch(c, "%zu threads give other gradients than one", n);
+            mismatch(c, "the gradients of %zu threads differ from those of one", n);
     }
     free(alone);
     verify_step(c);

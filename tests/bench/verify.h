@@ -4,9 +4,9 @@
 
 #include "bench/models.h"
 
-/* Compares predictions of the frozen model, and losses, gradients and the first step of the other,
- * whose optimizer must be fresh, with the double-precision reference, on 1 to `threads` threads.
- * Ends the program with a message where they differ. */
+/* Compares a model with the double-precision reference on 1 to `threads` threads: the frozen
+ * model's predictions, and the other's losses, gradients and first optimizer step. No step may have
+ * been taken before. Ends the program with a message if they differ. */
 void verify_model(const reference_model *m, home_model *model, home_model *frozen,
                   const model_rows *rows, size_t threads);
 
