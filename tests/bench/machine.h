@@ -2,8 +2,8 @@
 #ifndef TESTS_BENCH_MACHINE_H
 #define TESTS_BENCH_MACHINE_H
 
-#include "base/parallel.h"
 #include "bench/limits.h"
+#include "host/threads.h"
 
 #include <stdatomic.h>
 
