@@ -1,10 +1,10 @@
 # Installing. Included by the Makefile.
 #
-# make install      the libraries, the header, the program and its manual page, and what pkg-config and CMake read
+# make install      the libraries, the header, the program and its manual page, and files for pkg-config and CMake
 # make uninstall    removes the same files
 #
-# PREFIX (/usr/local), BINDIR, LIBDIR, INCLUDEDIR and MANDIR say where to, DESTDIR goes in front of each of them.
-# Both targets want the variables that make had.
+# PREFIX (/usr/local), BINDIR, LIBDIR, INCLUDEDIR and MANDIR set the destination; DESTDIR is put in front of each.
+# Run both targets with the same variables as make.
 
 BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
@@ -24,14 +24,14 @@ LIB_LINKS   := libhome.so libhome.so.$(SOVERSION)
 LIB_FILES   := libhome.a libhome.so.$(VERSION)
 CMAKE_FILES := homeConfig.cmake homeConfigVersion.cmake
 
-# The files for pkg-config and CMake find the others from where they lie themselves, so that an installed tree can
-# be moved. Folders outside of PREFIX cannot move with it, and are written out.
+# The files for pkg-config and CMake find the others relative to their own place, so an installed tree can be moved.
+# Folders outside PREFIX cannot move with it, so they are written as absolute paths.
 space     := $(subst ,, )
 in_prefix  = $(patsubst $(patsubst %/,%,$(abspath $(PREFIX)))/%,%,$(abspath $(1)))
 up         = $(subst $(space),/,$(patsubst %,..,$(subst /, ,$(call in_prefix,$(1)))))
 movable   := $(if $(filter /%,$(call in_prefix,$(LIBDIR)) $(call in_prefix,$(INCLUDEDIR))),,yes)
 folder     = $(if $(movable),$${prefix}/$(call in_prefix,$(1)),$(abspath $(1)))
-# Fills in a template for a file in $(LIBDIR)/$(1) that knows its own folder as $(2).
+# Fills in a template for a file in $(LIBDIR)/$(1), in which $(2) stands for the file's own folder.
 fill = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' \
            -e 's|@BLIS_LIB@ *|$(BLIS_LIB:%=% )|' -e 's|@CMAKE_BLIS@|$(BLIS_LIB:-l%=%;)|' \
            -e 's|@PREFIX@|$(if $(movable),$(2)/$(call up,$(LIBDIR)/$(1)),$(abspath $(PREFIX)))|' \

@@ -2,13 +2,13 @@
 #
 # make test            builds and runs everything below tests/; the last line is "N passed, N failed"
 # make test-asan       the test programs under the address sanitizer; also test-ubsan, and clang's test-msan
-# make test-tsan       those with threads under the thread sanitizer
-# make test-valgrind   the quick ones under valgrind's memcheck
+# make test-tsan       the programs with threads under the thread sanitizer
+# make test-valgrind   the quick programs under valgrind's memcheck
 #                      HOME_ISA=portable in front of any of these caps the instruction set
-# make test-blis       the numeric ones with products by BLIS; make BLIS=1 test is all of them
-# make lint            formatting, clang-tidy and cppcheck; says which of them is not installed
+# make test-blis       the numeric programs with products by BLIS; make BLIS=1 test runs all with it
+# make lint            formatting, clang-tidy and cppcheck; says which of them are not installed
 #
-# A file tests/*/test_*.c is a program of its own, a file tests/*/test_*.sh a script; nothing else to list.
+# Each file tests/*/test_*.c is a program and each file tests/*/test_*.sh a script; they need not be listed anywhere.
 
 TEST_SOURCES  := $(sort $(wildcard tests/*/test_*.c))
 TEST_SCRIPTS  := $(sort $(wildcard tests/*/test_*.sh))
@@ -30,8 +30,9 @@ $(TEST_PROGRAMS): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome
 test: all $(TEST_PROGRAMS)
 	$(Q)$(TEST_ENV) sh tests/run.sh $(TEST_PROGRAMS) $(TEST_SCRIPTS)
 
-# Where no pool spins, for valgrind lets one thread run at a time. The memory sanitizer sees all of them. What the library
-# allocates is aligned, so it holds pointers into blocks, not to their starts: such blocks are not lost.
+# The programs in which no pool spins, because valgrind runs one thread at a time; the memory sanitizer runs them all.
+# The library's allocations are aligned, so it keeps pointers into blocks, not to their starts. Such blocks are not
+# lost.
 VALGRIND_TESTS := $(filter tests/fuzz/% tests/golden/% tests/health/test_health.c tests/robust/test_edges.c tests/unit/test_calls.c \
     tests/unit/test_config.c tests/unit/test_training.c,$(TEST_SOURCES))
 
@@ -44,8 +45,8 @@ test-valgrind: $(VALGRIND_TESTS:tests/%.c=build/tests/%)
 include tests/fuzz/fuzz.mk
 include tests/faults/faults.mk
 
-# Everything compiled anew: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker,
-# $(3) the tests to run, all where empty, $(4) the compiler where only one has the flags.
+# Compiles everything again: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker; $(3) the
+# tests to run, all if empty; $(4) the compiler, if only one has the flags.
 define INSTRUMENTED
 build/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
@@ -67,10 +68,10 @@ endef
 SANITIZE := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 $(eval $(call INSTRUMENTED,asan,$(SANITIZE) -fsanitize=address))
 $(eval $(call INSTRUMENTED,ubsan,$(SANITIZE) -fsanitize=undefined))
-# Threads are in these; the others would only take long.
+# The programs with threads; the others would only take long.
 $(eval $(call INSTRUMENTED,tsan,$(SANITIZE) -fsanitize=thread,$(filter tests/robust/% \
     tests/unit/test_guards.c tests/unit/test_properties.c tests/unit/test_threads.c,$(TEST_SOURCES))))
-# The numeric ones on BLIS, in a folder of their own.
+# The numeric programs with BLIS, in a folder of their own.
 $(eval $(call INSTRUMENTED,blis,,$(filter tests/golden/% tests/unit/%,$(TEST_SOURCES))))
 test-blis: BLIS := 1
 $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,,clang))
@@ -83,8 +84,8 @@ LINT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard examples/*.c examples/*/*.c exa
 format:
 	$(Q)clang-format -i $(LINT_HEADERS) $(LINT_SOURCES)
 
-# Each tool runs where it is installed; any complaint fails the target. clang-tidy gets one file at a time: its
-# analyzer loses sight of va_start() in the second.
+# Each tool runs if it is installed; any complaint fails the target. clang-tidy gets one file at a time, because in a
+# second file its analyzer loses track of va_start().
 lint:
 	$(Q)status=0; \
 	if command -v clang-format >/dev/null; then \

@@ -1,4 +1,4 @@
-# make serve-example MODEL=model.safetensors    serves it for ten seconds; save a newer one over it meanwhile
+# make serve-example MODEL=model.safetensors    serves it for ten seconds; meanwhile, save a newer model over it
 
 build/serve: build/static/examples/serve/serve.o build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -1,8 +1,8 @@
-# make bench          verifies and times the reference models; a table, and build/bench.jsonl
-# make bench-peers    times other libraries beside this one; tests/bench/peers/README.md says how to install them
+# make bench          verifies and times the reference models; prints a table and writes build/bench.jsonl
+# make bench-peers    compares with other libraries; tests/bench/peers/README.md says how to install them
 #
-# BENCH_QUICK=1 in front of either: a short run. BENCH_ONLY=text in front of the first: only the cases that have it in
-# their name, such as "predict M 128 1 avx512".
+# BENCH_QUICK=1 in front of either gives a short run. BENCH_ONLY=text in front of the first runs only the cases with
+# this text in their name, such as "predict M 128 1 avx512".
 
 BENCH_SUPPORT := $(filter-out build/tests/bench/bench.o, \
                    $(patsubst %.c,build/%.o,$(sort $(wildcard tests/bench/*.c)) tests/unit/fixture.c tests/reference/reference.c))
@@ -14,7 +14,8 @@ build/bench: build/tests/bench/bench.o $(BENCH_SUPPORT) build/libhome.a
 build/bench-home: build/tests/bench/peers/home_peer.o $(PEERS_OBJECTS) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The workers of the BLAS-type libraries: build/bench-NAME. One that does not build is not installed, and left out.
+# The workers of the BLAS-type libraries: build/bench-NAME. If one does not build, its library is not installed, and it
+# is left out.
 PEERS_OF_DEBIAN := openblas blis onednn libxsmm
 PEER_openblas := gemm_cblas  -L/usr/lib/x86_64-linux-gnu/openblas-pthread -lopenblas
 PEER_blis     := gemm_cblas  -L/usr/lib/x86_64-linux-gnu/blis-pthread -lblis

@@ -1,28 +1,28 @@
-# Tests on other CPUs, most by qemu's user-mode emulation. Included by the Makefile.
+# Tests on other CPUs, most of them emulated by qemu in user mode. Included by the Makefile.
 #
 # make test-neon        on AArch64:  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # make test-big-endian  on s390x:    gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user
-# make test-32-bit      on i686, which x86-64 runs itself:  gcc-i686-linux-gnu libc6-dev-i386-cross
+# make test-32-bit      on i686, which x86-64 can run directly:  gcc-i686-linux-gnu libc6-dev-i386-cross
 # make test-old-cpus    the native programs on x86-64 CPUs without AVX-512, and without AVX:  qemu-user
 #
-# Each says what it misses, and passes, where a Debian package of its line is not installed.
+# Each line names the Debian packages it needs. If one is missing, the target says so and passes.
 
 CROSS_PROGRAMS := unit/test_kernels unit/test_gradients unit/test_properties unit/test_training golden/test_golden embedding/test_image
 CROSS_TOOLS    := cross/checkpoint cross/isa
-# qemu is slow at s390x's and at x86's vector arithmetic: no more than the order of bytes or a CPU's instructions could
-# matter to.
+# qemu is slow at the vector arithmetic of s390x and x86, so only the programs for which byte order or instructions
+# could matter run there.
 KERNEL_PROGRAMS     := unit/test_kernels golden/test_golden
 BIG_ENDIAN_PROGRAMS := $(KERNEL_PROGRAMS) embedding/test_image
-# All but those that stand in for functions of libc, which a static program cannot, and one that only takes long.
+# All except those that replace functions of libc, which a static program cannot do, and one that only takes long.
 32_BIT_PROGRAMS     := $(filter-out faults/test_saving robust/test_edges robust/test_signals health/test_cures,\
     $(TEST_SOURCES:tests/%.c=%))
 
 $(CROSS_TOOLS:%=build/tests/%): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Everything compiled anew: $(1) is the folder, $(2) the machine as compiler and qemu call it, $(3) the programs,
-# $(4) more flags. Static, so that qemu needs no libraries of that machine. The tests themselves at -O1: at -O3
-# gcc 12 for AArch64 stops with an internal error where they look for the largest of some values.
+# Compiles everything again: $(1) is the folder, $(2) the machine's name for compiler and qemu, $(3) the programs, $(4)
+# more flags. The programs are static, so that qemu needs no libraries of that machine. The tests themselves are
+# compiled at -O1, because gcc 12 for AArch64 at -O3 stops with an internal error in a loop that looks for a maximum.
 define CROSS
 build/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
@@ -45,10 +45,10 @@ $(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS)): %: %.o \
 $(1)-programs: $(addprefix build/$(1)/tests/,$(3) $(CROSS_TOOLS))
 endef
 $(eval $(call CROSS,neon,aarch64,$(CROSS_PROGRAMS)))
-# In ISO C, s390x computes floats as doubles: not so here, so that results can be compared to the last bit.
+# With -std=c11, s390x would compute floats as doubles; this flag prevents it, so that results agree to the last bit.
 $(eval $(call CROSS,big-endian,s390x,$(BIG_ENDIAN_PROGRAMS),-fexcess-precision=fast))
 
-# With SSE, for x87's registers keep more digits than others.
+# With SSE, because x87's registers keep more digits than others.
 $(eval $(call CROSS,32-bit,i686,$(32_BIT_PROGRAMS),-msse2 -mfpmath=sse))
 $(eval $(call FUZZ_LINKS,build/32-bit,replay))
 

@@ -1,4 +1,4 @@
-# make test-embedding   vendoring and serve-only builds with all compilers and sets of kernels; `make test` has a part of it
+# make test-embedding   vendoring and serve-only builds with all compilers and sets of kernels; `make test` runs some
 
 .PHONY: test-embedding
 test-embedding: all

@@ -2,20 +2,20 @@
 #
 # make fuzz            each harness tests/fuzz/test_NAME.c for FUZZ_SECONDS seconds, one after the other
 # make fuzz-NAME       one of them
-#                      What is found is written to build/fuzz/NAME-crash-... and the like, and run again by
+#                      A finding is written to build/fuzz/NAME-crash-... or similar; to reproduce it, run
 #                      build/fuzz/tests/fuzz/test_NAME FILE.
 #                      Inputs that reach new code are kept in build/fuzz/corpus/NAME.
 #
-# The same harnesses, linked with replay.c, are tests: they run the inputs in tests/fuzz/corpus/NAME.
+# Linked with replay.c, the same harnesses are tests: they run the inputs in tests/fuzz/corpus/NAME.
 
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 60
 
 FUZZ_NAMES := $(patsubst tests/fuzz/test_%.c,%,$(sort $(wildcard tests/fuzz/test_*.c)))
-# The readers of the program, with the harness's own memory and no main().
+# The readers of the program `home`, with the harness's own memory and no main().
 FUZZ_CLI   := $(filter-out examples/cli/main.c examples/cli/heap.c,$(CLI_SOURCES))
 
-# What a harness is linked with besides its own file and the library, in the build folder $(1); $(2) is what calls it.
+# The files that a harness in the build folder $(1) is linked with, besides its own and the library; $(2) calls it.
 define FUZZ_LINKS
 $(FUZZ_NAMES:%=$(1)/tests/fuzz/test_%): $(1)/tests/fuzz/fuzz.o $(2:%=$(1)/tests/fuzz/%.o)
 $(1)/tests/fuzz/test_csv: $(FUZZ_CLI:%.c=$(1)/%.o)
@@ -32,7 +32,7 @@ build/fuzz/%.o: %.c
 	$(call say,CC,$<)$(FUZZ_CC) $(TEST_CPPFLAGS) $(ALL_CFLAGS) $(FUZZ_FLAGS) \
 	    -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c $< -o $@
 
-# A buffer that is soon full, so that it moves and grows.
+# A small buffer, so that it soon has to move and grow.
 build/fuzz/examples/cli/csv.o: CPPFLAGS += -DCSV_CAPACITY=48
 
 $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/test_%): %: %.o $(LIB_SOURCES:%.c=build/fuzz/%.o)

@@ -1,8 +1,8 @@
-# What the library must withstand. Included by the Makefile; docs/reliability.md tells what each run proves.
+# What the library must withstand. Included by the Makefile; docs/reliability.md says what each target shows.
 #
-# make coverage   lines and branches of lib/ that the test programs run, by file; names those they do not
-# make analyze    gcc's static analyzer over lib/ and examples/: gcc
-# make soak       10 million predictions from two threads under a model that is replaced every 100 ms
+# make coverage   lines and branches of lib/ that the test programs run, by file, and the lines that they do not run
+# make analyze    gcc's static analyzer on lib/ and examples/
+# make soak       10 million predictions from two threads while the model is replaced every 100 ms
 
 $(eval $(call INSTRUMENTED,coverage,-O0 --coverage,,gcc))
 
@@ -18,13 +18,13 @@ build/analyze/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,ANALYZE,$<)gcc $(ALL_CPPFLAGS) $(ALL_CFLAGS) -O1 -fanalyzer -Werror $(ANALYZED_BUT) -MMD -MP -c $< -o $@
 
-# An array that read_array() gives is NULL only where its count is 0 or the status is not HOME_OK.
+# read_array() returns NULL only if the count is 0 or the status is not HOME_OK.
 build/analyze/lib/config/config.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
-# Every expert with a batch norm has the tensors that are looked up by name.
+# Every expert with a batch norm has the tensors that are looked up by name here.
 build/analyze/lib/create/freeze.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
-# The pieces of a model are NULL only where their sizes are added up.
+# The parts of a model are NULL only while their sizes are added up.
 build/analyze/lib/serve/image.o: ANALYZED_BUT = -Wno-analyzer-null-dereference
-# The analyzer loses sight of memory that an array of pointers holds.
+# The analyzer loses track of memory held by an array of pointers.
 build/analyze/examples/serve/serve.o: ANALYZED_BUT = -Wno-analyzer-malloc-leak
 
 .PHONY: analyze

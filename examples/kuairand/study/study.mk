@@ -1,5 +1,5 @@
-# Compares HoME with its relatives on the KuaiRand log in the folder DATA and, where CENSUS names a folder, on
-# Census-Income. Takes an hour or two; goes on where it was stopped. docs/study.md is written from what is there.
+# Compares HoME with its relatives on the KuaiRand log in the folder DATA and, if CENSUS names a folder, on
+# Census-Income. Takes an hour or two; continues where it was stopped. Writes docs/study.md from the results so far.
 
 build/study-speed: build/static/examples/kuairand/study/speed.o build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
