@@ -20,7 +20,7 @@ homerun homemodel_run(const home_model *model) {
         .packed = model->packed,
         .kernels = model->kernels,
         .parallel = homemodel_parallel(model),
-        .swish_beta = (float)model->settings.config.swish_beta,
+        .swish_beta = model->settings.config.swish_beta,
     };
 }
 

@@ -11,7 +11,8 @@ static void activate_rows(const homerun *run, const homestep *step, size_t first
     for (size_t r = first; r < end; r++) {
         float *y = homerun_row(run, step->out, r);
         homesum_row(run, step, r, y);
-        run->kernels->activate(step->activate.activation, run->swish_beta, step->out.width, y, y);
+        run->kernels->activate(step->activate.activation, homerun_swish_beta(run), step->out.width,
+                               y, y);
     }
 }
 
@@ -28,7 +29,8 @@ static void unactivate_rows(const homerun *run, const homestep *step, size_t fir
         if (activation == HOME_ACT_SWISH)
             at = homerun_row(run, step->in[0].view, r);
         float *dy = homerun_gradient_row(run, step->out, r);
-        run->kernels->activate_gradient(activation, run->swish_beta, step->out.width, at, dy, dy);
+        run->kernels->activate_gradient(activation, homerun_swish_beta(run), step->out.width, at,
+                                        dy, dy);
         homesum_row_backward(run, step, r, dy);
     }
 }

@@ -27,7 +27,7 @@ static void forward(const homerun *run, const homestep *step) {
         .c = homerun_row(run, step->out, 0),
         .c_row = homerun_stride(run, step->out),
         .activation = step->linear.activation,
-        .swish_beta = run->swish_beta,
+        .swish_beta = homerun_swish_beta(run),
     };
     homerun_product(run, &product);
 }
@@ -58,8 +58,8 @@ static bool set_choices(homestep *step, const size_t choices[HOMESTEP_CHOICES]) 
 static void unactivate(const homerun *run, const homestep *step, size_t first, size_t end) {
     for (size_t r = first; r < end; r++) {
         float *dy = homerun_gradient_row(run, step->out, r);
-        run->kernels->activate_gradient(step->linear.activation, run->swish_beta, step->out.width,
-                                        homerun_row(run, step->out, r), dy, dy);
+        run->kernels->activate_gradient(step->linear.activation, homerun_swish_beta(run),
+                                        step->out.width, homerun_row(run, step->out, r), dy, dy);
     }
 }
 

@@ -95,7 +95,7 @@ static void norm_rows(const homerun *run, const homestep *step, size_t first, si
     for (size_t r = first; r < end; r++) {
         float *y = homerun_row(run, step->out, r);
         run->kernels->affine(width, homerun_row(run, step->in[0].view, r), factor, shift, y);
-        run->kernels->activate(step->norm.activation, run->swish_beta, width, y, y);
+        run->kernels->activate(step->norm.activation, homerun_swish_beta(run), width, y, y);
     }
 }
 
@@ -123,7 +123,8 @@ static void parameter_gradients(const homerun *run, const homestep *step, size_t
         const float *x = homerun_row(run, step->in[0].view, r) + first;
         float *da = homerun_gradient_row(run, step->out, r) + first;
         kernels->affine(count, x, v.factor + first, v.shift + first, before);
-        kernels->activate_gradient(step->norm.activation, run->swish_beta, count, before, da, da);
+        kernels->activate_gradient(step->norm.activation, homerun_swish_beta(run), count, before,
+                                   da, da);
         kernels->add_norm_slopes(count, x, training->batch_mean + step->norm.batch + first,
                                  training->batch_scale + step->norm.batch + first, da,
                                  v.dbeta + first, v.dgamma + first);

@@ -35,7 +35,7 @@ struct homerun {
     const float *packed; /* the steps' packed weights */
     const homekernels *kernels;
     const home_parallel *parallel; /* NULL: this thread alone */
-    float swish_beta;
+    double swish_beta;             /* as configured: kernels take homerun_swish_beta() */
     size_t rows;
     size_t row_capacity;
     float *activations;
@@ -43,6 +43,11 @@ struct homerun {
     const homerun_training *training; /* NULL: serving */
     const homerun_observer *observer; /* NULL: nobody looks */
 };
+
+/* Rounded where it is used, in the library's floating-point mode: a run is set up in the host's. */
+static inline float homerun_swish_beta(const homerun *run) {
+    return (float)run->swish_beta;
+}
 
 /* All steps, from the first to the last, and, for the gradients, back. */
 void homerun_forward(const homerun *run);
