@@ -1,7 +1,7 @@
 /* The table of the kinds of step, and what their rows share. */
 #include "steps.h"
 
-const homestep_kind *const homestep_kinds[] = {HOMESTEP_KINDS(HOMESTEP_ROW_ADDRESS)};
+const homestep_kind *const homestep_kinds[] = {HOMESTEP_EACH(HOMESTEP_ROW_ADDRESS)};
 
 size_t homestep_number(const homestep_kind *kind) {
     size_t number = 0;

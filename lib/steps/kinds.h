@@ -1,10 +1,11 @@
-/* The list of the kinds of step, and the fields that each has of its own. To add a kind: a line of
- * the list and, where it has any, a struct here and in the union of steps.h; its file; and the
- * place in plan/ that makes such a step. */
+/* The list of the kinds of step, and the fields that each has of its own: rows, numbers in images,
+ * and members of the union in a step all follow from it. docs/internals.md says how to add a kind.
+ */
 #ifndef HOME_KINDS_H
 #define HOME_KINDS_H
 
-/* A kind's place here is its number in images: new ones go to the end.
+/* A kind's place here is its number in images: new ones go to the end. FIELDS for a kind that has
+ * fields of its own, in a struct home<kind> below; PLAIN for one that has none.
  *
  *     linear         out = act(in0 Wᵀ + b), W and b = the segments below each other
  *     activate       out = act(sum of all inputs)
@@ -14,18 +15,21 @@
  *     constant       out = the same weights in every row, or ones
  *     mix            out = sum over pairs of inputs (expert, weight [rows, 1]) of weight * expert
  */
-#define HOMESTEP_KINDS(KIND)                                                                       \
-    KIND(linear)                                                                                   \
-    KIND(activate)                                                                                 \
-    KIND(norm)                                                                                     \
-    KIND(softmax)                                                                                  \
-    KIND(feature_gate)                                                                             \
-    KIND(constant)                                                                                 \
-    KIND(mix)
+#define HOMESTEP_KINDS(FIELDS, PLAIN)                                                              \
+    FIELDS(linear)                                                                                 \
+    FIELDS(activate)                                                                               \
+    FIELDS(norm)                                                                                   \
+    FIELDS(softmax)                                                                                \
+    FIELDS(feature_gate)                                                                           \
+    FIELDS(constant)                                                                               \
+    PLAIN(mix)
 
+#define HOMESTEP_EACH(what)        HOMESTEP_KINDS(what, what)
 #define HOMESTEP_NUMBER(kind)      HOMESTEP_NUMBER_##kind,
 #define HOMESTEP_ROW(kind)         extern const homestep_kind homestep_##kind;
 #define HOMESTEP_ROW_ADDRESS(kind) &homestep_##kind,
+#define HOMESTEP_MEMBER(kind)      home##kind kind;
+#define HOMESTEP_NO_MEMBER(kind)
 
 /* Rows of a linear step's matrix: [rows, in] with row stride ld, out of one or more adjacent
  * tensors. */

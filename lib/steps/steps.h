@@ -57,13 +57,8 @@ struct homestep {
     size_t in_count;
     homeview out;
     size_t packed; /* its packed weights begin here */
-    union {        /* by kind, as kinds.h describes them */
-        homelinear linear;
-        homeactivate activate;
-        homenorm norm;
-        homesoftmax softmax;
-        homefeature_gate feature_gate;
-        homeconstant constant;
+    union {        /* by kind: homelinear linear, and so on */
+        HOMESTEP_KINDS(HOMESTEP_MEMBER, HOMESTEP_NO_MEMBER)
     };
 };
 
@@ -141,9 +136,9 @@ struct homestep_kind {
 #endif
 
 /* The rows: homestep_linear and so on; and all in the order of the list. */
-HOMESTEP_KINDS(HOMESTEP_ROW)
+HOMESTEP_EACH(HOMESTEP_ROW)
 extern const homestep_kind *const homestep_kinds[];
-enum { HOMESTEP_KINDS(HOMESTEP_NUMBER) HOMESTEP_KIND_COUNT };
+enum { HOMESTEP_EACH(HOMESTEP_NUMBER) HOMESTEP_KIND_COUNT };
 
 /* The kind's number. */
 size_t homestep_number(const homestep_kind *kind);
