@@ -48,7 +48,7 @@ static void get_choices(const homestep *step, size_t choices[HOMESTEP_CHOICES]) 
 
 static bool set_choices(homestep *step, const size_t choices[HOMESTEP_CHOICES]) {
     step->linear.activation = (homeactivation)choices[0];
-    return choices[0] <= HOME_ACT_SWISH && choices[1] == 0 && choices[2] == 0;
+    return choices[0] <= HOMESTEP_MAX_CHOICE && choices[1] == 0 && choices[2] == 0;
 }
 
 #ifndef HOME_SERVE_ONLY

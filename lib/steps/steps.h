@@ -77,9 +77,11 @@ typedef struct homestep_sink {
     void *context;
 } homestep_sink;
 
-/* Words by which an image tells apart steps of one kind. Every kind that needs one has a word of
- * its own. */
-enum { HOMESTEP_CHOICES = 3, HOMESTEP_MAX_CHOICE = 3 };
+/* Words by which an image tells apart steps of one kind: an activation, a sigmoid or not, a mixture
+ * first or not. Every kind that needs one has a word of its own. Of all choices the activations are
+ * the most, so a choice is at most the last of them; a new one that stands behind Swish comes here.
+ */
+enum { HOMESTEP_CHOICES = 3, HOMESTEP_MAX_CHOICE = HOME_ACT_SWISH };
 
 enum { HOMESTEP_MAX_PANEL = 256 }; /* columns of a panel, of any set of kernels and in any image */
 
