@@ -4,9 +4,10 @@
 #ifdef HOME_BLIS
 #include <blis.h>
 
-/* One thread: the callers are the threads. Never BLIS's path for small products: it is chosen by
- * the number of rows, and sums in another order, so that a row's bytes would depend on how many
- * others there are. On the other path every row meets the same operations, whole tiles or not. */
+/* One thread, for the callers are the threads. Never BLIS's path for small products: BLIS chooses
+ * it by the number of rows, and it sums in another order, so that a row's bytes would depend on how
+ * many others there are. On the other path every row meets the same operations, in whole tiles or
+ * not. */
 void homekernels_blis_multiply_add(const homegemm *g, const float *b, size_t b_row, size_t columns,
                                    float *c) {
     rntm_t settings;

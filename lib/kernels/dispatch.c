@@ -1,3 +1,5 @@
+/* The choice of a table, when a model is made. The model keeps it: its packed weights have the
+ * panels of that table. */
 #include "tables.h"
 
 #include <string.h>
@@ -6,8 +8,8 @@
 #include <stdlib.h>
 #endif
 
-/* What the CPU has and the operating system saves on a switch of threads: the compiler's run-time
- * library looks at both. */
+/* An instruction set is usable if the CPU has it and the operating system saves its registers when
+ * it switches threads. The compiler's run-time library looks at both. */
 #if defined(HOME_HAS_AVX2) || defined(HOME_HAS_AVX512)
 static bool has_avx2(void) {
     __builtin_cpu_init();
@@ -21,7 +23,8 @@ static bool has_avx512(void) {
 }
 #endif
 
-/* From the plainest up; each is used only where all before it would be. */
+/* From the plainest up. The first that is not supported ends the search, so each may count on those
+ * before it: has_avx512() asks for AVX2 and FMA, which the compiler may use in avx512.c too. */
 static const struct {
     const homekernels *kernels;
     bool (*supported)(void); /* NULL: everywhere */
@@ -40,7 +43,8 @@ static const struct {
 #endif
 };
 
-/* The name of the best table that may be used, or NULL: any. */
+/* The environment's cap on the table, or NULL: none. Read anew for every model, so that tests can
+ * change it. */
 static const char *read_cap(void) {
 #ifdef HOME_SERVE_ONLY
     return NULL; /* a device may have no environment */
@@ -49,7 +53,7 @@ static const char *read_cap(void) {
 #endif
 }
 
-/* Whether a CPU of the instruction set `cap` has `name` too. */
+/* Whether a CPU with the instruction set `cap` has `name` as well. */
 static bool is_within(const char *name, const char *cap) {
     return strcmp(name, "portable") == 0 || strcmp(name, cap) == 0 ||
            (strcmp(name, "avx2") == 0 && strcmp(cap, "avx512") == 0);

@@ -1,17 +1,26 @@
 /* Functions of single values and short vectors, from a vector header's types. */
 
-/* Some functions take a few vectors at once, step by step for all of them: the steps of one must
- * wait for each other, and a CPU does not look far enough ahead to find work in the next one by
- * itself. */
+/* Some functions take a group of vectors, and do each operation for all of them before the next
+ * one. The dozen operations of e^x each wait 4 cycles for the one before; a CPU that looks a few
+ * dozen instructions ahead finds too little to do in the meantime. Four vectors give it something;
+ * more, with the four values that vec_exp() keeps of each, would not fit into AVX2's 16 registers.
+ */
 enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
 #define EACH                                                                                       \
     UNROLL                                                                                         \
     for (size_t u = 0; u < count; u++)
 
-/* x = e^x of `count` vectors, x clamped to [-87, 87], where neither e^x nor its reciprocal is
- * denormal; to about 1 ulp. x = n ln 2 + r with n a multiple of 1 / EXP_PARTS and |r| <= ln 2 / 2 /
- * EXP_PARTS; ln 2 is split so that n * (its first part) is exact; e^r - 1 by its Taylor polynomial,
- * whose remainder is below 2^-26. A NaN stays. */
+/* x = e^x of `count` vectors, to about 1 ulp. x is clamped to [-87, 87], where neither e^x nor its
+ * reciprocal is denormal; a NaN stays.
+ *
+ *     x   = n ln 2 + r          n a multiple of 1 / EXP_PARTS, |r| <= ln 2 / 2 / EXP_PARTS
+ *     e^x = 2^n e^r
+ *
+ * Rounding to n takes one addition: adding 1.5 * 2^23 pushes all digits behind the point (or behind
+ * 1 / 16) out of the float, and leaves n in its low bits, where vec_exp_scale() finds it. ln 2 is
+ * split in two so that n times its first part is exact: 0.693359375 has 9 bits, n at most 11. The
+ * Taylor polynomial gives e^r - 1, with a remainder below 2^-26: of degree 7 for |r| up to 0.35, of
+ * degree 3 for |r| up to 0.022. */
 static ALWAYS_INLINE void vec_exp(const size_t count, vec *x) {
     const vec shift =
         vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23: adding it rounds to a multiple */
@@ -43,8 +52,8 @@ static ALWAYS_INLINE void vec_sigmoid(const size_t count, vec factor, vec *x) {
     EACH x[u] = vec_reciprocal(vec_set(1.0f) + x[u]);
 }
 
-/* Where Swish and its slope are 0 to rounding, and the product with the clamped exponential would
- * not be. */
+/* Far below zero Swish and its slope are 0 to rounding. But the sigmoid, whose exponential is
+ * clamped, stops at 1e-38, and times an x of -1e38 that would be about -1. */
 static inline vec vec_swish_input(vec x) {
     return vec_max(vec_set(-1e30f), x);
 }
@@ -69,7 +78,9 @@ static ALWAYS_INLINE void vec_activate(const size_t count, homeactivation act, v
     }
 }
 
-/* The derivative, from the activation's input (swish) or output (the others). */
+/* The derivative, in place of what it is computed from: the activation's input (swish), or its
+ * output (the others), which a plan then need not keep twice. `act` is a constant wherever this is
+ * inlined, so the switch costs nothing; the same in vec_activate(). */
 static ALWAYS_INLINE void vec_slope(const size_t count, homeactivation act, vec swish_beta,
                                     vec *at) {
     const vec one = vec_set(1.0f);
@@ -92,7 +103,8 @@ static ALWAYS_INLINE void vec_slope(const size_t count, homeactivation act, vec 
     }
 }
 
-/* Runs a body for each vector of n values; `left` tells how many values it has. */
+/* Runs a body for each vector of n values, with the index `i` of its first value; `left` is how
+ * many values it has, VEC_WIDTH for all but the last. */
 #define FOR_EACH_VECTOR(n)                                                                         \
     for (size_t i = 0, left; i < (n) && (left = (n)-i < VEC_WIDTH ? (n)-i : VEC_WIDTH, true);      \
          i += VEC_WIDTH)
@@ -119,7 +131,9 @@ static ALWAYS_INLINE void activate_group(homeactivation act, vec beta, const siz
     EACH vec_store(y + u / across * row + u % across * VEC_WIDTH, v[u]);
 }
 
-/* Rows are taken in pairs where there are several: those of a product's tile have two vectors only.
+/* Groups of four vectors: four of one row, or two of each of two rows where there are several, for
+ * the rows of a product's tile have only two vectors with AVX2 and AVX-512. What is left at the
+ * right goes vector by vector. `act` is a constant, and every activation its own copy of this code.
  */
 static ALWAYS_INLINE void activate_as(homeactivation act, float swish_beta, size_t rows, size_t n,
                                       const float *x, float *y, size_t row) {
@@ -233,10 +247,15 @@ static void softmax_row(size_t n, const float *x, float *y) {
     scale(n, 1 / sum, y, y);
 }
 
-enum { LANE_COLUMNS = 32 }; /* most columns of the rows that are taken a lane each */
+/* The most columns of rows that are taken a lane each; their copy takes 2 KiB with AVX-512. */
+enum { LANE_COLUMNS = 32 };
 
-/* The same for VEC_WIDTH rows at once, one in each lane: the same operations in the same order, so
- * the same bytes. */
+/* The same for VEC_WIDTH rows at once, one in each lane. A gate weighs a handful of experts, which
+ * leaves most of a vector empty; the rows of a block fill it. The same operations in the same
+ * order, so the same bytes:
+ *
+ *     x [VEC_WIDTH, n]   ->   lanes[j] = column j, a row in each lane   ->   y [VEC_WIDTH, n]
+ */
 static void softmax_lanes(size_t n, const float *x, size_t x_row, float *y, size_t y_row) {
     float lanes[LANE_COLUMNS][VEC_WIDTH];
     for (size_t j = 0; j < n; j++)
@@ -268,6 +287,7 @@ static void softmax(size_t rows, size_t n, const float *x, size_t x_row, float *
         softmax_row(n, x + r * x_row, y + r * y_row);
 }
 
+/* y = times * sum of w_t x_t for one row, the sum in a register. */
 static void mix_row(const homemix *m, const float *const *x, const float *w, const float *times,
                     float *y) {
     FOR_EACH_VECTOR (m->n) {
@@ -316,6 +336,7 @@ static void affine(size_t n, const float *x, const float *factor, const float *s
         put(y + i, left, vec_fma(get(x + i, left), get(factor + i, left), get(shift + i, left)));
 }
 
+/* One sum in each lane, and these added up in order. */
 static float dot(size_t n, const float *a, const float *b) {
     vec sum = vec_set(0.0f);
     FOR_EACH_VECTOR (n)
@@ -328,9 +349,12 @@ static float dot(size_t n, const float *a, const float *b) {
     return total;
 }
 
-/* The sums below are in double and over values that lie apart, for which compilers find the vectors
- * themselves. */
+/* The sums below are in double, and every value belongs to a sum of its own: compilers find the
+ * vectors in such loops themselves, without changing the order of any sum. */
 
+/* In 16 interleaved sums, a constant of the code and not of the vectors, so that the order of the
+ * sum is the same for every table. It is bound by memory, so lines are asked for 4 KiB ahead: more
+ * than arrives in the 100 ns that memory takes to answer. */
 static double sum_of_squares(size_t n, const float *x) {
     enum { LANES = 16, AHEAD_OF_SUM = 1024 };
     double sum[LANES] = {0};
@@ -380,7 +404,8 @@ static void norm_gradient(size_t n, const float *x, const float *mean, const flo
     }
 }
 
-/* g, and the value after weight decay. */
+/* g of homeupdate, and the value after weight decay. The optimizers below share it; one without
+ * decay multiplies by 1 and adds 0, which changes no value. */
 static ALWAYS_INLINE vec decayed(const homeupdate *s, const float *gradient, size_t left,
                                  vec *value) {
     const vec g =

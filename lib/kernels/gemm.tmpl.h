@@ -1,12 +1,49 @@
-/* The matrix product of kernels.h, from a vector header's types. GEMM_ROWS x (GEMM_VECTORS *
- * VEC_WIDTH) values of c are summed in registers; each value is summed over p in order, so it
- * depends neither on m nor on its place in a tile. */
+/* The matrix product of kernels.h, from a vector header's types.
+ *
+ * A tile of c, GEMM_ROWS rows by one panel, is summed in registers:
+ *
+ *                           line[0]    line[1]         line p of the panel: GEMM_VECTORS vectors
+ *     a[0, p], every lane   sum[0][0]  sum[0][1]
+ *     a[1, p]               sum[1][0]  sum[1][1]       sum[i][v] += a[i, p] line[v]
+ *       ..                    ..         ..
+ *     a[GEMM_ROWS - 1, p]   sum[11][0] sum[11][1]      (AVX-512: 12 x 2 sums)
+ *
+ * Each value is one chain of operations over p, in order. So it depends neither on m nor on its
+ * place in a tile, and rows may be cut anywhere.
+ *
+ * The size of a tile is a bargain between three limits. A multiply-add takes 4 cycles and two start
+ * in each, so at least 8 sums are needed to keep them going. Sums, a line and a factor must fit
+ * into the registers (AVX-512: 24 + 2 + 1 of 32; AVX2: 12 + 2 + 1 of 16). And a line and the
+ * factors are GEMM_VECTORS + GEMM_ROWS loads, of which two start in a cycle, for GEMM_VECTORS *
+ * GEMM_ROWS multiply-adds: 14 for 24, and 8 for 12. So loads are not what a whole tile waits for.
+ *
+ * Larger products are cut into parts, of which the caches hold what is read again:
+ *
+ *                        BLOCK_N columns of b
+ *                      +---+---+---+---+---+
+ *             BLOCK_K  | P | P | P | P | P |    a panel's block P: first cache, while all tiles
+ *                      +---+---+---+---+---+    of the part's rows pass by
+ *              +-----+ +---+---+---+---+---+
+ *     BLOCK_M  |  a  | |         c         |    a's part: second cache, for all panels
+ *              +-----+ +---+---+---+---+---+
+ */
 
 enum {
-    BLOCK_K = 256,  /* a panel's block (BLOCK_K * PANEL floats) stays in the first cache */
-    BLOCK_M = 144,  /* rows, and ... */
-    BLOCK_N = 1024, /* ... columns, whose parts of a and c stay in the second cache meanwhile */
-    AHEAD = 4       /* tiles that share in fetching the panel behind the present one */
+    /* A panel's block has 256 lines of 32, 16 or 8 floats: 32, 16 or 8 KiB. First caches have 32 to
+     * 48 KiB, of which the present tile's rows of a take 1 KiB each. Shorter blocks would load and
+     * store c more often. */
+    BLOCK_K = 256,
+    /* Rows: a part of a then has 144 * 256 floats, 144 KiB, and a part of c up to 576 KiB; second
+     * caches have 0.5 to 2 MiB. A multiple of each tile's rows, and the most rows that serving
+     * takes at once, so that its products are one part high. */
+    BLOCK_M = 144,
+    /* Columns, a multiple of each panel. Where a is transposed, tiles go along all panels of a
+     * part, 1024 * 256 floats or 1 MiB, which then must stay in the second cache. */
+    BLOCK_N = 1024,
+    /* Tiles that share in fetching the panel behind the present one, from as far as memory. One
+     * alone would ask for two lines with each p, four ask for half a line: few enough to go beside
+     * the tile's own loads, and done after a third of the rows of a part at most. */
+    AHEAD = 4
 };
 
 /* A tile: its place in a and c, and the block of panels that it meets. */
@@ -29,7 +66,10 @@ static ALWAYS_INLINE size_t place_of(const tile *t, size_t v) {
     return v / GEMM_VECTORS * t->b_panel + v % GEMM_VECTORS * VEC_WIDTH;
 }
 
-/* `rows` and `vectors` are constants where this is inlined, so that the sums live in registers. */
+/* The inner loop of nearly all time that is spent in this library. `rows` and `vectors` are
+ * constants wherever this is inlined, so that all loops over them are unrolled and the sums live in
+ * registers; tiles of up to 4 panels have up to three rows, so the array's size is never used up.
+ */
 static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t vectors) {
     vec sum[GEMM_ROWS][4 * GEMM_VECTORS];
     UNROLL
@@ -70,8 +110,10 @@ static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const s
     }
 }
 
-/* Tiles as wide as a panel; narrow ones of half its vectors; and, since with few rows one panel has
- * too few sums to keep the adders busy, such of several panels. */
+/* One function for each number of rows, in three widths: a whole panel; half of its vectors, for
+ * the right edge of c and for what is narrow, such as gates and logits; and several panels side by
+ * side, for 1 to 3 rows. With so few rows, one panel has too few sums to hide the 4 cycles of each:
+ * one row of two vectors would keep a quarter of the adders busy. */
 enum {
     WHOLE = GEMM_VECTORS,
     NARROW = GEMM_VECTORS / 2,
@@ -108,8 +150,9 @@ static const struct {
     size_t panels;
 } few_rows[4] = {{NULL, 0}, {compute_four_1, 4}, {compute_two_2, 2}, {compute_two_3, 2}};
 
-/* A tile at the right edge of c, of half a panel's vectors if its columns fit in. It is computed
- * whole beside c, then its columns are copied. */
+/* A tile at the right edge of c, of half a panel's vectors if its columns fit in. The panel has
+ * zeros there, but c has no room for whole vectors: the tile is computed beside c, then its columns
+ * are copied. */
 static void compute_edge_tile(tile t, size_t rows, size_t columns) {
     float edge[GEMM_ROWS * PANEL] = {0};
     float *const c = t.c;
@@ -139,8 +182,9 @@ typedef struct part {
     size_t p, k;
 } part;
 
-/* Computes one tile's columns [column, column + columns) from the rows of a at t->a, and the
- * activation behind the last part of k, while the values are in the first cache. */
+/* One tile of c: rows from i on, columns from `column` on. The first part of k starts from the
+ * biases, the others from what c holds. Behind the last part comes the activation, while the values
+ * are still in the first cache. */
 static void multiply_tile(const homegemm *g, tile *t, const part *at, size_t i, size_t column,
                           size_t panels) {
     const size_t rows = at->row_end - i < GEMM_ROWS ? at->row_end - i : GEMM_ROWS;
@@ -158,8 +202,8 @@ static void multiply_tile(const homegemm *g, tile *t, const part *at, size_t i, 
         activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
 
-/* What the columns behind `column` will be multiplied with: in this part of a product, else in the
- * next part. */
+/* The block of a panel that follows: the next one of this part of the product; behind the last, the
+ * first one of the next part. Guessing wrong costs a fetch, no more. */
 static const float *next_panel(const homegemm *g, const part *at, size_t column) {
     if (column < at->column_end)
         return g->panels + column * (g->k + 1) + (at->p + 1) * PANEL;
@@ -168,7 +212,8 @@ static const float *next_panel(const homegemm *g, const part *at, size_t column)
     return g->panels + (column < g->n ? column * (g->k + 1) : 0);
 }
 
-/* The rows of a's next tile, for the first panel that meets them. */
+/* Fetches the rows of a's next tile, for the first panel that meets them; later panels find them in
+ * the second cache. */
 static void fetch_rows(const homegemm *g, const part *at, size_t i) {
     const size_t last = at->row_end - i < GEMM_ROWS ? at->row_end : i + GEMM_ROWS;
     for (; i < last; i++)
@@ -176,8 +221,13 @@ static void fetch_rows(const homegemm *g, const part *at, size_t i) {
             PREFETCH(g->a + i * g->a_row + at->p + p);
 }
 
-/* Panels, or several at once for few rows, one after the other: a panel's part stays in the first
- * cache meanwhile, and the first tiles fetch the next one, which comes from as far as memory. */
+/* Panels, or several at once for few rows, one after the other. All tiles pass by a panel's block
+ * while it is in the first cache, and the first AHEAD of them fetch the next block:
+ *
+ *     panel 0:  tile 0, tile 1, tile 2, tile 3, tile 4, ..      each of the first four fetches
+ *                 |       |       |       |                     a quarter of panel 1
+ *     panel 1:  tile 0, ..
+ */
 static void multiply_by_panels(const homegemm *g, tile *t, const part *at) {
     const size_t few = g->m < 4 ? few_rows[g->m].panels : 1;
     const size_t tile_count = (at->row_end - at->row + GEMM_ROWS - 1) / GEMM_ROWS;
@@ -211,8 +261,9 @@ static void pack_tile(const homegemm *g, const part *at, size_t i, float *packed
             memcpy(packed + q * GEMM_ROWS, a + q * g->a_step, rows * sizeof *a);
 }
 
-/* Tiles one after the other, for a transposed a, whose lines lie far apart: a tile's part of it is
- * packed, while the part of the next one is fetched. */
+/* Tiles one after the other, for a transposed a (the gradient of weights, dyᵀ x). Its values for
+ * one tile lie GEMM_ROWS at a time in lines that are far apart, so they are packed once for all
+ * panels, and the lines of the next tile are fetched during the first panel. */
 static void multiply_by_tiles(const homegemm *g, tile *t, const part *at) {
     float packed[GEMM_ROWS * BLOCK_K];
     t->a = packed;
@@ -246,8 +297,8 @@ static void multiply_part(const homegemm *g, const part *at) {
     multiply_by_panels(g, &t, at);
 }
 
-/* In parts: the rows of b that a part meets stay in the second cache while the tiles pass by. The
- * loop over p runs once for k = 0 too, where c = act(bias). */
+/* In parts, as drawn above, k innermost, so that a part of c stays in the second cache until it is
+ * complete. The loop over p runs once for k = 0 too, where c = act(bias). */
 static void gemm(const homegemm *g) {
     part at;
     for (at.row = 0; at.row < g->m; at.row = at.row_end) {

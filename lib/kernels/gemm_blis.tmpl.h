@@ -1,5 +1,6 @@
-/* The matrix product of kernels.h by BLIS, to which each panel is a matrix of its own. It packs its
- * operands once more, but the panels stay as they are for all that cuts products at them. */
+/* The matrix product of kernels.h by BLIS, which takes each panel for a matrix of its own. BLIS
+ * packs its operands once more. The panels stay all the same: images hold them, and threads cut at
+ * them. */
 static void gemm(const homegemm *g) {
     for (size_t column = 0; column < g->n; column += PANEL) {
         const size_t columns = g->n - column < PANEL ? g->n - column : PANEL;

@@ -17,7 +17,9 @@ typedef enum homeactivation {
     HOME_ACT_SWISH
 } homeactivation;
 
-/* Rows that fill the tiles of a product, whatever the kernels: a multiple of each one's tile. */
+/* Rows that fill whole tiles of a product whatever the kernels: a multiple of each table's
+ * GEMM_ROWS, which are 4, 6 and 12. Whoever cuts rows, for threads or blocks, cuts at multiples of
+ * it. Only speed depends on that. */
 enum { HOMEKERNELS_TILE_ROWS = 24 };
 
 /* A matrix product on packed weights:
@@ -28,10 +30,34 @@ enum { HOMEKERNELS_TILE_ROWS = 24 };
  * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step], where a_row or a_step is 1,
  * and c[i, j] at c[i * c_row + j].
  *
- * b comes in panels of `panel` columns, the last one filled up with zeros:
+ * b comes packed in panels of P = `panel` columns, one behind the other. Each has the biases of its
+ * columns as line 0 and row p of b as line p + 1; the last one is filled up with zeros:
  *
- *     panel 0: bias[0 .. panel), b[0, 0 .. panel), b[1, 0 .. panel) ... b[k - 1, 0 .. panel)
- *     panel 1: bias[panel .. 2 panel) ...
+ *                  panel 0 (columns 0 .. P)       panel 1 (columns P .. 2P)
+ *     line 0      | bias[0]    .. bias[P - 1]    | bias[P]    ..
+ *     line 1      | b[0, 0]    .. b[0, P - 1]    | b[0, P]    ..
+ *     line 2      | b[1, 0]    .. b[1, P - 1]    | b[1, P]    ..
+ *       ..        |   ..                         |   ..
+ *     line k      | b[k - 1, 0] ..               | b[k - 1, P] ..
+ *                 ^                              ^
+ *                 panels                         panels + P (k + 1)
+ *
+ * Within a panel the lines are contiguous. So a product reads memory from its beginning to its end,
+ * as CPUs fetch best, in whole vectors; and column j of line q stands at
+ *
+ *     panels[j / P * P * (k + 1) + q * P + j % P]
+ *
+ * A product is computed in tiles of some rows of a by one panel, whose sums stay in registers
+ * while p runs (gemm.tmpl.h):
+ *
+ *                    one panel of b
+ *                   +--------------+
+ *                   |    line p    |    P values, in vectors
+ *                   +--------------+
+ *        rows of a
+ *       +---------+ +--------------+
+ *       | a[i, p] | | tile: sums   |    sum[i][j] += a[i, p] b[p, j]: for all i and j, then for
+ *       +---------+ +--------------+    the next p
  *
  * Without `accumulate`, c is not read. */
 typedef struct homegemm {
@@ -52,6 +78,8 @@ typedef struct homerows {
     size_t row;
 } homerows;
 
+/* The most terms of one call: a caller keeps their addresses on its stack, and with more terms
+ * calls again, to accumulate. Models rarely show a node more than 32 experts. */
 enum { HOME_MIX_TERMS = 32 };
 
 /* Weighted sums:  y[i, :] = times[i, :] * sum_t factor w_t[i] x_t[i, :],  or, to accumulate, y +=
@@ -80,6 +108,8 @@ typedef struct homeupdate {
     float epsilon;
 } homeupdate;
 
+/* A table of kernels. Values need no alignment; n is a number of values. In a build with
+ * HOME_SERVE_ONLY the functions that only training calls are NULL. */
 typedef struct homekernels {
     const char *name;
     size_t panel; /* columns of a panel */
@@ -138,9 +168,9 @@ typedef struct homekernels {
  * CPU; else NULL. */
 const char *homekernels_isa_name(const char *name);
 
-/* The best table that this CPU and operating system support, and not above the instruction set
- * `isa` (NULL: any) nor the one that the environment variable HOME_ISA names, if it names one of
- * this build's. NULL where there is none. */
+/* The best table that this CPU and operating system support, that is not above the instruction set
+ * `isa` (NULL: any), and not above the one that the environment variable HOME_ISA names, if this
+ * build has that one. NULL where there is none. */
 const homekernels *homekernels_select(const char *isa);
 
 /* The best of those with panels of so many columns; NULL where none has them. */

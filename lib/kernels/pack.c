@@ -1,3 +1,6 @@
+/* Packing into the panels of kernels.h. Weights are packed transposed, W [out, in] to b = Wᵀ, once
+ * after each change; what backward multiplies with, x and W, is packed as it lies, in every step.
+ */
 #include "kernels.h"
 
 #include <string.h>
@@ -13,10 +16,12 @@ size_t homekernels_panels_size(const homekernels *kernels, size_t k, size_t n) {
     return panels * kernels->panel * (k + 1);
 }
 
+/* Transposing reads along rows and writes along columns, so one of the two is always scattered. In
+ * squares of four by four, both move four floats at a time. */
 enum { SQUARE = 4 };
 
-/* y[j, i] = x[i, j] of a 4 x 4 square: with vectors that every CPU of the kind has, else one by
- * one. */
+/* y[j, i] = x[i, j] of a 4 x 4 square. With the vectors that every CPU of the architecture has, so
+ * there is one copy of this and not one for each table; else value by value. */
 static inline void transpose_square(const float *x, size_t x_row, float *y, size_t y_row) {
 #if defined(__SSE__)
     __m128 a = _mm_loadu_ps(x);
@@ -45,7 +50,8 @@ static inline void transpose_square(const float *x, size_t x_row, float *y, size
 #endif
 }
 
-/* y[j, i] = x[i, j] for i < rows, j < columns */
+/* y[j, i] = x[i, j] for i < rows, j < columns: whole squares, then the columns at their right and
+ * the rows below them. */
 static void transpose(size_t rows, size_t columns, const float *x, size_t x_row, float *y,
                       size_t y_row) {
     const size_t whole = rows / SQUARE * SQUARE;
@@ -58,8 +64,9 @@ static void transpose(size_t rows, size_t columns, const float *x, size_t x_row,
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-/* Columns [first, last) of one panel, in blocks of p of a cache line, whose source and target stay
- * in the first cache. */
+/* Columns [first, last) of one panel. In blocks of 16 values of p: a cache line of each row of w is
+ * then read as a whole while it is in the first cache, and 16 lines of the panel are written, at
+ * most 2 KiB. */
 static void transpose_into_panel(const homekernels *kernels, size_t k, size_t first, size_t last,
                                  const float *w, size_t ld, const float *bias, float *panel) {
     enum { BLOCK = 16 };
@@ -84,8 +91,9 @@ void homekernels_pack_transposed(const homekernels *kernels, size_t k, size_t j,
     }
 }
 
-/* In blocks of rows: what they write to a panel is contiguous, and their lines are read one after
- * the other. */
+/* In blocks of 16 rows of b: what a block writes to one panel is contiguous, and its rows are read
+ * for all panels before the next block, so that they come from memory once. Panel by panel instead,
+ * every row of b would be visited once for each panel. */
 void homekernels_pack_rows(const homekernels *kernels, size_t k, size_t n, size_t p, size_t rows,
                            const float *b, size_t ld, float *panels) {
     enum { BLOCK = 16 };

@@ -1,4 +1,4 @@
-/* Packing into the panels of kernels.h. */
+/* What packing leaves to the instruction set: copying rows. pack.c has the rest. */
 
 enum {
     PANEL = GEMM_VECTORS * VEC_WIDTH,
@@ -14,7 +14,9 @@ static ALWAYS_INLINE void copy_columns(size_t rows, size_t columns, const float 
 }
 
 #ifndef HOME_SERVE_ONLY
-/* Rows of a panel from rows of b, filled up with zeros; the rows behind them are fetched. */
+/* Rows of a panel from rows of b, filled up with zeros. The caller goes on with the next block of
+ * as many rows of b, so these are fetched meanwhile. The call for a whole panel has a constant
+ * width, which the compiler unrolls. */
 static void pack_rows(size_t rows, size_t columns, const float *b, size_t b_row, float *panel) {
     if (columns < PANEL)
         memset(panel, 0, rows * PANEL * sizeof *panel);

@@ -10,9 +10,9 @@
 #define HOME_X86
 #endif
 
-/* Which tables there are: all that can be compiled; or one alone, for a build that shall be small,
- * where one of HOME_ONLY_PORTABLE, HOME_ONLY_AVX2, HOME_ONLY_AVX512 and HOME_ONLY_NEON is defined.
- * Models are then made on CPUs that have it, and refused on others. */
+/* Which tables there are: all that can be compiled; or only one, for a small build, where one of
+ * HOME_ONLY_PORTABLE, HOME_ONLY_AVX2, HOME_ONLY_AVX512 and HOME_ONLY_NEON is defined. Such a build
+ * works on CPUs that have the instruction set, and refuses to make models on others. */
 #if defined(HOME_ONLY_PORTABLE) || defined(HOME_ONLY_AVX2) || defined(HOME_ONLY_AVX512) ||         \
     defined(HOME_ONLY_NEON)
 #define HOME_ONLY_ONE
@@ -35,8 +35,8 @@ extern const homekernels homekernels_neon;
 #endif
 
 #ifdef HOME_BLIS
-/* blis.c: c += a b, where g tells m, k, a and c's row stride; b is a row-major [k, columns], b_row
- * apart. */
+/* blis.c: c += a b, where m, k, a and the row stride of c are those of g, and b is row-major,
+ * [k, columns], with rows b_row apart. */
 void homekernels_blis_multiply_add(const homegemm *g, const float *b, size_t b_row, size_t columns,
                                    float *c);
 #endif

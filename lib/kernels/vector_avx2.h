@@ -1,4 +1,5 @@
-/* Vectors of 8 floats: AVX2 with FMA. */
+/* Vectors of 8 floats: AVX2 with FMA. Of 16 registers a tile of 6 rows by 2 vectors takes 12 for
+ * its sums, 2 for a line and 1 for a factor. kernels.tmpl.h lists what each function must do. */
 #define VEC_WIDTH    8
 #define GEMM_ROWS    6
 #define GEMM_VECTORS 2
@@ -17,7 +18,7 @@ static inline void vec_store(float *p, vec v) {
     _mm256_storeu_ps(p, v);
 }
 
-/* The sign bits of the first n lanes. */
+/* All bits of the first n lanes; the masked load and store look at their sign bits. */
 static inline __m256i vec_mask(size_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -34,7 +35,7 @@ static inline vec vec_fma(vec a, vec b, vec c) {
     return _mm256_fmadd_ps(a, b, c);
 }
 
-/* a where a > b, else b: a NaN in b stays. */
+/* The instruction gives b where either is a NaN, which is the rule of the vocabulary. */
 static inline vec vec_max(vec a, vec b) {
     return _mm256_max_ps(a, b);
 }

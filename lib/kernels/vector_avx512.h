@@ -1,4 +1,6 @@
-/* Vectors of 16 floats: AVX-512 F. */
+/* Vectors of 16 floats: AVX-512 F. Of 32 registers a tile of 12 rows by 2 vectors takes 24 for its
+ * sums and 2 for a line; factors come from memory as part of the multiply-add. kernels.tmpl.h lists
+ * what each function must do. */
 #define VEC_WIDTH    16
 #define GEMM_ROWS    12
 #define GEMM_VECTORS 2
@@ -33,7 +35,7 @@ static inline vec vec_fma(vec a, vec b, vec c) {
     return _mm512_fmadd_ps(a, b, c);
 }
 
-/* a where a > b, else b: a NaN in b stays. */
+/* The instruction gives b where either is a NaN, which is the rule of the vocabulary. */
 static inline vec vec_max(vec a, vec b) {
     return _mm512_max_ps(a, b);
 }
@@ -42,8 +44,9 @@ static inline vec vec_min(vec a, vec b) {
     return _mm512_min_ps(a, b);
 }
 
-/* (1 + e) 2^n, n in sixteenths: 2^(n - floor n) from a table, by the low bits of shifted = n + 1.5
- * * 2^19. */
+/* (1 + e) 2^n, n in sixteenths. With 16 parts e^r needs a polynomial of degree 3 in place of 7: the
+ * permutation looks up 2^(n - floor n) by the low four bits of shifted = n + 1.5 * 2^19, and scalef
+ * multiplies by 2^(floor n), in one instruction each. */
 #define EXP_PARTS 16
 static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
     const vec table =
@@ -58,8 +61,9 @@ static inline vec vec_sqrt(vec v) {
     return _mm512_sqrt_ps(v);
 }
 
-/* 1 / v for v >= 1: the CPU's estimate, good to 14 bits, and a step of Newton's method; a division
- * takes far longer. */
+/* 1 / v for v >= 1: the CPU's estimate, good to 14 bits, and one step of Newton's method, which
+ * doubles them:  y + y (1 - v y). A division of 16 floats occupies its unit for 10 cycles or more.
+ */
 static inline vec vec_reciprocal(vec v) {
     const vec estimate = _mm512_rcp14_ps(v);
     return _mm512_fmadd_ps(_mm512_fnmadd_ps(v, estimate, _mm512_set1_ps(1)), estimate, estimate);

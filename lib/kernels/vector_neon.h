@@ -1,6 +1,6 @@
-/* Vectors of 4 floats: NEON, which every AArch64 CPU has. 16 sums keep four adders of four cycles
- * busy; with more, compilers no longer hold them, a line of b and a factor for each row in the 32
- * registers. */
+/* Vectors of 4 floats: NEON, which every AArch64 CPU has. 16 sums keep four adders busy, whose
+ * results take four cycles. With more, compilers no longer hold the sums, a line of b and a factor
+ * for each row in the 32 registers. kernels.tmpl.h lists what each function must do. */
 #define VEC_WIDTH    4
 #define GEMM_ROWS    4
 #define GEMM_VECTORS 4

@@ -1,5 +1,7 @@
 /* Vectors of 4 floats by the compiler's generic vectors, or of 1 where it or the machine has none.
- */
+ * kernels.tmpl.h lists what each function must do; here a vec_fma() rounds twice, for plain C has
+ * no fast one. Through memcpy, which compilers turn into single instructions, bits and unaligned
+ * addresses are read without undefined behaviour. */
 #include <math.h>
 #include <string.h>
 
