@@ -183,7 +183,7 @@ typedef struct part {
 } part;
 
 /* One tile of c: rows from i on, columns from `column` on. The first part of k starts from the
- * biases, the others from what c holds. Behind the last part comes the activation, while the values
+ * biases, the others from what c holds. After the last part comes the activation, while the values
  * are still in the first cache. */
 static void multiply_tile(const homegemm *g, tile *t, const part *at, size_t i, size_t column,
                           size_t panels) {

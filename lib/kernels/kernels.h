@@ -30,7 +30,7 @@ enum { HOMEKERNELS_TILE_ROWS = 24 };
  * for i < m, j < n, p < k, with a[i, p] at a[i * a_row + p * a_step], where a_row or a_step is 1,
  * and c[i, j] at c[i * c_row + j].
  *
- * b comes packed in panels of P = `panel` columns, one behind the other. Each has the biases of its
+ * b comes packed in panels of P = `panel` columns, one after another. Each has the biases of its
  * columns as line 0 and row p of b as line p + 1; the last one is filled up with zeros:
  *
  *                  panel 0 (columns 0 .. P)       panel 1 (columns P .. 2P)

@@ -18,7 +18,7 @@
  *     vec_set(x)           x in every lane
  *     vec_load(p)          VEC_WIDTH floats from p, which need not be aligned
  *     vec_store(p, v)      the same to p
- *     vec_load_part(p, n)  the first n < VEC_WIDTH floats, zeros behind them; reads no others, for
+ *     vec_load_part(p, n)  the first n < VEC_WIDTH floats, zeros after them; reads no others, for
  *                          they may lie in a page that does not exist
  *     vec_store_part(p, n, v)
  *                          the first n lanes to p; writes no others
@@ -44,7 +44,7 @@
 /* The address of element n of p as a number: what is fetched ahead may lie past the end of the
  * array, where C allows no pointer to be formed. A prefetch never faults. */
 #define ADDRESS(p, n) ((uintptr_t)(p) + (n) * sizeof *(p))
-/* Unrolls the loop behind it. The templates keep vectors in arrays; only where every index is a
+/* Unrolls the loop that follows. The templates keep vectors in arrays; only where every index is a
  * constant do these become registers. 16 covers the longest such loop, over the rows of a tile. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

@@ -26,6 +26,14 @@ typedef struct homelandmarks {
     homelandmark *selves; /* [nodes] weights of the own experts in the self term */
 } homelandmarks;
 
+/* A plan knows no rows and holds no values: it says how many floats a row takes, and where. Values
+ * are in a workspace (serving) or in hometraining.
+ *
+ *     plan.buffers     start, stride, gradient_start          -> activations, gradients of a run
+ *     plan.steps       views of buffers; offset `packed`      -> model->packed
+ *                      offsets of segments and norms          -> model->parameters, ->statistics
+ *
+ * docs/internals.md draws the buffers of a small plan over its steps. */
 typedef struct homeplan {
     homestep *steps;
     size_t step_count;

@@ -65,7 +65,14 @@ static void mark_written(bool *written, const homeplan *plan, homeview view) {
     memset(written + plan->buffers[view.buffer].start + view.column, true, view.width);
 }
 
-/* Walks the steps backward. A buffer whose gradient would be read or added to in part before it is
+/* Which columns have a gradient already, going backward. A buffer that two steps read, such as
+ * experts that several nodes see, gets two gradients: the step that comes first (the later one of
+ * the plan) writes, and the next one adds.
+ *
+ *     plan:      .. experts -> mix like -> .. -> mix view
+ *     backward:  mix view writes d experts;  mix like adds to d experts
+ *
+ * Walks the steps backward. A buffer whose gradient would be read or added to in part before it is
  * written is zeroed first. */
 void homeplan_gradients(homeplan *plan, homearena *arena) {
     bool *written = homearena_take(arena, plan->row_width, sizeof *written);
@@ -91,8 +98,21 @@ void homeplan_gradients(homeplan *plan, homearena *arena) {
 /* ------------------------------------------------------------------------------- sharing of memory
  */
 
-/* The steps between which a buffer holds something: from the one that writes it to the last that
- * reads it. */
+/* A buffer of a serving plan lives from the first step that writes it to the last that reads it.
+ * Buffers whose lives do not overlap may take the same place:
+ *
+ *     columns      0      32      96      144
+ *     step 0       |  v   | hidden |
+ *          1       |  v   | hidden | experts |      v and hidden end with step 2,
+ *          2       |  v   | hidden | experts |      so what steps 3 and 4 write
+ *          3       | gates |       | experts |      goes to their places
+ *          4       | gates | z     | experts |
+ *
+ * Each buffer, in the order in which they were made, takes the first gap that is wide enough for
+ * its whole life. First fit is not optimal, but plans are chains of layers whose buffers die in
+ * about the order of their birth, and there it wastes little. */
+
+/* The steps between which a buffer holds something. */
 typedef struct lifetime {
     size_t first;
     size_t last;

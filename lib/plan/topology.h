@@ -6,6 +6,14 @@
 
 #include "../config/config.h"
 
+/* For example the preset mmoe with two experts and tasks like and view:
+ *
+ *     layer 0    unit "shared": 2 experts, reads v
+ *                node "like":   sees shared, its gate reads v
+ *                node "view":   sees shared, its gate reads v
+ *     towers     like reads node like, view reads node view
+ */
+
 /* A set of experts that share one input vector. */
 typedef struct homeunit {
     const char *name; /* first, for homesort_find_name() */

@@ -52,6 +52,20 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
 /* ----------------------------------------------------------------------------------------- predict
  */
 
+/* Two ways to spread rows over threads:
+ *
+ *     many rows: blocks of rows apart               few rows, large weights: inside a block
+ *
+ *     thread 0  | block 0 | block 3 | ..            one block, all steps in turn;
+ *     thread 1  | block 1 | block 4 |               each step's products and rows are cut:
+ *     thread 2  | block 2 | ..                        step 0  | thread 0 | thread 1 | thread 2 |
+ *                                                     step 1  | thread 0 | thread 1 | thread 2 |
+ *     each block goes through all steps
+ *     in a workspace of its own, and no thread      threads meet after every step
+ *     waits for another until the end
+ *
+ * A row's predictions are the same bytes either way, and in any block. */
+
 /* Rows to predict, in blocks that threads take one after the other. */
 typedef struct request {
     const home_model *model;

@@ -21,7 +21,8 @@ static void forward(const homerun *run, const homestep *step) {
 }
 
 #ifndef HOME_SERVE_ONLY
-/* Swish, which the plan gives one input only, wants the value before it; the others want y. */
+/* Swish, which the plan gives one input only, wants the value before it; the others want y. dy is
+ * overwritten by the gradient of the sum, which each input then gets. */
 static void unactivate_rows(const homerun *run, const homestep *step, size_t first, size_t end) {
     const homeactivation activation = step->activate.activation;
     for (size_t r = first; r < end; r++) {

@@ -1,9 +1,9 @@
 /* feature_gate: a unit's own view of its input.
  *
  *     y = x F                                   x, F, y [B, width], elementwise
- *     F = sum_j p_j 2 s_j                       s_j = sigmoid(A_j B_j x) [B, width], the branches;
- * p [B, L] their weights F = 2 sigmoid(sum_j p_j u_j)              u_j = A_j B_j x, where the
- * mixture comes first
+ *     F = sum_j p_j 2 s_j             s_j = sigmoid(A_j B_j x) [B, width] the branches,
+ *                                     p [B, L] their weights
+ *     F = 2 sigmoid(sum_j p_j u_j)    u_j = A_j B_j x, where the mixture comes first
  *
  *     dx = dy F,   dF = dy x
  *     sigmoid first:  ds_j = 2 p_j dF,   dp_j = 2 dF · s_j
@@ -12,6 +12,7 @@
  * Inputs: x, the L branches and, where L > 1, p. With L = 1 the one branch has weight 1. */
 #include "run.h"
 
+/* With one branch the inputs are x and that; with more, their weights are one input more. */
 static size_t branch_count(const homestep *step) {
     return step->in_count > 2 ? step->in_count - 2 : 1;
 }
@@ -78,7 +79,9 @@ static void forward(const homerun *run, const homestep *step) {
 }
 
 #ifndef HOME_SERVE_ONLY
-enum { COLUMNS = 256 }; /* that backward takes at once */
+/* That backward takes at once: its two vectors of so many floats lie on the stack, 2 KiB, whatever
+ * the width of a model. */
+enum { COLUMNS = 256 };
 
 /* slope = the derivative by the sum over branches, in place of dF: 2 dF, or da = dF F (1 - F / 2).
  * Returns the factor that is left for ds_j and dp_j. */

@@ -8,8 +8,20 @@
  *     dx  = dy' W
  *
  * W and b are the segments below each other, each out of one or more adjacent tensors; the experts
- * of a unit, and the gates that read its input too, are segments of one step. Forward reads them
- * packed in panels (kernels.h). */
+ * of a unit, and the gates that read the same vector, are segments of one step:
+ *
+ *          in
+ *       +-------+
+ *       |  W_0  |  b_0      y = | y_0 | y_1 | ..     one buffer, whose columns other steps read
+ *       +-------+
+ *       |  W_1  |  b_1      A wide product fills tiles and threads better than many narrow ones,
+ * and
+ *       +-------+           reads x once.
+ *          ..
+ *
+ * Forward reads them packed in panels (kernels.h). Backward needs two products more, whose right
+ * operands, x and W, it packs into scratch as it goes: W changes with every step, and x with every
+ * batch, so keeping packed copies would save nothing. */
 #include "run.h"
 
 #include <string.h>
@@ -108,7 +120,8 @@ static homegemm weight_product(const homerun *run, const homestep *step, const h
     };
 }
 
-/* Columns [first, end) of dW, whole panels, by one thread, whose cache keeps what it packs. */
+/* Columns [first, end) of dW, whole panels, by one thread, whose cache keeps what it packs. A
+ * thread has columns of its own and sums over all rows, so no sum is ever split. */
 static void weight_gradient_columns(const homerun *run, const homestep *step, size_t first,
                                     size_t end) {
     pack_input(run, step, first, end);
@@ -121,6 +134,7 @@ static void weight_gradient_columns(const homerun *run, const homestep *step, si
     }
 }
 
+/* Where there are too few panels for the threads, all pack first, and then share each product. */
 static void weight_gradients(const homerun *run, const homestep *step) {
     const size_t width = step->in[0].view.width;
     if (homerun_by_panels(run, step, width, weight_gradient_columns))
@@ -188,7 +202,8 @@ static void backward(const homerun *run, const homestep *step) {
     input_gradient(run, step);
 }
 
-/* The packed operand of one product at a time: x [B, in] or W [out, in]. */
+/* The packed operand of one product at a time: x [B, in] or W [out, in], either with `in` columns,
+ * a line of biases (zeros), and B or `out` lines. */
 static bool scratch_size(const homestep *step, size_t rows, size_t panel, size_t *floats) {
     const size_t k = rows > step->out.width ? rows : step->out.width;
     size_t columns;

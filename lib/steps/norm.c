@@ -52,7 +52,11 @@ static vectors find_vectors(const homerun *run, const homestep *step) {
 /* -------------------------------------------------------------------------------------- forward */
 
 /* Mean and variance of columns [first, end) over the batch, in double and in the order of the rows:
- * mean = sum x / B,  variance = sum (x - mean)² / B */
+ *
+ *     mean = sum x / B,  variance = sum (x - mean)² / B
+ *
+ * In two passes: sum x² - B mean² would lose all digits where the mean is large beside the
+ * deviations. The running variance is the unbiased one, over B - 1, as PyTorch has it. */
 static void batch_statistics(const homerun *run, const homestep *step, size_t first, size_t end) {
     const homerun_training *training = run->training;
     const homeview x = step->in[0].view;

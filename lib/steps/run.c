@@ -17,6 +17,7 @@ void homerun_forward(const homerun *run) {
 }
 
 #ifndef HOME_SERVE_ONLY
+/* Where the plan found that no step writes all of a gradient before others add to it or read it. */
 static void zero_gradients(const homerun *run) {
     for (size_t b = 0; b < run->buffer_count; b++) {
         const homebuffer *buffer = &run->buffers[b];
@@ -60,7 +61,18 @@ static void multiply_pieces(void *context, size_t first, size_t end) {
     }
 }
 
-/* Some pieces for every thread: by rows as long as these fill the tiles, then by panels. */
+/* Some pieces for every thread, so that one that comes late takes fewer and the others wait little:
+ * by rows as long as these fill the tiles, then by panels. 4 threads want 16 pieces; of 96 rows and
+ * two panels they get the 8 there are:
+ *
+ *                panel 0   panel 1
+ *               +---------+---------+
+ *     24 rows   | piece 0 | piece 1 |
+ *               +---------+---------+
+ *     24 rows   | piece 2 | piece 3 |
+ *               +---------+---------+
+ *       ..      |   ..    |   ..    |
+ */
 void homerun_product(const homerun *run, const homegemm *product) {
     const homekernels *kernels = run->kernels;
     const home_parallel *parallel = run->parallel;

@@ -38,7 +38,7 @@ struct homerun {
     double swish_beta;             /* as configured: kernels take homerun_swish_beta() */
     size_t rows;
     size_t row_capacity;
-    float *activations;
+    float *activations;               /* the buffers of row_capacity rows */
     float *gradients;                 /* of the activations, in backward */
     const homerun_training *training; /* NULL: serving */
     const homerun_observer *observer; /* NULL: nobody looks */
@@ -49,7 +49,8 @@ static inline float homerun_swish_beta(const homerun *run) {
     return (float)run->swish_beta;
 }
 
-/* All steps, from the first to the last, and, for the gradients, back. */
+/* All steps, from the first to the last, and, for the gradients, back. Steps run one after another:
+ * each may read whatever was written before it, and threads share the work inside a step. */
 void homerun_forward(const homerun *run);
 void homerun_backward(const homerun *run);
 
@@ -59,7 +60,8 @@ static inline size_t homerun_stride(const homerun *run, homeview view) {
     return run->buffers[view.buffer].stride;
 }
 
-/* Row `row` of a view in the activations, or in their gradients. */
+/* Row `row` of a view in the activations, or in their gradients. All access to buffers goes through
+ * these, so their layout is known here and in plan_buffers.c only. */
 static inline float *homerun_row(const homerun *run, homeview view, size_t row) {
     const homebuffer *buffer = &run->buffers[view.buffer];
     return run->activations + buffer->start * run->row_capacity + row * buffer->stride +

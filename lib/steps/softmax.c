@@ -23,6 +23,8 @@ static void sigmoid_column(const homerun *run, homeview y, size_t first, size_t 
     }
 }
 
+/* The sum of several inputs goes to the output first, and from there to itself; a single input is
+ * read where it lies. */
 static void weigh_rows(const homerun *run, const homestep *step, size_t first, size_t end) {
     homeview x = step->in[0].view;
     if (step->softmax.sigmoid || step->in_count > 1) {
@@ -43,6 +45,7 @@ static void forward(const homerun *run, const homestep *step) {
 }
 
 #ifndef HOME_SERVE_ONLY
+/* dx = p (dp - sum_j p_j dp_j), in place of dp. */
 static void softmax_row_backward(const homekernels *kernels, size_t width, const float *p,
                                  float *dp) {
     const float mean = kernels->dot(width, p, dp);

@@ -11,7 +11,12 @@
 
 #include "../kernels/kernels.h"
 
-/* Columns of a buffer. */
+/* Columns of a buffer. Steps that write one wide buffer together, or read parts of one, need no
+ * copies:
+ *
+ *     buffer 2   | expert 0            | expert 1            |
+ *                ^ view {2, 0, 24}     ^ view {2, 24, 24}      24 columns each
+ */
 typedef struct homeview {
     size_t buffer;
     size_t column;
@@ -30,11 +35,20 @@ typedef struct homesource {
     bool accumulate;
 } homesource;
 
-/* The values of all rows for some columns, [rows, width], in memory that the run's rows share:
+/* The values of all rows for some columns, [rows, width], in memory of row_capacity rows for every
+ * buffer:
  *
- *     activations   | buffer 0: row 0, row 1 .. | buffer 1: row 0, row 1 .. | ..
- *                   ^ start * row_capacity        each row `stride` floats
- */
+ *     activations   | buffer 0                     | buffer 1                     | ..
+ *                   | row 0 | row 1 | ..           | row 0      | row 1      | .. |
+ *                   ^ start * row_capacity         ^ start * row_capacity
+ *                     rows `stride` floats apart     start = the strides before it
+ *
+ * `start` counts columns, not floats, so a plan holds for any number of rows. The rows of one
+ * buffer lie next to each other, as products want them.
+ *
+ * In serving, a buffer that is not needed any more gives its place to later ones (plan_buffers.c),
+ * so two buffers may overlap. A step's output never overwrites its inputs: their lives meet in that
+ * step. */
 typedef struct homebuffer {
     size_t width;
     size_t stride; /* floats from row to row */
@@ -50,7 +64,8 @@ typedef struct homerun homerun;
 
 #include "kinds.h"
 
-/* The common head of all steps, and behind it the fields of its kind. */
+/* The common head of all steps, followed by the fields of its kind. Steps are const once the plan
+ * is made; what a run changes is in the run. */
 struct homestep {
     const homestep_kind *kind;
     homesource *in; /* [in_count] */
@@ -92,20 +107,23 @@ struct homestep_kind {
     /* out = f(in), for the run's rows. */
     void (*forward)(const homerun *run, const homestep *step);
 
-    /* Images. Whether number and widths of the inputs are what `forward` takes for granted; NULL:
-     * the kind does not serve. Writes and reads the choices (all 0 beforehand); false where they
-     * are none of the kind's. */
+    /* For images, which come from outside and are not trusted. Whether number and widths of the
+     * inputs are what `forward` takes for granted; NULL: the kind does not serve. Then the choices,
+     * written to an image (all are 0 before) and read from one; false where they are none of the
+     * kind's. Fields of the kind that are not choices do not get into an image: what serving needs
+     * besides goes into the packed weights. */
     bool (*is_sound)(const homestep *step);
     void (*get_choices)(const homestep *step, size_t choices[HOMESTEP_CHOICES]);
     bool (*set_choices)(homestep *step, const size_t choices[HOMESTEP_CHOICES]);
 
     /* Floats of the packed weights, in panels of `panel` columns; false where no size_t is large
-     * enough. */
+     * enough. It may ask for nothing that a step of an image lacks. */
     bool (*packed_size)(const homestep *step, size_t panel, size_t *floats);
 
 #ifndef HOME_SERVE_ONLY
-    /* in' += or = df/din out', and the gradients of the parameters. It finds the gradient of its
-     * output complete, and may overwrite it. */
+    /* in' += or = df/din out', as each input's `accumulate` says, and the gradients of the
+     * parameters, which it writes. It finds the gradient of its output complete, and may overwrite
+     * it: no other step reads that again. */
     void (*backward)(const homerun *run, const homestep *step);
 
     /* Brings the packed weights up to date. Whether they follow from any of the parameters [offset,
@@ -114,12 +132,14 @@ struct homestep_kind {
     bool (*reads)(const homestep *step, size_t offset, size_t count);
     bool reads_statistics;
 
-    /* Gives the packed weights to `sink` in panels of another width, `to`. */
+    /* Gives the packed weights to `sink` in panels of another width, `to`, for an image that other
+     * kernels read: exactly as many floats as packed_size() says for that width. */
     void (*repack)(const homestep *step, const float *packed, size_t panel, size_t to,
                    homestep_sink sink);
 
     /* Floats of scratch that forward and backward of a training run of `rows` need; false on
-     * overflow. */
+     * overflow. Only one step runs at a time, so all share the scratch of the one that needs most,
+     * and nothing in it outlives a forward or a backward. */
     bool (*scratch_size)(const homestep *step, size_t rows, size_t panel, size_t *floats);
 
     /* Moves the running statistics towards those of the batch. */
@@ -130,7 +150,8 @@ struct homestep_kind {
 #endif
 };
 
-/* For the members of a row that only a library that trains has. */
+/* For the members of a row that only a library that trains has. A serve-only build drops the
+ * initializers together with the members. */
 #ifdef HOME_SERVE_ONLY
 #define HOMESTEP_TRAINING(...)
 #else

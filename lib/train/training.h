@@ -53,6 +53,20 @@ typedef enum homephase {
     HOME_PHASE_STEPPED
 } homephase;
 
+/* The memory of training, for p parameters and batches of up to `row_capacity` rows:
+ *
+ *     model->parameters      [p]     W, b, γ, β ..      changed by the optimizer
+ *     model->packed                  panels             follow from parameters, after every step
+ *     run.gradients          [p]                        written anew by every backward
+ *     state[0], state[1]     [p]     Adam's m, v ..
+ *     activations            [row_capacity, row_width]       every buffer has a place of its own:
+ *                                                            backward reads what forward wrote
+ *     activation_gradients   [row_capacity, gradient_width]  buffers share places
+ *     run.scratch                    of the step at work
+ *
+ * and for every table its state [rows, state width], the entries of the batch, and the touched rows
+ * with their gradients. All grow with the largest batch so far and never shrink, so that steady
+ * training allocates nothing. */
 struct hometraining {
     homerun_training run;           /* gradients, statistics and scratch, as the steps see them */
     float *state[HOME_STATE_SLOTS]; /* of the optimizer: [parameter_count]; NULL where not in use */
