@@ -16,7 +16,7 @@ enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
  *     x   = n ln 2 + r          n a multiple of 1 / EXP_PARTS, |r| <= ln 2 / 2 / EXP_PARTS
  *     e^x = 2^n e^r
  *
- * Rounding to n takes one addition: adding 1.5 * 2^23 pushes all digits behind the point (or behind
+ * Rounding to n takes one addition: adding 1.5 * 2^23 pushes all digits after the point (or after
  * 1 / 16) out of the float, and leaves n in its low bits, where vec_exp_scale() finds it. ln 2 is
  * split in two so that n times its first part is exact: 0.693359375 has 9 bits, n at most 11. The
  * Taylor polynomial gives e^r - 1, with a remainder below 2^-26: of degree 7 for |r| up to 0.35, of

@@ -40,7 +40,7 @@ enum {
     /* Columns, a multiple of each panel. Where a is transposed, tiles go along all panels of a
      * part, 1024 * 256 floats or 1 MiB, which then must stay in the second cache. */
     BLOCK_N = 1024,
-    /* Tiles that share in fetching the panel behind the present one, from as far as memory. One
+    /* Tiles that share in fetching the panel after the present one, from as far as memory. One
      * alone would ask for two lines with each p, four ask for half a line: few enough to go beside
      * the tile's own loads, and done after a third of the rows of a part at most. */
     AHEAD = 4
@@ -202,7 +202,7 @@ static void multiply_tile(const homegemm *g, tile *t, const part *at, size_t i, 
         activate_rows(g->activation, g->swish_beta, rows, columns, t->c, t->c, g->c_row);
 }
 
-/* The block of a panel that follows: the next one of this part of the product; behind the last, the
+/* The block of a panel that follows: the next one of this part of the product; after the last, the
  * first one of the next part. Guessing wrong costs a fetch, no more. */
 static const float *next_panel(const homegemm *g, const part *at, size_t column) {
     if (column < at->column_end)
