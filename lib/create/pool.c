@@ -3,6 +3,10 @@
 
 #include "../serve/serve.h"
 
+/* Any idle one will do: all workspaces of a model are alike. Exchanging the slot with NULL takes
+ * it, so two threads never get the same one; acquire, to see what its last owner wrote. Where all
+ * slots are empty a new one is made, and kept when it comes back: steady traffic allocates nothing.
+ */
 static home_workspace *borrow_workspace(const home_model *model, home_error *error) {
     for (size_t i = 0; i < HOME_POOL_SLOTS; i++) {
         home_workspace *idle =
@@ -18,6 +22,7 @@ static home_workspace *borrow_workspace(const home_model *model, home_error *err
     return made; /* at the start of its memory, which is aligned */
 }
 
+/* To the first empty slot; with more threads than slots, the rest are freed. */
 static void return_workspace(const home_model *model, home_workspace *workspace) {
     for (size_t i = 0; i < HOME_POOL_SLOTS; i++) {
         home_workspace *empty = NULL;

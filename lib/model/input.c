@@ -100,6 +100,7 @@ home_status homeinput_check_dense(const home_model *model, const home_batch *bat
 
 /* -------------------------------------------------------------------------------------- pooling */
 
+/* Predicting, training and the gradients of tables all ask here, so that they mean the same row. */
 uint64_t homeinput_table_row(const home_table_config *table, uint64_t id) {
     return table->index == HOME_INDEX_HASHED ? home_hash_id(id, table->rows) : id;
 }
@@ -108,7 +109,14 @@ float homeinput_pooling_factor(int32_t pooling, size_t ids) {
     return pooling == HOME_POOL_MEAN && ids > 0 ? 1 / (float)ids : 1;
 }
 
-/* out = sum or mean of the table's rows of the ids; no ids give zeros. */
+/* out = sum or mean of the table's rows of the ids; no ids give zeros:
+ *
+ *     ids      | 7 3 3 |   | 9 |            row 1 has none
+ *     offsets    0       3 3     4
+ *     v row 0  | dense .. | table[7] + 2 table[3] | next field ..
+ *     v row 1  | dense .. | 0                     |
+ *     v row 2  | dense .. | table[9]              |
+ */
 static void pool_field(const home_model *model, const home_ids *ids, size_t field, size_t row,
                        float *out) {
     const hometable *table = &model->tables[model->settings.field_table[field]];

@@ -26,6 +26,8 @@ homerun homemodel_run(const home_model *model) {
 
 /* ------------------------------------------------------------------------------------- lifetime */
 
+/* Counting up needs no order, for whoever counts holds a reference already. The last release must
+ * see all that other threads did with the model before theirs: acquire and release. */
 home_model *home_model_retain(const home_model *model) {
     home_model *counted = (home_model *)
         model; /* every model was made writable; counting does not change what it computes */

@@ -14,7 +14,7 @@
 
 #include <stdatomic.h>
 
-/* An embedding table. */
+/* An embedding table. Its optimizer's state and its gradients are training's (homeembedding). */
 typedef struct hometable {
     const home_table_config *config;
     float *weights; /* [rows, dim] */
@@ -31,6 +31,20 @@ typedef struct hometraining hometraining; /* train/training.h */
 typedef struct homepool homepool;         /* serve/serve.h */
 typedef struct homethreads homethreads;   /* host/threads.h */
 
+/* Everything that a home_model holds, in three memories:
+ *
+ *     arena        settings, topology, plan, list of tensors: many small pieces, made once, that
+ * die together allocator    parameters, statistics, packed, tables, training, pool: large or
+ * growing an image     instead of both, where in_image: structs in memory of the caller's, packed
+ * weights and tables in the image, which is only read
+ *
+ *                     trains    frozen    in an image
+ *     parameters      yes       -         -
+ *     packed          yes       yes       yes
+ *     training        yes       -         -
+ *     pool            yes       yes       -
+ *
+ * The arena refers to `allocator` by address, so a model is never copied or moved. */
 struct home_model {
     atomic_size_t references;
     /* Called after the last release; NULL: the model's memory is the caller's. */
@@ -63,7 +77,8 @@ size_t homemodel_stride_or(size_t stride, size_t width);
 /* NULL where there are no threads. */
 const home_parallel *homemodel_parallel(const home_model *model);
 
-/* A run of the plan that has yet to be given rows and activations. */
+/* A run of the plan that has yet to be given rows and activations: a workspace's for serving, or
+ * training's. */
 homerun homemodel_run(const home_model *model);
 
 #endif

@@ -14,7 +14,8 @@ static float predict_task(const homesettings *settings, size_t task, const float
     return p;
 }
 
-/* predictions: [rows, tasks] */
+/* predictions: [rows, tasks]. The sigmoids go to a buffer of their own: a task that is given others
+ * reads several of them, and the logits stay for the loss. */
 void homeoutput_write(const home_model *model, const homerun *run, float *predictions,
                       size_t stride) {
     const homeview logits = model->plan.logits;

@@ -6,6 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For each layer from the input up:
+ *
+ *     outputs of the layer below (below the first layer: v)
+ *       |
+ *       +-- feature gates    unit by unit     x -> x F(x)            add_feature_gates()
+ *       |     |
+ *       |     +-- experts    unit by unit     all of a unit's experts side by side
+ *       |     |                                                      add_experts()
+ *       +-----+-- gates      node by node     reads units' inputs, gated or raw
+ *                   |                         the first layers of all gates together, ride_along()
+ *                   |                         the rest               finish_gate()
+ *                   +-- mix  node by node     experts times weights  add_mix()
+ *
+ * and after the last layer a tower for each task. Each function adds steps and returns the view
+ * where their result will be; a view that a node passes on unchanged is no step at all.
+ *
+ * The arena's failure ends the building: functions then return something that can be passed on but
+ * is never run, and loops stop. homeplan_build() turns it into a status. */
 typedef struct builder {
     const homesettings *settings;
     const home_config *config;

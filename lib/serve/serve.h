@@ -9,6 +9,11 @@
 
 #include "../model/model.h"
 
+/* One block of memory, which the caller may have anywhere:
+ *
+ *     | up to 63 bytes | home_workspace | activations [row_width, rows] |
+ *                      ^ aligned        ^ aligned
+ */
 struct home_workspace {
     size_t row_width;   /* of the plan it was made for, and */
     size_t rows;        /* the rows of that model's blocks */

@@ -1,4 +1,13 @@
-/* Which table rows a batch reads, and the way back from dv to their gradients. */
+/* Which table rows a batch reads, and the way back from dv to their gradients:
+ *
+ *     forward    entries    (row 7, batch row 0) (row 3, batch row 0) (row 7, batch row 2)
+ *     backward   sorted     (row 3, batch row 0) (row 7, batch row 0) (row 7, batch row 2)
+ *                touched     3                    7
+ *                gradient   | dv[0]              | dv[0] + dv[2]     |   each times its factor
+ *
+ * Only touched rows have gradients, so a step costs what the batch reads, whatever a table's size.
+ * The sort is stable: the terms of a row are added in the order of fields and rows, always the
+ * same. */
 #include "training.h"
 
 #include "../model/input.h"

@@ -96,11 +96,15 @@ static double log_add(double a, double b) {
     return isinf(least) ? most : most + log1p(exp(least - most));
 }
 
-/* p = prod_i sigmoid(x_i) over a task and those that it is given;  loss = -y log p - (1 - y) log q,
- * q = 1 - p dloss/dx_i = (p - y) sigmoid(-x_i) / q  =  sigmoid(-x_i) ((1 - y) p / q - y) q is
- * summed up in logarithms, for the product may round to 1: it is the probability that the first
- * factor fails, or the second after the first has not, and so on. Adds factor * dloss/dx_i to the
- * row's derivatives, and returns the loss. */
+/* Over a task and those that it is given:
+ *
+ *     p          = prod_i sigmoid(x_i),  q = 1 - p
+ *     loss       = -y log p - (1 - y) log q
+ *     dloss/dx_i = (p - y) sigmoid(-x_i) / q  =  sigmoid(-x_i) ((1 - y) p / q - y)
+ *
+ * q is summed up in logarithms, for the product may round to 1: it is the probability that the
+ * first factor fails, or the second after the first has not, and so on. Adds factor * dloss/dx_i to
+ * the row's derivatives, and returns the loss. */
 static double chain_row_backward(const home_model *model, const homerun *run, size_t row,
                                  size_t task, double y, double factor) {
     const size_t *given = model->settings.task_given;

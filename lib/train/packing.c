@@ -1,4 +1,5 @@
-/* The packed form of the parameters, which the steps read. */
+/* The packed form of the parameters, which the steps read. It is written after every change and
+ * never during a run, so predicting threads of a model that does not train need no lock. */
 #include "training.h"
 
 static homestep_weights weights_of(const home_model *model) {
