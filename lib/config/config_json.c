@@ -63,6 +63,8 @@ typedef struct field {
     { key, TYPE_SECTION, 0, 0, fields, 0, 0, {NULL}, NULL }
 #define END SCALAR(home_config, NULL, TYPE_TEXT, struct_size)
 
+/* The tables below are the format: a line is a key, both for reading and for writing. A struct's
+ * field without a line does not exist in JSON. */
 static int32_t number_at(const char *source) {
     int32_t number;
     memcpy(&number, source, sizeof number);

@@ -3,6 +3,7 @@
 
 #include "../host/json.h"
 
+/* A text that cannot grow stays failed, which whoever asked for it looks at once, at the end. */
 static void add_member(hometext *text, const char *separator, const char *key) {
     hometext_add(text, separator);
     hometext_add_string(text, key);

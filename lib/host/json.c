@@ -20,6 +20,8 @@ typedef struct block {
     homejson_value values[BLOCK_VALUES];
 } block;
 
+/* Two memories, whatever the text: blocks of values, and one array as long as the text for all
+ * strings, which unescaping only makes shorter. */
 struct homejson {
     home_allocator allocator;
     block *blocks;
@@ -33,6 +35,9 @@ typedef struct container {
     homejson_value *last; /* its last child so far */
 } container;
 
+/* Not recursive: containers whose end has not come are a stack of HOME_JSON_DEPTH, so no text can
+ * use up the thread's. Every function reads from `at` on and leaves it after what it read, or fails
+ * there. */
 typedef struct parser {
     homejson *document;
     const char *source;
@@ -51,6 +56,7 @@ typedef struct parser {
 /* ---------------------------------------------------------------------------------------- errors
  */
 
+/* Counted only where something fails, so that good texts do not pay for it. */
 static size_t line_of(const parser *p, size_t at) {
     size_t line = 1;
     for (size_t i = 0; i < at; i++)

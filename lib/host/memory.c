@@ -54,6 +54,7 @@ void *homememory_allocate(const home_allocator *allocator, size_t count, size_t 
     return aligned;
 }
 
+/* The address that the allocator gave lies just below. */
 void homememory_free(const home_allocator *allocator, void *memory) {
     if (!memory)
         return;
@@ -72,6 +73,8 @@ char *homememory_copy_text(const home_allocator *allocator, const char *text, si
     return copy;
 }
 
+/* Doubling keeps the copies, all together, below the size of the result. The old array stays until
+ * the new one is there, so a failure changes nothing. */
 bool homememory_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed,
                      size_t size) {
     if (needed <= *capacity)
@@ -97,6 +100,7 @@ struct homearena_block {
     size_t capacity;
 };
 
+/* Most plans of small models fit into a few of these; anything larger gets a block of its own. */
 enum { ARENA_BLOCK = 16384 };
 
 static struct homearena_block *add_block(homearena *arena, size_t bytes) {
@@ -113,6 +117,7 @@ static struct homearena_block *add_block(homearena *arena, size_t bytes) {
     return block;
 }
 
+/* Blocks are never moved, so pointers into the arena stay good until it is freed. */
 void *homearena_take(homearena *arena, size_t count, size_t size) {
     size_t bytes;
     if (arena->failed)
@@ -134,6 +139,7 @@ void *homearena_take(homearena *arena, size_t count, size_t size) {
     return taken;
 }
 
+/* The first cause counts: sizes that follow a refused allocation mean nothing. */
 void homearena_refuse_size(homearena *arena) {
     arena->too_large = arena->too_large || !arena->failed;
     arena->failed = true;

@@ -20,7 +20,17 @@ enum { OPEN = 1, ENTERED = 2 };
 
 /* A job is numbered by `generation`, which grows when a job starts. Its tasks are handed out by
  * `next`. Workers enter it while it is open; it ends when the caller has closed it and all who
- * entered have left. So nobody waits for a worker that the system has not let run. */
+ * entered have left. So nobody waits for a worker that the system has not let run.
+ *
+ *     caller                                        workers, asleep or looking
+ *     fill in task, count, next; state = OPEN
+ *     announce(): generation + 1  ----------------> await_job() sees it
+ *     work(): takes tasks by `next`                 enter_job(): state + ENTERED, while OPEN
+ *                                                   work(): takes tasks by `next`
+ *     end_job(): state - OPEN                       leave_job(): state - ENTERED
+ *     waits for state == 0  <---------------------- the last one wakes the caller
+ *
+ * A worker that wakes after the job was closed finds it not OPEN, and goes back to sleep. */
 struct homethreads {
     const home_allocator *allocator;
     pid_t process; /* whose threads these are: a child made by fork() has none of them */
@@ -39,6 +49,7 @@ struct homethreads {
     atomic_bool stop; /* read by workers that come late to a job, too */
 };
 
+/* Which thread does which task is left to chance; what a task computes is not. */
 static void work(homethreads *pool) {
     for (;;) {
         const size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
@@ -132,6 +143,8 @@ static void join_workers(homethreads *pool) {
     pthread_mutex_destroy(&pool->owner);
 }
 
+/* Never waits for another job: a pool at work means that its threads are busy, and the caller is
+ * quicker alone. So calls from a task of the pool itself cannot block either. */
 void homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
                      void *context) {
     homethreads *pool = threads;

@@ -101,6 +101,14 @@ static size_t find_node(const homelayer *layer, const char *name) {
 /* ---------------------------------------------------------------------------------------------
  * HoME */
 
+/* With groups A (tasks a, b) and B (task c), arrows from what is seen:
+ *
+ *     layer 1  units   shared   A   B              all read v
+ *              nodes   shared <- shared A B,   A <- shared A,   B <- shared B
+ *     layer 2  units   shared   A   B   a   b   c  read node shared, A, B, A, A, B of layer 1
+ *              nodes   a <- shared A a,   b <- shared A b,   c <- shared B c
+ */
+
 /* Layer 1. Units: shared, then the groups; all read v. Nodes: the same names in the same order; a
  * group's node sees {shared, group}, the node `shared` sees every unit. */
 static void first_home_layer(const builder *b, homelayer *layer) {

@@ -47,6 +47,8 @@ typedef struct pieces {
     homemetadata *metadata;
 } pieces;
 
+/* The same list twice, first to add up sizes and then to hand out memory, so that the two cannot
+ * differ. */
 static pieces take_pieces(room *space, const homeimage_header *header) {
     return (pieces){
         .model = take(space, 1, sizeof(home_model)),
@@ -164,6 +166,8 @@ typedef struct reader {
     bool failed;
 } reader;
 
+/* Everything is read as if it were good, and `failed` asked where a loop or an index depends on it.
+ * So the reading functions follow the form of the file, line by line. */
 static void require(reader *in, bool condition) {
     in->failed = in->failed || !condition;
 }

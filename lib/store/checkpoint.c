@@ -125,6 +125,8 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
     return homefail_memory(error);
 }
 
+/* Bytes of files are put together by shifts, never by casts, so the code is the same on machines of
+ * either byte order; compilers make single loads of it. */
 static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
     uint64_t bits = 0;
     for (size_t b = size; b-- > 0;)
@@ -311,6 +313,9 @@ static void write_header(const home_model *model, const item_list *list, hometex
         hometext_add(text, " ");
 }
 
+/* Header and tensors, one after another, to whatever the sink is. It is called twice for a
+ * checkpoint: into the checksum, which stands in the header and so must be known first, and then to
+ * its target. The bytes of the model are never copied as a whole. */
 static void write_all(const sink *out, const hometext *header, const item_list *list) {
     unsigned char length[8];
     for (size_t b = 0; b < sizeof length; b++)
@@ -333,6 +338,8 @@ static void draft_free(draft *d) {
     homearena_free(&d->list.arena);
 }
 
+/* All that can fail for other reasons than the target comes first, so that a bad argument or value
+ * never opens a file. */
 static home_status draft_begin(const home_model *model, uint32_t flags, draft *d,
                                home_error *error) {
     home_status status = hometraining_check(model, error);
@@ -416,6 +423,7 @@ static void read_elements(const item *i, const homestored *stored) {
         read_element(stored->data + at, size, target + at);
 }
 
+/* The reader of the format has seen to it that the shape is whole numbers. */
 static bool same_shape(const item *i, const homestored *stored) {
     if (stored->shape->count != i->rank)
         return false;
@@ -570,6 +578,8 @@ static home_status check_model(const home_model *model, const void *context, hom
     return check_fit(model, context, has_optimizer(context), error);
 }
 
+/* The configuration in the file decides what the model is, and the file's tensors must be exactly
+ * that model's. Nothing of either is believed: see check_tensor() and check_model(). */
 static home_status load_archive(const homearchive *archive, const home_allocator *allocator,
                                 home_model **model, home_error *error) {
     home_status status = check_metadata(archive, error);

@@ -106,6 +106,14 @@ home_status homefile_read(const home_allocator *allocator, const char *path, uns
 
 #define TEMPORARY ".99.tmp" /* the longest ending of a temporary file's name */
 
+/* A save that is interrupted at any point leaves the old file or the new one, never part of one:
+ *
+ *     homefile_begin     open and lock "model.0.tmp" beside "model"
+ *     homefile_write     to it
+ *     homefile_commit    fsync model.0.tmp, rename it to "model", fsync the directory
+ *
+ * The rename is atomic, and comes only after the data are on the disk. */
+
 /* The file that is replaced: `path`, or what it links to, so that a link stays one. */
 static home_status choose_target(homefile *file, const char *path, home_error *error) {
     char resolved[PATH_MAX];

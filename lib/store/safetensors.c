@@ -66,6 +66,14 @@ static size_t find_dtype(const homejson_value *name) {
 /* ----------------------------------------------------------------------------------------- header
  */
 
+/* A file, and its header:
+ *
+ *     | 8 bytes: n | n bytes of JSON | tensors' bytes .. |
+ *                   { "__metadata__": {..},
+ *                     "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, .. }
+ *
+ * The offsets count from the end of the header. All tensors together must cover the rest of the
+ * file without holes or overlaps: so no bytes hide in it. */
 static home_status header_length(const unsigned char *data, size_t size, size_t *length,
                                  home_error *error) {
     if (size < LENGTH_BYTES)

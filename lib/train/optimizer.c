@@ -49,6 +49,8 @@ double homeoptimizer_gradient_norm(const home_model *model) {
     return sqrt(sum);
 }
 
+/* PyTorch's names, so that a checkpoint can go on there. AdamW keeps what Adam does: they differ
+ * only in where the decay goes. */
 const homeoptimizer_traits *homeoptimizer_traits_of(int32_t kind) {
     static const homeoptimizer_traits traits[] = {
         [HOME_OPTIMIZER_ADAM] = {{".exp_avg", ".exp_avg_sq"}, {false, true}, false},
@@ -84,6 +86,7 @@ typedef struct dense_step {
     homeupdate update;
 } dense_step;
 
+/* Values are independent of each other, so they are cut anywhere. */
 static void step_range(void *context, size_t first, size_t last) {
     const dense_step *d = context;
     const homekernels *kernels = d->model->kernels;

@@ -26,6 +26,8 @@ static bool create_embeddings(home_model *model) {
     return embeddings != NULL;
 }
 
+/* What does not depend on a batch. The rest, which does, comes with the first forward: a model that
+ * is only loaded and frozen never pays for it. */
 bool hometraining_create(home_model *model) {
     const home_allocator *a = &model->allocator;
     hometraining *training = homememory_allocate(a, 1, sizeof *training);
@@ -99,6 +101,8 @@ static bool scratch_needed(const home_model *model, size_t rows, size_t *needed)
     return true;
 }
 
+/* All is allocated before anything is freed, so that a batch too large leaves training as it was.
+ * What the old memory held is of no use: a forward writes all of it. */
 home_status hometraining_reserve(home_model *model, size_t rows, home_error *error) {
     hometraining *training = model->training;
     if (rows <= training->row_capacity)
