@@ -2,6 +2,7 @@
  * for, and nothing that stands in one leads out of that memory. */
 #include "base/crc32.h"
 #include "sanitizer.h"
+#include "steps/steps.h"
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -20,6 +21,8 @@ enum {
     CRC_AT = 24,
     COVERED_AT = 32, /* what the checksum covers */
     PANEL_AT = 32,
+    BUFFERS_AT = 40, /* how many there are */
+    STEPS_AT = 48,
     MOST_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
 };
 
@@ -616,6 +619,151 @@ static void headers_are_told_apart(void) {
     }
 }
 
+/* ----------------------------------------------------------------------------------------- choices
+ */
+
+static uint64_t get_64(const unsigned char *at) {
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+/* A step's record: kind, choices, inputs, and views of three words of its output and its inputs. */
+typedef struct step_record {
+    size_t at;
+    size_t left; /* records from this one on */
+} step_record;
+
+enum { KIND = 0, CHOICE = 1, INPUTS = 4, OUT_WIDTH = 7, STEP_WORDS = 8, VIEW_WORDS = 3 };
+
+static uint64_t step_word(const guarded *image, step_record step, size_t word) {
+    return get_64(image->memory + step.at + 8 * word);
+}
+
+/* Before it stand five numbers, the buffers, and the views of input, logits and sigmoids. */
+static step_record first_step(const guarded *image) {
+    const size_t buffers = (size_t)get_64(image->memory + BUFFERS_AT);
+    return (step_record){HEADER + 8 * (5 + 3 * buffers + 3 * VIEW_WORDS),
+                         (size_t)get_64(image->memory + STEPS_AT)};
+}
+
+static step_record next_step(const guarded *image, step_record step) {
+    const size_t inputs = (size_t)step_word(image, step, INPUTS);
+    return (step_record){step.at + 8 * (STEP_WORDS + VIEW_WORDS * inputs), step.left - 1};
+}
+
+/* One image of two that together have steps of every kind that serves. */
+static guarded image_of_many_kinds(bool adatt) {
+    setup s;
+    setup_small(&s);
+    s.config.gate_hidden_count = 1;
+    s.gate_hidden[0] = 3;
+    if (adatt) {
+        s.config.preset = HOME_PRESET_ADATT;
+        s.layers[0].group_experts = 0;
+    }
+    home_model *model = make_model(&s);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, &(home_image_options){sizeof(home_image_options), 8, 2});
+    home_model_release(frozen);
+    home_model_release(model);
+    return image;
+}
+
+/* The largest value of each choice, by kind. */
+static const struct kind_choices {
+    const char *kind;
+    uint64_t most[HOMESTEP_CHOICES];
+} kind_choices[] = {
+    {"linear", {HOME_ACT_SWISH, 0, 0}},
+    {"activate", {HOME_ACT_SWISH, 0, 0}},
+    {"softmax", {0, 1, 0}},
+    {"feature_gate", {0, 0, 1}},
+    {"constant", {0, 0, 0}},
+    {"mix", {0, 0, 0}},
+};
+
+static const struct kind_choices *choices_of(const char *kind) {
+    for (size_t i = 0; i < sizeof kind_choices / sizeof *kind_choices; i++)
+        if (strcmp(kind_choices[i].kind, kind) == 0)
+            return &kind_choices[i];
+    return NULL;
+}
+
+/* Opens the image with another word in it, and puts the old one back. */
+static home_status open_patched(guarded *image, size_t at, uint64_t value) {
+    guarded memory = guarded_create(model_size(image), 0);
+    const uint64_t before = get_64(image->memory + at);
+    home_error error = new_error();
+    put_64(image->memory + at, value);
+    mend_checksum(image);
+    const home_status status =
+        open_with(image, image->size, memory.memory, memory.size, &error);
+    put_64(image->memory + at, before);
+    guarded_free(&memory);
+    return status;
+}
+
+/* A sigmoid has one column. */
+static bool may_have(const guarded *image, step_record step, const struct kind_choices *choices,
+                     size_t choice, uint64_t value) {
+    if (strcmp(choices->kind, "softmax") == 0 && choice == 1 && value == 1)
+        return step_word(image, step, OUT_WIDTH) == 1;
+    return value <= choices->most[choice];
+}
+
+static void check_choices(guarded *image, step_record step, const struct kind_choices *choices) {
+    static const uint64_t values[] = {0, 1, 2, 3, 4, UINT64_C(1) << 32, UINT64_MAX};
+    for (size_t choice = 0; choice < HOMESTEP_CHOICES; choice++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            const home_status status =
+                open_patched(image, step.at + 8 * (CHOICE + choice), values[v]);
+            const home_status expected =
+                may_have(image, step, choices, choice, values[v]) ? HOME_OK : HOME_E_FORMAT;
+            if (status != expected)
+                test_fail(__FILE__, __LINE__, "choice %zu of a %s is %llu: status %d, expected %d",
+                          choice, choices->kind, (unsigned long long)values[v], (int)status,
+                          (int)expected);
+        }
+}
+
+static void check_choices_of_kind(size_t kind) {
+    const struct kind_choices *choices = choices_of(homestep_kinds[kind]->name);
+    if (!CHECK(choices != NULL)) /* a kind that kind_choices does not have yet */
+        return;
+    size_t seen = 0;
+    for (int adatt = 0; adatt < 2; adatt++) {
+        guarded image = image_of_many_kinds(adatt);
+        for (step_record s = first_step(&image); s.left > 0; s = next_step(&image, s))
+            if (step_word(&image, s, KIND) == kind) {
+                check_choices(&image, s, choices);
+                seen++;
+            }
+        guarded_free(&image);
+    }
+    CHECK(seen > 0);
+}
+
+static void every_wrong_choice_of_a_kind_is_refused(void) {
+    for (size_t kind = 0; kind < HOMESTEP_KIND_COUNT; kind++)
+        if (homestep_kinds[kind]->is_sound) {
+            test_begin("every wrong choice of a step %s is refused", homestep_kinds[kind]->name);
+            check_choices_of_kind(kind);
+            test_end();
+        }
+}
+
+static void kinds_that_do_not_serve_are_refused(void) {
+    guarded image = image_of_many_kinds(false);
+    const size_t at = first_step(&image).at;
+    for (size_t kind = 0; kind < HOMESTEP_KIND_COUNT; kind++)
+        if (!homestep_kinds[kind]->is_sound)
+            CHECK_INTEGER(open_patched(&image, at, kind), HOME_E_FORMAT);
+    CHECK_INTEGER(open_patched(&image, at, HOMESTEP_KIND_COUNT), HOME_E_FORMAT);
+    CHECK_INTEGER(open_patched(&image, at, UINT64_MAX), HOME_E_FORMAT);
+    guarded_free(&image);
+}
+
 /* Opens an image that may say anything and, where it opens, predicts with it. */
 static bool survives(const guarded *image) {
     home_error error = new_error();
@@ -806,6 +954,8 @@ int main(void) {
     RUN(every_truncation_is_refused);
     RUN(every_flipped_bit_is_refused);
     RUN(headers_are_told_apart);
+    every_wrong_choice_of_a_kind_is_refused();
+    RUN(kinds_that_do_not_serve_are_refused);
     RUN(wrong_records_are_harmless);
     RUN(shuffled_records_are_harmless);
     RUN(wrong_lengths_are_refused);

@@ -763,9 +763,6 @@ static void nothing_added_yet(void) {
     setup_small(&given);
     home_model *model = make_model(&given);
     home_health *health = new_health(model);
-    home_error error = new_error();
-    const home_batch empty = {.struct_size = sizeof empty, .field_count = 3};
-    CHECK_INTEGER(home_health_add(health, model, &empty, &error), HOME_OK);
     CHECK_INTEGER(home_health_rows(health), 0);
     const home_expert_health e = expert_of(health, 0);
     CHECK(isnan(e.mean) && isnan(e.deviation) && isnan(e.min) && isnan(e.near_zero) &&
@@ -787,6 +784,38 @@ static void nothing_added_yet(void) {
     home_health_destroy(other);
     home_health_destroy(health);
     home_health_destroy(NULL);
+    home_model_release(model);
+}
+
+/* With NULL for all that has a row, as home.h allows it, and with everything there. */
+static void adding_zero_rows_succeeds_and_changes_nothing(void) {
+    setup given;
+    setup_small(&given);
+    home_model *model = make_model(&given);
+    randomize(model, 71);
+    data d;
+    data_create(&d, &given.config, 100, 72);
+    const home_batch bare = {.struct_size = sizeof bare, .field_count = d.batch.field_count};
+    home_batch complete = d.batch;
+    complete.rows = 0;
+    home_health *empty = new_health(model);
+    home_health *full = new_health(model);
+    home_health *expected = new_health(model);
+    add(full, model, &d.batch);
+    add(expected, model, &d.batch);
+    add(empty, model, &bare);
+    add(empty, model, &complete);
+    add(full, model, &bare);
+    add(full, model, &complete);
+    same_figures(full, expected, 0);
+    CHECK_INTEGER(home_health_rows(empty), 0);
+    CHECK(isnan(expert_of(empty, 0).mean) && isnan(node_of(empty, 0).entropy));
+    add(empty, model, &d.batch);
+    same_figures(empty, expected, 0);
+    home_health_destroy(empty);
+    home_health_destroy(full);
+    home_health_destroy(expected);
+    data_free(&d);
     home_model_release(model);
 }
 
@@ -992,6 +1021,7 @@ int main(void) {
     RUN(frozen_agrees);
     RUN(gradient_norms);
     RUN(nothing_added_yet);
+    RUN(adding_zero_rows_succeeds_and_changes_nothing);
     RUN(bad_input_leaves_it_as_it_was);
     RUN(images_are_refused);
     RUN(gates_that_overflow);

@@ -252,8 +252,6 @@ static void batches(void) {
     b = s.d.batch;
     REFUSED(home_model_forward(s.model, &b, s.out, 2, &s.error), HOME_E_ARGUMENT, "stride");
     REFUSED(home_model_predict(s.model, &b, s.out, 2, NULL, &s.error), HOME_E_ARGUMENT, "stride");
-    b.rows = 0;
-    REFUSED(home_model_forward(s.model, &b, s.out, 0, &s.error), HOME_E_ARGUMENT, "rows");
     b.rows = 1;
     REFUSED(home_model_forward(s.model, &b, s.out, 0, &s.error), HOME_E_ARGUMENT, "row");
 
@@ -287,14 +285,79 @@ static void longer_structs(void) {
     scene_end(&s);
 }
 
-/* No rows are no work, but no mistake either when serving. */
-static void predict_no_rows(void) {
+/* A batch without rows as home.h allows it: complete, or with NULL for all that has a row. */
+static home_batch without_rows(const scene *s, bool pointers) {
+    if (pointers) {
+        home_batch batch = s->d.batch;
+        batch.rows = 0;
+        return batch;
+    }
+    return (home_batch){.struct_size = sizeof(home_batch), .field_count = s->d.batch.field_count};
+}
+
+static void check_predict_of_nothing(scene *scene_of, const home_model *model) {
+    scene s = *scene_of;
+    float untouched[ROWS * TASKS];
+    memset(untouched, 0x5a, sizeof untouched);
+    for (int pointers = 0; pointers < 2; pointers++) {
+        const home_batch batch = without_rows(&s, pointers);
+        memset(s.out, 0x5a, sizeof s.out);
+        ACCEPTED(home_model_predict(model, &batch, s.out, 0, NULL, &s.error));
+        CHECK_BYTES(s.out, untouched, sizeof s.out);
+        ACCEPTED(home_model_predict(model, &batch, NULL, 0, NULL, &s.error));
+    }
+}
+
+static void predict_of_zero_rows_succeeds_and_writes_nothing(void) {
     scene s;
     scene_begin(&s);
-    home_batch b = s.d.batch;
-    b.rows = 0;
-    const home_status status = home_model_predict(s.model, &b, s.out, 0, NULL, &s.error);
-    CHECK(status == HOME_OK || status == HOME_E_ARGUMENT);
+    check_predict_of_nothing(&s, s.model);
+    home_model *frozen = NULL;
+    ACCEPTED(home_model_freeze(s.model, &frozen, &s.error));
+    REQUIRE(frozen);
+    check_predict_of_nothing(&s, frozen);
+    home_model_release(frozen);
+    scene_end(&s);
+}
+
+static void predict_of_zero_rows_leaves_its_workspace_alone(void) {
+    scene s;
+    scene_begin(&s);
+    const size_t size = home_workspace_size(s.model);
+    unsigned char *memory = calloc(size, 1);
+    unsigned char *kept = malloc(size);
+    REQUIRE(memory && kept);
+    home_workspace *workspace = NULL;
+    ACCEPTED(home_workspace_init(s.model, memory, size, &workspace, &s.error));
+    memcpy(kept, memory, size);
+    const home_batch batch = without_rows(&s, false);
+    ACCEPTED(home_model_predict(s.model, &batch, NULL, 0, workspace, &s.error));
+    CHECK_BYTES(memory, kept, size);
+    free(kept);
+    free(memory);
+    scene_end(&s);
+}
+
+static void forward_of_zero_rows_is_refused(void) {
+    scene s;
+    scene_begin(&s);
+    for (int pointers = 0; pointers < 2; pointers++) {
+        const home_batch batch = without_rows(&s, pointers);
+        REFUSED(home_model_forward(s.model, &batch, s.out, 0, &s.error), HOME_E_ARGUMENT,
+                "batch.rows is 0");
+        REFUSED(home_model_forward(s.model, &batch, NULL, 0, &s.error), HOME_E_ARGUMENT,
+                "batch.rows is 0");
+    }
+    scene_end(&s);
+}
+
+/* Having no rows excuses nothing else. */
+static void zero_rows_of_another_number_of_fields_are_refused(void) {
+    scene s;
+    scene_begin(&s);
+    home_batch batch = without_rows(&s, false);
+    batch.field_count = 2;
+    check_bad_batch(&s, &batch, HOME_E_ARGUMENT, "field_count");
     scene_end(&s);
 }
 
@@ -642,7 +705,10 @@ int main(void) {
     RUN(order_of_calls);
     RUN(batches);
     RUN(longer_structs);
-    RUN(predict_no_rows);
+    RUN(predict_of_zero_rows_succeeds_and_writes_nothing);
+    RUN(predict_of_zero_rows_leaves_its_workspace_alone);
+    RUN(forward_of_zero_rows_is_refused);
+    RUN(zero_rows_of_another_number_of_fields_are_refused);
     RUN(targets);
     RUN(gradients_that_are_not_finite);
     RUN(numbers_and_names);
