@@ -697,8 +697,7 @@ static home_status open_patched(guarded *image, size_t at, uint64_t value) {
     home_error error = new_error();
     put_64(image->memory + at, value);
     mend_checksum(image);
-    const home_status status =
-        open_with(image, image->size, memory.memory, memory.size, &error);
+    const home_status status = open_with(image, image->size, memory.memory, memory.size, &error);
     put_64(image->memory + at, before);
     guarded_free(&memory);
     return status;
