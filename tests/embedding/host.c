@@ -5,7 +5,8 @@
  *     host predict FOLDER    prints what a frozen copy of FOLDER/model predicts
  *     host plain FOLDER      makes a model for the example of docs/embedding.md and saves it as
  *                            FOLDER/model
- *     host row FOLDER        prints what FOLDER/model.safetensors predicts for the example's row */
+ *     host row FOLDER        prints what FOLDER/model.safetensors predicts for the example's row
+ *     host isa               prints the instruction set that models compute with */
 #include "rows.h"
 
 #include <stdbool.h>
@@ -69,6 +70,13 @@ static void print_row(const char *path) {
     home_model_release(model);
 }
 
+static void print_isa(void) {
+    home_model *model = NULL;
+    must(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), "create");
+    puts(home_model_isa(model));
+    home_model_release(model);
+}
+
 static void train_or_predict(bool training, const char *folder, const char *path) {
     static row_data rows;
     static float predictions[ROWS * TASKS];
@@ -88,6 +96,10 @@ static void train_or_predict(bool training, const char *folder, const char *path
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "isa") == 0) {
+        print_isa();
+        return 0;
+    }
     if (argc != 3)
         return 2;
     const bool row = strcmp(argv[1], "row") == 0;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The library in two files, serve-only builds, and the example and figures of docs/embedding.md.
+# The library as other people's builds compile it: its sources by one command, in two files, serve-only; and the commands,
+# the example and the figures of docs/embedding.md.
 # Run from the top of the tree, after make. With TEST_LONG=1 also with other compilers, for every set of kernels, and
 # for AArch64.
 . tests/test.sh
@@ -97,7 +98,7 @@ __cpu_indicator_init
 __cpu_model
 NAMES
 asks_nothing() { # objects
-    nm -u "$@" | awk 'NF == 2 { print $2 }' | grep -v -e '^home_' -e '^__aarch64_' | sort -u >"$scratch/needed"
+    nm -u "$@" | awk 'NF == 2 { print $2 }' | grep -v -e '^home' -e '^__aarch64_' | sort -u >"$scratch/needed"
     ! grep -vxF -f "$scratch/allowed" "$scratch/needed"
 }
 has_no_variables() { # object
@@ -166,31 +167,106 @@ elif [ -n "$long" ]; then
     skip "embedding with $other: it is not installed"
 fi
 
-# As it is, too, and without the headers of what is left out.
-from_sources() {
-    mkdir -p "$scratch/poison/sys" "$scratch/objects"
+# ------------------------------------------------------------------------------ as the sources are
+
+mkdir "$scratch/bin"
+printf '#!/bin/sh\nexec %s %s ${EXTRA-} "$@"\n' "$(command -v "$CC")" "$warnings" >"$scratch/bin/cc"
+chmod +x "$scratch/bin/cc"
+
+# A command of the page or the README with `cc` in it, as it stands there, in a folder with lib/ and include/.
+run_command() { # folder, file of the command, further options of the compiler
+    mkdir -p "$1" && ln -s "$PWD/lib" "$PWD/include" "$1" && [ -s "$2" ] || return 1
+    cat "$2"
+    (cd "$1" && EXTRA=${3-} PATH="$scratch/bin:$PATH" sh -e "$2")
+}
+
+# Whatever the standard and the optimization: only where no product is contracted with a sum are the bytes the same.
+sed -n 's/^ *\(cc .* -c lib\/\*\/\*\.c\)$/\1/p' README.md >"$scratch/vendor-O3"
+sed 's/-O3/-O2/' "$scratch/vendor-O3" >"$scratch/vendor-O2"
+page_has_it_too() {
+    [ "$(wc -l <"$scratch/vendor-O3")" -eq 1 ] && ! cmp -s "$scratch/vendor-O3" "$scratch/vendor-O2" &&
+        grep -qxF "    $(cat "$scratch/vendor-O3")" $page
+}
+vendors() { # -O level
+    run_command "$scratch/vendored$1" "$scratch/vendor$1" &&
+        "$CC" -r -nostdlib "$scratch/vendored$1"/*.o -o "$scratch/vendored$1.o" &&
+        program "$CC" $here/host.c "$scratch/vendored$1.o" "host$1" -lm -pthread
+}
+train_with() { # host, instruction set, folder
+    mkdir "$3" && HOME_ISA=$2 "$1" train "$3" >"$3/predictions"
+}
+gives_the_same() { # -O level, instruction set
+    train_with "$scratch/host$1" "$2" "$scratch/with_$2$1" && diff -r "$scratch/with_$2" "$scratch/with_$2$1"
+}
+case $(uname -m) in
+x86_64) isas='portable avx2 avx512' ;;
+aarch64) isas='portable neon' ;;
+*) isas=portable ;;
+esac
+compared=0
+compare_sets() {
+    for isa in $isas; do
+        if [ "$(HOME_ISA=$isa "$scratch/host" isa)" != "$isa" ]; then
+            skip "the vendored sources with $isa: this CPU does not have it" 3
+            continue
+        fi
+        check "libhome.a trains with $isa" train_with "$scratch/host" "$isa" "$scratch/with_$isa"
+        for level in -O3 -O2; do
+            check "the vendored sources give the bytes of libhome.a with $isa at $level" gives_the_same $level "$isa"
+        done
+        compared=$((compared + 1))
+    done
+}
+check 'README and page have the same command to vendor the sources' page_has_it_too
+check 'the vendored sources compile at -O3' vendors -O3
+check 'the vendored sources compile at -O2' vendors -O2
+compare_sets
+check 'at least one instruction set is compared' test $compared -gt 0
+
+# Serve-only, from the folders that the page names alone, without the headers of what is left out.
+sed -n '/^    cc .*-DHOME_SERVE_ONLY.* -Iinclude/,/[^\\]$/p' $page >"$scratch/serve-only"
+folders=$(grep -o 'lib/[a-z]*/\*\.c' "$scratch/serve-only" | sed 's|lib/\(.*\)/.*|\1|')
+objects=$scratch/serve_only
+from_five_folders() {
+    mkdir -p "$scratch/poison/sys"
     for header in stdio stdlib pthread signal errno fcntl unistd sys/stat; do
         echo "#error $header.h is included" >"$scratch/poison/$header.h"
     done
-    top=$PWD
-    # shellcheck disable=SC2086 # words on purpose
-    (cd "$scratch/objects" && "$CC" -O1 $warnings -DHOME_SERVE_ONLY -DHOME_ONLY_PORTABLE -I"$scratch/poison" \
-        -I"$top/include" -c $(printf "$top/lib/%s/*.c " base kernels steps model serve))
+    run_command "$objects" "$scratch/serve-only" "-I$scratch/poison"
+}
+are_those_of_the_amalgamation() {
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=lib python3 -c 'import amalgamate; print(*amalgamate.EVERYWHERE, sep="\n")' \
+        >"$scratch/everywhere" && [ -s "$scratch/everywhere" ] && echo "$folders" | diff "$scratch/everywhere" -
 }
 misses_nothing_of_its_own() {
-    nm -u "$scratch"/objects/*.o | awk '$2 ~ /^home_/ { print $2 }' | sort -u >"$scratch/used"
-    nm -g --defined-only "$scratch"/objects/*.o | awk 'NF == 3 { print $3 }' | sort -u >"$scratch/defined"
+    nm -u "$objects"/*.o | awk '$2 ~ /^home/ { print $2 }' | sort -u >"$scratch/used"
+    nm -g --defined-only "$objects"/*.o | awk 'NF == 3 { print $3 }' | sort -u >"$scratch/defined"
     [ -s "$scratch/used" ] && [ -z "$(comm -23 "$scratch/used" "$scratch/defined")" ]
 }
-join_objects() {
-    "$CC" -r -nostdlib "$scratch"/objects/*.o -o "$scratch/objects.o" &&
-        program "$CC" $here/device.c "$scratch/objects.o" plain
+join_objects() { # program, objects
+    joined=$1
+    shift
+    "$CC" -r -nostdlib "$@" -o "$scratch/$joined.o" && program "$CC" $here/device.c "$scratch/$joined.o" "$joined"
 }
-check 'five folders, serve-only, without headers of what is left out' from_sources
-check 'five folders, serve-only: asks nothing of the system' asks_nothing "$scratch"/objects/*.o
-check 'five folders, serve-only: misses nothing of its own' misses_nothing_of_its_own
-check 'five folders, serve-only: a device' join_objects
-check 'five folders, serve-only: predicts as the host does' predicts_the_same plain image.8 portable
+is_needed() { # folder
+    set --
+    for other in $folders; do
+        [ "$other" = "$folder" ] && continue
+        for source in lib/"$other"/*.c; do
+            set -- "$@" "$objects/$(basename "$source" .c).o"
+        done
+    done
+    [ $# -gt 0 ] && ! join_objects without "$@" && [ -f "$scratch/without.o" ]
+}
+check "the page's five folders compile, serve-only, without the headers of what is left out" from_five_folders
+check 'they are those that the amalgamation keeps' are_those_of_the_amalgamation
+check 'they ask nothing of the system' asks_nothing "$objects"/*.o
+check 'they need no other folder' misses_nothing_of_its_own
+check 'they are enough for a device' join_objects five "$objects"/*.o
+check 'they predict as the host does' predicts_the_same five image.8 portable
+for folder in $folders; do
+    check "lib/$folder cannot be left out" is_needed "$folder"
+done
 
 neon() {
     # shellcheck disable=SC2086 # words on purpose
@@ -218,16 +294,14 @@ block() { # number
 }
 # Its programs and its commands, as they stand there; and what the whole library predicts for the row of the device.
 example() {
-    mkdir -p "$scratch/example/bin"
-    printf '#!/bin/sh\nexec %s %s "$@"\n' "$(command -v "$CC")" "$warnings" >"$scratch/example/bin/cc"
-    chmod +x "$scratch/example/bin/cc"
+    mkdir "$scratch/example"
     cp "$scratch/home.h" "$scratch/home.c" "$scratch/example"
     block 1 >"$scratch/example/host.c"
     block 2 >"$scratch/example/device.c"
     sed -n '/^## Example/,/^## Sizes/s/^    \(cc .*\|\.\/.*\)/\1/p' $page >"$scratch/example/commands"
     [ "$(wc -l <"$scratch/example/commands")" -eq 4 ] || return 1
     "$scratch/host" plain "$scratch/example" && mv "$scratch/example/model" "$scratch/example/model.safetensors" &&
-        (cd "$scratch/example" && PATH="$PWD/bin:$PATH" sh -e ./commands >printed) &&
+        (cd "$scratch/example" && PATH="$scratch/bin:$PATH" sh -e ./commands >printed) &&
         "$scratch/host" row "$scratch/example" | diff "$scratch/example/printed" -
 }
 check 'the example of the page' example
