@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-#if defined(__SSE__)
+/* A serve-only library packs nothing, and a device may lack stdlib.h, which xmmintrin.h includes. */
+#if defined(__SSE__) && !defined(HOME_SERVE_ONLY)
+#define TRANSPOSE_WITH_SSE
 #include <xmmintrin.h>
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>
@@ -23,7 +25,7 @@ enum { SQUARE = 4 };
 /* y[j, i] = x[i, j] of a 4 x 4 square. With the vectors that every CPU of the architecture has, so
  * there is one copy of this and not one for each table; else value by value. */
 static inline void transpose_square(const float *x, size_t x_row, float *y, size_t y_row) {
-#if defined(__SSE__)
+#ifdef TRANSPOSE_WITH_SSE
     __m128 a = _mm_loadu_ps(x);
     __m128 b = _mm_loadu_ps(x + x_row);
     __m128 c = _mm_loadu_ps(x + 2 * x_row);
