@@ -41,10 +41,10 @@ if ! have abidiff readelf; then
 elif [ "$(getconf LONG_BIT)" != 64 ]; then
     skip 'abidiff: the baseline is for machines with 64 bits'
 else
-    check 'the interface is made' sh tests/abi/surface.sh $today "$scratch/today.so"
-    check 'the header against the baseline' compatible "$scratch/today.so"
+    check 'the interface of today compiles' sh tests/abi/surface.sh $today "$scratch/today.so"
+    check 'the header is compatible with the baseline' compatible "$scratch/today.so"
     if readelf -S build/libhome.so | grep -q '\.debug_info'; then
-        check 'libhome.so against the baseline' compatible build/libhome.so
+        check 'libhome.so is compatible with the baseline' compatible build/libhome.so
     else
         skip 'libhome.so against the baseline: built without -g'
     fi
@@ -52,18 +52,18 @@ else
     # The comparison itself.
     check 'a new function is allowed' allows 's/^HOME_API uint64_t home_hash_id/HOME_API int home_new(int);\n&/'
     check 'a field at the end is allowed' allows 's/^} home_batch;/size_t one; double two;\n&/'
-    check 'a shorter text is not' refuses 's/^    char message\[244\]/    char message[240]/'
-    check 'a removed function is not' refuses '/^HOME_API uint64_t home_hash_id/d'
-    check 'a field in the middle is not' refuses 's/^    size_t dense_stride;/    uint32_t new;\n&/'
-    check 'a removed field is not' refuses '/^    int32_t reserved2;/d'
-    check 'a field of another size is not' refuses 's/^    double init_std;/    float init_std;/'
-    check 'a field of another sign is not' refuses 's/^    int32_t loss;/    uint32_t loss;/'
-    check 'a field at the end beside another change is not' \
+    check 'a shorter text is refused' refuses 's/^    char message\[244\]/    char message[240]/'
+    check 'a removed function is refused' refuses '/^HOME_API uint64_t home_hash_id/d'
+    check 'a field in the middle is refused' refuses 's/^    size_t dense_stride;/    uint32_t new;\n&/'
+    check 'a removed field is refused' refuses '/^    int32_t reserved2;/d'
+    check 'a field of another size is refused' refuses 's/^    double init_std;/    float init_std;/'
+    check 'a field of another sign is refused' refuses 's/^    int32_t loss;/    uint32_t loss;/'
+    check 'a field at the end beside another change is refused' \
         refuses 's/^} home_batch;/size_t one;\n&/; s/^    const float \*dense;/    const double *dense;/'
-    check 'another result is not' refuses 's/^HOME_API size_t home_workspace_size/HOME_API uint32_t home_workspace_size/'
-    check 'another parameter is not' refuses 's/ home_model_step(home_model \*/ home_model_step(home_workspace */'
-    check 'another callback is not' refuses 's/(void \*user, size_t bytes)/(void *user, uint32_t bytes)/'
-    check 'another status is not' refuses 's/^typedef int32_t home_status/typedef int64_t home_status/'
+    check 'another result is refused' refuses 's/^HOME_API size_t home_workspace_size/HOME_API uint32_t home_workspace_size/'
+    check 'another parameter is refused' refuses 's/ home_model_step(home_model \*/ home_model_step(home_workspace */'
+    check 'another callback is refused' refuses 's/(void \*user, size_t bytes)/(void *user, uint32_t bytes)/'
+    check 'another status is refused' refuses 's/^typedef int32_t home_status/typedef int64_t home_status/'
 fi
 
 # ------------------------------------------------------------------------------------------- constants
@@ -97,6 +97,6 @@ runs_the_same() {
 check "the caller calls every function of the baseline" calls_everything
 check "a program builds on the baseline's header" build $baseline "$scratch/then"
 check "a program builds on today's header" build include "$scratch/now"
-check 'both do the same with the library of today' runs_the_same
+check 'programs on either header do the same with the library of today' runs_the_same
 
 summary

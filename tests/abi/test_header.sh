@@ -38,9 +38,9 @@ compile() { # compiler, standards
     fi
     shift
     for standard in "$@"; do
-        check "$compiler -std=$standard: the header alone" \
+        check "$compiler -std=$standard compiles the header alone" \
             $compiler -std=$standard $flags -fsyntax-only -x $language $header
-        check "$compiler -std=$standard: twice in a program" \
+        check "$compiler -std=$standard links it twice in a program" \
             $compiler -std=$standard $flags -Iinclude -fsyntax-only "$program"
     done
 }
@@ -59,16 +59,16 @@ link() { # compiler, program, libraries
     shift 2
     $compiler -Iinclude -o "$scratch/use" "$program" "$@" && LD_LIBRARY_PATH=build "$scratch/use"
 }
-check 'C runs with the static library' link "$CC" "$scratch/use.c" build/libhome.a $BLIS_LIB -lm -pthread
-check 'C runs with the shared library' link "$CC" "$scratch/use.c" -Lbuild -lhome
+check 'a C program runs with the static library' link "$CC" "$scratch/use.c" build/libhome.a $BLIS_LIB -lm -pthread
+check 'a C program runs with the shared library' link "$CC" "$scratch/use.c" -Lbuild -lhome
 if have ${CXX%% *}; then
-    check 'C++ runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a $BLIS_LIB -lm -pthread
-    check 'C++ runs with the shared library' link "$CXX" "$scratch/use.cpp" -Lbuild -lhome
+    check 'a C++ program runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a $BLIS_LIB -lm -pthread
+    check 'a C++ program runs with the shared library' link "$CXX" "$scratch/use.cpp" -Lbuild -lhome
 fi
 
 # All bytes of a struct belong to a field: a later field cannot come to lie where an older caller has garbage.
 if [ "$(getconf LONG_BIT)" = 64 ]; then
-    check 'no hidden padding in a struct' $CC -std=c11 -Wpadded -Werror -fsyntax-only -x c $header
+    check 'no struct has hidden padding' $CC -std=c11 -Wpadded -Werror -fsyntax-only -x c $header
 else
     skip 'hidden padding: looked for on machines with 64 bits'
 fi
@@ -78,13 +78,13 @@ fi
 # The header as it stands, without the system's headers, whose types these tools know themselves.
 mkdir "$scratch/empty"
 touch "$scratch/empty/stddef.h" "$scratch/empty/stdint.h"
-check 'preprocess' $CC -E -P -nostdinc -I"$scratch/empty" $header -o "$scratch/declarations.h"
+check 'the header preprocesses without system headers' $CC -E -P -nostdinc -I"$scratch/empty" $header -o "$scratch/declarations.h"
 $CC -E -dM -nostdinc -I"$scratch/empty" $header | grep '^#define HOME_[A-Z]' | sort >"$scratch/constants.h"
 
 with_modules() { # module, arguments of bindings.py
     for python in ${PYTHON-} python3 /usr/bin/python3; do
         if "$python" -c "import $1" 2>/dev/null; then
-            check "$1" "$python" -B tests/abi/bindings.py "$@"
+            check "the header binds with $1" "$python" -B tests/abi/bindings.py "$@"
             return
         fi
     done
@@ -93,7 +93,7 @@ with_modules() { # module, arguments of bindings.py
 with_modules pycparser "$scratch/declarations.h"
 with_modules cffi "$scratch/declarations.h" "$scratch/constants.h" build/libhome.so
 if have clang; then
-    check 'syntax tree' sh -c "clang -std=c11 -fsyntax-only -Xclang -ast-dump=json -x c $header >'$scratch/tree.json'"
+    check 'clang gives a syntax tree of the header' sh -c "clang -std=c11 -fsyntax-only -Xclang -ast-dump=json -x c $header >'$scratch/tree.json'"
     with_modules json "$scratch/tree.json"
 else
     skip 'the syntax tree: clang is not installed'

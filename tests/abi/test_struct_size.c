@@ -455,7 +455,7 @@ static void results(const result_case *c) {
 }
 
 /* The text is cut to the caller's room and always ends. */
-static void errors(void) {
+static void an_error_text_is_cut_to_the_callers_room(void) {
     enum { FILL = 0x5a };
     home_error today = new_error();
     CHECK_INTEGER(home_model_step(NULL, &today), HOME_E_ARGUMENT);
@@ -560,27 +560,27 @@ int main(void) {
     RUN(every_struct_has_a_case);
     for (size_t i = 0; i < GIVEN_CASES; i++) {
         const given_case *c = &given_cases[i];
-        test_begin("older callers' %s", c->type);
+        test_begin("an older caller's %s is taken", c->type);
         older_callers(c);
         test_end();
-        test_begin("newer callers' %s", c->type);
+        test_begin("a newer caller's %s is taken where its new part is zero", c->type);
         newer_callers(c);
         test_end();
-        test_begin("%s without a size", c->type);
+        test_begin("%s without a size is refused", c->type);
         no_size(c);
         test_end();
         if (c->count > 1) {
-            test_begin("an array of %s with two sizes", c->type);
+            test_begin("an array of %s with two sizes is refused", c->type);
             one_size_for_all(c);
             test_end();
         }
     }
     for (size_t i = 0; i < RESULT_CASES; i++) {
-        test_begin("results in %s", result_cases[i].type);
+        test_begin("a result fills %s as far as its size says", result_cases[i].type);
         results(&result_cases[i]);
         test_end();
     }
-    RUN(errors);
+    RUN(an_error_text_is_cut_to_the_callers_room);
     end_world();
     return test_summary();
 }

@@ -66,8 +66,8 @@ asks_for_nothing_new() {
     [ ! -s "$scratch/new" ]
 }
 { sed 's/#.*//' tests/abi/undefined.txt && echo "${BLIS_LIB:+bli_sgemm_ex}"; } | tr -s ' ' '\n' | sort >"$scratch/allowed"
-check 'undefined symbols of libhome.so' asks_for_nothing_new -D build/libhome.so
-check 'undefined symbols of libhome.a' asks_for_nothing_new build/libhome.a
+check 'libhome.so asks for nothing new' asks_for_nothing_new -D build/libhome.so
+check 'libhome.a asks for nothing new' asks_for_nothing_new build/libhome.a
 
 # ------------------------------------------------------------------------------------ the static library
 
@@ -152,6 +152,6 @@ END
         "$scratch/two" "$scratch/file" >"$scratch/two.out" && "$scratch/one" "$scratch/file" >"$scratch/one.out" &&
         [ -s "$scratch/one.out" ] && cat "$scratch/one.out" "$scratch/one.out" | diff - "$scratch/two.out"
 }
-check 'two copies in one program' two_copies
+check 'two copies live in one program' two_copies
 
 summary

@@ -13,12 +13,12 @@ make_in() { # folder, arguments of make
     (cd "$1" && shift && $MAKE --no-print-directory "$@")
 }
 
-check 'a copy' copy_tree "$here"
-check 'another' copy_tree "$there"
-check 'build in a folder' make_in "$here" -j2 lib CFLAGS='-O0 -g'
-check 'build in another' make_in "$there" -j2 lib CFLAGS='-O0 -g'
-check 'the same libhome.a in both' cmp "$here/build/libhome.a" "$there/build/libhome.a"
-check 'the same libhome.so in both' cmp "$here/build/libhome.so" "$there/build/libhome.so"
+check 'the tree can be copied' copy_tree "$here"
+check 'the tree can be copied to a longer path' copy_tree "$there"
+check 'a copy builds' make_in "$here" -j2 lib CFLAGS='-O0 -g'
+check 'the other copy builds' make_in "$there" -j2 lib CFLAGS='-O0 -g'
+check 'libhome.a is the same in both' cmp "$here/build/libhome.a" "$there/build/libhome.a"
+check 'libhome.so is the same in both' cmp "$here/build/libhome.so" "$there/build/libhome.so"
 
 # ------------------------------------------------------------------------------ what is built anew
 
@@ -36,17 +36,17 @@ compiles_all() {
     compiles $((2 * sources)) $((2 * sources)) "$@"
 }
 same='CFLAGS=-O0 -g'
-check 'nothing is left to do' compiles 0 0 "$same"
+check 'a second make compiles nothing' compiles 0 0 "$same"
 touch "$here/lib/home.map"
 check 'the version script compiles nothing' compiles 0 0 "$same"
-check 'but links' grep -q -e ' -shared ' "$scratch/commands"
+check 'the version script links anew' grep -q -e ' -shared ' "$scratch/commands"
 touch "$here/lib/host/sort.h"
 check 'a header compiles its users' compiles 2 20 "$same"
 check 'other CFLAGS compile everything' compiles_all CFLAGS='-O1 -g'
 check 'other CPPFLAGS compile everything' compiles_all "$same" CPPFLAGS="-DX='\"a b\"'"
 check 'another CC compiles everything' compiles_all "$same" CC=other-cc
 check 'no CFLAGS compile everything' compiles_all CFLAGS=
-check 'what the library needs stays' grep -q -e '-std=c11 -fvisibility=hidden' "$scratch/commands"
+check 'flags that the library needs stay without CFLAGS' grep -q -e '-std=c11 -fvisibility=hidden' "$scratch/commands"
 
 stops_at_another_version() {
     sed 's/^\(#define HOME_VERSION_MINOR\) .*/\1 99/' include/home/home.h >"$there/include/home/home.h"
@@ -59,11 +59,11 @@ check "the build stops where lib/home.map has another version" stops_at_another_
 
 # shellcheck disable=SC2086 # words on purpose
 {
-    check 'one command' $CC -O2 -Iinclude lib/*/*.c tests/abi/caller.c -lm -o "$scratch/direct"
-    check 'its program runs' "$scratch/direct" "$scratch/file"
-    check 'plain C11' $CC -std=c11 -Iinclude -fsyntax-only lib/*/*.c
+    check 'one command without make compiles a program' $CC -O2 -Iinclude lib/*/*.c tests/abi/caller.c -lm -o "$scratch/direct"
+    check 'the program of one command runs' "$scratch/direct" "$scratch/file"
+    check 'the sources are plain C11' $CC -std=c11 -Iinclude -fsyntax-only lib/*/*.c
     if have clang; then
-        check 'plain C11 of clang' clang -std=c11 -Iinclude -fsyntax-only lib/*/*.c
+        check 'the sources are plain C11 of clang' clang -std=c11 -Iinclude -fsyntax-only lib/*/*.c
     else
         skip 'clang is not installed'
     fi
@@ -76,10 +76,10 @@ without_vectors() { # test
         "$scratch/portable.o" build/libhome.a $BLIS_LIB -lm -pthread && TEST_QUICK=1 HOME_ISA=portable "$scratch/test"
 }
 if have tcc; then
-    check 'tcc' tcc -std=c11 -Iinclude -Ilib -c lib/kernels/portable.c -o "$scratch/portable.o"
-    check 'kernels without vectors' without_vectors unit/test_kernels
-    check 'models without vectors' without_vectors golden/test_golden
-    check 'images without vectors' without_vectors embedding/test_image
+    check 'tcc compiles the portable kernels' tcc -std=c11 -Iinclude -Ilib -c lib/kernels/portable.c -o "$scratch/portable.o"
+    check 'kernels without vectors pass their tests' without_vectors unit/test_kernels
+    check 'models without vectors meet the golden values' without_vectors golden/test_golden
+    check 'images without vectors pass their tests' without_vectors embedding/test_image
 else
     skip 'tcc is not installed'
 fi

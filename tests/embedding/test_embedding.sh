@@ -63,8 +63,8 @@ program() { # compiler, source, library, program, options
 mkdir "$scratch/expected"
 library=build/libhome.a
 [ -z "$BLIS_LIB" ] || { library=$scratch/plain.o && compile "$CC" plain.o -O2; }
-check 'a host with libhome.a' program "$CC" $here/host.c "$library" host $BLIS_LIB -lm -pthread
-check 'a device with libhome.a' program "$CC" $here/device.c build/libhome.a device $BLIS_LIB -lm -pthread
+check 'a host builds with libhome.a' program "$CC" $here/host.c "$library" host $BLIS_LIB -lm -pthread
+check 'a device builds with libhome.a' program "$CC" $here/device.c build/libhome.a device $BLIS_LIB -lm -pthread
 "$scratch/host" train "$scratch/expected" >"$scratch/expected/predictions"
 
 trains_the_same() { # compiler
@@ -131,31 +131,31 @@ has_cpu() { # flags of /proc/cpuinfo
 serving() { # compiler
     for set in $sets; do
         object=serve_$1_$set.o
-        check "$1, $set alone" compile "$1" "$object" -O2 -DHOME_SERVE_ONLY "-DHOME_ONLY_$set"
-        check "$1, $set: the functions that the page lists" defines "$object" serving
-        check "$1, $set: asks nothing of the system" asks_nothing "$scratch/$object"
-        check "$1, $set: below 100 KiB" below_100_kib "$object"
+        check "$1, $set alone compiles" compile "$1" "$object" -O2 -DHOME_SERVE_ONLY "-DHOME_ONLY_$set"
+        check "$1, $set: it defines the functions that the page lists" defines "$object" serving
+        check "$1, $set: it asks nothing of the system" asks_nothing "$scratch/$object"
+        check "$1, $set: it is below 100 KiB" below_100_kib "$object"
     done
-    check "$1, one set: a device" program "$1" $here/device.c "$scratch/serve_$1_PORTABLE.o" one
-    check "$1, one set: predicts as the host does" predicts_the_same one image.8 portable
-    check "$1, one set: refuses images for others" refuses one image.16
-    check "$1, all sets" compile "$1" serve.o -O2 -DHOME_SERVE_ONLY
-    check "$1, all sets: asks nothing of the system" asks_nothing "$scratch/serve.o"
-    check "$1, all sets: has no data that changes" has_no_variables serve.o
-    check "$1, all sets: a device" program "$1" $here/device.c "$scratch/serve.o" all
-    check "$1, all sets: predicts as the host does" predicts_the_same all image.8 portable
+    check "$1, one set: a device builds" program "$1" $here/device.c "$scratch/serve_$1_PORTABLE.o" one
+    check "$1, one set: it predicts as the host does" predicts_the_same one image.8 portable
+    check "$1, one set: it refuses images for others" refuses one image.16
+    check "$1, all sets compile" compile "$1" serve.o -O2 -DHOME_SERVE_ONLY
+    check "$1, all sets: they ask nothing of the system" asks_nothing "$scratch/serve.o"
+    check "$1, all sets: they have no data that changes" has_no_variables serve.o
+    check "$1, all sets: a device builds" program "$1" $here/device.c "$scratch/serve.o" all
+    check "$1, all sets: they predict as the host does" predicts_the_same all image.8 portable
     if has_cpu avx2 fma; then
-        check "$1, all sets: with AVX2" predicts_the_same all image.16 avx2
+        check "$1, all sets: they predict as the host does with AVX2" predicts_the_same all image.16 avx2
     fi
     if has_cpu avx512f; then
-        check "$1, all sets: with AVX-512" predicts_the_same all image.32 avx512
+        check "$1, all sets: they predict as the host does with AVX-512" predicts_the_same all image.32 avx512
     fi
-    check "$1, all sets: has the same messages" says_the_same all
-    check "$1, -fsanitize=undefined" compile "$1" ubsan.o -O1 -DHOME_SERVE_ONLY -fsanitize=undefined \
+    check "$1, all sets: they have the same messages" says_the_same all
+    check "$1, -fsanitize=undefined compiles" compile "$1" ubsan.o -O1 -DHOME_SERVE_ONLY -fsanitize=undefined \
         -fno-sanitize-recover=all
-    check "$1, -fsanitize=undefined: a device" program "$1" $here/device.c "$scratch/ubsan.o" ubsan -fsanitize=undefined
-    check "$1, -fsanitize=undefined: predicts" predicts_the_same ubsan image.8 portable
-    check "$1, -fsanitize=undefined: refuses" says_the_same ubsan
+    check "$1, -fsanitize=undefined: a device builds" program "$1" $here/device.c "$scratch/ubsan.o" ubsan -fsanitize=undefined
+    check "$1, -fsanitize=undefined: it predicts as the host does" predicts_the_same ubsan image.8 portable
+    check "$1, -fsanitize=undefined: it has the same messages" says_the_same ubsan
 }
 
 whole "$CC"
@@ -304,7 +304,7 @@ example() {
         (cd "$scratch/example" && PATH="$scratch/bin:$PATH" sh -e ./commands >printed) &&
         "$scratch/host" row "$scratch/example" | diff "$scratch/example/printed" -
 }
-check 'the example of the page' example
+check 'the example of the page runs' example
 
 figure() { # file, row, column of a table
     awk -F'|' -v row=" $2 " -v column="$3" '$2 == row { print $(column + 1) + 0 }' "$1"

@@ -573,7 +573,7 @@ static void mend_checksum(guarded *image) {
     put_32(image->memory + CRC_AT, homecrc32_value(&crc));
 }
 
-static void headers_are_told_apart(void) {
+static void a_wrong_header_is_refused_by_what_is_wrong(void) {
     static const struct {
         size_t at;
         bool wide;
@@ -850,7 +850,7 @@ static void shuffled_records_are_harmless(void) {
 }
 
 /* A line more or less than the records tell of, at the end. */
-static void wrong_lengths_are_refused(void) {
+static void wrong_lengths_of_images_are_refused(void) {
     guarded image = small_image(true);
     for (int more = 0; more < 2; more++) {
         guarded other = guarded_create(more ? image.size + ALIGNMENT : image.size - ALIGNMENT, 0);
@@ -886,7 +886,7 @@ static void tasks_given_each_other_are_refused(void) {
 }
 
 /* The largest models that a configuration can describe have images that open. */
-static void as_many_tasks_as_there_may_be(void) {
+static void an_image_may_have_as_many_tasks_as_a_model(void) {
     enum { TASKS = 1024 };
     static home_task_config tasks[TASKS];
     static char names[TASKS][8];
@@ -952,14 +952,14 @@ int main(void) {
     RUN(a_misaligned_image_is_refused);
     RUN(every_truncation_is_refused);
     RUN(every_flipped_bit_is_refused);
-    RUN(headers_are_told_apart);
+    RUN(a_wrong_header_is_refused_by_what_is_wrong);
     every_wrong_choice_of_a_kind_is_refused();
     RUN(kinds_that_do_not_serve_are_refused);
     RUN(wrong_records_are_harmless);
     RUN(shuffled_records_are_harmless);
-    RUN(wrong_lengths_are_refused);
+    RUN(wrong_lengths_of_images_are_refused);
     RUN(tasks_given_each_other_are_refused);
-    RUN(as_many_tasks_as_there_may_be);
+    RUN(an_image_may_have_as_many_tasks_as_a_model);
     RUN(a_weight_that_is_not_finite_is_not_written);
     return test_summary();
 }

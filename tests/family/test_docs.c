@@ -67,7 +67,7 @@ static void check_example(const char *json, size_t length) {
     home_model_release(model);
 }
 
-static void examples_train(void) {
+static void examples_of_the_page_train(void) {
     static const char begin[] = "\n```json\n";
     static const char end[] = "\n```\n";
     char *document = read_document();
@@ -106,7 +106,7 @@ static const char complete[] =
     "'nodes':[{'name':'a','sees':['a'],'gate':['a'],'self':'a','self_kind':'static'},"
     "{'name':'b','sees':['a']}]}]}";
 
-static void keys_are_explained(void) {
+static void every_key_is_explained(void) {
     char *document = read_document();
     home_model *model = model_from(complete);
     const char *json = home_model_config_json(model);
@@ -131,7 +131,7 @@ static void keys_are_explained(void) {
 }
 
 /* The defaults that the page promises. */
-static void defaults_are_as_written(void) {
+static void defaults_are_as_the_page_says(void) {
     static const char *const promised[][2] = {
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"feature_rank\":4"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"feature_rank\":2"},
@@ -173,8 +173,8 @@ static void defaults_are_as_written(void) {
 }
 
 int main(void) {
-    RUN(examples_train);
-    RUN(keys_are_explained);
-    RUN(defaults_are_as_written);
+    RUN(examples_of_the_page_train);
+    RUN(every_key_is_explained);
+    RUN(defaults_are_as_the_page_says);
     return test_summary();
 }

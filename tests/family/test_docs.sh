@@ -27,9 +27,9 @@ links_lead_somewhere() {
 
 if have python3; then
     check "docs/hierarchy.svg is current" drawing_is_current
-    check "docs/hierarchy.svg is XML" drawing_is_xml
+    check "docs/hierarchy.svg is well-formed XML" drawing_is_xml
 else
     skip 'the drawing: python3 is not installed' 2
 fi
-check "links of docs/model.md" links_lead_somewhere
+check "links of docs/model.md lead somewhere" links_lead_somewhere
 summary

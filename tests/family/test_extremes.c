@@ -204,7 +204,7 @@ static void check_alone(const home_model *model, const data *d, const float *all
 
 /* One huge batch: all predictions are there; samples, the first and the last rows are what they are
  * alone. */
-static void hundred_thousand_rows(void) {
+static void a_hundred_thousand_rows_predict_as_alone(void) {
     const size_t count = getenv("TEST_QUICK") ? 4099 : 100003;
     setup s;
     setup_small(&s);
@@ -361,7 +361,7 @@ static void starts_have_their_distribution(void) {
 
 /* No two tensors with a random start share a beginning, whatever their shapes: no two experts,
  * gates or towers are alike. */
-static void no_two_alike(void) {
+static void no_two_starts_are_alike(void) {
     home_model *model = make_big("7", "", BIG_TASKS);
     const size_t count = home_model_tensor_count(model);
     for (size_t i = 0; i < count; i++) {
@@ -383,7 +383,7 @@ static void no_two_alike(void) {
     home_model_release(model);
 }
 
-static void seeds_decide(void) {
+static void seeds_decide_the_starts(void) {
     static const char *const seeds[] = {"0", "1", "2", "18446744073709551615"};
     for (size_t i = 0; i < 4; i++) {
         home_model *a = make_big(seeds[i], "", BIG_TASKS);
@@ -407,7 +407,7 @@ static void seeds_decide(void) {
 
 /* Whatever is added, tensors that keep their name and shape keep their start; only gates that see
  * more experts, and what reads another width, change shape. */
-static void additions_leave_the_rest(void) {
+static void additions_leave_the_other_starts(void) {
     static const char *const additions[][2] = {
         {"another task", ",{'name':'share','group':'inter'}"},
         {"another group", ",{'name':'share','group':'social'}"},
@@ -435,15 +435,15 @@ static void additions_leave_the_rest(void) {
 
 int main(void) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        test_begin("%s", shapes[i].name);
+        test_begin("a model trains, saves and serves: %s", shapes[i].name);
         check_shape(&shapes[i]);
         test_end();
     }
-    RUN(hundred_thousand_rows);
+    RUN(a_hundred_thousand_rows_predict_as_alone);
     RUN(starts_are_as_documented);
     RUN(starts_have_their_distribution);
-    RUN(no_two_alike);
-    RUN(seeds_decide);
-    RUN(additions_leave_the_rest);
+    RUN(no_two_starts_are_alike);
+    RUN(seeds_decide_the_starts);
+    RUN(additions_leave_the_other_starts);
     return test_summary();
 }

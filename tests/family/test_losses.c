@@ -194,7 +194,7 @@ static float random_label(size_t t, uint64_t *seed) {
     return labels[random_bits(seed) % 6];
 }
 
-static void losses_of_single_logits(void) {
+static void losses_of_single_logits_agree_with_the_formulas(void) {
     home_model *model = make_chain("");
     silence_towers(model);
     uint64_t seed = 5;
@@ -214,7 +214,7 @@ static void losses_of_single_logits(void) {
 /* Every combination along the chain of three, of probabilities that round to 0 and 1 in float and
  * in double.
  */
-static void extreme_logits(void) {
+static void extreme_logits_have_finite_losses(void) {
     home_model *model = make_chain("");
     silence_towers(model);
     static const float values[] = {-1e5f, -1000, -800, -100, -40, 0, 40, 100, 740, 800, 1000, 1e5f};
@@ -232,7 +232,7 @@ static void extreme_logits(void) {
 }
 
 /* A frozen model and predict() multiply the chances too. */
-static void served_chains(void) {
+static void served_chains_multiply_the_chances(void) {
     home_model *model = make_chain("");
     silence_towers(model);
     const double x[MOST_TASKS] = {-0.5, 1.25, 0.75, 7, -2};
@@ -343,7 +343,7 @@ static void logits_of(const home_model *model, const home_batch *batch, double *
     home_model_release(plain);
 }
 
-static void losses_over_rows(void) {
+static void losses_over_rows_agree_with_the_formulas(void) {
     home_model *model = make_chain("");
     rows d;
     randomize(model, 4);
@@ -366,7 +366,7 @@ static void losses_over_rows(void) {
     home_model_release(model);
 }
 
-static void bad_labels_of_squared_errors(void) {
+static void infinite_labels_of_squared_errors_are_refused(void) {
     home_model *model = make_chain("");
     const float bad[] = {INFINITY, -INFINITY};
     for (size_t i = 0; i < 2; i++) {
@@ -409,7 +409,7 @@ static double total_of(const float *losses, const double *s) {
     return total;
 }
 
-static void uncertainty_weights(void) {
+static void uncertainty_weights_follow_their_formula(void) {
     home_model *model = make_chain(",'uncertainty':true");
     for (size_t t = 0; t < MOST_TASKS; t++) {
         char name[64];
@@ -453,7 +453,7 @@ static void uncertainty_weights(void) {
 }
 
 /* No live label: no term, so neither the tower nor s moves; weights of zero count as none. */
-static void absent_terms(void) {
+static void absent_terms_move_nothing(void) {
     for (int by_weight = 0; by_weight < 2; by_weight++) {
         home_model *model = make_chain(",'uncertainty':true");
         rows d;
@@ -487,7 +487,7 @@ static home_model *make_full(setup *s) {
     return model;
 }
 
-static void sum_of_task_gradients(void) {
+static void task_gradients_sum_to_the_whole(void) {
     setup s;
     home_model *model = make_full(&s);
     data d;
@@ -564,7 +564,7 @@ static void task_gradients_leave_no_trace(void) {
     home_model_release(plain);
 }
 
-static void bad_task_gradients(void) {
+static void bad_calls_for_task_gradients_are_refused(void) {
     setup s;
     home_model *model = make_full(&s);
     data d;
@@ -609,7 +609,7 @@ static void bad_task_gradients(void) {
 /* --------------------------------------------------------------------------------- the host's own
  * loss */
 
-static void bad_derivatives(void) {
+static void bad_derivatives_are_refused(void) {
     home_model *model = make_chain("");
     rows d;
     make_rows(&d, 12);
@@ -666,7 +666,7 @@ static void bad_losses_are_refused(void) {
         text_add(&t, "{'preset':'mmoe','dense':1,'tasks':[%s],'layers':[{'width':1}]}", bad[i][0]);
         home_error error = new_error();
         home_model *model = NULL;
-        test_begin("bad loss %zu", i);
+        test_begin("a bad loss is refused: %zu", i);
         CHECK_INTEGER(create_from(t.bytes, &model, &error), HOME_E_CONFIG);
         CHECK_CONTAINS(error.message, bad[i][1]);
         CHECK_CONTAINS(error.message, bad[i][2]);
@@ -676,17 +676,17 @@ static void bad_losses_are_refused(void) {
 }
 
 int main(void) {
-    RUN(losses_of_single_logits);
-    RUN(extreme_logits);
-    RUN(served_chains);
-    RUN(losses_over_rows);
-    RUN(bad_labels_of_squared_errors);
-    RUN(uncertainty_weights);
-    RUN(absent_terms);
-    RUN(sum_of_task_gradients);
+    RUN(losses_of_single_logits_agree_with_the_formulas);
+    RUN(extreme_logits_have_finite_losses);
+    RUN(served_chains_multiply_the_chances);
+    RUN(losses_over_rows_agree_with_the_formulas);
+    RUN(infinite_labels_of_squared_errors_are_refused);
+    RUN(uncertainty_weights_follow_their_formula);
+    RUN(absent_terms_move_nothing);
+    RUN(task_gradients_sum_to_the_whole);
     RUN(task_gradients_leave_no_trace);
-    RUN(bad_task_gradients);
-    RUN(bad_derivatives);
+    RUN(bad_calls_for_task_gradients_are_refused);
+    RUN(bad_derivatives_are_refused);
     bad_losses_are_refused();
     return test_summary();
 }

@@ -531,7 +531,8 @@ static void resuming_changes_no_byte(void) {
                                     HOME_OPTIMIZER_ADAM};
     for (size_t i = 0; i < 4; i++)
         for (size_t k = 0; k < 3; k++) {
-            test_begin("resuming %s and %s", dense_kinds[i], table_kinds[k]);
+            test_begin("resuming %s and %s goes on as without a stop", dense_kinds[i],
+                       table_kinds[k]);
             check_resume(dense[i], table[k]);
             test_end();
         }
@@ -539,7 +540,7 @@ static void resuming_changes_no_byte(void) {
 
 int main(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        test_begin("%s", cases[i].name);
+        test_begin("steps follow the formula: %s", cases[i].name);
         check_case(&cases[i]);
         test_end();
     }

@@ -424,7 +424,7 @@ static const struct {
 
 static void each_fault(void) {
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        test_begin("fault %zu, %s", i, faults[i].to);
+        test_begin("fault %zu is refused: %s", i, faults[i].to);
         char *text = faults[i].from ? replace_first(full_json, faults[i].from, faults[i].to)
                                     : replace_first("", "", faults[i].to);
         meter m;
@@ -449,7 +449,7 @@ static void each_fault(void) {
 
 /* Every beginning of a good text is bad. Each has a block of its own, so that a sanitizer sees a
  * byte read too far. */
-static void every_length(void) {
+static void every_beginning_of_a_text_is_refused(void) {
     const size_t whole = strlen(full_json);
     for (size_t length = 0; length < whole; length++) {
         char *text = malloc(length + (length == 0));
@@ -464,6 +464,6 @@ static void every_length(void) {
 
 int main(void) {
     each_fault();
-    RUN(every_length);
+    RUN(every_beginning_of_a_text_is_refused);
     return test_summary();
 }

@@ -375,7 +375,7 @@ static const edit edits[] = {
 
 static void edited_headers(void) {
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
-        test_begin("header %zu: %s for %s", i, edits[i].to, edits[i].from);
+        test_begin("header %zu is refused: %s for %s", i, edits[i].to, edits[i].from);
         char *text = replace_first(header, edits[i].from, edits[i].to);
         file_bytes file = make_file(text, body, BODY);
         check_refused(&file, edits[i].status, edits[i].message);
@@ -433,7 +433,7 @@ static void put(unsigned char *bytes, size_t size, uint64_t bits) {
 
 static void impossible_values(void) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        test_begin("value %zu at byte %zu", i, values[i].at);
+        test_begin("value %zu at byte %zu is refused", i, values[i].at);
         unsigned char contents[BODY];
         memcpy(contents, body, BODY);
         put(contents + values[i].at, values[i].size, values[i].bits);
@@ -446,7 +446,7 @@ static void impossible_values(void) {
 }
 
 /* Values at the edge of what can be: none of them is refused. */
-static void possible_values(void) {
+static void values_at_the_edge_are_taken(void) {
     unsigned char contents[BODY];
     memcpy(contents, body, BODY);
     put(contents, 4, 0x7f7fffff);                   /* the largest float */
@@ -493,7 +493,7 @@ static void header_lengths(void) {
         {UINT64_MAX, HOME_E_FORMAT, "length is 18446744073709551615, expected at most"},
     };
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        test_begin("header length %llu", (unsigned long long)lengths[i].length);
+        test_begin("header length %llu is refused", (unsigned long long)lengths[i].length);
         file_bytes file = make_file(header, body, BODY);
         set_length(file.bytes, lengths[i].length);
         check_refused(&file, lengths[i].status, lengths[i].message);
@@ -504,7 +504,7 @@ static void header_lengths(void) {
 }
 
 /* A header above the format's own limit, in a file that is as large. */
-static void header_above_the_limit(void) {
+static void a_header_above_the_limit_is_refused(void) {
     const size_t length = 100000001;
     file_bytes file = {calloc(1, length + 8), length + 8};
     REQUIRE(file.bytes);
@@ -518,7 +518,7 @@ static void header_above_the_limit(void) {
 static void truncated(void) {
     static const size_t places[] = {0, 8, 12, 16, 20, 24, 28, 32, 40, 96, 104, 112, 119};
     for (size_t i = 0; i <= 8; i += i == 0 ? 1 : i == 1 ? 6 : 1) {
-        test_begin("only %zu bytes", i);
+        test_begin("only %zu bytes are refused", i);
         file_bytes file = make_file(header, body, BODY);
         file.bytes = realloc(file.bytes, i + (i == 0));
         REQUIRE(file.bytes);
@@ -529,7 +529,7 @@ static void truncated(void) {
         test_end();
     }
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        test_begin("%zu bytes of tensors", places[i]);
+        test_begin("%zu bytes of tensors are refused", places[i]);
         file_bytes file = make_file(header, body, places[i]);
         check_refused(&file, HOME_E_FORMAT, "where the file ends");
         free(file.bytes);
@@ -540,7 +540,7 @@ static void truncated(void) {
 static void trailing_bytes(void) {
     static const size_t extra[] = {1, 8, 1000};
     for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
-        test_begin("%zu bytes too many", extra[i]);
+        test_begin("%zu bytes too many are refused", extra[i]);
         unsigned char contents[BODY + 1000] = {0};
         memcpy(contents, body, BODY);
         file_bytes file = make_file(header, contents, BODY + extra[i]);
@@ -585,7 +585,7 @@ static const struct {
 static void other_headers(void) {
     static const unsigned char zeros[64];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        test_begin("header %s", others[i].header);
+        test_begin("a header is refused: %s", others[i].header);
         file_bytes file = make_file(others[i].header, zeros, others[i].size);
         check_refused(&file, others[i].status, others[i].message);
         check_weights(&file);
@@ -595,7 +595,7 @@ static void other_headers(void) {
 }
 
 /* Sound safetensors of somebody else's: no checkpoints, and their tensors are not the model's. */
-static void alien_files(void) {
+static void alien_files_are_refused(void) {
     static const struct {
         const char *header;
         size_t size;
@@ -639,7 +639,7 @@ static void alien_files(void) {
 }
 
 /* Very many tensors that are none of the model's take no time that grows with their square. */
-static void many_strangers(void) {
+static void many_strange_tensors_take_linear_time(void) {
     enum { COUNT = 200000 };
     char *text = malloc(sizeof header + (size_t)COUNT * 80);
     REQUIRE(text);
@@ -696,14 +696,14 @@ static long load_without_tensors(const char *preset, const char *layer, int task
 
 /* A few kilobytes that describe a million experts, each of them seen by hundreds of nodes: refused
  * before a plan for them takes gigabytes. */
-static void huge_configuration(void) {
+static void a_huge_configuration_is_refused_early(void) {
     CHECK(load_without_tensors("adatt", "{\\\"width\\\":1,\\\"task_experts\\\":64}", 256, 64, 0) <
           500);
 }
 
 /* Headers of values as short as JSON has them: many to the byte, but no tensors. What their values
  * take is bounded. */
-static void dense_headers(void) {
+static void dense_headers_take_bounded_memory(void) {
     static const char *const begins[] = {"[1", "{\"a\":[1",
                                          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1"};
     enum { VALUES = 1000000, BLOCK = 64 };
@@ -731,7 +731,7 @@ static void dense_headers(void) {
 }
 
 /* A large model, and a file that has as many tensors as it, but others. */
-static void huge_configuration_among_strangers(void) {
+static void a_huge_configuration_among_strangers_is_refused_early(void) {
     enum { TASKS = 256, LAYERS = 20, STRANGERS = 4 * TASKS * LAYERS };
     const long small = load_without_tensors("shared-bottom", "{\\\"width\\\":1}", 1, 1, STRANGERS);
     const long large =
@@ -740,7 +740,7 @@ static void huge_configuration_among_strangers(void) {
 }
 
 /* The files above are refused for their faults, not for how they were made. */
-static void good_file(void) {
+static void the_file_without_a_fault_loads(void) {
     file_bytes file = make_file(header, body, BODY);
     home_model *model = NULL;
     home_model *same = small_model();
@@ -753,19 +753,19 @@ static void good_file(void) {
 
 int main(void) {
     make_good_checkpoint();
-    RUN(good_file);
+    RUN(the_file_without_a_fault_loads);
     edited_headers();
     impossible_values();
-    RUN(possible_values);
+    RUN(values_at_the_edge_are_taken);
     header_lengths();
-    RUN(header_above_the_limit);
+    RUN(a_header_above_the_limit_is_refused);
     truncated();
     trailing_bytes();
     other_headers();
-    RUN(alien_files);
-    RUN(many_strangers);
-    RUN(dense_headers);
-    RUN(huge_configuration);
-    RUN(huge_configuration_among_strangers);
+    RUN(alien_files_are_refused);
+    RUN(many_strange_tensors_take_linear_time);
+    RUN(dense_headers_take_bounded_memory);
+    RUN(a_huge_configuration_is_refused_early);
+    RUN(a_huge_configuration_among_strangers_is_refused_early);
     return test_summary();
 }

@@ -253,7 +253,8 @@ int main(void) {
     attempt_begin(&a);
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         for (int once = 0; once < 2; once++) {
-            test_begin("%s, %s", actions[i].name, once ? "one failure" : "all from one on");
+            test_begin("%s survives the failure of %s", actions[i].name,
+                       once ? "each allocation" : "all allocations from each on");
             long number = 0;
             while (!fail_one(&a, actions[i].act, number, once))
                 number++;

@@ -225,7 +225,7 @@ static bool fail_one(scene *s, int call, int number, bool fail_on, int *refused)
     return true;
 }
 
-static void each_call_fails(void) {
+static void a_save_survives_the_failure_of_each_call(void) {
     static const int numbers[] = {ENOSPC, EIO, EDQUOT};
     scene s;
     scene_begin(&s);
@@ -248,7 +248,7 @@ static void each_call_fails(void) {
 }
 
 /* The file's own fsync() is the first: without it the save must not replace anything. */
-static void sync_fails(void) {
+static void a_failed_sync_replaces_nothing(void) {
     scene s;
     scene_begin(&s);
     home_error error;
@@ -266,7 +266,7 @@ static void sync_fails(void) {
 }
 
 /* A disk may take a few bytes at a time. */
-static void short_writes(void) {
+static void short_writes_are_continued(void) {
     static const size_t most[] = {1, 7, 4095};
     scene s;
     scene_begin(&s);
@@ -288,7 +288,7 @@ static void short_writes(void) {
  * way */
 
 /* Temporary files that killed processes left behind: used again, whatever is in them. */
-static void stale_files(void) {
+static void stale_temporary_files_are_used_again(void) {
     enum { STALE = 120 };
     scene s;
     char path[PATH_SIZE];
@@ -312,7 +312,7 @@ static void stale_files(void) {
 
 /* What nobody's save has put there stays as it is: a folder, a link, a file with two names, one
  * that is locked. */
-static void names_that_are_taken(void) {
+static void what_has_the_temporary_name_stays(void) {
     scene s;
     char names[4][PATH_SIZE];
     char other[PATH_SIZE];
@@ -380,7 +380,7 @@ static void *save_again_and_again(void *context) {
     return NULL;
 }
 
-static void saves_at_once(void) {
+static void saves_at_once_leave_one_whole_file(void) {
     enum { SAVERS = 4 };
     scene s;
     scene_begin(&s);
@@ -434,7 +434,7 @@ static pid_t start_saver(const scene *s) {
 }
 
 /* At random moments, some of which must have been in the middle of a file. */
-static void killed_savers(void) {
+static void killed_savers_leave_a_whole_file(void) {
     const char *wanted = getenv("TEST_KILLS");
     const long kills = wanted ? strtol(wanted, NULL, 10) : getenv("TEST_QUICK") ? 20 : 40;
     scene s;
@@ -466,14 +466,14 @@ static void killed_savers(void) {
 
 int main(void) {
     folder_make();
-    RUN(each_call_fails);
-    RUN(sync_fails);
-    RUN(short_writes);
-    RUN(stale_files);
-    RUN(names_that_are_taken);
+    RUN(a_save_survives_the_failure_of_each_call);
+    RUN(a_failed_sync_replaces_nothing);
+    RUN(short_writes_are_continued);
+    RUN(stale_temporary_files_are_used_again);
+    RUN(what_has_the_temporary_name_stays);
     RUN(links_are_followed);
-    RUN(saves_at_once);
-    RUN(killed_savers);
+    RUN(saves_at_once_leave_one_whole_file);
+    RUN(killed_savers_leave_a_whole_file);
     if (rmdir(folder) != 0)
         printf("%s could not be removed\n", folder);
     return test_summary();

@@ -121,20 +121,20 @@ language() {
             return 1
         fi
     done
-    check "$language: the README's commands" run_readme "$language" || return 1
-    check "$language: usage of predict" usage "$@"
+    check "$language: the README's commands run" run_readme "$language" || return 1
+    check "$language: predict tells its usage" usage "$@"
     for model in $models; do
-        check "$language: predictions of the model $model" same_bytes "$model" "$@"
+        check "$language: predictions of the model $model are the same bytes" same_bytes "$model" "$@"
     done
     for file in $bad_files; do
-        check "$language: error for $file" same_error "$file" "$@"
+        check "$language: the error for $file is the same" same_error "$file" "$@"
     done
 }
 
 trains() { # trains COMMAND...
-    check "$language: usage of train" usage "$@"
+    check "$language: train tells its usage" usage "$@"
     for model in $models; do
-        check "$language: training of the model $model" same_training "$model" "$@"
+        check "$language: training of the model $model is the same" same_training "$model" "$@"
     done
 }
 
@@ -152,7 +152,7 @@ go_vet_sees_copies() {
 with_numpy() {
     for python in ${PYTHON-} python3 /usr/bin/python3; do
         if "$python" -c 'import numpy' 2>/dev/null; then
-            check 'Python with NumPy' env PYTHONPATH=examples/ffi/python "$python" -m unittest test_home
+            check 'Python: the tests with NumPy pass' env PYTHONPATH=examples/ffi/python "$python" -m unittest test_home
             return
         fi
     done
@@ -170,12 +170,12 @@ message_lengths() {
 check "home_error is the header's" message_lengths
 if check 'C: models, predictions and errors' make_expectations; then
     for model in $models; do
-        check "training of $model learns" learns "$folder/$model.losses"
+        check "C: training of $model learns" learns "$folder/$model.losses"
     done
 
-    check 'C: usage of predict' usage "$folder/predict"
-    check 'C: usage of train' usage "$folder/train"
-    check 'C: a model and a configuration that are too large' too_large_for_c
+    check 'C: predict tells its usage' usage "$folder/predict"
+    check 'C: train tells its usage' usage "$folder/train"
+    check 'C: a model and a configuration that are too large are refused' too_large_for_c
     language Python python3 python3 examples/ffi/python/predict.py &&
         trains python3 examples/ffi/python/train.py && with_numpy
     language C++ "$CXX" "$folder/predict_cpp" && trains "$folder/train_cpp"

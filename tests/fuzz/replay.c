@@ -15,7 +15,7 @@ static void replay(const char *path) {
     uint8_t *bytes = malloc(size ? (size_t)size : 1);
     REQUIRE(bytes && fread(bytes, 1, (size_t)size, file) == (size_t)size);
     fclose(file);
-    test_begin("%.150s", path);
+    test_begin("an input is harmless: %.130s", path);
     LLVMFuzzerTestOneInput(bytes, (size_t)size);
     test_end();
     free(bytes);

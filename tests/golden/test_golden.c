@@ -415,7 +415,7 @@ static void check_steps(const golden *g, home_model *model, const data batches[2
 static void check_file(const char *name) {
     char path[192];
     snprintf(path, sizeof path, FOLDER "%s.golden", name);
-    test_begin("%s", name);
+    test_begin("golden values are met: %s", name);
     golden g = golden_read(path);
     const record *config = golden_get(&g, "config", "");
     home_error error = {.struct_size = sizeof error};

@@ -342,7 +342,7 @@ static void print_head(const char *what) {
  */
 
 /* Experts whose outputs differ in scale: nothing in a plain mixture brings them together. */
-static void scales(void) {
+static void experts_of_other_scales_are_cured(void) {
     feed f;
     feed_create(
         &f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {1, 1, 1, 1}, .related = true});
@@ -358,7 +358,7 @@ static void scales(void) {
 static const trial rough = {.rate = 0.02};
 
 /* Sharp gates divide the shared experts among the tasks; a hierarchy gives them others. */
-static void dominant_task(void) {
+static void a_dominant_task_degrades_less_in_a_hierarchy(void) {
     feed f;
     feed_create(
         &f, &(feed_plan){.rates = {0.5, 0.2, 0.1, 0.05}, .weights = {10, 1, 1, 1}, .offset = 3});
@@ -373,7 +373,7 @@ static void dominant_task(void) {
 }
 
 /* Sparse tasks leave their own experts to the dominant one's neighbours. */
-static void sparse_tasks(void) {
+static void sparse_tasks_keep_their_experts_in_a_hierarchy(void) {
     feed f;
     feed_create(&f, &(feed_plan){.rates = {0.5, 0.2, 0.001, 0.001},
                                  .weights = {10, 1, 1, 1},
@@ -397,10 +397,10 @@ static void sparse_tasks(void) {
 }
 
 int main(void) {
-    RUN(scales);
+    RUN(experts_of_other_scales_are_cured);
     if (getenv("TEST_QUICK"))
         return test_summary();
-    RUN(dominant_task);
-    RUN(sparse_tasks);
+    RUN(a_dominant_task_degrades_less_in_a_hierarchy);
+    RUN(sparse_tasks_keep_their_experts_in_a_hierarchy);
     return test_summary();
 }

@@ -24,15 +24,15 @@ files_exist() {
     done <"$scratch/links"
 }
 
-check "the program compiles" compiles
-check "weight" threshold COLLAPSE_WEIGHT '| mean weight of one expert in a gate | # |'
-check "ratio" threshold COLLAPSE_RATIO 'that a node mixes | # |'
-check "zeros" threshold COLLAPSE_ZEROS '| zeros of an expert | # |'
-check "dead" threshold COLLAPSE_DEAD '| dead outputs of an expert | # of its width |'
-check "distance" threshold COLLAPSE_DISTANCE '| distance between two experts | # |'
-check "share" threshold DEGRADATION_SHARE 'a share of # of'
-check "mass" threshold DEGRADATION_MASS 'less than # of the mass that even gates would give'
-check "own mass" threshold UNDERFITTING_MASS 'less than # of an even share'
-check "rows" threshold DIAGNOSIS_ENOUGH_ROWS 'fewer than # rows'
+check "the program of the thresholds compiles" compiles
+check "the page has the threshold of a collapsed weight" threshold COLLAPSE_WEIGHT '| mean weight of one expert in a gate | # |'
+check "the page has the threshold of the ratio of deviations" threshold COLLAPSE_RATIO 'that a node mixes | # |'
+check "the page has the threshold of zeros" threshold COLLAPSE_ZEROS '| zeros of an expert | # |'
+check "the page has the threshold of dead outputs" threshold COLLAPSE_DEAD '| dead outputs of an expert | # of its width |'
+check "the page has the threshold of the distance of experts" threshold COLLAPSE_DISTANCE '| distance between two experts | # |'
+check "the page has the threshold of a share" threshold DEGRADATION_SHARE 'a share of # of'
+check "the page has the threshold of a degraded mass" threshold DEGRADATION_MASS 'less than # of the mass that even gates would give'
+check "the page has the threshold of the own mass" threshold UNDERFITTING_MASS 'less than # of an even share'
+check "the page has the threshold of enough rows" threshold DIAGNOSIS_ENOUGH_ROWS 'fewer than # rows'
 check "the named files exist" files_exist
 summary

@@ -243,7 +243,7 @@ static void check_self(const seen *s, const home_health *health, size_t node) {
     CHECK_NEAR(f.self_weight, self, 1e-12);
 }
 
-static void agrees_with_the_reference(void) {
+static void figures_agree_with_the_reference(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
@@ -363,7 +363,7 @@ static home_health *examine(const setup *given, const home_model *model) {
     return health;
 }
 
-static void dead_expert(void) {
+static void a_dead_expert_shows(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 3, 0);
     set_tensor(model, "layers.0.units.shared.experts.1.linear.0.weight", 0);
@@ -391,7 +391,7 @@ static void dead_expert(void) {
     home_model_release(model);
 }
 
-static void twin_experts(void) {
+static void twin_experts_show_as_nearest(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 4, 0);
     copy_tensor(model, "layers.0.units.shared.experts.3.linear.0.weight",
@@ -407,7 +407,7 @@ static void twin_experts(void) {
     home_model_release(model);
 }
 
-static void constants_apart(void) {
+static void constants_are_infinitely_far_apart(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
     for (size_t k = 0; k < 2; k++) {
@@ -424,7 +424,7 @@ static void constants_apart(void) {
     home_model_release(model);
 }
 
-static void collapsed_and_even_gates(void) {
+static void collapsed_and_even_gates_show_in_the_entropy(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 4, 0);
     const float even[4] = {0};
@@ -470,7 +470,7 @@ static void decided_gate_is_not_collapsed(void) {
     home_model_release(model);
 }
 
-static void degraded_shared_expert(void) {
+static void a_degraded_shared_expert_shows(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
     const float mine[2] = {2, 0};
@@ -493,7 +493,7 @@ static void degraded_shared_expert(void) {
     home_model_release(model);
 }
 
-static void ignored_own_experts(void) {
+static void ignored_own_experts_show_in_their_mass(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_CGC, 2, 3);
     const float logits[5] = {0, 0, -4, -4, -4}; /* shared ones, own ones */
@@ -511,7 +511,7 @@ static void ignored_own_experts(void) {
 /* ---------------------------------------------------------------------------------------- presets
  */
 
-static void shared_bottom(void) {
+static void a_shared_bottom_has_figures_without_gates(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_SHARED_BOTTOM, 1, 0);
     home_health *health = examine(&given, model);
@@ -525,7 +525,7 @@ static void shared_bottom(void) {
     home_model_release(model);
 }
 
-static void static_self_weights(void) {
+static void static_self_weights_are_counted(void) {
     setup given;
     setup_dense(&given, 5);
     given.config.preset = HOME_PRESET_ADATT;
@@ -631,7 +631,7 @@ static void parts_make_the_whole(void) {
 }
 
 /* The mean is far larger than what moves around it: nothing may cancel. */
-static void large_mean(void) {
+static void a_large_mean_cancels_nothing(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
     home_health *before = examine(&given, model);
@@ -645,7 +645,7 @@ static void large_mean(void) {
     home_model_release(model);
 }
 
-static void frozen_agrees(void) {
+static void a_frozen_copy_has_the_same_figures(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
@@ -699,7 +699,7 @@ static double norm_of(const home_model *model, size_t layer, const char *unit,
     return norm;
 }
 
-static void gradient_norms(void) {
+static void gradient_norms_agree_with_the_gradients(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
@@ -758,7 +758,7 @@ static void gradient_norms(void) {
 /* ------------------------------------------------------------------------------------------ errors
  */
 
-static void nothing_added_yet(void) {
+static void figures_of_nothing_are_nan(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
@@ -925,7 +925,7 @@ static void images_are_refused(void) {
 }
 
 /* Weights so large that a gate's logits overflow, though no expert's output does. */
-static void gates_that_overflow(void) {
+static void gates_that_overflow_are_refused(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
     set_tensor(model, "layers.0.nodes.follow.gate.linear.0.weight", 3e38f);
@@ -942,7 +942,7 @@ static void gates_that_overflow(void) {
 }
 
 /* A caller built against an older header gets the fields it knows, and no byte more. */
-static void older_callers(void) {
+static void older_callers_get_the_fields_they_know(void) {
     setup given;
     home_model *model = plain_model(&given, HOME_PRESET_MMOE, 2, 0);
     home_health *health = examine(&given, model);
@@ -958,7 +958,7 @@ static void older_callers(void) {
     home_model_release(model);
 }
 
-static void memory(void) {
+static void running_out_of_memory_leaks_and_changes_nothing(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
@@ -1005,27 +1005,27 @@ static void memory(void) {
 }
 
 int main(void) {
-    RUN(agrees_with_the_reference);
+    RUN(figures_agree_with_the_reference);
     RUN(histogram_counts_every_value);
-    RUN(dead_expert);
-    RUN(twin_experts);
-    RUN(constants_apart);
-    RUN(collapsed_and_even_gates);
+    RUN(a_dead_expert_shows);
+    RUN(twin_experts_show_as_nearest);
+    RUN(constants_are_infinitely_far_apart);
+    RUN(collapsed_and_even_gates_show_in_the_entropy);
     RUN(decided_gate_is_not_collapsed);
-    RUN(degraded_shared_expert);
-    RUN(ignored_own_experts);
-    RUN(shared_bottom);
-    RUN(static_self_weights);
+    RUN(a_degraded_shared_expert_shows);
+    RUN(ignored_own_experts_show_in_their_mass);
+    RUN(a_shared_bottom_has_figures_without_gates);
+    RUN(static_self_weights_are_counted);
     RUN(parts_make_the_whole);
-    RUN(large_mean);
-    RUN(frozen_agrees);
-    RUN(gradient_norms);
-    RUN(nothing_added_yet);
+    RUN(a_large_mean_cancels_nothing);
+    RUN(a_frozen_copy_has_the_same_figures);
+    RUN(gradient_norms_agree_with_the_gradients);
+    RUN(figures_of_nothing_are_nan);
     RUN(adding_zero_rows_succeeds_and_changes_nothing);
     RUN(bad_input_leaves_it_as_it_was);
     RUN(images_are_refused);
-    RUN(gates_that_overflow);
-    RUN(older_callers);
-    RUN(memory);
+    RUN(gates_that_overflow_are_refused);
+    RUN(older_callers_get_the_fields_they_know);
+    RUN(running_out_of_memory_leaks_and_changes_nothing);
     return test_summary();
 }

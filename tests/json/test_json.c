@@ -63,7 +63,7 @@ static const char *const valid_texts[] = {
     "{\"a\":1,\"a\\u0000\":2,\"A\":3,\"aa\":4}",
 };
 
-static void valid(void) {
+static void valid_documents_are_read(void) {
     for (size_t i = 0; i < sizeof valid_texts / sizeof valid_texts[0]; i++) {
         home_error error = {.struct_size = sizeof error};
         homejson *document = NULL;
@@ -155,7 +155,7 @@ static const struct {
     {"\"\xc3\xa9\xe2\x82\xac\x01\"", "column 4: expected an escape"}, /* characters, not bytes */
 };
 
-static void invalid(void) {
+static void invalid_documents_are_refused(void) {
     for (size_t i = 0; i < sizeof invalid_texts / sizeof invalid_texts[0]; i++) {
         home_error error = {.struct_size = sizeof error};
         homejson *untouched = (homejson *)&error;
@@ -169,7 +169,7 @@ static void invalid(void) {
 }
 
 /* Every proper prefix of a document that closes at its last byte is an error, never a crash. */
-static void truncated(void) {
+static void every_proper_prefix_is_refused(void) {
     static const char text[] =
         "{\"a\":[1.5e3,true,null,\"\\ud83d\\ude00\xf0\x9f\x98\x80\"],\"b\":{\"c\":[[],{}]}}";
     const home_allocator allocator = libc_allocator();
@@ -179,7 +179,7 @@ static void truncated(void) {
     }
 }
 
-static void zero_byte(void) {
+static void a_zero_byte_is_refused(void) {
     const home_allocator allocator = libc_allocator();
     home_error error = {.struct_size = sizeof error};
     homejson *document = NULL;
@@ -192,7 +192,7 @@ static void zero_byte(void) {
 /* ------------------------------------------------------------------------------------------ tree
  */
 
-static void tree(void) {
+static void the_tree_has_every_value_key_and_place(void) {
     const char *text =
         " {\"name\": \"f\\u00e9e\", \"list\": [1, -2.5, {}], \"on\": true, \"none\": null}";
     homejson *document = NULL;
@@ -235,7 +235,7 @@ static void tree(void) {
     homejson_free(document);
 }
 
-static void integers(void) {
+static void integers_are_those_that_64_bits_hold(void) {
     static const struct {
         const char *text;
         bool is_integer;
@@ -262,7 +262,7 @@ static void integers(void) {
     }
 }
 
-static void depth(void) {
+static void a_level_too_many_is_refused(void) {
     char text[2 * HOME_JSON_DEPTH + 3];
     for (size_t levels = HOME_JSON_DEPTH; levels <= HOME_JSON_DEPTH + 1; levels++) {
         home_error error = {.struct_size = sizeof error};
@@ -295,7 +295,7 @@ static void depth(void) {
 }
 
 /* Containers and their members count, each once. */
-static void number_of_values(void) {
+static void values_are_counted_once_each(void) {
     static const char text[] = "{\"a\":[1,\"2\",{}],\n\"b\":null}";
     const home_allocator allocator = libc_allocator();
     home_error error = {.struct_size = sizeof error};
@@ -311,7 +311,7 @@ static void number_of_values(void) {
 }
 
 /* A quadratic search for repeated keys would take minutes here. */
-static void many_keys(void) {
+static void many_keys_take_linear_time(void) {
     enum { KEYS = 200000 };
     const home_allocator allocator = libc_allocator();
     for (int repeated = 0; repeated < 2; repeated++) {
@@ -376,7 +376,7 @@ static void check_read(const char *text) {
     }
 }
 
-static void read_table(void) {
+static void awkward_numbers_read_as_strtod_reads_them(void) {
     static const char *const texts[] = {
         "0",
         "-0",
@@ -426,7 +426,7 @@ static void read_table(void) {
         check_read(texts[i]);
 }
 
-static void read_random(void) {
+static void random_numbers_read_as_strtod_reads_them(void) {
     char text[64];
     for (int i = 0; i < rounds(100000); i++) {
         const int digits = 1 + (int)(random_bits(&seed) % 25);
@@ -444,7 +444,7 @@ static void read_random(void) {
 
 /* The middle between two neighbouring doubles is the hardest number to round; so are numbers that
  * differ from it only in their last digit, up to 770 digits away. */
-static void read_middles(void) {
+static void middles_between_doubles_round_to_even(void) {
     if (LDBL_MANT_DIG <= DBL_MANT_DIG) {
         test_skip("long double holds no middles of doubles");
         return;
@@ -470,7 +470,7 @@ static void read_middles(void) {
 }
 
 /* Digits far behind those that can matter still break a tie; zeros there do not. */
-static void read_long(void) {
+static void digits_far_behind_break_a_tie(void) {
     enum { LENGTH = 3000 };
     char zeros[LENGTH + 1];
     char nines[LENGTH + 1];
@@ -524,7 +524,7 @@ static void check_round_trip(double value) {
         test_fail(__FILE__, __LINE__, "%s is not the shortest, which is %s", text, shortest);
 }
 
-static void round_trips(void) {
+static void numbers_come_back_from_their_text(void) {
     for (int i = 0; i < rounds(20000); i++) {
         const double value =
             double_of(i % 4 ? random_bits(&seed) : random_bits(&seed) >> 12); /* subnormals too */
@@ -534,7 +534,7 @@ static void round_trips(void) {
     }
 }
 
-static void written(void) {
+static void numbers_are_written_as_short_as_they_can_be(void) {
     static const struct {
         double value;
         const char *text;
@@ -593,7 +593,7 @@ static bool set_comma_locale(void) {
     return false;
 }
 
-static void comma_locale(void) {
+static void a_decimal_comma_changes_nothing(void) {
     if (!set_comma_locale()) {
         test_skip("no locale with a decimal comma");
         return;
@@ -616,7 +616,7 @@ static void comma_locale(void) {
 /* --------------------------------------------------------------------------------------- writing
  */
 
-static void text_writer(void) {
+static void texts_are_written_escaped(void) {
     const home_allocator allocator = libc_allocator();
     hometext text = {.allocator = &allocator};
     hometext_add(&text, "{");
@@ -643,7 +643,7 @@ static void text_writer(void) {
 /* ---------------------------------------------------------------------------------------- memory
  */
 
-static void failing_allocator(void) {
+static void running_out_of_memory_is_reported_and_leaks_nothing(void) {
     const char *text =
         "[{\"a\":1,\"b\":[1,2,3],\"c\":{\"d\":\"e\"}},0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
         "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]";
@@ -667,7 +667,7 @@ static void failing_allocator(void) {
     CHECK(granted > 5); /* the document, its text, two blocks, the members: each failed once */
 }
 
-static void failing_text(void) {
+static void a_text_that_failed_stays_as_it_is(void) {
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     m.fail_at = 1;
@@ -687,24 +687,24 @@ static void failing_text(void) {
 }
 
 int main(void) {
-    RUN(valid);
-    RUN(invalid);
-    RUN(truncated);
-    RUN(zero_byte);
-    RUN(tree);
-    RUN(integers);
-    RUN(depth);
-    RUN(number_of_values);
-    RUN(many_keys);
-    RUN(read_table);
-    RUN(read_random);
-    RUN(read_middles);
-    RUN(read_long);
-    RUN(round_trips);
-    RUN(written);
-    RUN(comma_locale);
-    RUN(text_writer);
-    RUN(failing_allocator);
-    RUN(failing_text);
+    RUN(valid_documents_are_read);
+    RUN(invalid_documents_are_refused);
+    RUN(every_proper_prefix_is_refused);
+    RUN(a_zero_byte_is_refused);
+    RUN(the_tree_has_every_value_key_and_place);
+    RUN(integers_are_those_that_64_bits_hold);
+    RUN(a_level_too_many_is_refused);
+    RUN(values_are_counted_once_each);
+    RUN(many_keys_take_linear_time);
+    RUN(awkward_numbers_read_as_strtod_reads_them);
+    RUN(random_numbers_read_as_strtod_reads_them);
+    RUN(middles_between_doubles_round_to_even);
+    RUN(digits_far_behind_break_a_tie);
+    RUN(numbers_come_back_from_their_text);
+    RUN(numbers_are_written_as_short_as_they_can_be);
+    RUN(a_decimal_comma_changes_nothing);
+    RUN(texts_are_written_escaped);
+    RUN(running_out_of_memory_is_reported_and_leaks_nothing);
+    RUN(a_text_that_failed_stays_as_it_is);
     return test_summary();
 }

@@ -154,7 +154,7 @@ static void fill_sample(sample *s, const sample_shape *shape) {
 /* ------------------------------------------------------------------------------------------ cases
  */
 
-static void definitions(void) {
+static void figures_agree_with_their_definitions(void) {
     static const sample_shape shapes[] = {
         {1000, 30, 1u << 20, 0.3f, 0.0f, false}, {1000, 30, 5, 0.3f, 0.2f, false},
         {1000, 400, 50, 0.5f, 0.0f, false},      {1000, 7, 1000, 0.01f, 0.1f, false},
@@ -174,7 +174,7 @@ static void definitions(void) {
 }
 
 /* Figures small enough to do by hand. */
-static void by_hand(void) {
+static void small_figures_are_those_by_hand(void) {
     const sample s = {.rows = 4,
                       .predictions = {0.125f, 0.5f, 0.5f, 0.75f},
                       .labels = {0.0f, 1.0f, 0.0f, 1.0f},
@@ -190,7 +190,7 @@ static void by_hand(void) {
     CHECK(result.calibration == 0.9375);
 }
 
-static void single_class(void) {
+static void figures_that_are_not_defined_are_nan(void) {
     sample s = {.rows = 3, .predictions = {0.1f, 0.2f, 0.3f}, .labels = {0.0f, 0.0f, 0.0f}};
     home_metric_result result = figures_of(&s, true);
     CHECK(isnan(result.auc) && isnan(result.gauc) && isnan(result.calibration));
@@ -208,7 +208,7 @@ static void single_class(void) {
 }
 
 /* Only user 1 has both classes; user 3 has rows, but a single label that is there. */
-static void users_left_out(void) {
+static void users_of_one_class_are_left_out(void) {
     const sample s = {.rows = 7,
                       .predictions = {0.9f, 0.1f, 0.5f, 0.4f, 0.3f, 0.6f, 0.7f},
                       .labels = {0.0f, 1.0f, 1.0f, 1.0f, 1.0f, NAN, 0.0f},
@@ -221,7 +221,7 @@ static void users_left_out(void) {
 }
 
 /* A label of 0.5 is no positive. */
-static void soft_labels(void) {
+static void a_label_of_a_half_is_no_positive(void) {
     const sample s = {
         .rows = 3, .predictions = {0.5f, 0.25f, 0.75f}, .labels = {0.5f, 0.75f, 0.25f}};
     const home_metric_result result = figures_of(&s, false);
@@ -232,7 +232,7 @@ static void soft_labels(void) {
 }
 
 /* -0 and 0 are the same prediction; 0 and 1 are clipped in the loss. */
-static void limits(void) {
+static void predictions_at_their_limits_have_finite_losses(void) {
     sample s = {.rows = 2, .predictions = {-0.0f, 0.0f}, .labels = {1.0f, -0.0f}};
     home_metric_result result = figures_of(&s, false);
     CHECK(result.auc == 0.5);
@@ -255,7 +255,7 @@ static void limits(void) {
 }
 
 /* Tasks, strides and both kinds of rows in one accumulator. */
-static void strides_and_tasks(void) {
+static void strides_and_tasks_are_kept_apart(void) {
     enum { ROWS = 200, TASKS = 3 };
     const size_t stride = 5;
     const size_t label_stride = 4;
@@ -294,7 +294,7 @@ static void strides_and_tasks(void) {
 }
 
 /* The same rows in another order, in parts that are merged in another order: the same bytes. */
-static void any_order(void) {
+static void the_order_of_rows_and_merges_changes_no_byte(void) {
     enum { PARTS = 5 };
     static sample s;
     static sample shuffled;
@@ -336,7 +336,7 @@ static void any_order(void) {
     }
 }
 
-static void merge_with_itself(void) {
+static void merging_with_itself_doubles_the_rows(void) {
     static sample s;
     const sample_shape shape = {50, 5, 10, 0.5f, 0.0f, false};
     fill_sample(&s, &shape);
@@ -354,7 +354,7 @@ static void merge_with_itself(void) {
 }
 
 /* Each bad call names what is wrong, and leaves everything as it was. */
-static void bad_calls(void) {
+static void bad_calls_name_what_is_wrong_and_change_nothing(void) {
     const float good[] = {0.5f, 0.25f};
     const float label[] = {1.0f, 0.0f};
     const float bad_values[] = {-0.1f, 1.1f, INFINITY, -INFINITY};
@@ -421,7 +421,7 @@ static void bad_calls(void) {
 }
 
 /* A result struct of a later header: the library fills in what it knows, and nothing behind it. */
-static void larger_struct(void) {
+static void a_larger_result_struct_is_filled_as_far_as_known(void) {
     struct {
         home_metric_result known;
         uint64_t later;
@@ -466,7 +466,7 @@ static home_status use_metrics(const home_allocator *allocator, const sample *s)
     return status;
 }
 
-static void failing_allocator(void) {
+static void running_out_of_memory_leaks_nothing(void) {
     static sample s;
     const sample_shape shape = {400, 5, 10, 0.5f, 0.0f, false};
     fill_sample(&s, &shape);
@@ -508,17 +508,17 @@ static void failing_allocator(void) {
 }
 
 int main(void) {
-    RUN(definitions);
-    RUN(by_hand);
-    RUN(single_class);
-    RUN(users_left_out);
-    RUN(soft_labels);
-    RUN(limits);
-    RUN(strides_and_tasks);
-    RUN(any_order);
-    RUN(merge_with_itself);
-    RUN(bad_calls);
-    RUN(larger_struct);
-    RUN(failing_allocator);
+    RUN(figures_agree_with_their_definitions);
+    RUN(small_figures_are_those_by_hand);
+    RUN(figures_that_are_not_defined_are_nan);
+    RUN(users_of_one_class_are_left_out);
+    RUN(a_label_of_a_half_is_no_positive);
+    RUN(predictions_at_their_limits_have_finite_losses);
+    RUN(strides_and_tasks_are_kept_apart);
+    RUN(the_order_of_rows_and_merges_changes_no_byte);
+    RUN(merging_with_itself_doubles_the_rows);
+    RUN(bad_calls_name_what_is_wrong_and_change_nothing);
+    RUN(a_larger_result_struct_is_filled_as_far_as_known);
+    RUN(running_out_of_memory_leaks_nothing);
     return test_summary();
 }

@@ -37,7 +37,7 @@ vendors() {
     (cd "$folder" && rm -f ./*.o && $CC -O2 -I../../../include -c ../../../lib/*/*.c)
 }
 
-check "one C example" one_example
+check "there is one C example" one_example
 check "the example compiles" compiles
 check "the example learns" learns
 check "the named files exist" files_exist

@@ -40,7 +40,7 @@ static long refuse_each(const home_config *config, meter *m) {
     return refused - 1;
 }
 
-static void memory_ends_anywhere(void) {
+static void memory_may_end_anywhere_in_an_arena(void) {
     static const char *const groups[GROUPS] = {"g", "h"};
     static const int32_t presets[] = {HOME_PRESET_HOME,         HOME_PRESET_PLE,  HOME_PRESET_ADATT,
                                       HOME_PRESET_ADATT_SP,     HOME_PRESET_MMOE, HOME_PRESET_CGC,
@@ -66,6 +66,6 @@ static void memory_ends_anywhere(void) {
 }
 
 int main(void) {
-    RUN(memory_ends_anywhere);
+    RUN(memory_may_end_anywhere_in_an_arena);
     return test_summary();
 }

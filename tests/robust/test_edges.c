@@ -33,7 +33,7 @@ static const struct {
     {"a\x7f", "without control characters"},
 };
 
-static void names_of_tasks(void) {
+static void names_of_tasks_are_checked(void) {
     setup s;
     home_error error = new_error();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -52,7 +52,7 @@ static void names_of_tasks(void) {
     }
 }
 
-static void lengths_of_names(void) {
+static void names_are_at_most_so_long(void) {
     setup s;
     char name[122];
     home_model *model = NULL;
@@ -87,7 +87,7 @@ static void check_refused(const home_config *config, const char *field, const ch
     CHECK(model == NULL);
 }
 
-static void counts_of_lists(void) {
+static void lists_too_long_or_null_are_refused(void) {
     setup s;
     static const char *const seen[] = {"shared"};
     static const size_t widths[17] = {1};
@@ -115,7 +115,7 @@ static void counts_of_lists(void) {
 }
 
 /* Two fields whose vectors are wider together than any input may be. */
-static void the_width_of_the_input(void) {
+static void too_wide_an_input_is_refused(void) {
     setup s;
     setup_small(&s);
     s.tables[0].dim = (size_t)1 << 24;
@@ -141,7 +141,7 @@ static const struct {
      "sees", "expected an array of strings"},
 };
 
-static void wrong_kinds_of_json(void) {
+static void wrong_kinds_of_json_are_refused(void) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         home_model *model = NULL;
         home_error error = new_error();
@@ -191,7 +191,7 @@ ssize_t read(int descriptor, void *bytes, size_t size) {
     return reading == READ ? libc(descriptor, bytes, size) : reading == FAIL ? -1 : 0;
 }
 
-static void files_that_cannot_be_read(void) {
+static void files_that_cannot_be_read_are_reported(void) {
     char path[] = "build/edges.XXXXXX";
     setup s;
     meter m;
@@ -222,7 +222,7 @@ static void files_that_cannot_be_read(void) {
 /* -----------------------------------------------------------------------------------------------
  * NULL */
 
-static void questions_about_nothing(void) {
+static void questions_about_nothing_have_answers(void) {
     size_t count = 7;
     CHECK(home_model_retain(NULL) == NULL);
     CHECK(home_model_config_json(NULL) == NULL);
@@ -248,7 +248,7 @@ static void questions_about_nothing(void) {
 /* ------------------------------------------------------------------------------------------
  * allocators */
 
-static void half_an_allocator(void) {
+static void half_an_allocator_is_refused(void) {
     setup s;
     meter m;
     home_model *model = NULL;
@@ -311,7 +311,7 @@ static void *visit(void *argument) {
     return NULL;
 }
 
-static void more_callers_than_idle_workspaces(void) {
+static void more_callers_than_idle_workspaces_are_served(void) {
     static visitor visitors[CALLERS];
     setup s;
     data rows;
@@ -382,7 +382,7 @@ static int ask_for_too_many_threads(void *context) {
     return wrong;
 }
 
-static void threads_that_cannot_be_had(void) {
+static void threads_that_cannot_start_are_reported(void) {
     if (TEST_NEEDS_ADDRESSES)
         test_skip("a sanitizer needs all addresses");
     else
@@ -413,17 +413,17 @@ static void an_unknown_instruction_set_is_no_cap(void) {
 }
 
 int main(void) {
-    RUN(names_of_tasks);
-    RUN(lengths_of_names);
-    RUN(counts_of_lists);
-    RUN(the_width_of_the_input);
-    RUN(wrong_kinds_of_json);
+    RUN(names_of_tasks_are_checked);
+    RUN(names_are_at_most_so_long);
+    RUN(lists_too_long_or_null_are_refused);
+    RUN(too_wide_an_input_is_refused);
+    RUN(wrong_kinds_of_json_are_refused);
     RUN(metadata_is_text);
-    RUN(files_that_cannot_be_read);
-    RUN(questions_about_nothing);
-    RUN(half_an_allocator);
-    RUN(more_callers_than_idle_workspaces);
-    RUN(threads_that_cannot_be_had);
+    RUN(files_that_cannot_be_read_are_reported);
+    RUN(questions_about_nothing_have_answers);
+    RUN(half_an_allocator_is_refused);
+    RUN(more_callers_than_idle_workspaces_are_served);
+    RUN(threads_that_cannot_start_are_reported);
     RUN(an_unknown_instruction_set_is_no_cap);
     return test_summary();
 }

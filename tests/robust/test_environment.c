@@ -154,7 +154,7 @@ static void a_decimal_comma_changes_nothing(void) {
 /* -------------------------------------------------------------------------------------------
  * rounding */
 
-static void any_rounding_mode(void) {
+static void results_do_not_depend_on_the_rounding_mode(void) {
     static const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     setup s;
     data rows;
@@ -414,7 +414,7 @@ static void finite_data_never_trap(void) {
 
 int main(void) {
     RUN(a_decimal_comma_changes_nothing);
-    RUN(any_rounding_mode);
+    RUN(results_do_not_depend_on_the_rounding_mode);
     RUN(modes_of_the_thread_do_not_matter);
     RUN(finite_data_never_trap);
     return test_summary();

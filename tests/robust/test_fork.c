@@ -91,7 +91,7 @@ static int predict_in_a_grandchild(void *context) {
     return in_child(predict_train_and_destroy, context) != 0;
 }
 
-static void a_child_without_a_pool(void) {
+static void a_child_predicts_without_a_pool(void) {
     scene s;
     scene_begin(&s);
     CHECK_INTEGER(in_child(predict_train_and_destroy, &s), 0);
@@ -107,7 +107,7 @@ static bool skipped_for_heap(void) {
     return TEST_HEAP_IS_LOST_AT_FORK;
 }
 
-static void a_child_of_a_model_with_a_pool(void) {
+static void a_child_predicts_by_a_model_with_a_pool(void) {
     if (skipped_for_heap())
         return;
     scene s;
@@ -140,7 +140,7 @@ static void *keep_predicting(void *argument) {
     return NULL;
 }
 
-static void forks_in_the_middle_of_a_job(void) {
+static void forks_in_the_middle_of_a_job_harm_nobody(void) {
     enum { CALLERS = 2, AT_ONCE = 4 };
 #ifdef HOME_BLIS
     test_skip("BLIS holds locks during a product, which a child would inherit locked");
@@ -170,8 +170,8 @@ static void forks_in_the_middle_of_a_job(void) {
 }
 
 int main(void) {
-    RUN(a_child_without_a_pool);
-    RUN(a_child_of_a_model_with_a_pool);
-    RUN(forks_in_the_middle_of_a_job);
+    RUN(a_child_predicts_without_a_pool);
+    RUN(a_child_predicts_by_a_model_with_a_pool);
+    RUN(forks_in_the_middle_of_a_job_harm_nobody);
     return test_summary();
 }

@@ -136,7 +136,7 @@ static void threads_predict_while_one_trains_and_replaces(void) {
     serve_while_training(1);
 }
 
-static void the_same_with_pools(void) {
+static void threads_with_pools_predict_while_one_trains(void) {
     serve_while_training(3);
 }
 
@@ -315,7 +315,7 @@ static void *here(void *(*part)(void *), void *argument) {
     return part(argument);
 }
 
-static void every_call_in_a_thread_of_its_own(void) {
+static void every_call_may_come_from_a_thread_of_its_own(void) {
     static void *(*const parts[])(void *) = {create,   forward, backward, step,    forward,
                                              backward, step,    freeze,   release, predict};
     static void *(*const where[])(void *(*)(void *), void *) = {here, in_a_thread};
@@ -336,9 +336,9 @@ static void every_call_in_a_thread_of_its_own(void) {
 
 int main(void) {
     RUN(threads_predict_while_one_trains_and_replaces);
-    RUN(the_same_with_pools);
+    RUN(threads_with_pools_predict_while_one_trains);
     RUN(models_and_pools_come_and_go_in_many_threads);
     RUN(a_thousand_models_live_at_once);
-    RUN(every_call_in_a_thread_of_its_own);
+    RUN(every_call_may_come_from_a_thread_of_its_own);
     return test_summary();
 }

@@ -266,7 +266,7 @@ static uint64_t wanted_calls(void) {
     return getenv("TEST_QUICK") ? 4000 : 100000;
 }
 
-static void serve_without_pause(void) {
+static void serving_without_pause_neither_fails_nor_grows(void) {
     static soak s;
     static caller callers[THREADS];
     const home_allocator allocator = {
@@ -317,6 +317,6 @@ static void serve_without_pause(void) {
 }
 
 int main(void) {
-    RUN(serve_without_pause);
+    RUN(serving_without_pause_neither_fails_nor_grows);
     return test_summary();
 }

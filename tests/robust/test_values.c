@@ -152,7 +152,7 @@ static void a_bad_row_stays_alone(void) {
 
 /* Huge, but finite: training either takes the values or refuses them; it never keeps a number that
  * is not finite. */
-static void training_keeps_finite(void) {
+static void training_never_keeps_what_is_not_finite(void) {
     for (size_t p = 0; p < sizeof presets / sizeof *presets; p++) {
         scene s;
         scene_begin(&s);
@@ -195,6 +195,6 @@ static void training_keeps_finite(void) {
 
 int main(void) {
     a_bad_row_stays_alone();
-    RUN(training_keeps_finite);
+    RUN(training_never_keeps_what_is_not_finite);
     return test_summary();
 }

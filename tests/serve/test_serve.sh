@@ -29,30 +29,30 @@ until_there() {
     done
 }
 
-check 'builds' $MAKE -s build/home build/serve
-check 'trains' build/home train "$recipe" --train "$scratch/monday.csv" --output "$served" --resumable
+check 'program and server build' $MAKE -s build/home build/serve
+check 'the model of monday trains' build/home train "$recipe" --train "$scratch/monday.csv" --output "$served" --resumable
 sed 's/"x"}, //' "$recipe" | sed 's/{"column": {/{/' >"$scratch/narrow.json"
-check 'trains a model with other inputs' build/home train "$scratch/narrow.json" --train "$scratch/monday.csv" \
+check 'a model with other inputs trains' build/home train "$scratch/narrow.json" --train "$scratch/monday.csv" \
     --output "$scratch/narrow.safetensors"
 
 build/serve "$served" 3 1e9 >"$scratch/out" 2>"$scratch/err" &
 server=$!
-check 'serves' until_there "$scratch/out" 'served by 3 threads'
-check 'trains on' build/home train "$recipe" --train "$scratch/tuesday.csv" --resume "$served" --output "$served"
-check 'takes the newer model up' until_there "$scratch/out" 'a newer model is served'
+check 'the server serves' until_there "$scratch/out" 'served by 3 threads'
+check 'the model trains on while it is served' build/home train "$recipe" --train "$scratch/tuesday.csv" --resume "$served" --output "$served"
+check 'the server takes the newer model up' until_there "$scratch/out" 'a newer model is served'
 head -c 1000 "$served" >"$scratch/damaged" && mv "$scratch/damaged" "$served"
-check 'refuses a damaged one' until_there "$scratch/out" 'the old model stays'
+check 'the server refuses a damaged model' until_there "$scratch/out" 'the old model stays'
 cp "$scratch/narrow.safetensors" "$scratch/copy" && mv "$scratch/copy" "$served"
-check 'refuses one with other inputs' until_there "$scratch/err" 'other inputs'
+check 'the server refuses a model with other inputs' until_there "$scratch/err" 'other inputs'
 kill "$server"
 wait "$server"
-check 'SIGTERM ends it without a failed call' test $? -eq 0
-check 'says so' grep -qx '1 swaps, 0 failed calls' "$scratch/out"
+check 'SIGTERM ends the server without a failed call' test $? -eq 0
+check 'the server says that no call failed' grep -qx '1 swaps, 0 failed calls' "$scratch/out"
 # A model as small as this one is often swapped between two calls, so there may be none during the swap.
 for phase in before after; do
-    check "calls $phase the swap" grep -q "^$phase  *[1-9]" "$scratch/out"
+    check "calls are answered $phase the swap" grep -q "^$phase  *[1-9]" "$scratch/out"
 done
-check 'ends by itself' build/serve "$served" 1 0.1
-check 'a file that is not there' sh -c "! build/serve '$scratch/nothing' 1 1 2>'$scratch/err'"
-check 'is named' grep -q nothing "$scratch/err"
+check 'the server ends by itself after its time' build/serve "$served" 1 0.1
+check 'a file that is not there is refused' sh -c "! build/serve '$scratch/nothing' 1 1 2>'$scratch/err'"
+check 'a file that is not there is named' grep -q nothing "$scratch/err"
 summary

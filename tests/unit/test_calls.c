@@ -72,7 +72,7 @@ static void check_refusal(const scene *s, home_status actual, home_status expect
             printf("    %s\n", s.error.message);                                                   \
     } while (0)
 
-static void nulls(void) {
+static void null_is_refused_by_name(void) {
     scene s;
     scene_begin(&s);
     home_model *model = NULL;
@@ -146,7 +146,7 @@ static void nulls(void) {
     scene_end(&s);
 }
 
-static void order_of_calls(void) {
+static void calls_out_of_order_are_refused(void) {
     scene s;
     scene_begin(&s);
     REFUSED(home_model_backward(s.model, &s.d.targets, NULL, &s.error), HOME_E_STATE, "forward");
@@ -193,7 +193,7 @@ static void check_bad_batch(scene *scene_of, const home_batch *batch, home_statu
     REFUSED(home_model_predict(s.model, batch, s.out, 0, NULL, &s.error), status, word);
 }
 
-static void batches(void) {
+static void batches_that_do_not_fit_are_refused(void) {
     scene s;
     scene_begin(&s);
     home_batch b = s.d.batch;
@@ -270,7 +270,7 @@ static void batches(void) {
 }
 
 /* A newer caller's batch and targets: longer structs whose new part is zero. */
-static void longer_structs(void) {
+static void a_longer_batch_may_add_zeros_alone(void) {
     scene s;
     scene_begin(&s);
     struct {
@@ -362,7 +362,7 @@ static void zero_rows_of_another_number_of_fields_are_refused(void) {
 }
 
 /* Backward's arguments are looked at before anything moves: a good call follows each bad one. */
-static void targets(void) {
+static void bad_targets_are_refused_before_anything_moves(void) {
     scene s;
     scene_begin(&s);
     home_model *model = make_model(&s.config);
@@ -419,7 +419,7 @@ static void targets(void) {
 }
 
 /* A gradient that is not finite moves nothing. */
-static void gradients_that_are_not_finite(void) {
+static void gradients_that_are_not_finite_are_refused(void) {
     scene s;
     scene_begin(&s);
     free(forward_all(s.model, &s.d.batch));
@@ -507,7 +507,7 @@ static void numbers_and_names(void) {
     scene_end(&s);
 }
 
-static void workspaces(void) {
+static void workspaces_too_small_or_of_others_are_refused(void) {
     scene s;
     scene_begin(&s);
     const size_t size = home_workspace_size(s.model);
@@ -543,7 +543,7 @@ static void workspaces(void) {
     scene_end(&s);
 }
 
-static void frozen_models(void) {
+static void a_frozen_model_refuses_to_train(void) {
     scene s;
     scene_begin(&s);
     home_model *frozen = NULL;
@@ -586,7 +586,7 @@ static void frozen_models(void) {
 }
 
 /* An error struct is optional, and one of an unknown size is left alone. */
-static void error_struct(void) {
+static void an_error_struct_is_optional(void) {
     scene s;
     scene_begin(&s);
     CHECK_INTEGER(home_model_step(s.model, NULL), HOME_E_STATE);
@@ -652,7 +652,7 @@ static void messages_are_utf8(void) {
     home_model_release(model);
 }
 
-static void statuses(void) {
+static void every_status_has_a_text_of_its_own(void) {
     static const home_status all[] = {
         HOME_OK,       HOME_E_ARGUMENT,  HOME_E_STATE,    HOME_E_VALUE,      HOME_E_NOT_FOUND,
         HOME_E_MEMORY, HOME_E_TOO_LARGE, HOME_E_CONFIG,   HOME_E_JSON,       HOME_E_FILE,
@@ -673,7 +673,7 @@ static void statuses(void) {
                   HOME_VERSION_MAJOR * 1000000 + HOME_VERSION_MINOR * 1000 + HOME_VERSION_PATCH);
 }
 
-static void references(void) {
+static void a_model_lives_until_its_last_release(void) {
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     setup s;
@@ -701,23 +701,23 @@ static void hash_is_fixed(void) {
 }
 
 int main(void) {
-    RUN(nulls);
-    RUN(order_of_calls);
-    RUN(batches);
-    RUN(longer_structs);
+    RUN(null_is_refused_by_name);
+    RUN(calls_out_of_order_are_refused);
+    RUN(batches_that_do_not_fit_are_refused);
+    RUN(a_longer_batch_may_add_zeros_alone);
     RUN(predict_of_zero_rows_succeeds_and_writes_nothing);
     RUN(predict_of_zero_rows_leaves_its_workspace_alone);
     RUN(forward_of_zero_rows_is_refused);
     RUN(zero_rows_of_another_number_of_fields_are_refused);
-    RUN(targets);
-    RUN(gradients_that_are_not_finite);
+    RUN(bad_targets_are_refused_before_anything_moves);
+    RUN(gradients_that_are_not_finite_are_refused);
     RUN(numbers_and_names);
-    RUN(workspaces);
-    RUN(frozen_models);
-    RUN(error_struct);
+    RUN(workspaces_too_small_or_of_others_are_refused);
+    RUN(a_frozen_model_refuses_to_train);
+    RUN(an_error_struct_is_optional);
     RUN(messages_are_utf8);
-    RUN(statuses);
-    RUN(references);
+    RUN(every_status_has_a_text_of_its_own);
+    RUN(a_model_lives_until_its_last_release);
     RUN(hash_is_fixed);
     return test_summary();
 }

@@ -39,7 +39,7 @@ static home_status load_bytes(const void *bytes, size_t length, home_model **mod
 /* ------------------------------------------------------------------------------- going on as
  * before */
 
-static void training_goes_on(void) {
+static void training_goes_on_after_a_load(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *whole = trained_model(5, 0);
@@ -72,7 +72,7 @@ static void training_goes_on(void) {
 }
 
 /* Learning rates set by hand are part of what goes on. */
-static void learning_rates_go_on(void) {
+static void learning_rates_go_on_after_a_load(void) {
     home_model *whole = trained_model(3, 0);
     CHECK_INTEGER(home_model_set_learning_rate(whole, 0.02, NULL), HOME_OK);
     CHECK_INTEGER(home_model_set_embedding_learning_rate(whole, 0.3, NULL), HOME_OK);
@@ -99,7 +99,7 @@ static home_model *reborn(const home_model *model) {
 }
 
 /* Without the optimizer's state, steps count from 0, and at the rates of the configuration. */
-static void training_starts_anew(void) {
+static void training_starts_anew_without_the_state(void) {
     home_model *changed = trained_model(3, 0);
     home_model *plain = trained_model(3, 0);
     CHECK_INTEGER(home_model_set_learning_rate(changed, 0.02, NULL), HOME_OK);
@@ -245,7 +245,7 @@ static void check_entry(const home_model *model, const unsigned char *bytes, con
                     tensor_size(&tensor) * sizeof(float));
 }
 
-static void tensors_in_the_file(void) {
+static void the_file_has_exactly_the_documented_tensors(void) {
     home_model *model = trained_model(2, 0);
     size_t length;
     unsigned char *bytes = model_bytes(model, HOME_SAVE_OPTIMIZER, &length);
@@ -274,7 +274,7 @@ static void tensors_in_the_file(void) {
     home_model_release(model);
 }
 
-static void metadata(void) {
+static void metadata_comes_back_from_a_file(void) {
     home_model *model = trained_model(1, 0);
     static const char *const values[] = {"plain", "", "\"quotes\" \\ and\nlines\t\x01",
                                          "\xc3\xa4\xe2\x82\xac"};
@@ -304,7 +304,7 @@ static void metadata(void) {
 
 /* Names that look like parts of tensor names, or need escapes in JSON, or mean something to
  * printf(). */
-static void awkward_names(void) {
+static void awkward_names_come_back_from_a_file(void) {
     setup s;
     setup_small(&s);
     s.tasks[0].name = "experts";
@@ -399,7 +399,7 @@ static bool same_tensors(const home_model *a, const home_model *b) {
     return true;
 }
 
-static void weights_from_elsewhere(void) {
+static void weights_from_elsewhere_are_taken(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     setup s;
@@ -445,7 +445,7 @@ static void weights_from_elsewhere(void) {
 }
 
 /* Weights that do not fit are refused, and the model keeps its own. */
-static void weights_that_do_not_fit(void) {
+static void weights_that_do_not_fit_are_refused(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *model = trained_model(2, 0);
@@ -528,7 +528,7 @@ static void remove_member(unsigned char *bytes, size_t length, const char *key) 
 }
 
 /* A file without a checksum loads; one with a wrong checksum does not. */
-static void checksums(void) {
+static void a_wrong_checksum_is_refused_a_missing_one_is_not(void) {
     home_model *model = trained_model(2, 0);
     size_t length;
     unsigned char *bytes = model_bytes(model, 0, &length);
@@ -590,7 +590,7 @@ static bool is_damage(home_status status) {
            status == HOME_E_TOO_LARGE;
 }
 
-static void every_length(void) {
+static void every_truncated_file_is_refused(void) {
     size_t length;
     unsigned char *bytes = tiny_file(&length);
     for (size_t cut = 0; cut < length; cut++) {
@@ -613,7 +613,7 @@ static void every_length(void) {
 
 /* A flip in the name of the checksum turns the file into one without a checksum, which may load:
  * then everything else in it is sound. Any other flip is found. */
-static void every_byte(void) {
+static void every_flipped_byte_is_found(void) {
     static const unsigned char flips[] = {0x01, 0x20, 0x80, 0xff};
     const size_t flip_count = getenv("TEST_QUICK") ? 1 : sizeof flips;
     size_t length;
@@ -646,7 +646,7 @@ static void every_byte(void) {
     free(bytes);
 }
 
-static void files_that_are_not_there(void) {
+static void files_that_are_not_there_are_named(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *model = NULL;
@@ -696,7 +696,7 @@ static void check_old_file(const char *path, const unsigned char *old, size_t le
 }
 
 /* A disk that fills up, played by the limit on the size of a file. */
-static void full_disk(void) {
+static void a_full_disk_leaves_the_old_file(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *model = trained_model(1, 0);
@@ -725,7 +725,7 @@ static void full_disk(void) {
     home_model_release(model);
 }
 
-static void folders_that_refuse(void) {
+static void folders_that_refuse_leave_the_old_file(void) {
     char path[PATH_SIZE];
     home_error error = new_error();
     home_model *model = trained_model(1, 0);
@@ -753,22 +753,22 @@ static void folders_that_refuse(void) {
 
 int main(void) {
     folder_make();
-    RUN(training_goes_on);
-    RUN(learning_rates_go_on);
-    RUN(training_starts_anew);
+    RUN(training_goes_on_after_a_load);
+    RUN(learning_rates_go_on_after_a_load);
+    RUN(training_starts_anew_without_the_state);
     RUN(file_equals_memory);
-    RUN(tensors_in_the_file);
-    RUN(metadata);
-    RUN(awkward_names);
-    RUN(weights_from_elsewhere);
-    RUN(weights_that_do_not_fit);
-    RUN(checksums);
-    RUN(every_length);
-    RUN(every_byte);
-    RUN(files_that_are_not_there);
+    RUN(the_file_has_exactly_the_documented_tensors);
+    RUN(metadata_comes_back_from_a_file);
+    RUN(awkward_names_come_back_from_a_file);
+    RUN(weights_from_elsewhere_are_taken);
+    RUN(weights_that_do_not_fit_are_refused);
+    RUN(a_wrong_checksum_is_refused_a_missing_one_is_not);
+    RUN(every_truncated_file_is_refused);
+    RUN(every_flipped_byte_is_found);
+    RUN(files_that_are_not_there_are_named);
     RUN(what_is_no_file_stays);
-    RUN(full_disk);
-    RUN(folders_that_refuse);
+    RUN(a_full_disk_leaves_the_old_file);
+    RUN(folders_that_refuse_leave_the_old_file);
     if (rmdir(folder) != 0)
         printf("%s could not be removed\n", folder);
     return test_summary();

@@ -186,7 +186,7 @@ static void bad_structs_are_refused(void) {
         s.config.allocator = &allocator;
         home_error error = new_error();
         home_model *model = (home_model *)&error; /* any address that is not a model's */
-        test_begin("bad struct %zu, %s", i, bad->field);
+        test_begin("bad struct %zu is refused: %s", i, bad->field);
         check_refused(home_model_create(&s.config, &model, &error), HOME_E_CONFIG, model, &error,
                       &m);
         CHECK_CONTAINS(error.message, bad->field);
@@ -223,7 +223,7 @@ static home_model *from_json(const char *text) {
     return model;
 }
 
-static void good_json_round_trips(void) {
+static void good_json_comes_back_from_its_text(void) {
     static const char *const texts[] = {
         full_json,
         "{\"dense\":3,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":2},{\"width\":2}]}",
@@ -253,7 +253,7 @@ static void good_json_round_trips(void) {
     }
 }
 
-static void struct_round_trips(void) {
+static void a_struct_comes_back_from_its_text(void) {
     setup s;
     setup_small(&s);
     s.config.swish_beta = 1.0 / 3;
@@ -273,7 +273,7 @@ static void struct_round_trips(void) {
 }
 
 /* JSON and struct forms of one configuration give the same model. */
-static void json_equals_struct(void) {
+static void json_and_struct_give_the_same_model(void) {
     setup s;
     setup_small(&s);
     s.config.gate_input = HOME_INPUT_RAW;
@@ -324,7 +324,7 @@ static void configuration_is_copied(void) {
 
 /* An older caller's struct ends early; what lies behind it is not the struct's, and must not be
  * read. */
-static void older_caller(void) {
+static void an_older_caller_gets_the_defaults(void) {
     setup s;
     setup_small(&s);
     home_model *whole = make_model(&s);
@@ -360,7 +360,7 @@ typedef struct newer_layer {
     double added;
 } newer_layer;
 
-static void newer_caller(void) {
+static void a_newer_caller_may_add_zeros_alone(void) {
     setup s;
     setup_small(&s);
     home_model *whole = make_model(&s);
@@ -391,7 +391,7 @@ static void newer_caller(void) {
     home_model_release(whole);
 }
 
-static void missing_struct_size(void) {
+static void a_missing_struct_size_is_refused(void) {
     static const size_t sizes[] = {0, 1, 7};
     for (size_t i = 0; i < 3; i++) {
         setup s;
@@ -412,7 +412,7 @@ static void missing_struct_size(void) {
 }
 
 /* Tables whose bytes no size_t can count. */
-static void huge_tables(void) {
+static void tables_that_no_size_t_counts_are_refused(void) {
     static const uint64_t rows[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_C(1) << 61,
                                     UINT64_C(1) << 60};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -429,7 +429,7 @@ static void huge_tables(void) {
 }
 
 /* Parameters whose bytes no size_t can count: a thousand experts of 2^48 weights each. */
-static void huge_layers(void) {
+static void layers_that_no_size_t_counts_are_refused(void) {
     static const char config[] =
         "{\"preset\":\"mmoe\",\"dense\":16777216,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{"
         "\"width\":16777216,\"hidden\":[16777216],\"shared_experts\":1024}]}";
@@ -526,7 +526,7 @@ static void limits_are_as_told(const limit *l) {
     CHECK_CONTAINS(error.message, l->message);
 }
 
-static void null_arguments(void) {
+static void null_arguments_are_refused(void) {
     setup s;
     setup_small(&s);
     home_model *model = NULL;
@@ -562,21 +562,21 @@ static void true_is_on(void) {
 
 int main(void) {
     bad_structs_are_refused();
-    RUN(good_json_round_trips);
-    RUN(struct_round_trips);
-    RUN(json_equals_struct);
+    RUN(good_json_comes_back_from_its_text);
+    RUN(a_struct_comes_back_from_its_text);
+    RUN(json_and_struct_give_the_same_model);
     RUN(configuration_is_copied);
-    RUN(older_caller);
-    RUN(newer_caller);
-    RUN(missing_struct_size);
-    RUN(huge_tables);
-    RUN(huge_layers);
+    RUN(an_older_caller_gets_the_defaults);
+    RUN(a_newer_caller_may_add_zeros_alone);
+    RUN(a_missing_struct_size_is_refused);
+    RUN(tables_that_no_size_t_counts_are_refused);
+    RUN(layers_that_no_size_t_counts_are_refused);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        test_begin("limit: %s", limits[i].message);
+        test_begin("what is above a limit is refused: %s", limits[i].message);
         limits_are_as_told(&limits[i]);
         test_end();
     }
-    RUN(null_arguments);
+    RUN(null_arguments_are_refused);
     RUN(true_is_on);
     return test_summary();
 }

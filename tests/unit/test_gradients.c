@@ -486,7 +486,7 @@ static void check_variant(const variant *v) {
  */
 
 /* No weights are weights of 1, and no stride is a dense one. */
-static void losses_without_weights(void) {
+static void no_weights_are_weights_of_one(void) {
     problem p;
     problem_create(&p, &(variant){"small", no_change, 7, 0});
     float labels[7 * 3];
@@ -508,7 +508,7 @@ static void losses_without_weights(void) {
 
 /* With feature_init uniform, fresh weights already make F differ from 1, so that B and the mixture
  * get a gradient; with the default they get none. */
-static void fresh_feature_gates(void) {
+static void feature_init_decides_whether_branches_learn_at_once(void) {
     for (int uniform = 0; uniform < 2; uniform++) {
         setup s;
         setup_small(&s);
@@ -532,7 +532,7 @@ static void fresh_feature_gates(void) {
 
 /* Fresh weights lie within +-1/sqrt(in) and use that range; norms are the identity; a tower's last
  * bias starts at the logit of the base rate. */
-static void fresh_weights(void) {
+static void fresh_weights_lie_in_their_documented_range(void) {
     setup s;
     setup_dense(&s, 37);
     s.tasks[1].base_rate = 0.02;
@@ -559,12 +559,12 @@ int main(void) {
         variant v = variants[i];
         if (quick && v.samples > 4)
             v.samples = 4;
-        test_begin("%s", v.name);
+        test_begin("gradients agree with the reference: %s", v.name);
         check_variant(&v);
         test_end();
     }
-    RUN(losses_without_weights);
-    RUN(fresh_feature_gates);
-    RUN(fresh_weights);
+    RUN(no_weights_are_weights_of_one);
+    RUN(feature_init_decides_whether_branches_learn_at_once);
+    RUN(fresh_weights_lie_in_their_documented_range);
     return test_summary();
 }

@@ -186,7 +186,7 @@ static void setting_tensors_reaches_serving(void) {
     data_free(&rows);
 }
 
-static void the_norm_of_large_and_small_gradients(void) {
+static void the_norm_survives_large_and_small_gradients(void) {
     setup s;
     data rows;
     setup_small(&s);
@@ -276,7 +276,7 @@ int main(void) {
     RUN(an_own_workspace_is_enough_for_threads);
     RUN(setting_a_tensor_ends_a_forward);
     RUN(setting_tensors_reaches_serving);
-    RUN(the_norm_of_large_and_small_gradients);
+    RUN(the_norm_survives_large_and_small_gradients);
     RUN(a_zero_in_json_is_not_the_default);
     RUN(an_older_error_struct_gets_its_message);
     RUN(a_frozen_model_keeps_metadata);

@@ -51,7 +51,7 @@ static void the_environment_caps_too(void) {
     CHECK(strcmp(used(best, best), best) == 0);
 }
 
-static void other_names_are_refused(void) {
+static void other_names_of_sets_are_refused(void) {
     static const char *const wrong[] = {"", "AVX2", "avx", "avx5122", "sse2"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         setup s;
@@ -105,7 +105,7 @@ static void the_cap_is_what_computes(void) {
 }
 
 /* It is about this machine: the model's text and file do not have it. */
-static void it_is_not_stored(void) {
+static void a_cap_is_not_stored(void) {
     home_model *capped = make_capped("portable", NULL);
     home_model *best = make_capped(NULL, NULL);
     CHECK(!strstr(home_model_config_json(capped), "isa"));
@@ -162,10 +162,10 @@ static void an_image_keeps_the_set_of_its_model(void) {
 int main(void) {
     RUN(a_cap_leaves_the_best_below_it);
     RUN(the_environment_caps_too);
-    RUN(other_names_are_refused);
+    RUN(other_names_of_sets_are_refused);
     RUN(json_takes_it_too);
     RUN(the_cap_is_what_computes);
-    RUN(it_is_not_stored);
+    RUN(a_cap_is_not_stored);
     RUN(a_frozen_copy_uses_the_same);
     RUN(an_image_keeps_the_set_of_its_model);
     return test_summary();

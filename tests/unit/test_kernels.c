@@ -33,7 +33,7 @@ static const homekernels *select_capped(const char *cap) {
 }
 
 /* A cap that is chosen by its name is supported; one above the CPU is not. */
-static void chooses_tables(void) {
+static void a_table_is_chosen_up_to_its_cap(void) {
     static const struct {
         const char *name;
         const homekernels *kernels;
@@ -1139,24 +1139,24 @@ static void is_accurate(const homekernels *kernels) {
  */
 
 int main(void) {
-    RUN(chooses_tables);
+    RUN(a_table_is_chosen_up_to_its_cap);
     static const struct {
         const char *name;
         void (*run)(const homekernels *kernels);
     } cases[] = {
-        {"multiplies small", multiplies_small},
-        {"multiplies large", multiplies_large},
+        {"multiplies small matrices", multiplies_small},
+        {"multiplies large matrices", multiplies_large},
         {"multiplies with activations", multiplies_with_activations},
         {"multiplies rows alike", multiplies_rows_alike},
         {"multiplies special values", multiplies_special_values},
-        {"packs", packs},
+        {"packs panels", packs},
         {"runs value by value", runs_value_by_value},
-        {"activates extremes", activates_extremes},
-        {"optimizers rest at zero", optimizers_rest_at_zero},
+        {"activates extreme values", activates_extremes},
+        {"leaves a zero at rest by a zero gradient", optimizers_rest_at_zero},
         {"sums products", sums_products},
-        {"mixes", mixes},
-        {"softens", softens},
-        {"is accurate", is_accurate},
+        {"mixes experts by their weights", mixes},
+        {"gives weights that sum to 1", softens},
+        {"is accurate to some ulps", is_accurate},
     };
     for (size_t t = 0; t < supported_count; t++)
         for (size_t c = 0; c < COUNT(cases); c++) {

@@ -89,7 +89,7 @@ static void neutral_feature_gates(size_t branches, int32_t order, double toleran
     home_model_release(plain);
 }
 
-static void property_1(void) {
+static void feature_gates_of_zero_weights_change_nothing(void) {
     neutral_feature_gates(1, HOME_FEATURE_SIGMOID_FIRST, 0);
     neutral_feature_gates(1, HOME_FEATURE_MIX_FIRST, 0);
     neutral_feature_gates(2, HOME_FEATURE_SIGMOID_FIRST, 1e-6);
@@ -150,7 +150,7 @@ static void zero_gates(size_t task_experts, int32_t self_gates) {
     home_model_release(model);
 }
 
-static void property_2(void) {
+static void gates_of_zero_weights_weigh_equally(void) {
     zero_gates(1, HOME_ON);
     zero_gates(2, HOME_ON);
     zero_gates(3, HOME_ON);
@@ -161,7 +161,7 @@ static void property_2(void) {
 /* -------------------------------------------------------------- 3: which task reaches which expert
  */
 
-static void property_3(void) {
+static void a_task_reaches_no_other_tasks_experts(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -207,7 +207,7 @@ static void property_3(void) {
 /* ------------------------------------------------------------------ 4: a task without any live
  * label */
 
-static void property_4(void) {
+static void a_task_without_live_labels_gives_no_gradient(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -344,12 +344,12 @@ static void odd_sizes(setup *s) {
     s->hidden[0][0] = 67;
 }
 
-static void property_5(void) {
+static void a_row_does_not_depend_on_the_others(void) {
     check_serving(as_it_is, false);
     check_serving(odd_sizes, false);
 }
 
-static void property_5_frozen(void) {
+static void a_row_of_a_frozen_model_does_not_depend_on_the_others(void) {
     check_serving(as_it_is, true);
     check_serving(odd_sizes, true);
 }
@@ -386,7 +386,7 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-static void several_threads(void) {
+static void several_threads_predict_the_same_bytes(void) {
     for (int frozen = 0; frozen < 2; frozen++) {
         serving s;
         serving_create(&s, odd_sizes, frozen);
@@ -421,7 +421,7 @@ static void bad_row_stays_alone(void) {
     }
 }
 
-static void prediction_stride(void) {
+static void a_prediction_stride_leaves_gaps_alone(void) {
     serving s;
     serving_create(&s, as_it_is, false);
     const size_t tasks = s.config.config.task_count;
@@ -453,7 +453,7 @@ static void predict_changes_nothing(void) {
 
 /* A host that rounds in a mode of its own finds it as it was, and no exception is trapped or
  * cleared. */
-static void leaves_floating_point_alone(void) {
+static void predict_leaves_the_floating_point_modes_alone(void) {
     serving s;
     serving_create(&s, as_it_is, false);
     REQUIRE(fesetround(FE_UPWARD) == 0);
@@ -470,7 +470,7 @@ static void leaves_floating_point_alone(void) {
 /* ------------------------------------------------------------------------------ 6: one row in
  * training */
 
-static void property_6(void) {
+static void one_row_cannot_train_a_batch_norm(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -525,7 +525,7 @@ static void deep_raw(setup *s) {
     s->gate_hidden[0] = s->self_gate_hidden[0] = 4;
 }
 
-static void frozen_agrees(void) {
+static void a_frozen_copy_predicts_what_its_original_did(void) {
     void (*const changes[])(setup *) = {as_it_is,         odd_sizes,          relu_without_norm,
                                         bias_before_norm, large_norm_epsilon, deep_raw};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -557,18 +557,18 @@ static void frozen_agrees(void) {
 }
 
 int main(void) {
-    RUN(property_1);
-    RUN(property_2);
-    RUN(property_3);
-    RUN(property_4);
-    RUN(property_5);
-    RUN(property_5_frozen);
-    RUN(property_6);
-    RUN(several_threads);
+    RUN(feature_gates_of_zero_weights_change_nothing);
+    RUN(gates_of_zero_weights_weigh_equally);
+    RUN(a_task_reaches_no_other_tasks_experts);
+    RUN(a_task_without_live_labels_gives_no_gradient);
+    RUN(a_row_does_not_depend_on_the_others);
+    RUN(a_row_of_a_frozen_model_does_not_depend_on_the_others);
+    RUN(one_row_cannot_train_a_batch_norm);
+    RUN(several_threads_predict_the_same_bytes);
     RUN(bad_row_stays_alone);
-    RUN(prediction_stride);
+    RUN(a_prediction_stride_leaves_gaps_alone);
     RUN(predict_changes_nothing);
-    RUN(leaves_floating_point_alone);
-    RUN(frozen_agrees);
+    RUN(predict_leaves_the_floating_point_modes_alone);
+    RUN(a_frozen_copy_predicts_what_its_original_did);
     return test_summary();
 }

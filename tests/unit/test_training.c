@@ -167,31 +167,31 @@ static void follow(const numbers *n, bool change_rates) {
     home_model_release(model);
 }
 
-static void optimizers_by_default(void) {
+static void optimizers_move_as_documented_by_default(void) {
     follow(&defaults, false);
 }
 
 /* Epsilons large enough to see where they stand in the formula; other betas. */
-static void optimizers_with_other_numbers(void) {
+static void optimizers_move_as_documented_with_other_numbers(void) {
     const numbers n = {0.01, 0.8, 0.95, 0.003, 0, 0.05, 0.01};
     follow(&n, false);
 }
 
-static void clipping(void) {
+static void clipping_moves_as_documented(void) {
     numbers n = {0.01, 0.9, 0.99, 0.003, 0.02, 0.05, 0.01};
     follow(&n, false);
     n.clip_norm = 1e6; /* never reached: as without */
     follow(&n, false);
 }
 
-static void learning_rates(void) {
+static void learning_rates_can_change_between_steps(void) {
     const numbers n = {0.003, 0.9, 0.99, 0.003, 0, 0.05, 0.01};
     follow(&n, true);
 }
 
 /* Rows that no id of the batch leads to keep their bytes, and the gradient lists each touched row
  * once. */
-static void untouched_rows(void) {
+static void untouched_rows_keep_their_bytes(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -223,7 +223,7 @@ static void untouched_rows(void) {
 }
 
 /* What the host writes into the gradients is what the step takes. */
-static void changed_gradients(void) {
+static void a_step_takes_the_changed_gradients(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -266,7 +266,7 @@ static home_model *trained(uint64_t seed, size_t steps) {
     return model;
 }
 
-static void seeds(void) {
+static void a_seed_decides_every_byte(void) {
     home_model *a = trained(1, 10);
     home_model *b = trained(1, 10);
     home_model *c = trained(2, 10);
@@ -292,7 +292,7 @@ static void seeds(void) {
 }
 
 /* A tensor's start depends on the seed and its own name, not on what else the model has. */
-static void streams_are_per_tensor(void) {
+static void a_start_depends_on_seed_and_name_alone(void) {
     setup s;
     setup_small(&s);
     home_model *whole = make_model(&s);
@@ -389,7 +389,7 @@ static void bce_derivative(const setup *s, const data *d, const float *predictio
     }
 }
 
-static void own_loss(void) {
+static void a_loss_of_the_host_moves_as_the_built_in_one(void) {
     setup s;
     setup_small(&s);
     home_model *a = make_model(&s);
@@ -431,7 +431,7 @@ static void own_loss(void) {
 }
 
 /* Labels may be left out of every batch: then nothing has a gradient, and nothing is NaN. */
-static void no_live_labels(void) {
+static void no_live_labels_give_no_gradient(void) {
     setup s;
     setup_small(&s);
     home_model *model = make_model(&s);
@@ -450,7 +450,7 @@ static void no_live_labels(void) {
 }
 
 /* Logits far out: the loss is |logit|, not infinity. */
-static void confident_and_wrong(void) {
+static void confident_and_wrong_has_a_finite_loss(void) {
     setup s;
     setup_dense(&s, 3);
     s.config.tower_hidden_count = 0;
@@ -480,7 +480,7 @@ static void confident_and_wrong(void) {
  * allocations */
 
 /* Once the largest batch has been seen, neither training nor serving allocates. */
-static void steady_state(void) {
+static void a_steady_state_allocates_nothing(void) {
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     setup s;
@@ -568,19 +568,19 @@ static void gradients_outlive_the_step(void) {
 }
 
 int main(void) {
-    RUN(optimizers_by_default);
-    RUN(optimizers_with_other_numbers);
-    RUN(clipping);
-    RUN(learning_rates);
-    RUN(untouched_rows);
-    RUN(changed_gradients);
-    RUN(seeds);
-    RUN(streams_are_per_tensor);
+    RUN(optimizers_move_as_documented_by_default);
+    RUN(optimizers_move_as_documented_with_other_numbers);
+    RUN(clipping_moves_as_documented);
+    RUN(learning_rates_can_change_between_steps);
+    RUN(untouched_rows_keep_their_bytes);
+    RUN(a_step_takes_the_changed_gradients);
+    RUN(a_seed_decides_every_byte);
+    RUN(a_start_depends_on_seed_and_name_alone);
     RUN(losses_fall);
-    RUN(own_loss);
-    RUN(no_live_labels);
-    RUN(confident_and_wrong);
-    RUN(steady_state);
+    RUN(a_loss_of_the_host_moves_as_the_built_in_one);
+    RUN(no_live_labels_give_no_gradient);
+    RUN(confident_and_wrong_has_a_finite_loss);
+    RUN(a_steady_state_allocates_nothing);
     RUN(workspace_needs_no_allocator);
     RUN(gradients_outlive_the_step);
     return test_summary();
