@@ -699,60 +699,88 @@ static double norm_of(const home_model *model, size_t layer, const char *unit,
     return norm;
 }
 
-static void gradient_norms_agree_with_the_gradients(void) {
+/* A model that has gone forward, and the status of asking for a norm. */
+typedef struct forwarded {
+    home_model *model;
+    data rows;
+    home_error error;
+} forwarded;
+
+static void forwarded_begin(forwarded *f) {
     setup given;
     setup_small(&given);
-    home_model *model = make_model(&given);
-    randomize(model, 61);
-    data d;
-    data_create(&d, &given.config, 64, 62);
-    home_error error = new_error();
+    f->error = new_error();
+    f->model = make_model(&given);
+    randomize(f->model, 61);
+    data_create(&f->rows, &given.config, 64, 62);
+    free(forward_all(f->model, &f->rows.batch));
+}
+
+static void forwarded_end(forwarded *f) {
+    data_free(&f->rows);
+    home_model_release(f->model);
+}
+
+static home_status ask_norm(forwarded *f, size_t layer, const char *unit) {
     double norm;
+    return home_model_unit_gradient_norm(f->model, layer, unit, NULL, 0, &norm, &f->error);
+}
+
+static void a_task_has_gradients_by_the_units_that_it_sees(void) {
+    forwarded f;
+    forwarded_begin(&f);
     size_t count;
-    home_model_gradients(model, &count);
+    home_model_gradients(f.model, &count);
     float *gradients = malloc(count * sizeof *gradients);
     REQUIRE(gradients);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error),
-                  HOME_E_STATE);
-    free(forward_all(model, &d.batch));
-    REQUIRE(home_model_task_gradient(model, &d.targets, 2, gradients, count, NULL, NULL) ==
+    REQUIRE(home_model_task_gradient(f.model, &f.rows.targets, 2, gradients, count, NULL, NULL) ==
             HOME_OK); /* view */
-    CHECK(norm_of(model, 1, "view", gradients) > 1e-6);
-    CHECK(norm_of(model, 0, "inter", gradients) > 1e-9); /* through node shared */
-    CHECK(norm_of(model, 1, "like", gradients) == 0);    /* which view does not see */
-    CHECK(norm_of(model, 1, "inter", gradients) == 0);
+    CHECK(norm_of(f.model, 1, "view", gradients) > 1e-6);
+    CHECK(norm_of(f.model, 0, "inter", gradients) > 1e-9); /* through node shared */
+    CHECK(norm_of(f.model, 1, "like", gradients) == 0);    /* which view does not see */
+    CHECK(norm_of(f.model, 1, "inter", gradients) == 0);
+    free(gradients);
+    forwarded_end(&f);
+}
 
-    REQUIRE(home_model_backward(model, &d.targets, NULL, &error) == HOME_OK);
+static void the_norm_of_a_unit_is_that_of_its_experts_tensors(void) {
+    forwarded f;
+    forwarded_begin(&f);
+    REQUIRE(home_model_backward(f.model, &f.rows.targets, NULL, &f.error) == HOME_OK);
     double squares = 0;
-    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+    for (size_t i = 0; i < home_model_tensor_count(f.model); i++) {
         home_tensor t = {.struct_size = sizeof t};
-        REQUIRE(home_model_tensor_at(model, i, &t, NULL) == HOME_OK);
+        REQUIRE(home_model_tensor_at(f.model, i, &t, NULL) == HOME_OK);
         if (t.gradient && strncmp(t.name, "layers.0.units.shared.experts.", 30) == 0)
             for (size_t k = 0; k < tensor_size(&t); k++)
                 squares += (double)t.gradient[k] * (double)t.gradient[k];
     }
     CHECK(squares > 0);
-    CHECK_NEAR(norm_of(model, 0, "shared", NULL), sqrt(squares), 1e-12);
+    CHECK_NEAR(norm_of(f.model, 0, "shared", NULL), sqrt(squares), 1e-12);
+    forwarded_end(&f);
+}
 
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "like", NULL, 0, &norm, &error),
-                  HOME_E_NOT_FOUND);
-    CHECK_CONTAINS(error.message, "\"like\" in layer 0");
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 2, "shared", NULL, 0, &norm, &error),
-                  HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "share", NULL, 0, &norm, &error),
-                  HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", gradients, 1, &norm, &error),
-                  HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, NULL, NULL, 0, &norm, &error),
-                  HOME_E_ARGUMENT);
+static void bad_questions_for_a_norm_are_refused(void) {
+    forwarded f;
+    forwarded_begin(&f);
+    CHECK_INTEGER(ask_norm(&f, 0, "shared"), HOME_E_STATE); /* before a backward */
+    REQUIRE(home_model_backward(f.model, &f.rows.targets, NULL, &f.error) == HOME_OK);
+    CHECK_INTEGER(ask_norm(&f, 0, "like"), HOME_E_NOT_FOUND);
+    CHECK_CONTAINS(f.error.message, "\"like\" in layer 0");
+    CHECK_INTEGER(ask_norm(&f, 2, "shared"), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(ask_norm(&f, 0, "share"), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(ask_norm(&f, 0, NULL), HOME_E_ARGUMENT);
+    const float gradient = 0;
+    double norm;
+    CHECK_INTEGER(
+        home_model_unit_gradient_norm(f.model, 0, "shared", &gradient, 1, &norm, &f.error),
+        HOME_E_ARGUMENT);
     home_model *frozen;
-    REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
-    CHECK_INTEGER(home_model_unit_gradient_norm(frozen, 0, "shared", NULL, 0, &norm, &error),
+    REQUIRE(home_model_freeze(f.model, &frozen, NULL) == HOME_OK);
+    CHECK_INTEGER(home_model_unit_gradient_norm(frozen, 0, "shared", NULL, 0, &norm, &f.error),
                   HOME_E_STATE);
     home_model_release(frozen);
-    free(gradients);
-    data_free(&d);
-    home_model_release(model);
+    forwarded_end(&f);
 }
 
 /* ------------------------------------------------------------------------------------------ errors
@@ -787,107 +815,139 @@ static void figures_of_nothing_are_nan(void) {
     home_model_release(model);
 }
 
-/* With NULL for all that has a row, as home.h allows it, and with everything there. */
-static void adding_zero_rows_succeeds_and_changes_nothing(void) {
+/* A model and rows, and two accumulators that hold them: bad calls to one must leave it like the
+ * other. */
+typedef struct filled {
+    home_model *model;
+    data rows;
+    home_health *health;
+    home_health *expected;
+    home_error error;
+} filled;
+
+static void filled_begin(filled *f) {
     setup given;
     setup_small(&given);
-    home_model *model = make_model(&given);
-    randomize(model, 71);
-    data d;
-    data_create(&d, &given.config, 100, 72);
-    const home_batch bare = {.struct_size = sizeof bare, .field_count = d.batch.field_count};
-    home_batch complete = d.batch;
-    complete.rows = 0;
-    home_health *empty = new_health(model);
-    home_health *full = new_health(model);
-    home_health *expected = new_health(model);
-    add(full, model, &d.batch);
-    add(expected, model, &d.batch);
-    add(empty, model, &bare);
-    add(empty, model, &complete);
-    add(full, model, &bare);
-    add(full, model, &complete);
-    same_figures(full, expected, 0);
-    CHECK_INTEGER(home_health_rows(empty), 0);
-    CHECK(isnan(expert_of(empty, 0).mean) && isnan(node_of(empty, 0).entropy));
-    add(empty, model, &d.batch);
-    same_figures(empty, expected, 0);
-    home_health_destroy(empty);
-    home_health_destroy(full);
-    home_health_destroy(expected);
-    data_free(&d);
-    home_model_release(model);
+    f->error = new_error();
+    f->model = make_model(&given);
+    randomize(f->model, 71);
+    data_create(&f->rows, &given.config, 100, 72);
+    f->health = new_health(f->model);
+    f->expected = new_health(f->model);
+    add(f->health, f->model, &f->rows.batch);
+    add(f->expected, f->model, &f->rows.batch);
 }
 
-static void bad_input_leaves_it_as_it_was(void) {
-    setup given;
-    setup_small(&given);
-    home_model *model = make_model(&given);
-    randomize(model, 71);
-    data d;
-    data_create(&d, &given.config, 100, 72);
-    home_health *health = new_health(model);
-    home_health *expected = new_health(model);
-    home_error error = new_error();
-    add(health, model, &d.batch);
-    add(expected, model, &d.batch);
+static void filled_end(filled *f) {
+    same_figures(f->health, f->expected, 0);
+    home_health_destroy(f->expected);
+    home_health_destroy(f->health);
+    data_free(&f->rows);
+    home_model_release(f->model);
+}
 
-    float *value = &d.dense[90 * d.batch.dense_stride];
+/* With NULL for all that has a row, as home.h allows it, and with everything there. */
+static void adding_zero_rows_succeeds_and_changes_nothing(void) {
+    filled f;
+    filled_begin(&f);
+    const home_batch bare = {.struct_size = sizeof bare, .field_count = f.rows.batch.field_count};
+    home_batch complete = f.rows.batch;
+    complete.rows = 0;
+    home_health *empty = new_health(f.model);
+    home_health *const both[] = {f.health, empty};
+    for (size_t i = 0; i < 2; i++) {
+        add(both[i], f.model, &bare);
+        add(both[i], f.model, &complete);
+    }
+    CHECK_INTEGER(home_health_rows(empty), 0);
+    CHECK(isnan(expert_of(empty, 0).mean) && isnan(node_of(empty, 0).entropy));
+    add(empty, f.model, &f.rows.batch);
+    same_figures(empty, f.expected, 0);
+    home_health_destroy(empty);
+    filled_end(&f);
+}
+
+static void bad_rows_are_refused_and_change_nothing(void) {
+    filled f;
+    filled_begin(&f);
+    const home_batch *batch = &f.rows.batch;
+    float *value = &f.rows.dense[90 * batch->dense_stride];
     const float kept = *value;
     *value = NAN;
-    CHECK_INTEGER(home_health_add(health, model, &d.batch, &error), HOME_E_VALUE);
-    CHECK_CONTAINS(error.message, "batch.dense[90, 0] is not finite");
+    CHECK_INTEGER(home_health_add(f.health, f.model, batch, &f.error), HOME_E_VALUE);
+    CHECK_CONTAINS(f.error.message, "batch.dense[90, 0] is not finite");
     *value = 3e38f; /* finite, but the experts' outputs are not */
-    CHECK_INTEGER(home_health_add(health, model, &d.batch, &error), HOME_E_VALUE);
-    CHECK_CONTAINS(error.message, "is not finite in one of the rows");
+    CHECK_INTEGER(home_health_add(f.health, f.model, batch, &f.error), HOME_E_VALUE);
+    CHECK_CONTAINS(f.error.message, "is not finite in one of the rows");
     *value = kept;
-    const uint64_t id = d.ids[0][5];
-    d.ids[0][5] = 11;
-    CHECK_INTEGER(home_health_add(health, model, &d.batch, &error), HOME_E_VALUE);
-    d.ids[0][5] = id;
+    f.rows.ids[0][5] = 11;
+    CHECK_INTEGER(home_health_add(f.health, f.model, batch, &f.error), HOME_E_VALUE);
+    filled_end(&f);
+}
 
+static void models_of_another_shape_are_refused_and_change_nothing(void) {
+    filled f;
+    filled_begin(&f);
     setup another;
     setup_small(&another);
     another.layers[0].shared_experts = 3;
     home_model *other = make_model(&another);
     home_health *of_other = new_health(other);
-    CHECK_INTEGER(home_health_add(health, other, &d.batch, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "another shape");
-    CHECK_INTEGER(home_health_merge(health, of_other, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_add(health, model, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_add(health, NULL, &d.batch, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_add(NULL, model, &d.batch, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_merge(NULL, health, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_merge(health, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_create(NULL, NULL, &of_other, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_create(model, NULL, NULL, &error), HOME_E_ARGUMENT);
-    same_figures(health, expected, 0);
+    CHECK_INTEGER(home_health_add(f.health, other, &f.rows.batch, &f.error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(f.error.message, "another shape");
+    CHECK_INTEGER(home_health_merge(f.health, of_other, &f.error), HOME_E_ARGUMENT);
+    home_health_destroy(of_other);
+    home_model_release(other);
+    filled_end(&f);
+}
 
+static void null_is_refused_and_changes_nothing(void) {
+    filled f;
+    filled_begin(&f);
+    home_health *none = NULL;
+    const home_batch *batch = &f.rows.batch;
+    CHECK_INTEGER(home_health_add(f.health, f.model, NULL, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_add(f.health, NULL, batch, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_add(NULL, f.model, batch, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_merge(NULL, f.health, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_merge(f.health, NULL, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_create(NULL, NULL, &none, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_create(f.model, NULL, NULL, &f.error), HOME_E_ARGUMENT);
+    CHECK(none == NULL);
+    filled_end(&f);
+}
+
+static void experts_and_nodes_past_the_end_are_not_found(void) {
+    filled f;
+    filled_begin(&f);
     home_expert_health e = {.struct_size = sizeof e};
     home_node_health o = {.struct_size = sizeof o};
     uint64_t counts[HOME_HEALTH_BINS];
-    CHECK_INTEGER(home_health_expert(health, 16, &e, &error), HOME_E_NOT_FOUND);
-    CHECK_CONTAINS(error.message, "expert is 16, expected less than 16");
-    CHECK_INTEGER(home_health_node(health, 6, &o, &error), HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_health_histogram(health, 16, counts, &error), HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_health_histogram(health, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_expert(NULL, 0, &e, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_health_node(health, 0, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_expert(f.health, 16, &e, &f.error), HOME_E_NOT_FOUND);
+    CHECK_CONTAINS(f.error.message, "expert is 16, expected less than 16");
+    CHECK_INTEGER(home_health_node(f.health, 6, &o, &f.error), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(home_health_histogram(f.health, 16, counts, &f.error), HOME_E_NOT_FOUND);
+    CHECK(isnan(home_health_gate_weight(f.health, 6, 0)));
+    CHECK(isnan(home_health_gate_weight(f.health, 0, 16)));
+    CHECK(isnan(home_health_self_weight(f.health, 6, 0)));
+    CHECK(isnan(home_health_distance(f.health, 0, 16)));
+    filled_end(&f);
+}
+
+static void questions_with_null_have_answers(void) {
+    filled f;
+    filled_begin(&f);
+    home_expert_health e = {.struct_size = sizeof e};
+    CHECK_INTEGER(home_health_histogram(f.health, 0, NULL, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_expert(NULL, 0, &e, &f.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_health_node(f.health, 0, NULL, &f.error), HOME_E_ARGUMENT);
     e.struct_size = 1;
-    CHECK_INTEGER(home_health_expert(health, 0, &e, &error), HOME_E_ARGUMENT);
-    CHECK(isnan(home_health_gate_weight(health, 6, 0)) &&
-          isnan(home_health_gate_weight(health, 0, 16)));
-    CHECK(isnan(home_health_self_weight(health, 6, 0)) &&
-          isnan(home_health_distance(health, 0, 16)));
+    CHECK_INTEGER(home_health_expert(f.health, 0, &e, &f.error), HOME_E_ARGUMENT);
     CHECK(isnan(home_health_gate_weight(NULL, 0, 0)) && isnan(home_health_distance(NULL, 0, 1)));
-    CHECK_INTEGER(
-        home_health_rows(NULL) + home_health_expert_count(NULL) + home_health_node_count(NULL), 0);
-    home_health_destroy(of_other);
-    home_health_destroy(expected);
-    home_health_destroy(health);
-    home_model_release(other);
-    data_free(&d);
-    home_model_release(model);
+    CHECK_INTEGER(home_health_rows(NULL), 0);
+    CHECK_INTEGER(home_health_expert_count(NULL), 0);
+    CHECK_INTEGER(home_health_node_count(NULL), 0);
+    filled_end(&f);
 }
 
 /* An image keeps what predicting needs, and not who sees whom. */
@@ -962,8 +1022,6 @@ static void running_out_of_memory_leaks_and_changes_nothing(void) {
     setup given;
     setup_small(&given);
     home_model *model = make_model(&given);
-    data d;
-    data_create(&d, &given.config, ROWS, 82);
     home_error error = new_error();
     home_status status = HOME_E_MEMORY;
     long failures = 0;
@@ -982,6 +1040,15 @@ static void running_out_of_memory_leaks_and_changes_nothing(void) {
         REQUIRE(failures < 1000);
     }
     CHECK(failures > 3);
+    home_model_release(model);
+}
+
+static void only_the_first_add_allocates(void) {
+    setup given;
+    setup_small(&given);
+    data d;
+    data_create(&d, &given.config, ROWS, 82);
+    home_error error = new_error();
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     given.config.allocator = &allocator;
@@ -1001,7 +1068,6 @@ static void running_out_of_memory_leaks_and_changes_nothing(void) {
     home_model_release(metered);
     CHECK_INTEGER(m.live, 0);
     data_free(&d);
-    home_model_release(model);
 }
 
 int main(void) {
@@ -1019,13 +1085,20 @@ int main(void) {
     RUN(parts_make_the_whole);
     RUN(a_large_mean_cancels_nothing);
     RUN(a_frozen_copy_has_the_same_figures);
-    RUN(gradient_norms_agree_with_the_gradients);
+    RUN(a_task_has_gradients_by_the_units_that_it_sees);
+    RUN(the_norm_of_a_unit_is_that_of_its_experts_tensors);
+    RUN(bad_questions_for_a_norm_are_refused);
     RUN(figures_of_nothing_are_nan);
     RUN(adding_zero_rows_succeeds_and_changes_nothing);
-    RUN(bad_input_leaves_it_as_it_was);
+    RUN(bad_rows_are_refused_and_change_nothing);
+    RUN(models_of_another_shape_are_refused_and_change_nothing);
+    RUN(null_is_refused_and_changes_nothing);
+    RUN(experts_and_nodes_past_the_end_are_not_found);
+    RUN(questions_with_null_have_answers);
     RUN(images_are_refused);
     RUN(gates_that_overflow_are_refused);
     RUN(older_callers_get_the_fields_they_know);
     RUN(running_out_of_memory_leaks_and_changes_nothing);
+    RUN(only_the_first_add_allocates);
     return test_summary();
 }

@@ -445,66 +445,88 @@ static void weights_from_elsewhere_are_taken(void) {
 }
 
 /* Weights that do not fit are refused, and the model keeps its own. */
-static void weights_that_do_not_fit_are_refused(void) {
+/* A file of weights that can be changed, and the model that shall not be changed by it. */
+typedef struct misfit {
     char path[PATH_SIZE];
-    home_error error = new_error();
-    home_model *model = trained_model(2, 0);
-    home_model *kept = trained_model(2, 0);
+    home_model *model;
+    home_model *kept;
+    unsigned char *bytes;
     size_t length;
-    unsigned char *bytes = foreign_file(model, false, NULL, &length);
-    char *header = (char *)bytes + 8;
+} misfit;
 
-    static const struct {
-        const char *from;
-        const char *to; /* of the same length */
-        home_status status;
-        const char *word;
-    } changes[] = {
-        {"towers.like.linear.1.bias", "towers.love.linear.1.bias", HOME_E_MISMATCH, "towers.l"},
-        {"towers.like.linear.1.bias", "towers.like.linear.1.xxxx", HOME_E_MISMATCH,
-         "towers.like.linear.1"},
-        {"\"shape\": [11, 3]", "\"shape\": [3, 11]", HOME_E_MISMATCH, "embeddings.user.weight"},
-        {"\"shape\": [11, 3]", "\"shape\": [11, 2]", HOME_E_FORMAT, "embeddings.user.weight"},
-        {"\"F32\"", "\"F64\"", HOME_E_FORMAT, ""},
-        {"\"F32\"", "\"I32\"", HOME_E_MISMATCH, ""},
-        {"\"data_offsets\": [0,", "\"data_offsets\": [4,", HOME_E_FORMAT, ""},
-        {"towers.like.linear.1.bias", "towers.view.linear.1.bias", HOME_E_JSON,
-         ""}, /* twice the same name */
-    };
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        const size_t size = header_length(bytes);
-        char *text = header_of(bytes, length);
-        const char *at = strstr(text, changes[i].from);
-        REQUIRE(at && strlen(changes[i].from) == strlen(changes[i].to));
-        memcpy(header + (at - text), changes[i].to, strlen(changes[i].to));
-        write_whole(path_of("weights", path), bytes, length);
-        error = new_error();
-        const home_status status = home_model_load_weights(model, path, &error);
-        if (status == HOME_OK || (status != changes[i].status && status != HOME_E_FORMAT &&
-                                  status != HOME_E_MISMATCH && status != HOME_E_UNSUPPORTED))
-            test_fail(__FILE__, __LINE__, "%s: status %d: %s", changes[i].to, (int)status,
-                      error.message);
-        CHECK_CONTAINS(error.message, changes[i].word);
-        CHECK(same_model(model, kept));
-        memcpy(bytes + 8, text, size);
-        free(text);
-    }
+static void misfit_begin(misfit *m) {
+    m->model = trained_model(2, 0);
+    m->kept = trained_model(2, 0);
+    m->bytes = foreign_file(m->model, false, NULL, &m->length);
+    path_of("weights", m->path);
+}
 
-    /* Too few bytes, too many, values that are not finite. */
-    write_whole(path, bytes, length - 4);
-    CHECK_INTEGER(home_model_load_weights(model, path, &error), HOME_E_FORMAT);
-    unsigned char *longer = calloc(1, length + 4);
-    REQUIRE(longer);
-    memcpy(longer, bytes, length);
-    write_whole(path, longer, length + 4);
-    CHECK_INTEGER(home_model_load_weights(model, path, &error), HOME_E_FORMAT);
-    free(longer);
-    CHECK(same_model(model, kept));
-    free(bytes);
-    home_model_release(model);
-    home_model_release(kept);
-    unlink(path);
+static void misfit_end(misfit *m) {
+    CHECK(same_model(m->model, m->kept));
+    free(m->bytes);
+    home_model_release(m->model);
+    home_model_release(m->kept);
+    unlink(m->path);
     CHECK_INTEGER(files_in_folder(), 0);
+}
+
+/* A change of the header, by a text of the same length. */
+static const struct misfit_change {
+    const char *from;
+    const char *to;
+    home_status status;
+    const char *word;
+} misfit_changes[] = {
+    {"towers.like.linear.1.bias", "towers.love.linear.1.bias", HOME_E_MISMATCH, "towers.l"},
+    {"towers.like.linear.1.bias", "towers.like.linear.1.xxxx", HOME_E_MISMATCH,
+     "towers.like.linear.1"},
+    {"\"shape\": [11, 3]", "\"shape\": [3, 11]", HOME_E_MISMATCH, "embeddings.user.weight"},
+    {"\"shape\": [11, 3]", "\"shape\": [11, 2]", HOME_E_FORMAT, "embeddings.user.weight"},
+    {"\"F32\"", "\"F64\"", HOME_E_FORMAT, ""},
+    {"\"F32\"", "\"I32\"", HOME_E_MISMATCH, ""},
+    {"\"data_offsets\": [0,", "\"data_offsets\": [4,", HOME_E_FORMAT, ""},
+    {"towers.like.linear.1.bias", "towers.view.linear.1.bias", HOME_E_JSON,
+     ""}, /* twice the same name */
+};
+
+static void check_misfit(const misfit *m, const struct misfit_change *change) {
+    home_error error = new_error();
+    char *text = header_of(m->bytes, m->length);
+    const char *at = strstr(text, change->from);
+    REQUIRE(at && strlen(change->from) == strlen(change->to));
+    memcpy(m->bytes + 8 + (at - text), change->to, strlen(change->to));
+    write_whole(m->path, m->bytes, m->length);
+    const home_status status = home_model_load_weights(m->model, m->path, &error);
+    if (status == HOME_OK || (status != change->status && status != HOME_E_FORMAT &&
+                              status != HOME_E_MISMATCH && status != HOME_E_UNSUPPORTED))
+        test_fail(__FILE__, __LINE__, "%s: status %d: %s", change->to, (int)status, error.message);
+    CHECK_CONTAINS(error.message, change->word);
+    CHECK(same_model(m->model, m->kept));
+    memcpy(m->bytes + 8, text, header_length(m->bytes));
+    free(text);
+}
+
+static void weights_that_do_not_fit_are_refused(void) {
+    misfit m;
+    misfit_begin(&m);
+    for (size_t i = 0; i < sizeof misfit_changes / sizeof *misfit_changes; i++)
+        check_misfit(&m, &misfit_changes[i]);
+    misfit_end(&m);
+}
+
+static void weights_of_too_few_or_too_many_bytes_are_refused(void) {
+    misfit m;
+    home_error error = new_error();
+    misfit_begin(&m);
+    write_whole(m.path, m.bytes, m.length - 4);
+    CHECK_INTEGER(home_model_load_weights(m.model, m.path, &error), HOME_E_FORMAT);
+    unsigned char *longer = calloc(1, m.length + 4);
+    REQUIRE(longer);
+    memcpy(longer, m.bytes, m.length);
+    write_whole(m.path, longer, m.length + 4);
+    CHECK_INTEGER(home_model_load_weights(m.model, m.path, &error), HOME_E_FORMAT);
+    free(longer);
+    misfit_end(&m);
 }
 
 /* Cuts "key":"value" of the metadata out, filling up with blanks. */
@@ -762,6 +784,7 @@ int main(void) {
     RUN(awkward_names_come_back_from_a_file);
     RUN(weights_from_elsewhere_are_taken);
     RUN(weights_that_do_not_fit_are_refused);
+    RUN(weights_of_too_few_or_too_many_bytes_are_refused);
     RUN(a_wrong_checksum_is_refused_a_missing_one_is_not);
     RUN(every_truncated_file_is_refused);
     RUN(every_flipped_byte_is_found);
