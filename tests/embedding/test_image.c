@@ -178,6 +178,25 @@ static void blocks_of_any_number_of_rows_predict_the_same_bytes(void) {
         compare(&s, (home_image_options){.block_rows = rows[i]}, NULL, 9 * i);
 }
 
+/* Whether this machine and build open an image with such panels. */
+static bool opens_panels(const setup *s, size_t panel) {
+    home_error error = new_error();
+    home_model *model = make_model(s);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, &(home_image_options){sizeof(home_image_options), panel, 0});
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_model *opened = NULL;
+    const home_status status =
+        home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error);
+    if (status != HOME_OK)
+        CHECK_INTEGER(status, HOME_E_UNSUPPORTED); /* a CPU without it, or HOME_ISA caps it */
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
+    return status == HOME_OK;
+}
+
 /* An image written for other kernels gives what the whole library gives with these. */
 static void panels_for_other_kernels_predict_the_same_bytes(void) {
     static const struct {
@@ -199,27 +218,12 @@ static void panels_for_other_kernels_predict_the_same_bytes(void) {
         snprintf(kept, sizeof kept, "%s", before);
     int compared = 0;
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        home_error error = new_error();
         setup s;
         setup_small(&s);
         s.layers[0].width = 19;
-        home_model *model = make_model(&s);
-        home_model *frozen = freeze(model);
-        guarded image =
-            image_of(frozen, &(home_image_options){sizeof(home_image_options), sets[i].panel, 0});
-        guarded memory = guarded_create(model_size(&image), 0);
-        home_model *opened = NULL;
-        const home_status status =
-            home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error);
-        guarded_free(&memory);
-        guarded_free(&image);
-        home_model_release(frozen);
-        home_model_release(model);
-        if (status == HOME_OK) {
+        if (opens_panels(&s, sets[i].panel)) {
             compare(&s, (home_image_options){.panel = sets[i].panel}, sets[i].isa, 0);
             compared++;
-        } else {
-            CHECK_INTEGER(status, HOME_E_UNSUPPORTED); /* a CPU without it, or HOME_ISA caps it */
         }
         if (before)
             setenv("HOME_ISA", kept, 1);
@@ -254,19 +258,41 @@ static void an_image_can_be_written_again(void) {
 /* ----------------------------------------------------------------------------------------- answers
  */
 
-static void a_model_in_an_image_knows_itself(void) {
+/* A model with metadata, frozen, and opened from its image. */
+typedef struct in_image {
+    home_model *model;
+    home_model *frozen;
+    home_model *opened;
+    guarded image;
+    guarded memory;
+} in_image;
+
+static in_image open_small(void) {
     setup s;
     setup_small(&s);
     home_error error = new_error();
-    home_model *model = make_model(&s);
-    REQUIRE(home_model_set_metadata(model, "recipe", "x / 3", &error) == HOME_OK);
-    REQUIRE(home_model_set_metadata(model, "trained", "", &error) == HOME_OK);
-    home_model *frozen = freeze(model);
-    guarded image = image_of(frozen, NULL);
-    guarded memory = guarded_create(model_size(&image), 0);
-    home_model *opened = NULL;
-    REQUIRE(home_image_open(image.memory, image.size, memory.memory, memory.size, &opened,
+    in_image i = {.model = make_model(&s)};
+    REQUIRE(home_model_set_metadata(i.model, "recipe", "x / 3", &error) == HOME_OK);
+    REQUIRE(home_model_set_metadata(i.model, "trained", "", &error) == HOME_OK);
+    i.frozen = freeze(i.model);
+    i.image = image_of(i.frozen, NULL);
+    i.memory = guarded_create(model_size(&i.image), 0);
+    REQUIRE(home_image_open(i.image.memory, i.image.size, i.memory.memory, i.memory.size, &i.opened,
                             &error) == HOME_OK);
+    return i;
+}
+
+static void close_small(in_image *i) {
+    home_model_release(i->opened);
+    guarded_free(&i->memory);
+    guarded_free(&i->image);
+    home_model_release(i->frozen);
+    home_model_release(i->model);
+}
+
+static void a_model_in_an_image_knows_itself(void) {
+    in_image i = open_small();
+    const home_model *opened = i.opened;
     CHECK_INTEGER(home_model_is_frozen(opened), 1);
     CHECK_INTEGER(home_model_dense_width(opened), 5);
     CHECK_INTEGER(home_model_task_count(opened), 3);
@@ -277,40 +303,44 @@ static void a_model_in_an_image_knows_itself(void) {
     CHECK(strcmp(home_model_metadata(opened, "recipe"), "x / 3") == 0);
     CHECK(strcmp(home_model_metadata(opened, "trained"), "") == 0);
     CHECK(home_model_metadata(opened, "home") == NULL);
-    CHECK(strcmp(home_model_config_json(opened), home_model_config_json(frozen)) == 0);
-    CHECK(strcmp(home_model_topology_json(opened), home_model_topology_json(frozen)) == 0);
-    CHECK(home_model_parameter_count(opened) == home_model_parameter_count(frozen));
-    CHECK(home_model_macs_per_row(opened) == home_model_macs_per_row(frozen));
-    CHECK_INTEGER(home_workspace_size(opened), home_workspace_size(frozen));
+    CHECK(strcmp(home_model_config_json(opened), home_model_config_json(i.frozen)) == 0);
+    CHECK(strcmp(home_model_topology_json(opened), home_model_topology_json(i.frozen)) == 0);
+    CHECK(home_model_parameter_count(opened) == home_model_parameter_count(i.frozen));
+    CHECK(home_model_macs_per_row(opened) == home_model_macs_per_row(i.frozen));
+    CHECK_INTEGER(home_workspace_size(opened), home_workspace_size(i.frozen));
+    close_small(&i);
+}
 
-    /* What needs memory of the model's own is refused. */
+static void a_model_in_an_image_refuses_what_needs_memory_of_its_own(void) {
+    in_image i = open_small();
+    home_error error = new_error();
     float out[3];
     const uint64_t ids[] = {0};
     const home_ids fields[] = {{ids, NULL}, {ids, NULL}, {ids, NULL}};
     const float dense[5] = {0};
     const home_batch batch = {sizeof batch, 1, dense, 0, fields, 3};
     const home_parallel parallel = {.struct_size = sizeof parallel};
-    CHECK_INTEGER(home_model_predict(opened, &batch, out, 0, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_predict(i.opened, &batch, out, 0, NULL, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "workspace is NULL");
-    CHECK_INTEGER(home_model_set_parallel(opened, &parallel, &error), HOME_E_STATE);
-    CHECK_INTEGER(home_model_set_parallel(opened, NULL, &error), HOME_E_STATE);
-    CHECK_INTEGER(home_model_set_threads(opened, 2, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_parallel(i.opened, &parallel, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_parallel(i.opened, NULL, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_threads(i.opened, 2, &error), HOME_E_STATE);
     CHECK_CONTAINS(error.message, "opened from an image");
-    CHECK_INTEGER(home_model_set_metadata(opened, "a", "b", &error), HOME_E_STATE);
-    CHECK_INTEGER(home_model_set_metadata(opened, "recipe", NULL, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_metadata(i.opened, "a", "b", &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_set_metadata(i.opened, "recipe", NULL, &error), HOME_E_STATE);
     home_model *copy = NULL;
-    CHECK_INTEGER(home_model_freeze(opened, &copy, &error), HOME_E_STATE);
-    CHECK_INTEGER(home_model_forward(opened, &batch, out, 0, &error), HOME_E_STATE);
-    CHECK_INTEGER(home_model_save(opened, "/nowhere/model", 0, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_freeze(i.opened, &copy, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_forward(i.opened, &batch, out, 0, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_save(i.opened, "/nowhere/model", 0, &error), HOME_E_STATE);
+    close_small(&i);
+}
 
-    CHECK(home_model_retain(opened) == opened);
-    home_model_release(opened);
-    CHECK_INTEGER(home_model_task_count(opened), 3);
-    home_model_release(opened);
-    guarded_free(&memory);
-    guarded_free(&image);
-    home_model_release(frozen);
-    home_model_release(model);
+static void a_model_in_an_image_lives_until_its_last_release(void) {
+    in_image i = open_small();
+    CHECK(home_model_retain(i.opened) == i.opened);
+    home_model_release(i.opened);
+    CHECK_INTEGER(home_model_task_count(i.opened), 3);
+    close_small(&i);
 }
 
 /* ------------------------------------------------------------------------------------------- stack
@@ -441,59 +471,71 @@ static home_status open_with(const guarded *image, size_t size, void *memory, si
     return status;
 }
 
-static void wrong_arguments_are_refused(void) {
+static void wrong_arguments_of_writing_are_refused(void) {
+    in_image i = open_small();
     home_error error = new_error();
-    setup s;
-    setup_small(&s);
-    home_model *model = make_model(&s);
-    home_model *frozen = freeze(model);
     size_t length = 0;
-    home_model *opened = NULL;
     CHECK_INTEGER(home_image_write(NULL, NULL, NULL, 0, &length, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_write(frozen, NULL, NULL, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_write(model, NULL, NULL, 0, &length, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_image_write(i.frozen, NULL, NULL, 0, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(i.model, NULL, NULL, 0, &length, &error), HOME_E_STATE);
     CHECK_CONTAINS(error.message, "not frozen");
     home_image_options options = {.struct_size = sizeof options, .panel = 257};
-    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(i.frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "options.panel is 257, expected 0 to 256");
     options = (home_image_options){.struct_size = sizeof options, .block_rows = 4097};
-    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(i.frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "options.block_rows is 4097, expected 0 to 4096");
     options = (home_image_options){.struct_size = 1};
-    CHECK_INTEGER(home_image_write(frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_write(i.frozen, &options, NULL, 0, &length, &error), HOME_E_ARGUMENT);
     CHECK_INTEGER(length, 0);
+    close_small(&i);
+}
 
-    guarded image = image_of(frozen, NULL);
-    length = 0;
-    CHECK_INTEGER(home_image_write(frozen, NULL, image.memory, image.size - 1, &length, &error),
-                  HOME_E_ARGUMENT);
-    CHECK_INTEGER(length, image.size);
+static void too_small_a_buffer_gets_the_length(void) {
+    in_image i = open_small();
+    home_error error = new_error();
+    size_t length = 0;
+    CHECK_INTEGER(
+        home_image_write(i.frozen, NULL, i.image.memory, i.image.size - 1, &length, &error),
+        HOME_E_ARGUMENT);
+    CHECK_INTEGER(length, i.image.size);
+    close_small(&i);
+}
 
-    const size_t size = model_size(&image);
+static void wrong_arguments_of_opening_are_refused(void) {
+    in_image i = open_small();
+    const guarded *image = &i.image;
+    home_error error = new_error();
+    home_model *opened = NULL;
+    size_t length = 0;
+    const size_t size = model_size(image);
     guarded memory = guarded_create(size, 0);
-    CHECK_INTEGER(home_image_model_size(NULL, image.size, &length, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_model_size(image.memory, image.size, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_open(NULL, image.size, memory.memory, size, &opened, &error),
+    CHECK_INTEGER(home_image_model_size(NULL, image->size, &length, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_model_size(image->memory, image->size, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_image_open(NULL, image->size, memory.memory, size, &opened, &error),
                   HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_open(image.memory, image.size, NULL, size, &opened, &error),
+    CHECK_INTEGER(home_image_open(image->memory, image->size, NULL, size, &opened, &error),
                   HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_image_open(image.memory, image.size, memory.memory, size, NULL, &error),
+    CHECK_INTEGER(home_image_open(image->memory, image->size, memory.memory, size, NULL, &error),
                   HOME_E_ARGUMENT);
-    CHECK_INTEGER(open_with(&image, image.size, memory.memory, size - 1, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(open_with(image, image->size, memory.memory, size - 1, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "memory_size is ");
-    CHECK_INTEGER(open_with(&image, image.size, memory.memory, size, &error), HOME_OK);
-
-    REQUIRE(home_image_open(image.memory, image.size, memory.memory, size, &opened, &error) ==
-            HOME_OK);
-    guarded scratch = guarded_create(home_workspace_size(opened), 0);
-    home_workspace *workspace = NULL;
-    CHECK_INTEGER(home_workspace_init(opened, scratch.memory, scratch.size - 1, &workspace, &error),
-                  HOME_E_ARGUMENT);
-    guarded_free(&scratch);
+    CHECK_INTEGER(open_with(image, image->size, memory.memory, size, &error), HOME_OK);
+    CHECK(opened == NULL);
     guarded_free(&memory);
-    guarded_free(&image);
-    home_model_release(frozen);
-    home_model_release(model);
+    close_small(&i);
+}
+
+static void too_small_a_workspace_is_refused(void) {
+    in_image i = open_small();
+    home_error error = new_error();
+    guarded scratch = guarded_create(home_workspace_size(i.opened), 0);
+    home_workspace *workspace = NULL;
+    CHECK_INTEGER(
+        home_workspace_init(i.opened, scratch.memory, scratch.size - 1, &workspace, &error),
+        HOME_E_ARGUMENT);
+    guarded_free(&scratch);
+    close_small(&i);
 }
 
 static void a_misaligned_image_is_refused(void) {
@@ -573,47 +615,48 @@ static void mend_checksum(guarded *image) {
     put_32(image->memory + CRC_AT, homecrc32_value(&crc));
 }
 
+static const struct {
+    size_t at;
+    bool wide;
+    uint64_t value;
+    home_status status;
+    const char *message;
+} wrong_headers[] = {
+    {0, false, 0x1234, HOME_E_FORMAT, "not a serving image"},
+    {ORDER_AT, false, 0x04030201, HOME_E_UNSUPPORTED, "another byte order"},
+    {VERSION_AT, false, 2, HOME_E_UNSUPPORTED, "version 2, expected 1"},
+    {SIZE_AT, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615"},
+    {SIZE_AT, true, 0, HOME_E_FORMAT, "tells of 0"},
+    {CRC_AT, false, 0, HOME_E_CHECKSUM, "checksum"},
+    {CRC_AT + 4, false, 1, HOME_E_FORMAT, "reserved"},
+    {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
+    {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
+    {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
+    {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT,
+     "18446744073709551615 buffers, expected at most"},
+    {PANEL_AT + 16, true, 1 << 20, HOME_E_FORMAT, "1048576 steps, expected at most"},
+    {PANEL_AT + 24, true, 1 << 20, HOME_E_FORMAT, "1048576 inputs, expected at most"},
+    {PANEL_AT + 32, true, 1025, HOME_E_FORMAT, "1025 tasks, expected at most 1024"},
+    {PANEL_AT + 40, true, 4097, HOME_E_FORMAT, "4097 tables, expected at most 4096"},
+    {PANEL_AT + 48, true, 4097, HOME_E_FORMAT, "4097 fields, expected at most 4096"},
+    {PANEL_AT + 56, true, 1 << 20, HOME_E_FORMAT, "1048576 metadata, expected at most"},
+    {PANEL_AT + 8, true, 0, HOME_E_FORMAT, "not valid"},
+};
+
 static void a_wrong_header_is_refused_by_what_is_wrong(void) {
-    static const struct {
-        size_t at;
-        bool wide;
-        uint64_t value;
-        home_status status;
-        const char *message;
-    } cases[] = {
-        {0, false, 0x1234, HOME_E_FORMAT, "not a serving image"},
-        {ORDER_AT, false, 0x04030201, HOME_E_UNSUPPORTED, "another byte order"},
-        {VERSION_AT, false, 2, HOME_E_UNSUPPORTED, "version 2, expected 1"},
-        {SIZE_AT, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615"},
-        {SIZE_AT, true, 0, HOME_E_FORMAT, "tells of 0"},
-        {CRC_AT, false, 0, HOME_E_CHECKSUM, "checksum"},
-        {CRC_AT + 4, false, 1, HOME_E_FORMAT, "reserved"},
-        {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
-        {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
-        {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
-        {PANEL_AT + 8, true, UINT64_MAX, HOME_E_FORMAT,
-         "18446744073709551615 buffers, expected at most"},
-        {PANEL_AT + 16, true, 1 << 20, HOME_E_FORMAT, "1048576 steps, expected at most"},
-        {PANEL_AT + 24, true, 1 << 20, HOME_E_FORMAT, "1048576 inputs, expected at most"},
-        {PANEL_AT + 32, true, 1025, HOME_E_FORMAT, "1025 tasks, expected at most 1024"},
-        {PANEL_AT + 40, true, 4097, HOME_E_FORMAT, "4097 tables, expected at most 4096"},
-        {PANEL_AT + 48, true, 4097, HOME_E_FORMAT, "4097 fields, expected at most 4096"},
-        {PANEL_AT + 56, true, 1 << 20, HOME_E_FORMAT, "1048576 metadata, expected at most"},
-        {PANEL_AT + 8, true, 0, HOME_E_FORMAT, "not valid"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof wrong_headers / sizeof wrong_headers[0]; i++) {
         guarded image = small_image(true);
         guarded memory = guarded_create(model_size(&image), 0);
         home_error error = new_error();
-        if (cases[i].wide)
-            put_64(image.memory + cases[i].at, cases[i].value);
+        if (wrong_headers[i].wide)
+            put_64(image.memory + wrong_headers[i].at, wrong_headers[i].value);
         else
-            put_32(image.memory + cases[i].at, (uint32_t)cases[i].value);
-        if (cases[i].at >= COVERED_AT)
+            put_32(image.memory + wrong_headers[i].at, (uint32_t)wrong_headers[i].value);
+        if (wrong_headers[i].at >= COVERED_AT)
             mend_checksum(&image);
         CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
-                      cases[i].status);
-        CHECK_CONTAINS(error.message, cases[i].message);
+                      wrong_headers[i].status);
+        CHECK_CONTAINS(error.message, wrong_headers[i].message);
         guarded_free(&memory);
         guarded_free(&image);
     }
@@ -947,8 +990,13 @@ int main(void) {
     RUN(panels_for_other_kernels_predict_the_same_bytes);
     RUN(an_image_can_be_written_again);
     RUN(a_model_in_an_image_knows_itself);
+    RUN(a_model_in_an_image_refuses_what_needs_memory_of_its_own);
+    RUN(a_model_in_an_image_lives_until_its_last_release);
     RUN(a_small_stack_is_enough);
-    RUN(wrong_arguments_are_refused);
+    RUN(wrong_arguments_of_writing_are_refused);
+    RUN(too_small_a_buffer_gets_the_length);
+    RUN(wrong_arguments_of_opening_are_refused);
+    RUN(too_small_a_workspace_is_refused);
     RUN(a_misaligned_image_is_refused);
     RUN(every_truncation_is_refused);
     RUN(every_flipped_bit_is_refused);

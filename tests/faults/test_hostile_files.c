@@ -594,29 +594,29 @@ static void other_headers(void) {
     }
 }
 
+static const struct {
+    const char *header;
+    size_t size;
+} aliens[] = {
+    {"{}", 0},
+    {"{\"__metadata__\":{\"format\":\"pt\"}}", 0},
+    {ALIEN("F32", "16"), 16},
+    {ALIEN("F16", "8"), 8},
+    {ALIEN("BF16", "8"), 8},
+    {ALIEN("F64", "32"), 32},
+    {ALIEN("C64", "32"), 32},
+    {ALIEN("F8_E4M3", "4"), 4},
+    {ALIEN("F6_E2M3", "3"), 3},
+    {ALIEN("F4", "2"), 2},
+    {ALIEN("I64", "32"), 32},
+    {ALIEN("U8", "4"), 4},
+    {ALIEN("BOOL", "4"), 4},
+    {"{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}", 0},
+    {"{\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4},
+};
+
 /* Sound safetensors of somebody else's: no checkpoints, and their tensors are not the model's. */
 static void alien_files_are_refused(void) {
-    static const struct {
-        const char *header;
-        size_t size;
-    } aliens[] = {
-        {"{}", 0},
-        {"{\"__metadata__\":{\"format\":\"pt\"}}", 0},
-        {ALIEN("F32", "16"), 16},
-        {ALIEN("F16", "8"), 8},
-        {ALIEN("BF16", "8"), 8},
-        {ALIEN("F64", "32"), 32},
-        {ALIEN("C64", "32"), 32},
-        {ALIEN("F8_E4M3", "4"), 4},
-        {ALIEN("F6_E2M3", "3"), 3},
-        {ALIEN("F4", "2"), 2},
-        {ALIEN("I64", "32"), 32},
-        {ALIEN("U8", "4"), 4},
-        {ALIEN("BOOL", "4"), 4},
-        {"{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}",
-         0},
-        {"{\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4},
-    };
     static const unsigned char zeros[64];
     home_model *model = small_model();
     for (size_t i = 0; i < sizeof aliens / sizeof *aliens; i++) {

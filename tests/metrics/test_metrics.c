@@ -353,11 +353,40 @@ static void merging_with_itself_doubles_the_rows(void) {
     home_metrics_destroy(metrics);
 }
 
-/* Each bad call names what is wrong, and leaves everything as it was. */
-static void bad_calls_name_what_is_wrong_and_change_nothing(void) {
-    const float good[] = {0.5f, 0.25f};
-    const float label[] = {1.0f, 0.0f};
-    const float bad_values[] = {-0.1f, 1.1f, INFINITY, -INFINITY};
+/* An accumulator of two tasks that holds a row; bad calls must leave it as it was. */
+typedef struct holding {
+    home_metrics *metrics;
+    home_metric_result before[2];
+    home_error error;
+} holding;
+
+static const float good[] = {0.5f, 0.25f};
+static const float label[] = {1.0f, 0.0f};
+
+static void holding_begin(holding *h) {
+    h->error = (home_error){.struct_size = sizeof h->error};
+    h->metrics = create(2);
+    REQUIRE(home_metrics_add(h->metrics, 1, good, 0, label, 0, NULL, NULL) == HOME_OK);
+    for (size_t t = 0; t < 2; t++)
+        h->before[t] = result_of(h->metrics, t);
+}
+
+static void holding_end(holding *h) {
+    for (size_t t = 0; t < 2; t++) {
+        const home_metric_result after = result_of(h->metrics, t);
+        CHECK_BYTES(&after, &h->before[t], sizeof after);
+    }
+    home_metrics_destroy(h->metrics);
+}
+
+/* The status of adding one row. */
+static home_status add_row(holding *h, const float *predictions, size_t stride, const float *labels,
+                           size_t label_stride) {
+    return home_metrics_add(h->metrics, 1, predictions, stride, labels, label_stride, NULL,
+                            &h->error);
+}
+
+static void accumulators_of_no_or_too_many_tasks_are_refused(void) {
     home_error error = {.struct_size = sizeof error};
     home_metrics *metrics = NULL;
     CHECK_INTEGER(home_metrics_create(0, NULL, &metrics, &error), HOME_E_ARGUMENT);
@@ -367,57 +396,85 @@ static void bad_calls_name_what_is_wrong_and_change_nothing(void) {
     CHECK_INTEGER(home_metrics_create(SIZE_MAX / 2, NULL, &metrics, &error), HOME_E_MEMORY);
     CHECK(metrics == NULL);
     home_metrics_destroy(NULL);
+}
 
-    metrics = create(2);
-    REQUIRE(home_metrics_add(metrics, 1, good, 0, label, 0, NULL, NULL) == HOME_OK);
-    const home_metric_result before = result_of(metrics, 1);
+static void values_that_are_no_chances_are_refused_and_change_nothing(void) {
+    holding h;
+    holding_begin(&h);
+    const float bad_values[] = {-0.1f, 1.1f, INFINITY, -INFINITY};
     for (size_t i = 0; i < sizeof bad_values / sizeof bad_values[0]; i++) {
         const float bad[] = {0.5f, bad_values[i]};
-        CHECK_INTEGER(home_metrics_add(metrics, 1, bad, 0, label, 0, NULL, &error), HOME_E_VALUE);
-        CHECK_CONTAINS(error.message, "predictions[0, 1] is ");
-        CHECK_INTEGER(home_metrics_add(metrics, 1, good, 0, bad, 0, NULL, &error), HOME_E_VALUE);
-        CHECK_CONTAINS(error.message, "labels[0, 1] is ");
+        CHECK_INTEGER(add_row(&h, bad, 0, label, 0), HOME_E_VALUE);
+        CHECK_CONTAINS(h.error.message, "predictions[0, 1] is ");
+        CHECK_INTEGER(add_row(&h, good, 0, bad, 0), HOME_E_VALUE);
+        CHECK_CONTAINS(h.error.message, "labels[0, 1] is ");
     }
     const float not_a_number[] = {0.5f, NAN};
-    const float squared[] = {0.5f,
-                             -7.5f}; /* the second task's is a squared error: it takes no part */
-    const home_metric_result first = result_of(metrics, 0);
-    CHECK_INTEGER(home_metrics_add(metrics, 1, squared, 0, not_a_number, 0, NULL, &error), HOME_OK);
-    CHECK_INTEGER(result_of(metrics, 0).rows, first.rows + 1);
-    CHECK_INTEGER(home_metrics_add(metrics, 1, not_a_number, 0, label, 0, NULL, &error),
-                  HOME_E_VALUE);
-    CHECK_INTEGER(home_metrics_add(metrics, 1, good, 1, label, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "prediction_stride is 1");
-    CHECK_INTEGER(home_metrics_add(metrics, 1, good, 0, label, 1, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "label_stride is 1");
-    CHECK_INTEGER(home_metrics_add(metrics, SIZE_MAX / 2 + 1, good, 0, label, 0, NULL, &error),
+    CHECK_INTEGER(add_row(&h, not_a_number, 0, label, 0), HOME_E_VALUE);
+    holding_end(&h);
+}
+
+/* The second task's prediction is a squared error: it takes no part. */
+static void a_prediction_without_a_label_may_be_anything(void) {
+    holding h;
+    holding_begin(&h);
+    const float squared[] = {0.5f, -7.5f};
+    const float missing[] = {0.5f, NAN};
+    CHECK_INTEGER(add_row(&h, squared, 0, missing, 0), HOME_OK);
+    CHECK_INTEGER(result_of(h.metrics, 0).rows, h.before[0].rows + 1);
+    h.before[0] = result_of(h.metrics, 0);
+    holding_end(&h);
+}
+
+static void bad_rows_name_what_is_wrong_and_change_nothing(void) {
+    holding h;
+    holding_begin(&h);
+    CHECK_INTEGER(add_row(&h, good, 1, label, 0), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "prediction_stride is 1");
+    CHECK_INTEGER(add_row(&h, good, 0, label, 1), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "label_stride is 1");
+    CHECK_INTEGER(add_row(&h, NULL, 0, label, 0), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "predictions is NULL");
+    CHECK_INTEGER(add_row(&h, good, 0, NULL, 0), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "labels is NULL");
+    CHECK_INTEGER(home_metrics_add(NULL, 1, good, 0, label, 0, NULL, &h.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_metrics_add(h.metrics, SIZE_MAX / 2 + 1, good, 0, label, 0, NULL, &h.error),
                   HOME_E_TOO_LARGE);
-    CHECK_INTEGER(home_metrics_add(NULL, 1, good, 0, label, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_metrics_add(metrics, 1, NULL, 0, label, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "predictions is NULL");
-    CHECK_INTEGER(home_metrics_add(metrics, 1, good, 0, NULL, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "labels is NULL");
-    CHECK_INTEGER(home_metrics_add(metrics, 0, NULL, 0, NULL, 0, NULL, &error), HOME_OK);
+    holding_end(&h);
+}
 
+static void adding_zero_rows_succeeds_and_changes_nothing(void) {
+    holding h;
+    holding_begin(&h);
+    CHECK_INTEGER(home_metrics_add(h.metrics, 0, NULL, 0, NULL, 0, NULL, &h.error), HOME_OK);
+    CHECK_INTEGER(home_metrics_add(h.metrics, 0, good, 0, label, 0, NULL, &h.error), HOME_OK);
+    holding_end(&h);
+}
+
+static void merging_what_does_not_fit_is_refused_and_changes_nothing(void) {
+    holding h;
+    holding_begin(&h);
     home_metrics *other = create(3);
-    CHECK_INTEGER(home_metrics_merge(metrics, other, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "from has 3 tasks");
-    CHECK_INTEGER(home_metrics_merge(NULL, other, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_metrics_merge(other, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_metrics_merge(h.metrics, other, &h.error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "from has 3 tasks");
+    CHECK_INTEGER(home_metrics_merge(NULL, other, &h.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_metrics_merge(other, NULL, &h.error), HOME_E_ARGUMENT);
     home_metrics_destroy(other);
+    holding_end(&h);
+}
 
+static void bad_questions_for_a_result_are_refused(void) {
+    holding h;
+    holding_begin(&h);
     home_metric_result result = {.struct_size = sizeof result};
-    CHECK_INTEGER(home_metrics_result(metrics, 2, &result, &error), HOME_E_NOT_FOUND);
-    CHECK_INTEGER(home_metrics_result(metrics, 0, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_metrics_result(NULL, 0, &result, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_metrics_result(h.metrics, 2, &result, &h.error), HOME_E_NOT_FOUND);
+    CHECK_INTEGER(home_metrics_result(h.metrics, 0, NULL, &h.error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_metrics_result(NULL, 0, &result, &h.error), HOME_E_ARGUMENT);
     result.struct_size = 0;
-    CHECK_INTEGER(home_metrics_result(metrics, 0, &result, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "struct_size is 0");
+    CHECK_INTEGER(home_metrics_result(h.metrics, 0, &result, &h.error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(h.error.message, "struct_size is 0");
     CHECK_INTEGER(result.rows, 0);
-
-    const home_metric_result after = result_of(metrics, 1);
-    CHECK_BYTES(&after, &before, sizeof after);
-    home_metrics_destroy(metrics);
+    holding_end(&h);
 }
 
 /* A result struct of a later header: the library fills in what it knows, and nothing behind it. */
@@ -517,7 +574,13 @@ int main(void) {
     RUN(strides_and_tasks_are_kept_apart);
     RUN(the_order_of_rows_and_merges_changes_no_byte);
     RUN(merging_with_itself_doubles_the_rows);
-    RUN(bad_calls_name_what_is_wrong_and_change_nothing);
+    RUN(accumulators_of_no_or_too_many_tasks_are_refused);
+    RUN(values_that_are_no_chances_are_refused_and_change_nothing);
+    RUN(a_prediction_without_a_label_may_be_anything);
+    RUN(bad_rows_name_what_is_wrong_and_change_nothing);
+    RUN(adding_zero_rows_succeeds_and_changes_nothing);
+    RUN(merging_what_does_not_fit_is_refused_and_changes_nothing);
+    RUN(bad_questions_for_a_result_are_refused);
     RUN(a_larger_result_struct_is_filled_as_far_as_known);
     RUN(running_out_of_memory_leaks_nothing);
     return test_summary();

@@ -161,6 +161,30 @@ static void gates_of_zero_weights_weigh_equally(void) {
 /* -------------------------------------------------------------- 3: which task reaches which expert
  */
 
+static const char *const untouched_by_like[] = {
+    "layers.1.units.follow.", "layers.1.units.view.", "layers.1.units.watch.",
+    "layers.1.nodes.follow.", "layers.1.nodes.view.", "layers.0.nodes.watch.",
+    "towers.follow.",         "towers.view.",
+};
+
+static const char *const reached_by_like[] = {
+    "towers.like.",
+    "layers.1.nodes.like.gate.",
+    "layers.1.nodes.like.self_gate.",
+    "layers.1.units.like.experts.0.",
+    "layers.1.units.like.experts.1.",
+    "layers.1.units.inter.experts.0.",
+    "layers.1.units.shared.experts.1.",
+    "layers.0.nodes.inter.gate.",
+    "layers.0.nodes.shared.gate.",
+    "layers.0.nodes.shared.self_gate.",
+    "layers.0.units.inter.experts.0.",
+    "layers.0.units.shared.experts.0.",
+    "layers.0.units.watch.experts.0.", /* another group's experts, through node shared */
+    "layers.0.units.watch.experts.1.",
+    "layers.0.units.watch.feature_gate.",
+};
+
 static void a_task_reaches_no_other_tasks_experts(void) {
     setup s;
     setup_small(&s);
@@ -174,32 +198,10 @@ static void a_task_reaches_no_other_tasks_experts(void) {
         dlogits[row * 3] = row % 2 ? 1.0f : -0.7f; /* task like alone */
     CHECK_INTEGER(home_model_backward_from(model, dlogits, 0, NULL), HOME_OK);
 
-    static const char *const untouched[] = {
-        "layers.1.units.follow.", "layers.1.units.view.", "layers.1.units.watch.",
-        "layers.1.nodes.follow.", "layers.1.nodes.view.", "layers.0.nodes.watch.",
-        "towers.follow.",         "towers.view.",
-    };
-    static const char *const reached[] = {
-        "towers.like.",
-        "layers.1.nodes.like.gate.",
-        "layers.1.nodes.like.self_gate.",
-        "layers.1.units.like.experts.0.",
-        "layers.1.units.like.experts.1.",
-        "layers.1.units.inter.experts.0.",
-        "layers.1.units.shared.experts.1.",
-        "layers.0.nodes.inter.gate.",
-        "layers.0.nodes.shared.gate.",
-        "layers.0.nodes.shared.self_gate.",
-        "layers.0.units.inter.experts.0.",
-        "layers.0.units.shared.experts.0.",
-        "layers.0.units.watch.experts.0.", /* another group's experts, through node shared */
-        "layers.0.units.watch.experts.1.",
-        "layers.0.units.watch.feature_gate.",
-    };
-    for (size_t i = 0; i < sizeof untouched / sizeof *untouched; i++)
-        check_exactly_zero(model, untouched[i]);
-    for (size_t i = 0; i < sizeof reached / sizeof *reached; i++)
-        check_not_zero(model, reached[i]);
+    for (size_t i = 0; i < sizeof untouched_by_like / sizeof *untouched_by_like; i++)
+        check_exactly_zero(model, untouched_by_like[i]);
+    for (size_t i = 0; i < sizeof reached_by_like / sizeof *reached_by_like; i++)
+        check_not_zero(model, reached_by_like[i]);
     data_free(&d);
     home_model_release(model);
 }
