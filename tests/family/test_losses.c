@@ -487,54 +487,87 @@ static home_model *make_full(setup *s) {
     return model;
 }
 
-static void task_gradients_sum_to_the_whole(void) {
-    setup s;
-    home_model *model = make_full(&s);
+/* The gradients of a model's tasks, [tasks, count], with their losses. */
+typedef struct task_parts {
+    home_model *model;
     data d;
-    data_create(&d, &s.config, 9, 3);
+    size_t tasks;
     size_t count;
-    home_model_gradients(model, &count);
-    const size_t tasks_here = s.config.task_count;
-    float *parts = malloc((tasks_here + 1) * count * sizeof *parts);
-    REQUIRE(parts);
-    float *again = parts + tasks_here * count;
-    float part_losses[3];
+    float *gradients;
     float losses[3];
-    REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
-    for (size_t t = 0; t < tasks_here; t++)
-        CHECK_INTEGER(home_model_task_gradient(model, &d.targets, t, parts + t * count, count,
-                                               &part_losses[t], NULL),
+} task_parts;
+
+static void task_parts_begin(task_parts *p) {
+    setup s;
+    p->model = make_full(&s);
+    p->tasks = s.config.task_count;
+    data_create(&p->d, &s.config, 9, 3);
+    home_model_gradients(p->model, &p->count);
+    p->gradients = malloc(p->tasks * p->count * sizeof *p->gradients);
+    REQUIRE(p->gradients);
+    REQUIRE(home_model_forward(p->model, &p->d.batch, NULL, 0, NULL) == HOME_OK);
+    for (size_t t = 0; t < p->tasks; t++)
+        CHECK_INTEGER(home_model_task_gradient(p->model, &p->d.targets, t,
+                                               p->gradients + t * p->count, p->count, &p->losses[t],
+                                               NULL),
                       HOME_OK);
-    for (size_t t = 0; t < tasks_here; t++) { /* in any order, as often as one likes */
-        CHECK_INTEGER(home_model_task_gradient(model, &d.targets, t, again, count, NULL, NULL),
-                      HOME_OK);
-        CHECK_BYTES(again, parts + t * count, count * sizeof *again);
+}
+
+static void task_parts_end(task_parts *p) {
+    free(p->gradients);
+    data_free(&p->d);
+    home_model_release(p->model);
+}
+
+static void task_gradients_can_be_asked_for_again(void) {
+    task_parts p;
+    task_parts_begin(&p);
+    float *again = malloc(p.count * sizeof *again);
+    REQUIRE(again);
+    for (size_t t = p.tasks; t-- > 0;) {
+        CHECK_INTEGER(
+            home_model_task_gradient(p.model, &p.d.targets, t, again, p.count, NULL, NULL),
+            HOME_OK);
+        CHECK_BYTES(again, p.gradients + t * p.count, p.count * sizeof *again);
     }
-    CHECK_INTEGER(home_model_step(model, NULL), HOME_E_STATE); /* there is no gradient yet */
-    REQUIRE(home_model_backward(model, &d.targets, losses, NULL) == HOME_OK);
-    const float *whole = home_model_gradients(model, &count);
+    CHECK_INTEGER(home_model_step(p.model, NULL), HOME_E_STATE); /* there is no gradient yet */
+    free(again);
+    task_parts_end(&p);
+}
+
+static void task_gradients_and_losses_sum_to_the_whole(void) {
+    task_parts p;
+    task_parts_begin(&p);
+    float losses[3];
+    REQUIRE(home_model_backward(p.model, &p.d.targets, losses, NULL) == HOME_OK);
+    const float *whole = home_model_gradients(p.model, &p.count);
     double largest = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < p.count; i++)
         largest = fmax(largest, fabs((double)whole[i]));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < p.count; i++) {
         double sum = 0;
-        for (size_t t = 0; t < tasks_here; t++)
-            sum += (double)parts[t * count + i];
+        for (size_t t = 0; t < p.tasks; t++)
+            sum += (double)p.gradients[t * p.count + i];
         CHECK_NEAR((double)whole[i], sum, 1e-5 * fabs(sum) + 1e-6 * largest);
     }
-    for (size_t t = 0; t < tasks_here; t++)
-        CHECK(losses[t] == part_losses[t]);
+    for (size_t t = 0; t < p.tasks; t++)
+        CHECK(losses[t] == p.losses[t]);
+    task_parts_end(&p);
+}
 
-    /* Task `view` is alone in its group and given no other: nothing of the others' towers. */
-    const home_tensor tower = tensor_of(model, "towers.like.linear.0.weight");
+/* Task `view` is alone in its group and given no other. */
+static void a_task_gradient_has_nothing_of_other_towers(void) {
+    task_parts p;
+    task_parts_begin(&p);
+    REQUIRE(home_model_backward(p.model, &p.d.targets, NULL, NULL) == HOME_OK);
+    const float *whole = home_model_gradients(p.model, &p.count);
+    const home_tensor tower = tensor_of(p.model, "towers.like.linear.0.weight");
     for (size_t k = 0; k < tensor_size(&tower); k++) {
-        CHECK(parts[2 * count + tower.gradient_offset + k] == 0);
-        CHECK(parts[0 * count + tower.gradient_offset + k] != 0 ||
-              whole[tower.gradient_offset + k] == 0);
+        const size_t at = tower.gradient_offset + k;
+        CHECK(p.gradients[2 * p.count + at] == 0);
+        CHECK(p.gradients[at] != 0 || whole[at] == 0);
     }
-    free(parts);
-    data_free(&d);
-    home_model_release(model);
+    task_parts_end(&p);
 }
 
 /* Asking for task gradients changes nothing of the training. */
@@ -683,7 +716,9 @@ int main(void) {
     RUN(infinite_labels_of_squared_errors_are_refused);
     RUN(uncertainty_weights_follow_their_formula);
     RUN(absent_terms_move_nothing);
-    RUN(task_gradients_sum_to_the_whole);
+    RUN(task_gradients_can_be_asked_for_again);
+    RUN(task_gradients_and_losses_sum_to_the_whole);
+    RUN(a_task_gradient_has_nothing_of_other_towers);
     RUN(task_gradients_leave_no_trace);
     RUN(bad_calls_for_task_gradients_are_refused);
     RUN(bad_derivatives_are_refused);

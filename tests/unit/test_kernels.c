@@ -888,69 +888,90 @@ static void sums_products(const homekernels *kernels) {
         }
 }
 
-/* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors, then once
- * more to accumulate. Whole numbers are exact. */
+enum { MOST_MIXED = 9, PAIR = 2 };
+
+/* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors. */
+typedef struct mixture {
+    size_t terms;
+    size_t n;
+    bool whole; /* numbers, which are exact */
+    guarded x[MOST_MIXED];
+    guarded w;
+    guarded times;
+    guarded y;
+} mixture;
+
+static guarded random_guarded(const mixture *m, size_t count, bool at_end) {
+    const guarded g = guarded_create(count, at_end);
+    for (size_t i = 0; i < count; i++)
+        g.data[i] = m->whole ? random_whole() : random_value();
+    guarded_make_constant(&g);
+    return g;
+}
+
+static void mixture_free(mixture *m) {
+    CHECK(guarded_intact(&m->w) && guarded_intact(&m->times) && guarded_intact(&m->y));
+    for (size_t t = 0; t < m->terms; t++) {
+        CHECK(guarded_intact(&m->x[t]));
+        guarded_free(&m->x[t]);
+    }
+    guarded_free(&m->w);
+    guarded_free(&m->times);
+    guarded_free(&m->y);
+}
+
+static void check_mixed_value(const mixture *m, size_t i) {
+    double expected = 0;
+    double size = 0;
+    for (size_t t = 0; t < m->terms; t++) {
+        const double term = 2 * (double)m->w.data[i / m->n * m->terms + t] *
+                            (double)m->x[t].data[i] * (double)m->times.data[i];
+        expected += term;
+        size += fabs(term);
+    }
+    const double tolerance = m->whole ? 0 : (double)(m->terms + 2) * ROUNDING * size;
+    CHECK(tolerance < 0.25 / 2); /* half of the smallest term */
+    CHECK_NEAR((double)m->y.data[i], expected, tolerance);
+}
+
+/* The value by itself, and then once more to accumulate. */
+static void check_mixed_alone(const homekernels *kernels, const mixture *m, size_t i) {
+    float alone;
+    homerows value[MOST_MIXED];
+    homerows weight[MOST_MIXED];
+    double sum = (double)m->y.data[i];
+    for (size_t t = 0; t < m->terms; t++) {
+        value[t] = (homerows){m->x[t].data + i, 0};
+        weight[t] = (homerows){m->w.data + i / m->n * m->terms + t, 0};
+        sum += 2 * (double)m->x[t].data[i];
+    }
+    kernels->mix(
+        &(homemix){1, 1, m->terms, value, weight, 2, {m->times.data + i, 0}, &alone, 0, false});
+    CHECK_BYTES(&alone, m->y.data + i, sizeof alone);
+    kernels->mix(&(homemix){1, 1, m->terms, value, NULL, 2, {0}, &alone, 0, true});
+    CHECK_NEAR((double)alone, sum,
+               m->whole ? 0 : 64 * ROUNDING * (1 + fabs(sum) + fabs((double)m->y.data[i]) + 20));
+}
+
 static void check_mix(const homekernels *kernels, size_t terms, size_t n, bool whole, bool at_end) {
-    enum { MOST = 9, PAIR = 2 };
-    guarded x[MOST] = {{0}};
-    homerows rows[MOST];
-    homerows weights[MOST];
-    const guarded w = guarded_create(PAIR * terms, at_end);
-    const guarded times = guarded_create(PAIR * n, at_end);
-    const guarded y = guarded_create(PAIR * n, at_end);
+    mixture m = {.terms = terms, .n = n, .whole = whole};
+    homerows rows[MOST_MIXED];
+    homerows weights[MOST_MIXED];
+    m.w = random_guarded(&m, PAIR * terms, at_end);
+    m.times = random_guarded(&m, PAIR * n, at_end);
+    m.y = guarded_create(PAIR * n, at_end);
     for (size_t t = 0; t < terms; t++) {
-        x[t] = guarded_create(PAIR * n, at_end);
-        rows[t] = (homerows){x[t].data, n};
-        weights[t] = (homerows){w.data + t, terms};
-        for (size_t i = 0; i < PAIR * n; i++)
-            x[t].data[i] = whole ? random_whole() : random_value();
-        guarded_make_constant(&x[t]);
+        m.x[t] = random_guarded(&m, PAIR * n, at_end);
+        rows[t] = (homerows){m.x[t].data, n};
+        weights[t] = (homerows){m.w.data + t, terms};
     }
-    for (size_t i = 0; i < w.count; i++)
-        w.data[i] = whole ? random_whole() : random_value();
-    for (size_t i = 0; i < times.count; i++)
-        times.data[i] = whole ? random_whole() : random_value();
-    guarded_make_constant(&w);
-    guarded_make_constant(&times);
-    homemix m = {PAIR, n, terms, rows, weights, 2, {times.data, n}, y.data, n, false};
-    kernels->mix(&m);
+    kernels->mix(
+        &(homemix){PAIR, n, terms, rows, weights, 2, {m.times.data, n}, m.y.data, n, false});
     for (size_t i = 0; i < PAIR * n; i++) {
-        double expected = 0;
-        double size = 0;
-        for (size_t t = 0; t < terms; t++) {
-            const double term = 2 * (double)w.data[i / n * terms + t] * (double)x[t].data[i] *
-                                (double)times.data[i];
-            expected += term;
-            size += fabs(term);
-        }
-        const double tolerance = whole ? 0 : (double)(terms + 2) * ROUNDING * size;
-        CHECK(tolerance < 0.25 / 2); /* half of the smallest term */
-        CHECK_NEAR((double)y.data[i], expected, tolerance);
-        float alone;
-        homerows value[MOST];
-        homerows weight[MOST];
-        for (size_t t = 0; t < terms; t++) {
-            value[t] = (homerows){x[t].data + i, 0};
-            weight[t] = (homerows){w.data + i / n * terms + t, 0};
-        }
-        kernels->mix(
-            &(homemix){1, 1, terms, value, weight, 2, {times.data + i, 0}, &alone, 0, false});
-        CHECK_BYTES(&alone, y.data + i, sizeof alone);
-        kernels->mix(&(homemix){1, 1, terms, value, NULL, 2, {0}, &alone, 0, true});
-        double sum = (double)y.data[i];
-        for (size_t t = 0; t < terms; t++)
-            sum += 2 * (double)x[t].data[i];
-        CHECK_NEAR((double)alone, sum,
-                   whole ? 0 : 64 * ROUNDING * (1 + fabs(sum) + fabs((double)y.data[i]) + 20));
+        check_mixed_value(&m, i);
+        check_mixed_alone(kernels, &m, i);
     }
-    CHECK(guarded_intact(&w) && guarded_intact(&times) && guarded_intact(&y));
-    for (size_t t = 0; t < terms; t++) {
-        CHECK(guarded_intact(&x[t]));
-        guarded_free(&x[t]);
-    }
-    guarded_free(&w);
-    guarded_free(&times);
-    guarded_free(&y);
+    mixture_free(&m);
 }
 
 static void mixes(const homekernels *kernels) {
