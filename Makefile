@@ -4,6 +4,9 @@
 # make install    into PREFIX; also make uninstall
 # make kuairand DATA=folder    train and evaluate on the KuaiRand log
 # make amalgamation   the library as build/amalgamation/home.c and home.h (needs Python 3)
+# make debug      the library, the program and the tests for a debugger (-O0 -g3), in build/debug/
+# make clean      removes build/
+# make help       this list, and what the parts of the tree add to it
 # make V=1        shows the commands
 # make BLIS=1     matrix products by BLIS (Debian: libblis-dev), in front of any of these
 
@@ -48,7 +51,7 @@ SHARED_OBJECTS := $(LIB_SOURCES:%.c=build/shared/%.o)
 CLI_OBJECTS    := $(CLI_SOURCES:%.c=build/static/%.o) $(CLI_SHARED:%.c=build/static/%.o)
 DEMO_OBJECTS   := $(DEMO_SOURCES:%.c=build/static/%.o)
 
-.PHONY: all lib test demo kuairand amalgamation format lint clean
+.PHONY: all lib test demo debug kuairand amalgamation format lint clean help
 all: lib build/home
 lib: build/libhome.a build/libhome.so
 
@@ -98,6 +101,12 @@ include pkgconfig/install.mk
 
 clean:
 	$(Q)rm -rf build
+
+# Every line "# make WHAT  words" of the Makefile and of the files that it includes; of two about the same, the first.
+help:
+	@awk '/^# make / && match($$0, /  +/) { what = substr($$0, 3, RSTART - 3); \
+	    if (!said[what]++) printf "%-45s %s\n", what, substr($$0, RSTART + RLENGTH) }' \
+	    $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
 # Another compiler, or other flags: all that is compiled already is compiled anew.
 FLAGS := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)

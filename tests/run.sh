@@ -7,6 +7,10 @@
 # skipped stands on the line before it.
 #
 #     TEST_WRAPPER='valgrind -q' tests/run.sh build/tests/unit/test_calls
+#     TEST_CASE=zero tests/run.sh build/tests/unit/test_calls tests/abi/test_header.sh
+#
+# The second runs the cases with "zero" in their names, see test.h and test.sh. A script that does not read test.sh
+# has no cases to choose from and is left out. It is a failure if no test had such a case.
 
 set -u
 passed=0
@@ -15,7 +19,22 @@ skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+# Whether cases can be chosen in this test, or need not be.
+has_cases() {
+    case $1 in
+    *.sh) [ -z "${TEST_CASE-}" ] || grep -q '^\. tests/test\.sh' "$1" ;;
+    esac
+}
+
+# line TEST WORDS...
+line() {
+    test_name=${1#build/}
+    shift
+    printf '  TEST    %-40s %s\n' "$test_name" "$*"
+}
+
 for test in "$@"; do
+    has_cases "$test" || { line "$test" 'has no cases to choose from'; continue; }
     begin=$(date +%s)
     case $test in
     *.sh) sh "$test" >"$log" 2>&1 ;;
@@ -23,6 +42,11 @@ for test in "$@"; do
     esac
     status=$?
     seconds=$(($(date +%s) - begin))
+
+    if [ -n "${TEST_CASE-}" ] && [ "$status" -eq 5 ]; then # test.h's TEST_NONE_CHOSEN
+        line "$test" 'no such case'
+        continue
+    fi
 
     summary=$(tail -n 1 "$log")
     counts=$(echo "$summary" | sed -n \
@@ -40,11 +64,11 @@ END
     passed=$((passed + ${test_passed:-0}))
     failed=$((failed + test_failed))
     skipped=$((skipped + ${test_skipped:-0}))
-    printf '  TEST    %-40s %s (%d s)\n' "${test#build/}" "$summary" "$seconds"
+    line "$test" "$summary ($seconds s)"
 done
 
 if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
-    echo 'no test ran'
+    echo "no test ran${TEST_CASE:+: none has a case with \"$TEST_CASE\" in its name}"
     failed=1
 fi
 [ "$skipped" -eq 0 ] || echo "$skipped skipped"

@@ -4,7 +4,11 @@
  *     int main(void) { RUN(adds); return test_summary(); }
  *
  * A case is what RUN() runs, or what stands between test_begin() and test_end(). Every failed check prints
- * one line; a case without any has passed. */
+ * one line; a case without any has passed.
+ *
+ * TEST_CASE=text in the environment chooses the cases that have the text in their names. RUN() leaves the
+ * others out. A block between test_begin() and test_end() always runs, because the next one may need what it
+ * leaves behind, but its checks count only if it is chosen. A program none of whose cases is chosen fails. */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
 
@@ -16,14 +20,21 @@
 #include <string.h>
 
 #define TEST_LINES_PER_CASE 10 /* a case that fails everywhere shall not flood the log */
+#define TEST_NONE_CHOSEN 5     /* exit status; tests/run.sh and tests/test.sh know it too */
 
 static struct {
     char name[160];
+    bool left_out; /* the case that runs is not one that TEST_CASE chooses */
     int case_failures;
     int passed;
     int failed;
     int skipped;
 } test_state;
+
+static inline const char *test_filter(void) {
+    const char *text = getenv("TEST_CASE");
+    return text && *text ? text : NULL;
+}
 
 static inline void test_begin(const char *format, ...) {
     va_list arguments;
@@ -31,9 +42,15 @@ static inline void test_begin(const char *format, ...) {
     vsnprintf(test_state.name, sizeof test_state.name, format, arguments);
     va_end(arguments);
     test_state.case_failures = 0;
+    const char *filter = test_filter();
+    test_state.left_out = filter && !strstr(test_state.name, filter);
 }
 
 static inline void test_end(void) {
+    const bool left_out = test_state.left_out;
+    test_state.left_out = false;
+    if (left_out)
+        return;
     if (test_state.case_failures > TEST_LINES_PER_CASE)
         printf("%s: %d more failures\n", test_state.name, test_state.case_failures - TEST_LINES_PER_CASE);
     if (test_state.case_failures)
@@ -44,7 +61,7 @@ static inline void test_end(void) {
 }
 
 static inline void test_fail(const char *file, int line, const char *format, ...) {
-    if (++test_state.case_failures > TEST_LINES_PER_CASE)
+    if (++test_state.case_failures > TEST_LINES_PER_CASE || test_state.left_out)
         return;
     va_list arguments;
     va_start(arguments, format);
@@ -56,17 +73,23 @@ static inline void test_fail(const char *file, int line, const char *format, ...
 
 /* Says why a case cannot run here. */
 static inline void test_skip(const char *why) {
+    if (test_state.left_out)
+        return;
     printf("skipped: %s: %s\n", test_state.name, why);
     test_state.skipped++;
 }
 
 /* The program's last line and exit status. */
 static inline int test_summary(void) {
+    const char *filter = test_filter();
+    const bool none = filter && !(test_state.passed + test_state.failed + test_state.skipped);
+    if (none)
+        printf("no case has \"%s\" in its name\n", filter);
     printf("%d passed, %d failed", test_state.passed, test_state.failed);
     if (test_state.skipped)
         printf(", %d skipped", test_state.skipped);
     printf("\n");
-    return test_state.failed != 0;
+    return none ? TEST_NONE_CHOSEN : test_state.failed != 0;
 }
 
 static inline bool test_check_near(double actual, double expected, double tolerance, const char *text,
@@ -127,6 +150,13 @@ static inline bool test_check_bytes(const void *actual, const void *expected, si
         }                                                                                                    \
     } while (0)
 
-#define RUN(function) (test_begin("%s", #function), function(), test_end())
+static inline void test_run(const char *name, void (*function)(void)) {
+    test_begin("%s", name);
+    if (!test_state.left_out)
+        function();
+    test_end();
+}
+
+#define RUN(function) test_run(#function, function)
 
 #endif

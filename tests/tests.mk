@@ -1,11 +1,14 @@
 # Tests. Included by the Makefile.
 #
 # make test            builds and runs everything below tests/; the last line is "N passed, N failed"
+# make test T='unit/gradients abi/header'    only these; T='unit/%' is a folder; the other test targets take T too
+# make test CASE=text  only the cases with the text in their names, in all tests or in those that T names
 # make test-asan       the test programs under the address sanitizer; also test-ubsan, and clang's test-msan
 # make test-tsan       the programs with threads under the thread sanitizer
 # make test-valgrind   the quick programs under valgrind's memcheck
 #                      HOME_ISA=portable in front of any of these caps the instruction set
 # make test-blis       the numeric programs with products by BLIS; make BLIS=1 test runs all with it
+# make format          clang-format on all sources
 # make lint            formatting, clang-tidy and cppcheck; says which of them are not installed
 #
 # Each file tests/*/test_*.c is a program and each file tests/*/test_*.sh a script; they need not be listed anywhere.
@@ -14,6 +17,27 @@ TEST_SOURCES  := $(sort $(wildcard tests/*/test_*.c))
 TEST_SCRIPTS  := $(sort $(wildcard tests/*/test_*.sh))
 TEST_SUPPORT  := tests/reference/reference.c tests/unit/fixture.c
 TEST_PROGRAMS := $(TEST_SOURCES:tests/%.c=build/tests/%)
+
+# T=unit/isa stands for both tests/unit/test_isa.c and tests/unit/test_isa.sh. T and CASE count only where they are
+# arguments of make: variables of the environment with such short names may mean something else.
+test_names = $(subst /test_,/,$(basename $(1:tests/%=%)))
+ifeq ($(origin T),command line)
+TEST_NAMES := $(sort $(call test_names,$(TEST_SOURCES) $(TEST_SCRIPTS)))
+UNKNOWN    := $(strip $(foreach name,$(or $(strip $(T)),nothing),$(if $(filter $(name),$(TEST_NAMES)),,$(name))))
+ifneq ($(UNKNOWN),)
+$(error T=$(T): no such test: $(UNKNOWN). There are: $(TEST_NAMES))
+endif
+chosen = $(foreach test,$(1),$(if $(filter $(T),$(call test_names,$(test))),$(test)))
+else
+chosen = $(1)
+endif
+ifeq ($(origin CASE),command line)
+export TEST_CASE := $(CASE)
+endif
+CHOSEN_SCRIPTS  := $(call chosen,$(TEST_SCRIPTS))
+CHOSEN_PROGRAMS := $(patsubst tests/%.c,build/tests/%,$(call chosen,$(TEST_SOURCES)))
+# These scripts run test programs themselves.
+NEEDED_PROGRAMS := $(if $(filter tests/unit/test_isa.sh tests/build/test_build.sh,$(CHOSEN_SCRIPTS)),$(TEST_PROGRAMS))
 
 # lib/ for the tests of the library's inner parts.
 TEST_CPPFLAGS = $(ALL_CPPFLAGS) -Itests -Ilib
@@ -27,8 +51,8 @@ $(TEST_PROGRAMS): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 .PHONY: test
-test: all $(TEST_PROGRAMS)
-	$(Q)$(TEST_ENV) sh tests/run.sh $(TEST_PROGRAMS) $(TEST_SCRIPTS)
+test: all $(CHOSEN_PROGRAMS) $(NEEDED_PROGRAMS)
+	$(Q)$(TEST_ENV) sh tests/run.sh $(CHOSEN_PROGRAMS) $(CHOSEN_SCRIPTS)
 
 # The programs in which no pool spins, because valgrind runs one thread at a time; the memory sanitizer runs them all.
 # The library's allocations are aligned, so it keeps pointers into blocks, not to their starts. Such blocks are not
@@ -39,7 +63,7 @@ VALGRIND_TESTS := $(filter tests/fuzz/% tests/golden/% tests/health/test_health.
 VALGRIND := valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99
 
 .PHONY: test-valgrind
-test-valgrind: $(VALGRIND_TESTS:tests/%.c=build/tests/%)
+test-valgrind: $(patsubst tests/%.c,build/tests/%,$(call chosen,$(VALGRIND_TESTS)))
 	$(Q)TEST_QUICK=1 TEST_WRAPPER='$(VALGRIND)' sh tests/run.sh $^
 
 include tests/fuzz/fuzz.mk
@@ -61,9 +85,10 @@ $(TEST_SOURCES:%.c=build/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/$(1)/%.o) buil
 	    $$(LDLIBS)
 $(call FUZZ_LINKS,build/$(1),replay)
 
-.PHONY: test-$(1)
-test-$(1): $(patsubst %.c,build/$(1)/%,$(or $(3),$(TEST_SOURCES)))
-	$$(Q)TEST_QUICK=1 sh tests/run.sh $$^
+.PHONY: test-$(1) $(1)-programs
+$(1)-programs: $(patsubst %.c,build/$(1)/%,$(call chosen,$(or $(3),$(TEST_SOURCES))))
+test-$(1): $(1)-programs
+	$$(Q)TEST_QUICK=1 sh tests/run.sh $(patsubst %.c,build/$(1)/%,$(call chosen,$(or $(3),$(TEST_SOURCES))))
 endef
 SANITIZE := -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 $(eval $(call INSTRUMENTED,asan,$(SANITIZE) -fsanitize=address))
@@ -73,8 +98,16 @@ $(eval $(call INSTRUMENTED,tsan,$(SANITIZE) -fsanitize=thread,$(filter tests/rob
     tests/unit/test_guards.c tests/unit/test_properties.c tests/unit/test_threads.c,$(TEST_SOURCES))))
 # The numeric programs with BLIS, in a folder of their own.
 $(eval $(call INSTRUMENTED,blis,,$(filter tests/golden/% tests/unit/%,$(TEST_SOURCES))))
-test-blis: BLIS := 1
+test-blis blis-programs: BLIS := 1
 $(eval $(call INSTRUMENTED,msan,$(SANITIZE) -fsanitize=memory -fsanitize-memory-track-origins,,clang))
+
+# For a debugger, in a folder of its own: nothing is optimized away, and macros can be expanded.
+$(eval $(call INSTRUMENTED,debug,-O0 -g3))
+
+build/debug/home: $(CLI_SOURCES:%.c=build/debug/%.o) build/debug/libhome.a
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -O0 -g3 -o $@ $^ $(LDLIBS)
+
+debug: build/debug/home build/debug/libhome.a debug-programs
 
 LINT_HEADERS := $(sort $(wildcard include/home/*.h lib/*/*.h examples/*.h examples/*/*.h \
                                   examples/ffi/c/*.h tests/*.h tests/*/*.h))

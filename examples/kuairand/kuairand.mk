@@ -6,7 +6,7 @@ kuairand: build/home
 	$(if $(DATA),,$(error make kuairand wants DATA=folder, see examples/kuairand/README.md))
 	$(Q)$(PYTHON) -B examples/kuairand/run.py "$(DATA)"
 
-# Day by day: compares resumed training with training from scratch, while a server switches to each day's model.
+# make kuairand-daily DATA=folder    day by day: resumed training against training from scratch, served meanwhile
 .PHONY: kuairand-daily
 kuairand-daily: build/home build/serve
 	$(if $(DATA),,$(error make kuairand-daily wants DATA=folder, see examples/kuairand/README.md))

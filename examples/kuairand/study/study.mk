@@ -1,5 +1,8 @@
-# Compares HoME with its relatives on the KuaiRand log in the folder DATA and, if CENSUS names a folder, on
-# Census-Income. Takes an hour or two; continues where it was stopped. Writes docs/study.md from the results so far.
+# make study DATA=folder    compares HoME with its relatives on the KuaiRand log; takes an hour or two
+# make study-report         the tables and charts again, from the results so far
+#
+# Where CENSUS names a folder, on Census-Income too. It continues where it was stopped, and writes docs/study.md from the
+# results so far.
 
 build/study-speed: build/static/examples/kuairand/study/speed.o build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
