@@ -7,6 +7,7 @@
 # make test-tsan       the programs with threads under the thread sanitizer
 # make test-valgrind   the quick programs under valgrind's memcheck
 #                      HOME_ISA=portable in front of any of these caps the instruction set
+# make test-debug      the test programs as make debug builds them
 # make test-blis       the numeric programs with products by BLIS; make BLIS=1 test runs all with it
 # make format          clang-format on all sources
 # make lint            formatting, clang-tidy and cppcheck; says which of them are not installed
@@ -49,6 +50,10 @@ build/tests/%.o: tests/%.c
 
 $(TEST_PROGRAMS): %: %.o $(TEST_SUPPORT:tests/%.c=build/tests/%.o) build/libhome.a
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+# All that make test runs, and the test targets without a folder of their own.
+.PHONY: test-programs
+test-programs: all $(TEST_PROGRAMS) build/tests/cross/checkpoint build/tests/cross/isa
 
 .PHONY: test
 test: all $(CHOSEN_PROGRAMS) $(NEEDED_PROGRAMS)

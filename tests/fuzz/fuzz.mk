@@ -38,7 +38,8 @@ build/fuzz/examples/cli/csv.o: CPPFLAGS += -DCSV_CAPACITY=48
 $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/test_%): %: %.o $(LIB_SOURCES:%.c=build/fuzz/%.o)
 	$(call say,LD,$@)$(FUZZ_CC) $(ALL_LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
-.PHONY: fuzz $(FUZZ_NAMES:%=fuzz-%)
+.PHONY: fuzz fuzz-programs $(FUZZ_NAMES:%=fuzz-%)
+fuzz-programs: $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/test_%)
 fuzz: $(FUZZ_NAMES:%=fuzz-%)
 $(FUZZ_NAMES:%=fuzz-%): fuzz-%: build/fuzz/tests/fuzz/test_%
 	@mkdir -p build/fuzz/corpus/$*

@@ -122,11 +122,11 @@ T=unit/calls check 'T of the environment is not meant' would_run "$given"
 
 # ----------------------------------------------------------------------------------------------- make help
 
-# Every target to ask for is named; what ends in -programs and bench-peer-... are steps of others.
+# Every target to ask for is named; what ends in -programs and bench-peer-... and test-coverage are steps of others.
 helps() {
     $MAKE help >"$scratch/help" || return 1
     $MAKE -pn help 2>/dev/null | sed -n '/\$/d; s/^\.PHONY: //p' | tr ' ' '\n' |
-        grep -v -e '-programs$' -e '^bench-peer-' -e '^fuzz-' -e '^all$' -e '^lib$' >"$scratch/targets"
+        grep -v -e '-programs$' -e '^bench-peer-' -e '^fuzz-' -e '^all$' -e '^lib$' -e '^test-coverage$' >"$scratch/targets"
     [ -s "$scratch/targets" ] || return 1
     while read -r target; do
         grep -q -w -e "$target" "$scratch/help" || { echo "make help says nothing about $target"; return 1; }
