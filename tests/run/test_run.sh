@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/run.sh sums what tests report, and its last line keeps its form; T and CASE choose what runs; make help leaves
-# nothing out. Run from the top of the tree, after make.
+# tests/run.sh sums what tests report, and its last line keeps its form; T and CASE choose what runs; make help and
+# docs/CONTRIBUTING.md leave nothing out. Run from the top of the tree, after make.
 . tests/test.sh
 
 # reports NAME LINE [STATUS]: a test that ends so.
@@ -134,4 +134,32 @@ helps() {
 }
 check 'make help names every target' helps
 check 'make help begins with make alone' sh -c "head -n 1 '$scratch/help' | grep -q '^make  '"
+
+# ------------------------------------------------------------------------------------ docs/CONTRIBUTING.md
+
+# Its commands, the indented lines, can be had, and the case that it chooses exists.
+commands_exist() {
+    sed -n 's/^    \(make .*\)/\1/p' docs/CONTRIBUTING.md >"$scratch/commands"
+    [ -s "$scratch/commands" ] || return 1
+    while read -r _ arguments; do
+        eval "$MAKE -n $arguments" >"$scratch/output" 2>&1 || { cat "$scratch/output"; return 1; }
+    done <"$scratch/commands"
+}
+case_exists() {
+    sed -n "s|.*make test T=\([a-z]*\)/\([a-z]*\) CASE='\(.*\)'.*|tests/\1/test_\2.c \3|p" docs/CONTRIBUTING.md >"$scratch/case"
+    read -r file words <"$scratch/case" && grep -q -F "$words" "$file"
+}
+check 'the commands of docs/CONTRIBUTING.md exist' commands_exist
+check 'the case of docs/CONTRIBUTING.md exists' case_exists
+
+# Each stage of .ci/run has its row in the table.
+stages_have_rows() {
+    sed -n "/^together='/,/'$/p" .ci/run | tr -d "'" | sed 's/together=//' | tr -s ' ' '\n' | grep . >"$scratch/stages"
+    [ "$(wc -l <"$scratch/stages")" -gt 10 ] || return 1
+    printf '%s\n' packages compile analyze bench test >>"$scratch/stages"
+    while read -r stage; do
+        grep -q "^| \`$stage\` |" docs/CONTRIBUTING.md || { echo "no row of $stage"; return 1; }
+    done <"$scratch/stages"
+}
+check 'docs/CONTRIBUTING.md has each stage of .ci/run' stages_have_rows
 summary
