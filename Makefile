@@ -102,7 +102,8 @@ include pkgconfig/install.mk
 clean:
 	$(Q)rm -rf build
 
-# Every line "# make WHAT  words" of the Makefile and of the files that it includes; of two about the same, the first.
+# Every line "# make WHAT  words" of the Makefile and of the files that it includes; of two about
+# the same, the first.
 help:
 	@awk '/^# make / && match($$0, /  +/) { what = substr($$0, 3, RSTART - 3); \
 	    if (!said[what]++) printf "%-45s %s\n", what, substr($$0, RSTART + RLENGTH) }' \

@@ -1,16 +1,18 @@
 #!/bin/sh
-# Runs the test programs and scripts given as arguments, one after the other, and sums what they report.
+# Runs the test programs and scripts given as arguments, one after the other, and sums what they
+# report.
 #
-# Each ends with a line "N passed, N failed" or "N passed, N failed, N skipped". One that does not, or that
-# exits with a failure it has not counted, counts as one failure more. What a test prints is shown only when
-# something in it failed or was skipped. The last line here is the sum, always "N passed, N failed"; what was
-# skipped stands on the line before it.
+# Each ends with a line "N passed, N failed" or "N passed, N failed, N skipped". One that does not,
+# or that exits with a failure it has not counted, counts as one failure more. What a test prints is
+# shown only when something in it failed or was skipped. The last line here is always the sum,
+# "N passed, N failed"; what was skipped stands on the line before it.
 #
 #     TEST_WRAPPER='valgrind -q' tests/run.sh build/tests/unit/test_calls
 #     TEST_CASE=zero tests/run.sh build/tests/unit/test_calls tests/abi/test_header.sh
 #
-# The second runs the cases with "zero" in their names, see test.h and test.sh. A script that does not read test.sh
-# has no cases to choose from and is left out. It is a failure if no test had such a case.
+# The second runs the cases with "zero" in their names, see test.h and test.sh. A script that does
+# not read test.sh has no cases to choose from and is left out. It is a failure if no test had such
+# a case.
 
 set -u
 passed=0

@@ -3,12 +3,13 @@
  *     static void adds(void) { CHECK(1 + 1 == 2); }
  *     int main(void) { RUN(adds); return test_summary(); }
  *
- * A case is what RUN() runs, or what stands between test_begin() and test_end(). Every failed check prints
- * one line; a case without any has passed.
+ * A case is what RUN() runs, or what stands between test_begin() and test_end(). Every failed check
+ * prints one line; a case without any has passed.
  *
- * TEST_CASE=text in the environment chooses the cases that have the text in their names. RUN() leaves the
- * others out. A block between test_begin() and test_end() always runs, because the next one may need what it
- * leaves behind, but its checks count only if it is chosen. A program none of whose cases is chosen fails. */
+ * TEST_CASE=text in the environment chooses the cases that have the text in their names. RUN()
+ * leaves the others out. A block between test_begin() and test_end() always runs, because the next
+ * one may need what it leaves behind, but its checks count only if it is chosen. A program none of
+ * whose cases is chosen fails. */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
 
@@ -20,7 +21,7 @@
 #include <string.h>
 
 #define TEST_LINES_PER_CASE 10 /* a case that fails everywhere shall not flood the log */
-#define TEST_NONE_CHOSEN 5     /* exit status; tests/run.sh and tests/test.sh know it too */
+#define TEST_NONE_CHOSEN    5  /* exit status; tests/run.sh and tests/test.sh know it too */
 
 static struct {
     char name[160];
@@ -52,7 +53,8 @@ static inline void test_end(void) {
     if (left_out)
         return;
     if (test_state.case_failures > TEST_LINES_PER_CASE)
-        printf("%s: %d more failures\n", test_state.name, test_state.case_failures - TEST_LINES_PER_CASE);
+        printf("%s: %d more failures\n", test_state.name,
+               test_state.case_failures - TEST_LINES_PER_CASE);
     if (test_state.case_failures)
         test_state.failed++;
     else
@@ -92,12 +94,12 @@ static inline int test_summary(void) {
     return none ? TEST_NONE_CHOSEN : test_state.failed != 0;
 }
 
-static inline bool test_check_near(double actual, double expected, double tolerance, const char *text,
-                                   const char *file, int line) {
+static inline bool test_check_near(double actual, double expected, double tolerance,
+                                   const char *text, const char *file, int line) {
     if (fabs(actual - expected) <= tolerance) /* false for NaN */
         return true;
-    test_fail(file, line, "%s is %.9g, expected %.9g, off by %.3g, allowed %.3g", text, actual, expected,
-              actual - expected, tolerance);
+    test_fail(file, line, "%s is %.9g, expected %.9g, off by %.3g, allowed %.3g", text, actual,
+              expected, actual - expected, tolerance);
     return false;
 }
 
@@ -109,45 +111,47 @@ static inline bool test_check_integer(long long actual, long long expected, cons
     return false;
 }
 
-static inline bool test_check_text(const char *actual, const char *part, const char *text, const char *file,
-                                   int line) {
+static inline bool test_check_text(const char *actual, const char *part, const char *text,
+                                   const char *file, int line) {
     if (actual && strstr(actual, part))
         return true;
-    test_fail(file, line, "%s is \"%s\", which does not contain \"%s\"", text, actual ? actual : "(null)",
-              part);
+    test_fail(file, line, "%s is \"%s\", which does not contain \"%s\"", text,
+              actual ? actual : "(null)", part);
     return false;
 }
 
-static inline bool test_check_bytes(const void *actual, const void *expected, size_t size, const char *text,
-                                    const char *file, int line) {
+static inline bool test_check_bytes(const void *actual, const void *expected, size_t size,
+                                    const char *text, const char *file, int line) {
     const unsigned char *a = actual;
     const unsigned char *b = expected;
     for (size_t i = 0; i < size; i++)
         if (a[i] != b[i]) {
-            test_fail(file, line, "%s: byte %zu of %zu is %02x, expected %02x", text, i, size, a[i], b[i]);
+            test_fail(file, line, "%s: byte %zu of %zu is %02x, expected %02x", text, i, size, a[i],
+                      b[i]);
             return false;
         }
     return true;
 }
 
 /* Each check tells whether it held. */
-#define CHECK(condition)                                                                                     \
+#define CHECK(condition)                                                                           \
     ((condition) ? true : (test_fail(__FILE__, __LINE__, "not true: %s", #condition), false))
-#define CHECK_NEAR(actual, expected, tolerance)                                                              \
+#define CHECK_NEAR(actual, expected, tolerance)                                                    \
     test_check_near(actual, expected, tolerance, #actual, __FILE__, __LINE__)
-#define CHECK_INTEGER(actual, expected)                                                                      \
+#define CHECK_INTEGER(actual, expected)                                                            \
     test_check_integer((long long)(actual), (long long)(expected), #actual, __FILE__, __LINE__)
 #define CHECK_CONTAINS(actual, part) test_check_text(actual, part, #actual, __FILE__, __LINE__)
-#define CHECK_BYTES(actual, expected, size)                                                                  \
+#define CHECK_BYTES(actual, expected, size)                                                        \
     test_check_bytes(actual, expected, size, #actual, __FILE__, __LINE__)
 
 /* For what the rest of the program cannot do without. */
-#define REQUIRE(condition)                                                                                   \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: %s: cannot go on: %s\n", __FILE__, __LINE__, test_state.name, #condition);        \
-            exit(1);                                                                                         \
-        }                                                                                                    \
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("%s:%d: %s: cannot go on: %s\n", __FILE__, __LINE__, test_state.name,           \
+                   #condition);                                                                    \
+            exit(1);                                                                               \
+        }                                                                                          \
     } while (0)
 
 static inline void test_run(const char *name, void (*function)(void)) {

@@ -1,4 +1,5 @@
-# What test scripts share, as test.h is for programs. Read with `. tests/test.sh` from the top of the tree.
+# What test scripts share, as test.h is for programs. Read with `. tests/test.sh` from the top of
+# the tree.
 #
 #     check NAME COMMAND...    counts whether the command succeeds; shows its output only if not
 #     skip WHY [COUNT]         says what cannot run here; COUNT checks are left out, by default 1
@@ -6,8 +7,9 @@
 #
 # $scratch is a folder that goes with the script.
 #
-# TEST_CASE=text in the environment chooses the checks that have the text in their names. All commands run, since later
-# ones may need what earlier ones made, but only the chosen ones count. A script none of whose checks is chosen fails.
+# TEST_CASE=text in the environment chooses the checks that have the text in their names. All
+# commands run, since later ones may need what earlier ones made, but only the chosen ones count. A
+# script none of whose checks is chosen fails.
 
 set -u
 CC=${CC:-cc}

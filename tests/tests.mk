@@ -19,8 +19,9 @@ TEST_SCRIPTS  := $(sort $(wildcard tests/*/test_*.sh))
 TEST_SUPPORT  := tests/reference/reference.c tests/unit/fixture.c
 TEST_PROGRAMS := $(TEST_SOURCES:tests/%.c=build/tests/%)
 
-# T=unit/isa stands for both tests/unit/test_isa.c and tests/unit/test_isa.sh. T and CASE count only where they are
-# arguments of make: variables of the environment with such short names may mean something else.
+# T=unit/isa stands for both tests/unit/test_isa.c and tests/unit/test_isa.sh. T and CASE count only
+# where they are arguments of make: variables of the environment with such short names may mean
+# something else.
 test_names = $(subst /test_,/,$(basename $(1:tests/%=%)))
 ifeq ($(origin T),command line)
 TEST_NAMES := $(sort $(call test_names,$(TEST_SOURCES) $(TEST_SCRIPTS)))

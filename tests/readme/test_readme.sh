@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds and runs the README's C example as a reader would, and checks that what it names exists, that its chart and its
-# figures are those of docs/performance.md, and that it shows the demo as it is.
-# Run from the top of the tree, after make.
+# Builds and runs the README's C example as a reader would, and checks that what it names exists,
+# that its chart and its figures are those of docs/performance.md, and that it shows the demo as it
+# is. Run from the top of the tree, after make.
 . tests/test.sh
 folder=build/tests/readme
 mkdir -p "$folder"
@@ -17,7 +17,8 @@ compiles() {
         -lm -pthread -o "$folder/example"
 }
 
-# Five rows are printed, and of the ten predictions at least eight lie on the side of 0.5 where their label is.
+# Five rows are printed, and of the ten predictions at least eight lie on the side of 0.5 where
+# their label is.
 learns() {
     "$folder/example" >"$folder/output" || return 1
     cat "$folder/output"

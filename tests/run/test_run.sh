@@ -1,13 +1,15 @@
 #!/bin/sh
-# tests/run.sh sums what tests report, and its last line keeps its form; T and CASE choose what runs; make help and
-# docs/CONTRIBUTING.md leave nothing out. Run from the top of the tree, after make.
+# tests/run.sh sums what tests report, and its last line keeps its form; T and CASE choose what
+# runs; make help and docs/CONTRIBUTING.md leave nothing out. Run from the top of the tree, after
+# make.
 . tests/test.sh
 
 # reports NAME LINE [STATUS]: a test that ends so.
 reports() {
     printf 'echo "%s"\nexit %s\n' "$2" "${3-0}" >"$scratch/$1.sh"
 }
-# sums LINES STATUS NAME...: the last lines of running these tests, joined by "; ", and the exit status.
+# sums LINES STATUS NAME...: the last lines of running these tests, joined by "; ", and the exit
+# status.
 sums() {
     lines=$1 status=$2
     shift 2
@@ -63,7 +65,8 @@ skip 'a tool is not installed'
 summary
 END
 
-# chooses TEXT LINES STATUS: the last lines of the program, or of the script in $script, with the cases of this text.
+# chooses TEXT LINES STATUS: the last lines of the program, or of the script in $script, with the
+# cases of this text.
 chooses() {
     TEST_CASE=$1 ${script-"$scratch/cases"} >"$scratch/output"
     [ $? -eq "$3" ] && [ "$(tail -n 2 "$scratch/output" | sed 's/.*cases\.c:[0-9]*: //' | paste -sd';')" = "$2" ] ||
@@ -122,7 +125,8 @@ T=unit/calls check 'T of the environment is not meant' would_run "$given"
 
 # ----------------------------------------------------------------------------------------------- make help
 
-# Every target to ask for is named; what ends in -programs and bench-peer-... and test-coverage are steps of others.
+# Every target to ask for is named; what ends in -programs and bench-peer-... and test-coverage are
+# steps of others.
 helps() {
     $MAKE help >"$scratch/help" || return 1
     $MAKE -pn help 2>/dev/null | sed -n '/\$/d; s/^\.PHONY: //p' | tr ' ' '\n' |
