@@ -4,6 +4,7 @@
 #include "../base/fail.h"
 #include "../host/memory.h"
 #include "../host/number.h"
+#include "../host/sort.h"
 #include "ratio.h"
 
 #include <inttypes.h>
@@ -14,10 +15,34 @@
 /* One label that was there. */
 typedef struct record {
     uint64_t user;
-    float prediction; /* in [0, 1] and never -0, so that the order of the bits is that of the values
-                       */
-    float label;      /* the same */
+    uint64_t score; /* the bits of the prediction, and below them those of the label */
 } record;
+
+/* Both are in [0, 1] and never -0, so their bits have the order of the values: sorted by score,
+ * records are sorted by prediction, then by label. Two with the same score count the same, so sums
+ * in this order do not depend on the order in which records came. */
+static uint64_t score_of(float prediction, float label) {
+    uint32_t high;
+    uint32_t low;
+    memcpy(&high, &prediction, sizeof high);
+    memcpy(&low, &label, sizeof low);
+    return (uint64_t)high << 32 | low;
+}
+
+static float float_of(uint64_t bits) {
+    const uint32_t low = (uint32_t)bits;
+    float value;
+    memcpy(&value, &low, sizeof value);
+    return value;
+}
+
+static float prediction_of(const record *r) {
+    return float_of(r->score >> 32);
+}
+
+static float label_of(const record *r) {
+    return float_of(r->score);
+}
 
 typedef struct records {
     record *items;
@@ -165,8 +190,8 @@ home_status home_metrics_add(home_metrics *metrics, size_t rows, const float *pr
                 continue;
             list->items[list->count++] = (record){
                 .user = users ? users[r] : 0,
-                .prediction = predictions[r * prediction_stride + t] + 0.0f, /* turns -0 into 0 */
-                .label = label + 0.0f,
+                .score = score_of(predictions[r * prediction_stride + t] + 0.0f, /* -0 -> 0 */
+                                  label + 0.0f),
             };
         }
     }
@@ -210,48 +235,20 @@ home_status home_metrics_merge(home_metrics *into, const home_metrics *from, hom
 /* --------------------------------------------------------------------------------------- sorting
  */
 
-static uint64_t float_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+/* Each returns the array that holds the result, `items` or `spare`. */
+static record *sort_by_score(record *items, record *spare, size_t count) {
+    return homesort_by_key(items, spare, count, sizeof *items, offsetof(record, score), UINT64_MAX);
 }
 
-/* By prediction, then by label: two records with the same key count the same. So sums in this order
- * do not depend on the order in which records came. */
-static uint64_t score_key(const record *r) {
-    return float_bits(r->prediction) << 32 | float_bits(r->label);
-}
-
-static uint64_t user_key(const record *r) {
-    return r->user;
-}
-
-/* A stable radix sort, least significant digit first. Returns the array that holds the result,
- * `items` or `spare`. */
-static record *sort(record *items, record *spare, size_t count, uint64_t (*key)(const record *)) {
-    enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS };
-    for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
-        size_t starts[DIGITS + 1] = {0};
-        for (size_t i = 0; i < count; i++)
-            starts[(key(&items[i]) >> shift) % DIGITS + 1]++;
-        if (count == 0 || starts[(key(&items[0]) >> shift) % DIGITS + 1] == count)
-            continue; /* all have the same digit */
-        for (size_t d = 0; d < DIGITS; d++)
-            starts[d + 1] += starts[d];
-        for (size_t i = 0; i < count; i++)
-            spare[starts[(key(&items[i]) >> shift) % DIGITS]++] = items[i];
-        record *swap = items;
-        items = spare;
-        spare = swap;
-    }
-    return items;
+static record *sort_by_user(record *items, record *spare, size_t count) {
+    return homesort_by_key(items, spare, count, sizeof *items, offsetof(record, user), UINT64_MAX);
 }
 
 /* --------------------------------------------------------------------------------------- figures
  */
 
 static bool is_positive(const record *r) {
-    return r->label > 0.5f;
+    return label_of(r) > 0.5f;
 }
 
 /* The share of pairs of a positive and a negative that are in the right order, over records sorted
@@ -261,10 +258,10 @@ static double auc_of(const record *sorted, size_t count) {
     uint64_t negatives = 0;
     uint64_t right_halves = 0; /* at most twice positives * negatives, so count^2 / 2 */
     for (size_t i = 0; i < count;) {
-        const float prediction = sorted[i].prediction;
+        const float prediction = prediction_of(&sorted[i]);
         uint64_t tied_positives = 0;
         uint64_t tied_negatives = 0;
-        for (; i < count && sorted[i].prediction == prediction; i++)
+        for (; i < count && prediction_of(&sorted[i]) == prediction; i++)
             if (is_positive(&sorted[i]))
                 tied_positives++;
             else
@@ -280,8 +277,8 @@ static double auc_of(const record *sorted, size_t count) {
 static void fill_gauc(const records *of_users, record *items, record *spare,
                       home_metric_result *result) {
     const size_t count = copy_records(items, of_users);
-    record *by_score = sort(items, spare, count, score_key);
-    const record *sorted = sort(by_score, by_score == items ? spare : items, count, user_key);
+    record *by_score = sort_by_score(items, spare, count);
+    const record *sorted = sort_by_user(by_score, by_score == items ? spare : items, count);
     double weighted = 0.0;
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && sorted[end].user == sorted[begin].user; end++)
@@ -299,8 +296,8 @@ static void fill_gauc(const records *of_users, record *items, record *spare,
 /* Minus the logarithm of the probability that was given to the label. */
 static double log_loss_of(const record *r) {
     const double least = 1e-15;
-    const double p = fmin(fmax((double)r->prediction, least), 1.0 - least);
-    const double label = (double)r->label;
+    const double p = fmin(fmax((double)prediction_of(r), least), 1.0 - least);
+    const double label = (double)label_of(r);
     return -(label * log(p) + (1.0 - label) * log1p(-p));
 }
 
@@ -308,14 +305,14 @@ static void fill_figures(const task_records *task, record *items, record *spare,
                          home_metric_result *result) {
     const size_t of_users = copy_records(items, &task->of_users);
     const size_t count = of_users + copy_records(items + of_users, &task->of_nobody);
-    const record *sorted = sort(items, spare, count, score_key);
+    const record *sorted = sort_by_score(items, spare, count);
     double losses = 0.0;
     double predictions = 0.0;
     double labels = 0.0;
     for (size_t i = 0; i < count; i++) {
         losses += log_loss_of(&sorted[i]);
-        predictions += (double)sorted[i].prediction;
-        labels += (double)sorted[i].label;
+        predictions += (double)prediction_of(&sorted[i]);
+        labels += (double)label_of(&sorted[i]);
         result->positives += is_positive(&sorted[i]);
     }
     result->rows = count;

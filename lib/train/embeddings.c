@@ -10,6 +10,7 @@
  * same. */
 #include "training.h"
 
+#include "../host/sort.h"
 #include "../model/input.h"
 
 /* Ids of a field in the whole batch. */
@@ -74,24 +75,17 @@ void homeembedding_collect(home_model *model, const home_batch *batch) {
         add_entries(model, batch, f);
 }
 
-/* Sorts a table's entries by row, stably: by one byte after the other, as many as the largest row
- * has. */
+/* Sorts a table's entries by row, stably. */
 static void sort_entries(homeembedding *e, uint64_t rows) {
-    for (unsigned shift = 0; shift < 64 && (rows - 1) >> shift != 0; shift += 8) {
-        size_t starts[257] = {0};
-        for (size_t i = 0; i < e->entry_count; i++)
-            starts[(e->entries[i].row >> shift & 255) + 1]++;
-        for (size_t digit = 0; digit < 256; digit++)
-            starts[digit + 1] += starts[digit];
-        for (size_t i = 0; i < e->entry_count; i++)
-            e->sorted[starts[e->entries[i].row >> shift & 255]++] = e->entries[i];
-        homeembedding_entry *const entries = e->entries;
-        const size_t capacity = e->entry_capacity;
-        e->entries = e->sorted;
-        e->entry_capacity = e->sorted_capacity;
-        e->sorted = entries;
-        e->sorted_capacity = capacity;
-    }
+    if (homesort_by_key(e->entries, e->sorted, e->entry_count, sizeof *e->entries,
+                        offsetof(homeembedding_entry, row), rows - 1) == e->entries)
+        return;
+    homeembedding_entry *const entries = e->entries;
+    const size_t capacity = e->entry_capacity;
+    e->entries = e->sorted;
+    e->entry_capacity = e->sorted_capacity;
+    e->sorted = entries;
+    e->sorted_capacity = capacity;
 }
 
 /* g_r = sum over the entries of row r of factor dv[batch row, columns of the field], in the order
