@@ -5,6 +5,7 @@
 #include "../base/fail.h"
 #include "../base/utf8.h"
 #include "../host/number.h"
+#include "../host/sort.h"
 #include "../kernels/kernels.h"
 
 #include <math.h>
@@ -28,29 +29,6 @@ const homepreset homepresets[] = {
     [HOME_PRESET_CUSTOM] = {"custom", 1, HOME_MAX_LAYERS, false, true, false, false, HOME_NONE},
 };
 enum { PRESET_COUNT = sizeof homepresets / sizeof homepresets[0] };
-
-/* The name of item `i`: its second member. */
-static const char *name_at(const void *items, size_t i, size_t item_size) {
-    const char *name;
-    memcpy(&name, (const char *)items + i * item_size + sizeof(size_t), sizeof name);
-    return name;
-}
-
-#define NAME_IS_SECOND(type)                                                                       \
-    _Static_assert(offsetof(type, name) == sizeof(size_t),                                         \
-                   "name_at() reads the name behind struct_size")
-NAME_IS_SECOND(home_table_config);
-NAME_IS_SECOND(home_field_config);
-NAME_IS_SECOND(home_task_config);
-NAME_IS_SECOND(home_unit_config);
-NAME_IS_SECOND(home_node_config);
-
-size_t homeconfig_find_name(const void *items, size_t count, size_t item_size, const char *name) {
-    size_t i = 0;
-    while (i < count && strcmp(name_at(items, i, item_size), name) != 0)
-        i++;
-    return i;
-}
 
 /* An element of an array in the configuration. */
 typedef struct place {
@@ -136,6 +114,50 @@ static void *read_array(reader *in, const void *given, size_t count, size_t know
         leave(in);
     }
     return copy;
+}
+
+/* ----------------------------------------------------------------------------------------- names
+ */
+
+/* One text of each element of an array, to be found. */
+typedef struct name_index {
+    const char **texts;  /* [count] "" where it is NULL */
+    const void **sorted; /* [count] pointers to the texts, in the order of these */
+    size_t count;
+} name_index;
+
+/* Of texts that lie `offset` bytes into elements of `size` bytes; they need not be checked yet. */
+static name_index index_names(reader *in, const void *elements, size_t count, size_t size,
+                              size_t offset) {
+    const name_index names = {.texts = homearena_take(in->arena, count, sizeof *names.texts),
+                              .sorted = homearena_take(in->arena, count, sizeof *names.sorted),
+                              .count = count};
+    if (ok(in) && (!names.texts || !names.sorted))
+        in->status = homefail_memory(in->error);
+    if (!ok(in))
+        return (name_index){0};
+    for (size_t i = 0; i < count; i++) {
+        const char *text;
+        memcpy(&text, (const char *)elements + i * size + offset, sizeof text);
+        names.texts[i] = text ? text : "";
+        names.sorted[i] = &names.texts[i];
+    }
+    homesort_by_name(names.sorted, count);
+    return names;
+}
+
+/* The first element with this name; `count` where none has it. */
+static size_t find_name(const name_index *names, const char *name) {
+    const char *const *found = homesort_find_name(names->sorted, names->count, name);
+    return found ? (size_t)(found - (const char *const *)names->texts) : names->count;
+}
+
+/* No element before element `i` may have its name. */
+static void check_name_is_new(reader *in, const name_index *names, size_t i, const char *other) {
+    if (ok(in) && find_name(names, names->texts[i]) < i)
+        in->status = homefail(in->error, HOME_E_CONFIG,
+                              "%s is \"%.60s\", expected a name that no other %s has",
+                              path_to(in, "name"), names->texts[i], other);
 }
 
 /* --------------------------------------------------------------------------------- single fields
@@ -227,18 +249,6 @@ static const char *read_name(reader *in, const char *name, const char *field) {
     return copy;
 }
 
-/* No item before item `i` may have its name. */
-static void check_name_is_new(reader *in, const void *items, size_t i, size_t item_size,
-                              const char *other) {
-    if (!ok(in))
-        return;
-    const char *name = name_at(items, i, item_size);
-    if (homeconfig_find_name(items, i, item_size, name) < i)
-        in->status = homefail(in->error, HOME_E_CONFIG,
-                              "%s is \"%.60s\", expected a name that no other %s has",
-                              path_to(in, "name"), name, other);
-}
-
 /* Copies a list of names. */
 static void read_names(reader *in, const char *const **names, size_t count, const char *field) {
     if (!ok(in) || count == 0) {
@@ -294,8 +304,7 @@ static void read_hidden(reader *in, const size_t **hidden, size_t count, const c
 /* ---------------------------------------------------------------------------------------- tables
  */
 
-static void read_table(reader *in, home_table_config *tables, size_t i) {
-    home_table_config *table = &tables[i];
+static void read_table(reader *in, home_table_config *table) {
     size_t bytes;
     table->name = read_name(in, table->name, "name");
     if (table->rows == 0)
@@ -309,35 +318,39 @@ static void read_table(reader *in, home_table_config *tables, size_t i) {
     choose(in, &table->index, HOME_INDEX_DIRECT, HOME_INDEX_HASHED, "index");
     must_be_zero(in, table->reserved, "reserved");
     number_below(in, &table->init_std, 0.01, 0, 1e6, "init_std");
-    check_name_is_new(in, tables, i, sizeof *tables, "table");
 }
 
-static void read_tables(reader *in, home_config *config) {
+/* Returns the index of their names. */
+static name_index read_tables(reader *in, home_config *config) {
     home_table_config *tables = read_array(in, config->tables, config->table_count, sizeof *tables,
                                            "tables", "table_count");
     config->tables = tables;
+    const name_index names = index_names(in, tables, config->table_count, sizeof *tables,
+                                         offsetof(home_table_config, name));
     for (size_t i = 0; i < config->table_count && ok(in); i++) {
         enter(in, "tables", i);
-        read_table(in, tables, i);
+        read_table(in, &tables[i]);
+        check_name_is_new(in, &names, i, "table");
         leave(in);
     }
+    return names;
 }
 
-/* Checks field `i` and gives it the columns of v from input_width on. */
-static void read_field(reader *in, homesettings *settings, home_field_config *fields, size_t i) {
-    const home_config *config = &settings->config;
-    home_field_config *field = &fields[i];
+static void read_field(reader *in, home_field_config *field) {
     field->name = read_name(in, field->name, "name");
     field->table = field->table ? read_name(in, field->table, "table") : field->name;
     choose(in, &field->pooling, HOME_POOL_SUM, HOME_POOL_MEAN, "pooling");
     must_be_zero(in, field->reserved, "reserved");
-    check_name_is_new(in, fields, i, sizeof *fields, "field");
+}
+
+/* Finds the table of field `i` and gives it the columns of v from input_width on. */
+static void place_field(reader *in, homesettings *settings, const name_index *tables, size_t i) {
+    const home_config *config = &settings->config;
     if (!ok(in))
         return;
-    const size_t table = homeconfig_find_name(config->tables, config->table_count,
-                                              sizeof *config->tables, field->table);
+    const size_t table = find_name(tables, config->fields[i].table);
     if (table == config->table_count) {
-        fail_text(in, "table", field->table, "the name of one of config.tables");
+        fail_text(in, "table", config->fields[i].table, "the name of one of config.tables");
         return;
     }
     settings->field_table[i] = table;
@@ -345,7 +358,7 @@ static void read_field(reader *in, homesettings *settings, home_field_config *fi
     settings->input_width += config->tables[table].dim;
 }
 
-static void read_fields(reader *in, homesettings *settings) {
+static void read_fields(reader *in, homesettings *settings, const name_index *tables) {
     home_config *config = &settings->config;
     home_field_config *fields = read_array(in, config->fields, config->field_count, sizeof *fields,
                                            "fields", "field_count");
@@ -354,12 +367,16 @@ static void read_fields(reader *in, homesettings *settings) {
     settings->field_column = homearena_take(in->arena, config->field_count, sizeof(size_t));
     if (ok(in) && (!settings->field_table || !settings->field_column))
         in->status = homefail_memory(in->error);
+    const name_index names = index_names(in, fields, config->field_count, sizeof *fields,
+                                         offsetof(home_field_config, name));
     settings->input_width = config->dense_width;
     /* To the first that is too much: a sum of all could wrap. */
     for (size_t i = 0; i < config->field_count && ok(in) && settings->input_width <= HOME_MAX_WIDTH;
          i++) {
         enter(in, "fields", i);
-        read_field(in, settings, fields, i);
+        read_field(in, &fields[i]);
+        check_name_is_new(in, &names, i, "field");
+        place_field(in, settings, tables, i);
         leave(in);
     }
     if (ok(in) && (settings->input_width == 0 || settings->input_width > HOME_MAX_WIDTH))
@@ -372,22 +389,20 @@ static void read_fields(reader *in, homesettings *settings) {
 /* ----------------------------------------------------------------------------------------- tasks
  */
 
-static size_t find_group(const homesettings *settings, const char *name) {
-    size_t g = 0;
-    while (g < settings->group_count && strcmp(settings->groups[g], name) != 0)
-        g++;
-    return g;
-}
+/* What tasks are found by. */
+typedef struct task_names {
+    name_index own;
+    name_index groups; /* the group of each */
+} task_names;
 
 /* Names of tasks and groups become names of units and nodes, where `shared` has a meaning of its
  * own. */
-static void check_distinct(reader *in, const homesettings *settings, size_t i) {
-    const home_task_config *tasks = settings->config.tasks;
-    const char *name = tasks[i].name;
-    if (strcmp(name, "shared") == 0 || find_group(settings, name) < settings->group_count ||
-        homeconfig_find_name(tasks, i, sizeof *tasks, name) < i)
+static void check_distinct(reader *in, const task_names *names, size_t i) {
+    const char *name = names->own.texts[i];
+    if (strcmp(name, "shared") == 0 || find_name(&names->groups, name) < names->groups.count ||
+        find_name(&names->own, name) < i)
         fail_text(in, "name", name, "a name that no other task or group has, and not \"shared\"");
-    else if (strcmp(tasks[i].group, "shared") == 0)
+    else if (strcmp(names->groups.texts[i], "shared") == 0)
         fail_text(in, "group", "shared", "another name");
 }
 
@@ -407,14 +422,13 @@ static void read_task(reader *in, home_task_config *task) {
 }
 
 /* Finds the task that another is given. */
-static void link_task(reader *in, const homesettings *settings, size_t i) {
+static void link_task(reader *in, const homesettings *settings, const task_names *names, size_t i) {
     const home_config *config = &settings->config;
     const home_task_config *task = &config->tasks[i];
     settings->task_given[i] = HOME_NONE;
     if (!task->given)
         return;
-    const size_t other =
-        homeconfig_find_name(config->tasks, config->task_count, sizeof *task, task->given);
+    const size_t other = find_name(&names->own, task->given);
     settings->task_given[i] = other;
     if (other == config->task_count)
         fail_text(in, "given", task->given, "the name of a task");
@@ -433,12 +447,15 @@ static void check_chain(reader *in, const homesettings *settings, size_t i) {
                   "a task that does not depend on this one");
 }
 
-static void put_in_group(homesettings *settings, size_t task) {
-    const char *group = settings->config.tasks[task].group;
-    const size_t g = find_group(settings, group);
-    if (g == settings->group_count)
-        settings->groups[settings->group_count++] = group;
-    settings->task_group[task] = g;
+/* A group gets its number from its first task. */
+static void number_groups(homesettings *settings, const name_index *groups) {
+    for (size_t i = 0; i < groups->count; i++) {
+        const size_t first = find_name(groups, groups->texts[i]);
+        if (first == i)
+            settings->groups[settings->group_count] = groups->texts[i];
+        settings->task_group[i] =
+            first == i ? settings->group_count++ : settings->task_group[first];
+    }
 }
 
 static void read_tasks(reader *in, homesettings *settings) {
@@ -456,14 +473,18 @@ static void read_tasks(reader *in, homesettings *settings) {
         enter(in, "tasks", i);
         read_task(in, &tasks[i]);
         leave(in);
-        if (ok(in))
-            put_in_group(settings, i);
     }
+    const task_names names = {.own = index_names(in, tasks, config->task_count, sizeof *tasks,
+                                                 offsetof(home_task_config, name)),
+                              .groups = index_names(in, tasks, config->task_count, sizeof *tasks,
+                                                    offsetof(home_task_config, group))};
+    if (ok(in))
+        number_groups(settings, &names.groups);
     for (size_t i = 0; i < config->task_count && ok(in); i++) {
         enter(in, "tasks", i);
-        check_distinct(in, settings, i);
+        check_distinct(in, &names, i);
         if (ok(in))
-            link_task(in, settings, i);
+            link_task(in, settings, &names, i);
         leave(in);
     }
     for (size_t i = 0; i < config->task_count && ok(in); i++) {
@@ -485,10 +506,10 @@ static void read_experts(reader *in, size_t *experts, bool there, const char *fi
 }
 
 static void read_unit(reader *in, const home_layer_config *layer, home_unit_config *units,
-                      size_t u) {
+                      const name_index *names, size_t u) {
     home_unit_config *unit = &units[u];
     unit->name = read_name(in, unit->name, "name");
-    check_name_is_new(in, units, u, sizeof *units, "unit of the layer");
+    check_name_is_new(in, names, u, "unit of the layer");
     if (unit->input)
         unit->input = read_name(in, unit->input, "input");
     size_between(in, &unit->experts, 1, 1, MAX_EXPERTS, "experts");
@@ -503,15 +524,16 @@ static void read_units(reader *in, home_layer_config *layer) {
     home_unit_config *units =
         read_array(in, layer->units, layer->unit_count, sizeof *units, "units", "unit_count");
     layer->units = units;
+    const name_index names =
+        index_names(in, units, layer->unit_count, sizeof *units, offsetof(home_unit_config, name));
     for (size_t u = 0; u < layer->unit_count && ok(in); u++) {
         enter(in, "units", u);
-        read_unit(in, layer, units, u);
+        read_unit(in, layer, units, &names, u);
         leave(in);
     }
 }
 
-static void read_node(reader *in, home_node_config *nodes, size_t o, bool custom) {
-    home_node_config *node = &nodes[o];
+static void read_node(reader *in, home_node_config *node, bool custom) {
     if (!custom && (node->gate_count != 0 || node->self || node->self_kind != 0)) {
         in->status = homefail(in->error, HOME_E_CONFIG,
                               "%s sets gate or self, expected only name and sees (a mask) unless "
@@ -531,16 +553,18 @@ static void read_node(reader *in, home_node_config *nodes, size_t o, bool custom
     if (custom)
         choose(in, &node->self_kind, HOME_SELF_GATE, HOME_SELF_STATIC, "self_kind");
     must_be_zero(in, node->reserved, "reserved");
-    check_name_is_new(in, nodes, o, sizeof *nodes, "node of the layer");
 }
 
 static void read_nodes(reader *in, home_layer_config *layer, bool custom) {
     home_node_config *nodes =
         read_array(in, layer->nodes, layer->node_count, sizeof *nodes, "nodes", "node_count");
     layer->nodes = nodes;
-    for (size_t o = 0; o < layer->node_count && ok(in); o++) {
-        enter(in, "nodes", o);
-        read_node(in, nodes, o, custom);
+    const name_index names =
+        index_names(in, nodes, layer->node_count, sizeof *nodes, offsetof(home_node_config, name));
+    for (size_t n = 0; n < layer->node_count && ok(in); n++) {
+        enter(in, "nodes", n);
+        read_node(in, &nodes[n], custom);
+        check_name_is_new(in, &names, n, "node of the layer");
         leave(in);
     }
 }
@@ -684,8 +708,8 @@ home_status homeconfig_resolve(const home_config *given, homearena *arena, homes
     if (ok(&in))
         settings->preset = &homepresets[config->preset];
     size_between(&in, &config->dense_width, 0, 0, HOME_MAX_WIDTH, "dense_width");
-    read_tables(&in, config);
-    read_fields(&in, settings);
+    const name_index tables = read_tables(&in, config);
+    read_fields(&in, settings, &tables);
     read_tasks(&in, settings);
     if (ok(&in))
         read_layers(&in, settings);

@@ -55,10 +55,6 @@ typedef struct homesettings {
 home_status homeconfig_resolve(const home_config *given, homearena *arena, homesettings *settings,
                                home_error *error);
 
-/* The index of a name among items of a struct of home.h that has a name; count where it is none of
- * them. */
-size_t homeconfig_find_name(const void *items, size_t count, size_t item_size, const char *name);
-
 /* JSON text -> config struct in the arena, unchecked but for names and types of the fields. */
 home_status homeconfig_from_json(const char *json, size_t length, homearena *arena,
                                  home_config *config, home_error *error);

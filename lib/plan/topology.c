@@ -247,8 +247,8 @@ static const size_t *find_units(const builder *b, const homelayer *layer, size_t
 }
 
 /* The node of the layer below that a unit reads. */
-static home_status find_input(const builder *b, const homelayer *below, size_t l,
-                              const home_unit_config *unit, size_t *source) {
+static home_status find_input(const builder *b, const homelayer *layer, const homelayer *below,
+                              size_t l, const home_unit_config *unit, size_t *source) {
     *source = HOME_NONE;
     if (!below) {
         if (unit->input && strcmp(unit->input, "v") != 0)
@@ -260,12 +260,10 @@ static home_status find_input(const builder *b, const homelayer *below, size_t l
     *source = find_node(below, name);
     if (*source != HOME_NONE)
         return HOME_OK;
-    const home_layer_config *own = &b->config->layers[l];
-    const bool cycle = homeconfig_find_name(own->nodes, own->node_count, sizeof *own->nodes, name) <
-                       own->node_count;
     return fail_name(b, l, unit->name, "input", name,
-                     cycle ? "a node of the layer below: one of the same layer would be a cycle"
-                           : "the name of a node of the layer below");
+                     find_node(layer, name) != HOME_NONE
+                         ? "a node of the layer below: one of the same layer would be a cycle"
+                         : "the name of a node of the layer below");
 }
 
 static home_status custom_node(const builder *b, const homelayer *layer, size_t l,
@@ -303,15 +301,13 @@ static home_status custom_layer(const builder *b, homelayer *layer, const homela
     const home_layer_config *given = layer->config;
     if (!allocate_layer(b, layer, given->unit_count, given->node_count))
         return homefail_memory(b->error);
-    home_status status = HOME_OK;
-    for (size_t u = 0; u < layer->unit_count && status == HOME_OK; u++) {
+    for (size_t u = 0; u < layer->unit_count; u++)
         layer->units[u] = (homeunit){given->units[u].name, HOME_NONE, given->units[u].experts};
-        status = find_input(b, below, l, &given->units[u], &layer->units[u].source);
-    }
     for (size_t o = 0; o < layer->node_count; o++)
         layer->nodes[o].name = given->nodes[o].name;
-    if (status == HOME_OK)
-        status = index_layer(b, layer);
+    home_status status = index_layer(b, layer);
+    for (size_t u = 0; u < layer->unit_count && status == HOME_OK; u++)
+        status = find_input(b, layer, below, l, &given->units[u], &layer->units[u].source);
     for (size_t o = 0; o < layer->node_count && status == HOME_OK; o++)
         status = custom_node(b, layer, l, &given->nodes[o], &layer->nodes[o]);
     return status;
