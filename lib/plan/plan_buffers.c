@@ -1,6 +1,7 @@
 /* What follows from the steps of a plan once they all are there: which step writes what is to be
  * observed, which gradients are written and which added to, and which buffers can take the same
  * memory. */
+#include "places.h"
 #include "plan.h"
 
 #include <string.h>
@@ -112,101 +113,45 @@ void homeplan_gradients(homeplan *plan, homearena *arena) {
  * its whole life. First fit is not optimal, but plans are chains of layers whose buffers die in
  * about the order of their birth, and there it wastes little. */
 
-/* The steps between which a buffer holds something. */
-typedef struct lifetime {
-    size_t first;
-    size_t last;
-} lifetime;
-
-static lifetime *find_lifetimes(const homeplan *plan, homearena *arena) {
-    lifetime *lives = homearena_take(arena, plan->buffer_count, sizeof *lives);
-    for (size_t i = 0; lives && i < plan->buffer_count; i++)
-        lives[i] = (lifetime){plan->step_count, 0};
-    for (size_t s = 0; lives && s < plan->step_count; s++) {
+/* What each buffer wants: its room, from the step that writes it to the last that reads it. */
+static homeplace *list_places(const homeplan *plan, const home_allocator *allocator) {
+    homeplace *places = homememory_allocate(allocator, plan->buffer_count, sizeof *places);
+    if (!places)
+        return NULL;
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        places[i] = (homeplace){.size = plan->buffers[i].stride, .first = plan->step_count};
+    for (size_t s = 0; s < plan->step_count; s++) {
         const homestep *step = &plan->steps[s];
-        lifetime *out = &lives[step->out.buffer];
+        homeplace *out = &places[step->out.buffer];
         out->first = s < out->first ? s : out->first;
         out->last = s;
         for (size_t i = 0; i < step->in_count; i++)
-            lives[step->in[i].view.buffer].last = s;
+            places[step->in[i].view.buffer].last = s;
     }
-    if (lives) { /* filled before the first step; read behind the last */
-        lives[plan->input.buffer].first = 0;
-        lives[plan->logits.buffer].last = plan->step_count;
-        lives[plan->sigmoids.buffer] = (lifetime){plan->step_count, plan->step_count};
-    }
-    return lives;
-}
-
-/* Buffers that have a place, in the order of their starts. */
-typedef struct places {
-    const homeplan *plan;
-    const lifetime *lives; /* [buffers] */
-    size_t *starts;        /* [buffers] */
-    size_t *order;         /* [count] */
-    size_t count;
-} places;
-
-/* Forgets the buffers whose lives end before `first`. */
-static void forget_ended(places *p, size_t first) {
-    size_t kept = 0;
-    for (size_t k = 0; k < p->count; k++)
-        if (p->lives[p->order[k]].last >= first)
-            p->order[kept++] = p->order[k];
-    p->count = kept;
-}
-
-/* The first place for buffer i that no other takes at the same time: each one in the way, by
- * ascending starts, moves it behind its own end. */
-static size_t find_place(const places *p, size_t i) {
-    const homebuffer *buffers = p->plan->buffers;
-    size_t start = 0;
-    for (size_t k = 0; k < p->count; k++) {
-        const size_t j = p->order[k];
-        const size_t end = p->starts[j] + buffers[j].stride;
-        const bool together =
-            p->lives[j].first <= p->lives[i].last && p->lives[i].first <= p->lives[j].last;
-        if (together && start < end && p->starts[j] < start + buffers[i].stride)
-            start = end;
-    }
-    return start;
-}
-
-/* Returns where it ends. */
-static size_t put_in_place(places *p, size_t i) {
-    p->starts[i] = find_place(p, i);
-    size_t k = p->count++;
-    for (; k > 0 && p->starts[p->order[k - 1]] > p->starts[i]; k--)
-        p->order[k] = p->order[k - 1];
-    p->order[k] = i;
-    return p->starts[i] + p->plan->buffers[i].stride;
-}
-
-/* firsts[i] = the first step at which buffer i, or one of those after it, is in use. */
-static void find_firsts(const homeplan *plan, const lifetime *lives, size_t *firsts) {
-    size_t least = plan->step_count;
-    for (size_t i = plan->buffer_count; i-- > 0;) {
-        least = lives[i].first < least ? lives[i].first : least;
-        firsts[i] = least;
-    }
+    /* Filled before the first step; read behind the last. */
+    places[plan->input.buffer].first = 0;
+    places[plan->logits.buffer].last = plan->step_count;
+    places[plan->sigmoids.buffer].first = places[plan->sigmoids.buffer].last = plan->step_count;
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        if (plan->buffers[i].zero_gradient)
+            places[i].last = plan->step_count;
+    return places;
 }
 
 void homeplan_share_buffers(homeplan *plan, bool folded, homearena *arena) {
-    lifetime *lives = find_lifetimes(plan, arena);
-    places p = {plan, lives, homearena_take(arena, plan->buffer_count, sizeof *p.starts),
-                homearena_take(arena, plan->buffer_count, sizeof *p.order), 0};
-    size_t *firsts = homearena_take(arena, plan->buffer_count, sizeof *firsts);
-    if (arena->failed)
-        return;
-    find_firsts(plan, lives, firsts);
-    size_t width = 0;
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        if (plan->buffers[i].zero_gradient)
-            lives[i].last = plan->step_count;
-        forget_ended(&p, firsts[i]);
-        const size_t end = put_in_place(&p, i);
-        width = end > width ? end : width;
-        *(folded ? &plan->buffers[i].start : &plan->buffers[i].gradient_start) = p.starts[i];
-    }
-    *(folded ? &plan->row_width : &plan->gradient_width) = width;
+    bool found = false;
+    homeplace *places = list_places(plan, arena->allocator);
+    const size_t width =
+        places ? homeplaces_find(places, plan->buffer_count, arena->allocator, &found) : 0;
+    for (size_t i = 0; found && i < plan->buffer_count; i++)
+        if (folded)
+            plan->buffers[i].start = places[i].start;
+        else
+            plan->buffers[i].gradient_start = places[i].start;
+    if (folded)
+        plan->row_width = width;
+    else
+        plan->gradient_width = width;
+    arena->failed = arena->failed || !found;
+    homememory_free(arena->allocator, places);
 }

@@ -1,0 +1,20 @@
+/* Places for what lives for a while, so that things that are never there together share memory. */
+#ifndef HOME_PLACES_H
+#define HOME_PLACES_H
+
+#include "../host/memory.h"
+
+/* Takes [start, start + size) from step `first` to step `last`, both included. */
+typedef struct homeplace {
+    size_t size;
+    size_t first;
+    size_t last;
+    size_t start; /* found by homeplaces_find() */
+} homeplace;
+
+/* Gives each in turn the lowest start at which it overlaps none of those before it that live at the
+ * same time. Returns where the highest ends. False in *found where memory ends. */
+size_t homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
+                       bool *found);
+
+#endif
