@@ -53,8 +53,8 @@ typedef struct line {
     size_t length;
 } line;
 
-static void add_text(line *out, const char *text, size_t most) {
-    for (; *text && most > 0 && out->length + 1 < out->room; text++, most--)
+static void add_text(line *out, const char *text, size_t max) {
+    for (; *text && max > 0 && out->length + 1 < out->room; text++, max--)
         out->text[out->length++] = *text;
 }
 
@@ -71,12 +71,12 @@ static void add_number(line *out, uint64_t value) {
 
 /* What stands behind a %; returns what follows it. */
 static const char *add_value(line *out, const char *format, va_list *values) {
-    size_t most = SIZE_MAX;
+    size_t max = SIZE_MAX;
     if (*format == '.')
-        for (most = 0, format++; *format >= '0' && *format <= '9'; format++)
-            most = 10 * most + (size_t)(*format - '0');
+        for (max = 0, format++; *format >= '0' && *format <= '9'; format++)
+            max = 10 * max + (size_t)(*format - '0');
     if (*format == 's') {
-        add_text(out, va_arg(*values, const char *), most);
+        add_text(out, va_arg(*values, const char *), max);
         return format + 1;
     }
     if (strncmp(format, "zu", 2) == 0) {

@@ -7,7 +7,7 @@
 typedef struct ranges {
     size_t count;
     size_t grain;
-    void (*function)(void *context, size_t first, size_t last);
+    void (*function)(void *context, size_t first, size_t end);
     void *context;
 } ranges;
 
@@ -21,8 +21,7 @@ static void run_range(void *context, size_t index) {
 }
 
 void homeparallel_ranges(const home_parallel *parallel, size_t count, size_t grain,
-                         void (*function)(void *context, size_t first, size_t last),
-                         void *context) {
+                         void (*function)(void *context, size_t first, size_t end), void *context) {
     if (!parallel || count <= grain) {
         function(context, 0, count);
         return;

@@ -5,10 +5,10 @@
 
 #include "base.h"
 
-/* Calls function(context, first, last) for consecutive ranges that make up [0, count), each `grain`
- * long but for the last; in one call, here and now, where parallel is NULL or there is a single
- * range. */
+/* Calls function(context, first, end) for consecutive ranges [first, end) that make up [0, count),
+ * each `grain` long but for the last; in one call, here and now, where parallel is NULL or there is
+ * a single range. */
 void homeparallel_ranges(const home_parallel *parallel, size_t count, size_t grain,
-                         void (*function)(void *context, size_t first, size_t last), void *context);
+                         void (*function)(void *context, size_t first, size_t end), void *context);
 
 #endif

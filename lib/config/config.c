@@ -175,29 +175,29 @@ static void fail_text(reader *in, const char *field, const char *value, const ch
                               path_to(in, field), value, expected);
 }
 
-/* An enumeration 1..last where 0 means `preset`. */
-static void choose(reader *in, int32_t *value, int32_t preset, int32_t last, const char *field) {
+/* An enumeration 1..max where 0 means `fallback`. */
+static void choose(reader *in, int32_t *value, int32_t fallback, int32_t max, const char *field) {
     if (*value == 0)
-        *value = preset;
-    if (ok(in) && (*value < 1 || *value > last))
+        *value = fallback;
+    if (ok(in) && (*value < 1 || *value > max))
         in->status = homefail(in->error, HOME_E_CONFIG, "%s is %d, expected 0 to %d",
-                              path_to(in, field), (int)*value, (int)last);
+                              path_to(in, field), (int)*value, (int)max);
 }
 
-static void size_between(reader *in, size_t *value, size_t preset, size_t least, size_t most,
+static void size_between(reader *in, size_t *value, size_t fallback, size_t min, size_t max,
                          const char *field) {
     if (*value == 0)
-        *value = preset;
-    if (ok(in) && (*value < least || *value > most))
+        *value = fallback;
+    if (ok(in) && (*value < min || *value > max))
         in->status = homefail(in->error, HOME_E_CONFIG, "%s is %zu, expected %zu to %zu",
-                              path_to(in, field), *value, least, most);
+                              path_to(in, field), *value, min, max);
 }
 
-/* A number from `low` to `high`, that included or not, 0 meaning `preset`. */
-static void number_between(reader *in, double *value, double preset, double low, double high,
+/* A number from `low` to `high`, that included or not, 0 meaning `fallback`. */
+static void number_between(reader *in, double *value, double fallback, double low, double high,
                            bool included, const char *field) {
     if (*value == 0)
-        *value = preset;
+        *value = fallback;
     if (ok(in) && !(*value >= low && (*value < high || (included && *value == high))))
         in->status =
             homefail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to %s%s",
@@ -205,9 +205,9 @@ static void number_between(reader *in, double *value, double preset, double low,
                      included ? "" : "below ", HOME_BRIEF(high));
 }
 
-static void number_below(reader *in, double *value, double preset, double low, double high,
+static void number_below(reader *in, double *value, double fallback, double low, double high,
                          const char *field) {
-    number_between(in, value, preset, low, high, false, field);
+    number_between(in, value, fallback, low, high, false, field);
 }
 
 static void must_be_zero(reader *in, int32_t value, const char *field) {

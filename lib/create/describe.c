@@ -78,9 +78,9 @@ static void describe_layer(hometext *text, const hometopology *topology, size_t 
         describe_unit(text, topology, l, &layer->units[u]);
     }
     hometext_add(text, "],\"nodes\":[");
-    for (size_t o = 0; o < layer->node_count; o++) {
-        hometext_add(text, o ? "," : "");
-        describe_node(text, layer, &layer->nodes[o]);
+    for (size_t n = 0; n < layer->node_count; n++) {
+        hometext_add(text, n ? "," : "");
+        describe_node(text, layer, &layer->nodes[n]);
     }
     hometext_add(text, "]}");
 }

@@ -42,7 +42,7 @@ typedef struct parser {
     homejson *document;
     const char *source;
     size_t length;
-    size_t most_values;
+    size_t max_values;
     size_t value_count; /* so far */
     size_t at;          /* the next byte to read */
     size_t text_used;   /* of document->text */
@@ -345,10 +345,10 @@ static homejson_value *take_value(homejson *document) {
 /* A new value, the last one of the innermost container; NULL, and why in *status, where there can
  * be none. */
 static homejson_value *add_value(parser *p, home_status *status) {
-    if (p->value_count++ == p->most_values) {
+    if (p->value_count++ == p->max_values) {
         *status = homefail(p->error, HOME_E_JSON,
                            "line %zu, column %zu: expected at most %zu values in %zu bytes",
-                           line_of(p, p->at), column_of(p, p->at), p->most_values, p->length);
+                           line_of(p, p->at), column_of(p, p->at), p->max_values, p->length);
         return NULL;
     }
     homejson_value *value = take_value(p->document);
@@ -493,7 +493,7 @@ home_status homejson_parse(const home_allocator *allocator, const char *source, 
 }
 
 home_status homejson_parse_sparse(const home_allocator *allocator, const char *source,
-                                  size_t length, size_t most_values, homejson **document,
+                                  size_t length, size_t max_values, homejson **document,
                                   home_error *error) {
     homejson *made = homememory_allocate(allocator, 1, sizeof *made);
     if (!made)
@@ -507,7 +507,7 @@ home_status homejson_parse_sparse(const home_allocator *allocator, const char *s
     parser p = {.document = made,
                 .source = source,
                 .length = length,
-                .most_values = most_values,
+                .max_values = max_values,
                 .error = error};
     const home_status status = parse_document(&p);
     homememory_free(allocator, (void *)p.members);
@@ -545,9 +545,9 @@ const homejson_value *homejson_member(const homejson_value *object, const char *
 }
 
 const char *homejson_excerpt(const char *source, size_t length, char text[HOME_EXCERPT_SIZE]) {
-    enum { MOST = 40 };
-    snprintf(text, HOME_EXCERPT_SIZE, "%.*s%s", (int)(length <= MOST ? length : MOST), source,
-             length <= MOST ? "" : "...");
+    enum { MAX_LENGTH = 40 };
+    snprintf(text, HOME_EXCERPT_SIZE, "%.*s%s", (int)(length <= MAX_LENGTH ? length : MAX_LENGTH),
+             source, length <= MAX_LENGTH ? "" : "...");
     return text;
 }
 

@@ -55,10 +55,10 @@ typedef struct homejson homejson;
  * HOME_E_MEMORY. */
 home_status homejson_parse(const home_allocator *allocator, const char *source, size_t length,
                            homejson **document, home_error *error);
-/* The same for a text of which is known that it has `most_values` values at most, at whatever
+/* The same for a text of which is known that it has `max_values` values at most, at whatever
  * depth: HOME_E_JSON where there are more. A value takes 72 bytes and may be written in two. */
 home_status homejson_parse_sparse(const home_allocator *allocator, const char *source,
-                                  size_t length, size_t most_values, homejson **document,
+                                  size_t length, size_t max_values, homejson **document,
                                   home_error *error);
 void homejson_free(homejson *document); /* NULL is allowed */
 const homejson_value *homejson_root(const homejson *document);

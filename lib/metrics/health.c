@@ -119,8 +119,8 @@ static void place_all(home_health *health, const hometopology *topology) {
         place_experts(health, layer, l);
         health->layers[l].nodes = health->node_count;
         health->layers[l].node_count = layer->node_count;
-        for (size_t o = 0; o < layer->node_count && !health->arena.failed; o++)
-            place_node(health, layer, l, &layer->nodes[o], &health->nodes[health->node_count++]);
+        for (size_t n = 0; n < layer->node_count && !health->arena.failed; n++)
+            place_node(health, layer, l, &layer->nodes[n], &health->nodes[health->node_count++]);
     }
 }
 
@@ -128,8 +128,8 @@ static void make_tally(home_health *health, homehealth_tally *t) {
     homearena *arena = &health->arena;
     t->mean = homearena_take(arena, health->values, sizeof(double));
     t->squares = homearena_take(arena, health->values, sizeof(double));
-    t->least = homearena_take(arena, health->values, sizeof(double));
-    t->most = homearena_take(arena, health->values, sizeof(double));
+    t->min = homearena_take(arena, health->values, sizeof(double));
+    t->max = homearena_take(arena, health->values, sizeof(double));
     t->differences = homearena_take(arena, health->pairs, sizeof(double));
     t->weights = homearena_take(arena, health->weights, sizeof(double));
     t->self_weights = homearena_take(arena, health->self_weights, sizeof(double));
@@ -207,8 +207,8 @@ static void reset(const home_health *health, homehealth_tally *t) {
     t->rows = 0;
     for (size_t i = 0; i < health->values; i++) {
         t->mean[i] = t->squares[i] = 0;
-        t->least[i] = (double)INFINITY;
-        t->most[i] = -(double)INFINITY;
+        t->min[i] = (double)INFINITY;
+        t->max[i] = -(double)INFINITY;
     }
     memset(t->differences, 0, health->pairs * sizeof *t->differences);
     memset(t->weights, 0, health->weights * sizeof *t->weights);
@@ -235,8 +235,8 @@ static void join(const home_health *health, homehealth_tally *into, const homehe
     for (size_t i = 0; i < health->values; i++) {
         join_moments(&into->mean[i], &into->squares[i], (double)into->rows, from->mean[i],
                      from->squares[i], (double)from->rows);
-        into->least[i] = into->rows ? fmin(into->least[i], from->least[i]) : from->least[i];
-        into->most[i] = into->rows ? fmax(into->most[i], from->most[i]) : from->most[i];
+        into->min[i] = into->rows ? fmin(into->min[i], from->min[i]) : from->min[i];
+        into->max[i] = into->rows ? fmax(into->max[i], from->max[i]) : from->max[i];
     }
     add_sums(into->differences, from->differences, health->pairs);
     add_sums(into->weights, from->weights, health->weights);
@@ -276,12 +276,12 @@ static void collect(const home_health *health, const homerun *run, size_t step) 
             if (marks->experts[u].step == step)
                 copy_aside(health, run, marks->experts[u].view,
                            health->experts[place->units[u]].column);
-        for (size_t o = 0; o < place->node_count; o++) {
-            const homehealth_node *node = &health->nodes[place->nodes + o];
-            if (marks->gates[o].step == step)
-                copy_aside(health, run, marks->gates[o].view, node->column);
-            if (marks->selves[o].step == step)
-                copy_aside(health, run, marks->selves[o].view, node->self_column);
+        for (size_t n = 0; n < place->node_count; n++) {
+            const homehealth_node *node = &health->nodes[place->nodes + n];
+            if (marks->gates[n].step == step)
+                copy_aside(health, run, marks->gates[n].view, node->column);
+            if (marks->selves[n].step == step)
+                copy_aside(health, run, marks->selves[n].view, node->self_column);
         }
     }
 }
@@ -314,17 +314,17 @@ static size_t bin_of(const double edges[HOME_HEALTH_BINS], float value) {
     return bin;
 }
 
-/* Least, most and near-zero values of one row; loops apart, so that compilers can work on several
- * values at once. */
+/* Minimum, maximum and near-zero values of one row; loops apart, so that compilers can work on
+ * several values at once. */
 static void count_limits(homehealth_tally *t, size_t expert, const homehealth_expert *e,
                          const float *row) {
-    double *least = t->least + e->output;
-    double *most = t->most + e->output;
+    double *min = t->min + e->output;
+    double *max = t->max + e->output;
     uint64_t near_zero = 0;
     for (size_t i = 0; i < e->width; i++)
-        least[i] = (double)row[i] < least[i] ? (double)row[i] : least[i];
+        min[i] = (double)row[i] < min[i] ? (double)row[i] : min[i];
     for (size_t i = 0; i < e->width; i++)
-        most[i] = (double)row[i] > most[i] ? (double)row[i] : most[i];
+        max[i] = (double)row[i] > max[i] ? (double)row[i] : max[i];
     for (size_t i = 0; i < e->width; i++)
         near_zero += fabs((double)row[i]) < HOME_NEAR_ZERO;
     t->near_zero[expert] += near_zero;
@@ -406,8 +406,8 @@ static void observe(void *context, const homerun *run, size_t step) {
         count_expert(health, e, run->rows);
         count_pairs(health, e, run->rows);
     }
-    for (size_t o = 0; o < health->node_count; o++)
-        count_node(health, o, run->rows);
+    for (size_t n = 0; n < health->node_count; n++)
+        count_node(health, n, run->rows);
     health->added.rows += run->rows;
 }
 
@@ -422,8 +422,8 @@ static home_status check_finite(const home_health *health, home_error *error) {
                                 "in one of the rows",
                                 place->layer, place->unit, place->index, i);
     }
-    for (size_t o = 0; o < health->node_count; o++) {
-        const homehealth_node *node = &health->nodes[o];
+    for (size_t n = 0; n < health->node_count; n++) {
+        const homehealth_node *node = &health->nodes[n];
         for (size_t i = 0; i < node->expert_count; i++)
             if (!isfinite(health->added.weights[node->weight + i]))
                 return homefail(

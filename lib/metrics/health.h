@@ -52,8 +52,8 @@ typedef struct homehealth_tally {
     uint64_t rows;
     double *mean;
     double *squares;
-    double *least;
-    double *most;
+    double *min;
+    double *max;
     double *differences; /* [pairs] sum of (a - b)^2 */
     double *weights;     /* sums */
     double *self_weights;

@@ -124,15 +124,15 @@ double home_health_self_weight(const home_health *health, size_t node, size_t ex
 static void sum_mass(const home_health *health, size_t expert, home_expert_health *figures) {
     double top = 0;
     figures->top_node = HOME_NONE;
-    for (size_t o = 0; o < health->node_count; o++) {
-        const double weight = home_health_gate_weight(health, o, expert);
-        figures->seen_by += find_visible(&health->nodes[o], expert) < health->nodes[o].expert_count;
+    for (size_t n = 0; n < health->node_count; n++) {
+        const double weight = home_health_gate_weight(health, n, expert);
+        figures->seen_by += find_visible(&health->nodes[n], expert) < health->nodes[n].expert_count;
         if (isnan(weight))
             continue;
         figures->mass += weight;
         if (weight > top) {
             top = weight;
-            figures->top_node = o;
+            figures->top_node = n;
         }
     }
     figures->top_share = homeratio(top, figures->mass);
@@ -144,13 +144,13 @@ static void find_limits(const home_health *health, const homehealth_expert *e,
                         home_expert_health *figures) {
     figures->min = figures->max = (double)NAN;
     for (size_t i = 0; i < e->width && health->total.rows > 0; i++) {
-        const double least = health->total.least[e->output + i];
-        const double most = health->total.most[e->output + i];
-        if (i == 0 || least < figures->min)
-            figures->min = least;
-        if (i == 0 || most > figures->max)
-            figures->max = most;
-        figures->dead += most - least < HOME_NEAR_ZERO;
+        const double min = health->total.min[e->output + i];
+        const double max = health->total.max[e->output + i];
+        if (i == 0 || min < figures->min)
+            figures->min = min;
+        if (i == 0 || max > figures->max)
+            figures->max = max;
+        figures->dead += max - min < HOME_NEAR_ZERO;
     }
 }
 
@@ -206,16 +206,16 @@ static void fill_gate(const home_health *health, size_t number, home_node_health
 }
 
 static double deviation_ratio(const home_health *health, const homehealth_node *node) {
-    double least = (double)INFINITY;
-    double most = 0;
+    double min = (double)INFINITY;
+    double max = 0;
     for (size_t i = 0; i < node->expert_count && health->total.rows > 0; i++) {
         const double deviation = expert_deviation(health, &health->experts[node->experts[i]]);
-        least = fmin(least, deviation);
-        most = fmax(most, deviation);
+        min = fmin(min, deviation);
+        max = fmax(max, deviation);
     }
-    if (most == 0) /* no rows, or no expert that moves */
+    if (max == 0) /* no rows, or no expert that moves */
         return (double)NAN;
-    return least > 0 ? most / least : (double)INFINITY;
+    return min > 0 ? max / min : (double)INFINITY;
 }
 
 static void fill_own(const home_health *health, size_t number, home_node_health *figures) {

@@ -295,8 +295,8 @@ static void fill_gauc(const records *of_users, record *items, record *spare,
 
 /* Minus the logarithm of the probability that was given to the label. */
 static double log_loss_of(const record *r) {
-    const double least = 1e-15;
-    const double p = fmin(fmax((double)prediction_of(r), least), 1.0 - least);
+    const double min = 1e-15;
+    const double p = fmin(fmax((double)prediction_of(r), min), 1.0 - min);
     const double label = (double)label_of(r);
     return -(label * log(p) + (1.0 - label) * log1p(-p));
 }

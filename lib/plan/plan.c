@@ -58,9 +58,9 @@ static size_t stride_of(size_t width) {
     return (lines % KIB == 0 ? lines + 1 : lines) * LINE;
 }
 
-/* Adds to a sum of sizes; one that would be above `most` stays, and fails. */
-static bool add_room(builder *b, size_t *total, size_t size, size_t most) {
-    if (size > most - *total) {
+/* Adds to a sum of sizes; one that would be above `max` stays, and fails. */
+static bool add_room(builder *b, size_t *total, size_t size, size_t max) {
+    if (size > max - *total) {
         homearena_refuse_size(b->arena);
         return false;
     }
@@ -659,17 +659,17 @@ static void add_nodes(builder *b, const homelayer *layer, const layer_views *vie
     if (b->arena->failed)
         return;
     size_t count = 0;
-    for (size_t o = 0; o < layer->node_count; o++) {
-        if (layer->nodes[o].input_count > 0)
-            gates[count++] = gate_of(b, layer, &layer->nodes[o], prefix);
-        if (layer->nodes[o].self == HOME_SELF_TERM_GATE)
-            gates[count++] = self_gate_of(b, layer, &layer->nodes[o], prefix);
+    for (size_t n = 0; n < layer->node_count; n++) {
+        if (layer->nodes[n].input_count > 0)
+            gates[count++] = gate_of(b, layer, &layer->nodes[n], prefix);
+        if (layer->nodes[n].self == HOME_SELF_TERM_GATE)
+            gates[count++] = self_gate_of(b, layer, &layer->nodes[n], prefix);
     }
     if (!b->arena->failed)
         ride_along(b, gates, count, views);
     const gate *next = gates;
-    for (size_t o = 0; o < layer->node_count && !b->arena->failed; o++) {
-        const homenode *node = &layer->nodes[o];
+    for (size_t n = 0; n < layer->node_count && !b->arena->failed; n++) {
+        const homenode *node = &layer->nodes[n];
         homeview weights = {0};
         homeview self_weights = {0};
         if (node->input_count > 0)
@@ -678,9 +678,9 @@ static void add_nodes(builder *b, const homelayer *layer, const layer_views *vie
             self_weights = finish_gate(b, next++);
         else if (node->self != HOME_SELF_TERM_NONE)
             self_weights = add_constant(b, layer, node, prefix);
-        outputs[o] = add_mix(b, layer, node, views, weights, self_weights);
-        b->plan->layers[b->layer].gates[o].view = weights;
-        b->plan->layers[b->layer].selves[o].view = self_weights;
+        outputs[n] = add_mix(b, layer, node, views, weights, self_weights);
+        b->plan->layers[b->layer].gates[n].view = weights;
+        b->plan->layers[b->layer].selves[n].view = self_weights;
     }
     b->outputs = outputs;
 }

@@ -44,9 +44,9 @@ void homeplan_find_writers(homeplan *plan, const hometopology *topology, homeare
     for (size_t l = 0; l < topology->layer_count && !arena->failed; l++) {
         for (size_t u = 0; u < topology->layers[l].unit_count; u++)
             find_writer(plan, &list, &plan->layers[l].experts[u]);
-        for (size_t o = 0; o < topology->layers[l].node_count; o++) {
-            find_writer(plan, &list, &plan->layers[l].gates[o]);
-            find_writer(plan, &list, &plan->layers[l].selves[o]);
+        for (size_t n = 0; n < topology->layers[l].node_count; n++) {
+            find_writer(plan, &list, &plan->layers[l].gates[n]);
+            find_writer(plan, &list, &plan->layers[l].selves[n]);
         }
     }
 }

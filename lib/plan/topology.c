@@ -303,13 +303,13 @@ static home_status custom_layer(const builder *b, homelayer *layer, const homela
         return homefail_memory(b->error);
     for (size_t u = 0; u < layer->unit_count; u++)
         layer->units[u] = (homeunit){given->units[u].name, HOME_NONE, given->units[u].experts};
-    for (size_t o = 0; o < layer->node_count; o++)
-        layer->nodes[o].name = given->nodes[o].name;
+    for (size_t n = 0; n < layer->node_count; n++)
+        layer->nodes[n].name = given->nodes[n].name;
     home_status status = index_layer(b, layer);
     for (size_t u = 0; u < layer->unit_count && status == HOME_OK; u++)
         status = find_input(b, layer, below, l, &given->units[u], &layer->units[u].source);
-    for (size_t o = 0; o < layer->node_count && status == HOME_OK; o++)
-        status = custom_node(b, layer, l, &given->nodes[o], &layer->nodes[o]);
+    for (size_t n = 0; n < layer->node_count && status == HOME_OK; n++)
+        status = custom_node(b, layer, l, &given->nodes[n], &layer->nodes[n]);
     return status;
 }
 
@@ -317,8 +317,8 @@ static home_status custom_layer(const builder *b, homelayer *layer, const homela
 static home_status replace_masks(const builder *b, homelayer *layer, size_t l) {
     for (size_t i = 0; i < layer->config->node_count; i++) {
         const home_node_config *given = &layer->config->nodes[i];
-        const size_t o = find_node(layer, given->name);
-        if (o == HOME_NONE)
+        const size_t n = find_node(layer, given->name);
+        if (n == HOME_NONE)
             return fail_name(b, l, given->name, "name", given->name,
                              "the name of a node of this layer");
         home_status status = HOME_OK;
@@ -326,8 +326,8 @@ static home_status replace_masks(const builder *b, homelayer *layer, size_t l) {
             find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &status);
         if (!sees)
             return status;
-        layer->nodes[o].sees = sees;
-        layer->nodes[o].sees_count = given->sees_count;
+        layer->nodes[n].sees = sees;
+        layer->nodes[n].sees_count = given->sees_count;
     }
     return HOME_OK;
 }
@@ -337,8 +337,8 @@ static home_status check_seen(const builder *b, const homelayer *layer, size_t l
     bool *seen = homearena_take(b->arena, layer->unit_count, sizeof *seen);
     if (!seen)
         return homefail_memory(b->error);
-    for (size_t o = 0; o < layer->node_count; o++) {
-        const homenode *node = &layer->nodes[o];
+    for (size_t n = 0; n < layer->node_count; n++) {
+        const homenode *node = &layer->nodes[n];
         for (size_t i = 0; i < node->sees_count; i++)
             seen[node->sees[i]] = true;
         if (node->self != HOME_SELF_TERM_NONE)

@@ -77,7 +77,7 @@ static home_status check_counts(const homeimage_header *header, home_error *erro
     const struct {
         const char *name;
         uint64_t count;
-        uint64_t most;
+        uint64_t max;
     } counts[] = {
         {"buffers", header->buffers, words / BUFFER},
         {"steps", header->steps, words / STEP},
@@ -88,11 +88,11 @@ static home_status check_counts(const homeimage_header *header, home_error *erro
         {"metadata", header->metadata, words / METADATA},
     };
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        if (counts[i].count > counts[i].most)
+        if (counts[i].count > counts[i].max)
             return homefail(error, HOME_E_FORMAT,
                             "the image's header tells of %llu %s, expected at most %llu",
                             (unsigned long long)counts[i].count, counts[i].name,
-                            (unsigned long long)counts[i].most);
+                            (unsigned long long)counts[i].max);
     return HOME_OK;
 }
 
@@ -189,11 +189,11 @@ static uint64_t read_word(reader *in) {
     return value;
 }
 
-/* A number from `least` to `most`; `least` where it is not. */
-static size_t read_size(reader *in, size_t least, size_t most) {
+/* A number from `min` to `max`; `min` where it is not. */
+static size_t read_size(reader *in, size_t min, size_t max) {
     const uint64_t value = read_word(in);
-    require(in, value >= least && value <= most);
-    return in->failed ? least : (size_t)value;
+    require(in, value >= min && value <= max);
+    return in->failed ? min : (size_t)value;
 }
 
 static double read_double(reader *in) {
@@ -228,10 +228,10 @@ static void skip_gap(reader *in) {
 
 /* A buffer, inside the rows of the activations. A workspace's size must not overflow. */
 static void read_buffer(reader *in, homeplan *plan, homebuffer *buffer) {
-    const size_t most = SIZE_MAX / sizeof(float) / HOME_IMAGE_MAX_BLOCK_ROWS / 4;
+    const size_t max = SIZE_MAX / sizeof(float) / HOME_IMAGE_MAX_BLOCK_ROWS / 4;
     buffer->width = read_size(in, 1, HOME_MAX_WIDTH);
-    buffer->stride = read_size(in, buffer->width, most / 2);
-    buffer->start = read_size(in, 0, most / 2);
+    buffer->stride = read_size(in, buffer->width, max / 2);
+    buffer->start = read_size(in, 0, max / 2);
     const size_t end = buffer->start + buffer->stride;
     plan->row_width = end > plan->row_width ? end : plan->row_width;
 }

@@ -94,10 +94,10 @@ static void predict_block(const request *q, size_t first, const home_workspace *
 
 /* What each thread does. One that finds no workspace leaves the blocks to the others: the first
  * always has one, and goes on until no block is left. */
-static void predict_blocks(void *context, size_t first, size_t last) {
+static void predict_blocks(void *context, size_t first, size_t end) {
     request *q = context;
     (void)first;
-    (void)last;
+    (void)end;
     if (atomic_load(&q->next) >= q->block_count)
         return;
     const bool mine = !atomic_flag_test_and_set(&q->taken);
@@ -137,14 +137,14 @@ static void predict_rows(request *q) {
     enum { FEW_BLOCKS = 4, FINE_ROWS = 4 };
     const home_parallel *parallel = homemodel_parallel(q->model);
     const size_t rows = q->batch->rows;
-    const size_t most = block_rows(q->model);
+    const size_t max = block_rows(q->model);
     const size_t apart = threads_apart(q->model, parallel, rows);
     const size_t threads = apart > 0 ? apart : 1;
-    const size_t rounds = homesize_divide_up(homesize_divide_up(rows, most), threads);
+    const size_t rounds = homesize_divide_up(homesize_divide_up(rows, max), threads);
     const size_t unit = threads > 1 && rounds <= FEW_BLOCKS ? FINE_ROWS : HOMEKERNELS_TILE_ROWS;
     const size_t block =
         homesize_divide_up(homesize_divide_up(rows, rounds * threads), unit) * unit;
-    q->block = block < most ? block : most; /* an image may ask for fewer than `unit` */
+    q->block = block < max ? block : max; /* an image may ask for fewer than `unit` */
     q->block_count = homesize_divide_up(rows, q->block);
     q->inner = apart > 0 || is_small(q->model) ? NULL : parallel;
     homeparallel_ranges(parallel, threads, 1, predict_blocks, q);

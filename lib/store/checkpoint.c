@@ -21,7 +21,7 @@ typedef struct item {
     size_t shape[2];
     void *data; /* NULL where the model has no memory yet */
     bool never_negative;
-    double most; /* of its values; 0: any finite one */
+    double max; /* of its values; 0: any finite one */
 } item;
 
 /* All tensors of a checkpoint; in memory of its own. */
@@ -165,15 +165,14 @@ static double value_of(homedtype dtype, const void *element) {
 /* Training gives no value that is not finite, and no negative step, rate, variance or sum of
  * squares. */
 static bool is_possible(const item *i, double value) {
-    return isfinite(value) && !(i->never_negative && value < 0) &&
-           !(i->most > 0 && value > i->most);
+    return isfinite(value) && !(i->never_negative && value < 0) && !(i->max > 0 && value > i->max);
 }
 
 static home_status fail_value(const item *i, size_t element, double value, home_error *error) {
-    if (i->most > 0)
+    if (i->max > 0)
         return homefail(error, HOME_E_VALUE,
                         "tensor \"%.120s\": element %zu is %s, expected a number from 0 to %s",
-                        i->name, element, HOME_BRIEF(value), HOME_BRIEF(i->most));
+                        i->name, element, HOME_BRIEF(value), HOME_BRIEF(i->max));
     return homefail(error, HOME_E_VALUE,
                     "tensor \"%.120s\": element %zu is %s, expected a finite number%s", i->name,
                     element, HOME_BRIEF(value), i->never_negative ? " >= 0" : "");

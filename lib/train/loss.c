@@ -91,9 +91,9 @@ void homeloss_zero(const home_model *model, const homerun *run) {
 
 /* log(e^a + e^b), without overflow; a or b may be -infinity */
 static double log_add(double a, double b) {
-    const double most = a > b ? a : b;
-    const double least = a > b ? b : a;
-    return isinf(least) ? most : most + log1p(exp(least - most));
+    const double max = a > b ? a : b;
+    const double min = a > b ? b : a;
+    return isinf(min) ? max : max + log1p(exp(min - max));
 }
 
 /* Over a task and those that it is given:

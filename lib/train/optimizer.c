@@ -16,9 +16,9 @@ typedef struct long_sum {
     double sums[PIECES];
 } long_sum;
 
-static void sum_pieces(void *context, size_t first, size_t last) {
+static void sum_pieces(void *context, size_t first, size_t end) {
     long_sum *s = context;
-    for (size_t i = first; i < last; i++) {
+    for (size_t i = first; i < end; i++) {
         const size_t begin = i * s->piece < s->count ? i * s->piece : s->count;
         const size_t left = s->count - begin;
         s->sums[i] = s->kernels->sum_of_squares(left < s->piece ? left : s->piece, s->x + begin);
@@ -87,7 +87,7 @@ typedef struct dense_step {
 } dense_step;
 
 /* Values are independent of each other, so they are cut anywhere. */
-static void step_range(void *context, size_t first, size_t last) {
+static void step_range(void *context, size_t first, size_t end) {
     const dense_step *d = context;
     const homekernels *kernels = d->model->kernels;
     const hometraining *training = d->model->training;
@@ -96,13 +96,13 @@ static void step_range(void *context, size_t first, size_t last) {
     float *state = training->state[0] + first;
     switch (d->model->settings.optimizer.kind) {
     case HOME_OPTIMIZER_SGD:
-        kernels->sgd(last - first, &d->update, g, value, state);
+        kernels->sgd(end - first, &d->update, g, value, state);
         break;
     case HOME_OPTIMIZER_ADAGRAD:
-        kernels->adagrad(last - first, &d->update, g, value, state);
+        kernels->adagrad(end - first, &d->update, g, value, state);
         break;
     default:
-        kernels->adam(last - first, &d->update, g, value, state, training->state[1] + first);
+        kernels->adam(end - first, &d->update, g, value, state, training->state[1] + first);
         break;
     }
 }
