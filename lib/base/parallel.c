@@ -26,6 +26,6 @@ void homeparallel_ranges(const home_parallel *parallel, size_t count, size_t gra
         function(context, 0, count);
         return;
     }
-    ranges r = {count, grain, function, context};
+    ranges r = {.count = count, .grain = grain, .function = function, .context = context};
     parallel->run(parallel->user, (count - 1) / grain + 1, run_range, &r);
 }

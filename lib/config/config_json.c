@@ -431,7 +431,7 @@ home_status homeconfig_from_json(const char *json, size_t length, homearena *are
     if (status != HOME_OK)
         return status;
     *config = (home_config){.struct_size = sizeof *config};
-    const reader in = {arena, error, json, "config."};
+    const reader in = {.arena = arena, .error = error, .json = json, .where = "config."};
     status = read_object(&in, model_fields, homejson_root(document), (char *)config);
     homejson_free(document);
     return status;

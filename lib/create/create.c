@@ -35,7 +35,9 @@ static bool allocate_tables(home_model *model) {
     const home_config *config = &model->settings.config;
     model->tables =
         homememory_allocate(&model->allocator, config->table_count, sizeof *model->tables);
-    for (size_t i = 0; model->tables && i < config->table_count; i++) {
+    if (!model->tables)
+        return false;
+    for (size_t i = 0; i < config->table_count; i++) {
         hometable *table = &model->tables[i];
         table->config = &config->tables[i];
         table->weights = homememory_allocate(&model->allocator, (size_t)table->config->rows,
@@ -43,7 +45,7 @@ static bool allocate_tables(home_model *model) {
         if (!table->weights)
             return false;
     }
-    return model->tables != NULL;
+    return true;
 }
 
 static bool allocate_weights(home_model *model) {
@@ -99,11 +101,12 @@ static home_status build(home_model *model, const homecreate_blueprint *blueprin
         return homefail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine%s%s",
                         model->settings.isa ? " within config.isa " : "",
                         model->settings.isa ? model->settings.isa : "");
-    const homeplan_options options = {blueprint->folded, model->kernels->panel};
+    const homeplan_options options = {.folded = blueprint->folded, .panel = model->kernels->panel};
     status = hometopology_build(&model->settings, &model->arena, &model->topology, error);
     if (status != HOME_OK)
         return status;
-    hometensors_filter filter = {blueprint->check_tensor, blueprint->context, error, HOME_OK};
+    hometensors_filter filter = {
+        .check = blueprint->check_tensor, .context = blueprint->context, .error = error};
     model->tensors.filter = filter.check ? &filter : NULL;
     status = homeplan_build(&model->settings, &model->topology, options, &model->arena,
                             &model->plan, &model->tensors, error);

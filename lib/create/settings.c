@@ -60,7 +60,10 @@ home_status home_model_set_threads(home_model *model, size_t threads, home_error
         pool = homethreads_create(&model->allocator, threads);
         if (!pool)
             return homefail(error, HOME_E_MEMORY, "%zu threads cannot be had", threads);
-        parallel = (home_parallel){sizeof parallel, pool, threads, homethreads_run};
+        parallel = (home_parallel){.struct_size = sizeof parallel,
+                                   .user = pool,
+                                   .threads = threads,
+                                   .run = homethreads_run};
     }
     use(model, &parallel, pool);
     return HOME_OK;

@@ -19,7 +19,8 @@ static void release_libc(void *user, void *memory) {
 
 home_status homememory_resolve(const home_allocator *given, home_allocator *out,
                                home_error *error) {
-    const home_allocator libc = {sizeof libc, NULL, allocate_libc, release_libc};
+    const home_allocator libc = {
+        .struct_size = sizeof libc, .allocate = allocate_libc, .release = release_libc};
     *out = libc;
     if (!given)
         return HOME_OK;

@@ -35,7 +35,9 @@ static void place_experts(home_health *health, const homelayer *layer, size_t l)
     size_t *units = homearena_take(&health->arena, layer->unit_count, sizeof *units);
     const size_t first = health->expert_count;
     size_t expert = first;
-    for (size_t u = 0; units && u < layer->unit_count; u++) {
+    if (!units)
+        return;
+    for (size_t u = 0; u < layer->unit_count; u++) {
         const char *unit =
             homearena_text(&health->arena, layer->units[u].name, strlen(layer->units[u].name));
         units[u] = expert;
@@ -79,8 +81,10 @@ static void place_node(home_health *health, const homelayer *layer, size_t l, co
     for (size_t i = 0; i < node->sees_count; i++)
         count += layer->units[node->sees[i]].experts;
     size_t *experts = homearena_take(&health->arena, count, sizeof *experts);
+    if (!experts)
+        return;
     count = 0;
-    for (size_t i = 0; experts && i < node->sees_count; i++)
+    for (size_t i = 0; i < node->sees_count; i++)
         for (size_t k = 0; k < layer->units[node->sees[i]].experts; k++)
             experts[count++] = in->units[node->sees[i]] + k;
     const size_t own = own_unit(layer, node);
@@ -384,6 +388,7 @@ static void count_pairs(home_health *health, size_t expert, size_t rows) {
 static void count_node(home_health *health, size_t number, size_t rows) {
     const homehealth_node *node = &health->nodes[number];
     homehealth_tally *t = &health->added;
+    const size_t own = node->self ? node->own_count : 0;
     for (size_t r = 0; r < rows; r++) {
         const float *row = health->block + r * health->columns;
         for (size_t i = 0; i < node->expert_count; i++) {
@@ -391,7 +396,7 @@ static void count_node(home_health *health, size_t number, size_t rows) {
             t->weights[node->weight + i] += w;
             t->entropies[number] += homehealth_information(w);
         }
-        for (size_t k = 0; k < node->own_count && node->self; k++)
+        for (size_t k = 0; k < own; k++)
             t->self_weights[node->self_weight + k] += (double)row[node->self_column + k];
     }
 }

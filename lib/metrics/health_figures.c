@@ -143,7 +143,9 @@ static void sum_mass(const home_health *health, size_t expert, home_expert_healt
 static void find_limits(const home_health *health, const homehealth_expert *e,
                         home_expert_health *figures) {
     figures->min = figures->max = (double)NAN;
-    for (size_t i = 0; i < e->width && health->total.rows > 0; i++) {
+    if (health->total.rows == 0)
+        return;
+    for (size_t i = 0; i < e->width; i++) {
         const double min = health->total.min[e->output + i];
         const double max = health->total.max[e->output + i];
         if (i == 0 || min < figures->min)
@@ -208,12 +210,14 @@ static void fill_gate(const home_health *health, size_t number, home_node_health
 static double deviation_ratio(const home_health *health, const homehealth_node *node) {
     double min = (double)INFINITY;
     double max = 0;
-    for (size_t i = 0; i < node->expert_count && health->total.rows > 0; i++) {
+    if (health->total.rows == 0)
+        return (double)NAN;
+    for (size_t i = 0; i < node->expert_count; i++) {
         const double deviation = expert_deviation(health, &health->experts[node->experts[i]]);
         min = fmin(min, deviation);
         max = fmax(max, deviation);
     }
-    if (max == 0) /* no rows, or no expert that moves */
+    if (max == 0) /* no expert moves */
         return (double)NAN;
     return min > 0 ? max / min : (double)INFINITY;
 }

@@ -157,24 +157,30 @@ static span span_of(const homeplace *place) {
                   .max_last = place->last};
 }
 
-size_t homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
-                       bool *found) {
+/* Returns where the highest ends. */
+static size_t place_all(homeplace *places, size_t count, const size_t *firsts, node *nodes) {
+    node *root = NULL;
+    size_t width = 0;
+    for (size_t i = 0; i < count; i++) {
+        root = forget_ended(root, firsts[i]);
+        places[i].start = pass(root, &places[i], 0);
+        nodes[i] = (node){.own = span_of(&places[i]), .priority = homehash_mix64(i)};
+        width = max(width, nodes[i].own.end);
+        root = insert(root, &nodes[i]);
+    }
+    return width;
+}
+
+bool homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
+                     size_t *width) {
     node *nodes = homememory_allocate(allocator, count, sizeof *nodes);
     size_t *firsts = homememory_allocate(allocator, count, sizeof *firsts);
-    size_t width = 0;
-    *found = nodes && firsts;
-    if (*found) {
-        node *root = NULL;
+    const bool there = nodes && firsts;
+    if (there) {
         find_firsts(places, count, firsts);
-        for (size_t i = 0; i < count; i++) {
-            root = forget_ended(root, firsts[i]);
-            places[i].start = pass(root, &places[i], 0);
-            nodes[i] = (node){.own = span_of(&places[i]), .priority = homehash_mix64(i)};
-            width = max(width, nodes[i].own.end);
-            root = insert(root, &nodes[i]);
-        }
+        *width = place_all(places, count, firsts, nodes);
     }
     homememory_free(allocator, nodes);
     homememory_free(allocator, firsts);
-    return width;
+    return there;
 }

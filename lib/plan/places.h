@@ -13,8 +13,8 @@ typedef struct homeplace {
 } homeplace;
 
 /* Gives each in turn the lowest start at which it overlaps none of those before it that live at the
- * same time. Returns where the highest ends. False in *found where memory ends. */
-size_t homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
-                       bool *found);
+ * same time; *width is where the highest ends. False where memory ends. */
+bool homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
+                     size_t *width);
 
 #endif

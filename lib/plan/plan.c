@@ -377,7 +377,9 @@ static void expert_tensors(builder *b, const homeunit *unit, size_t i, size_t in
             .ld = in,
             .rows = out,
             .bias = HOME_NONE};
-    for (size_t k = 0; k < unit->experts && bias; k++)
+    if (!bias)
+        return;
+    for (size_t k = 0; k < unit->experts; k++)
         segments[k].bias = hometensors_add(b->tensors, b->arena, bias_info(out, in),
                                            "layers.%zu.units.%s.experts.%zu.linear.%zu.bias",
                                            b->layer, unit->name, k, i);
@@ -438,9 +440,10 @@ static homeview add_experts(builder *b, const homelayer *layer, const homeunit *
         const homeview y = new_buffer(b, unit->experts * out);
         if (i == 0)
             add_linear(b, x, y, segments, unit->experts, in_product(b, activation));
-        for (size_t k = 0; k < unit->experts && i > 0; k++)
-            add_linear(b, homeview_columns(x, k * in, in), homeview_columns(y, k * out, out),
-                       &segments[k], 1, in_product(b, activation));
+        else
+            for (size_t k = 0; k < unit->experts; k++)
+                add_linear(b, homeview_columns(x, k * in, in), homeview_columns(y, k * out, out),
+                           &segments[k], 1, in_product(b, activation));
         x = normed ? add_norm(b, unit, out, y, last_activation)
                    : finish_activation(b, y, activation);
         in = out;
@@ -488,8 +491,10 @@ static part *list_parts(builder *b, gate *gates, size_t count, const layer_views
     for (size_t g = 0; g < count; g++)
         *part_count += gates[g].input_count;
     part *parts = homearena_take(b->arena, *part_count, sizeof *parts);
+    if (!parts)
+        return NULL;
     size_t p = 0;
-    for (size_t g = 0; g < count && parts; g++) {
+    for (size_t g = 0; g < count; g++) {
         homesegment rest;
         gate_tensors(b, &gates[g], views, &rest);
         for (size_t i = 0; i < gates[g].input_count; i++, p++) {
@@ -625,8 +630,13 @@ static homeview add_mix(builder *b, const homelayer *layer, const homenode *node
 
 static gate gate_of(builder *b, const homelayer *layer, const homenode *node, const char *prefix) {
     const home_config *c = b->config;
-    return (gate){.mlp = {prefix, node->name, ".gate", c->gate_hidden, c->gate_hidden_count,
-                          c->gate_activation, visible_experts(layer, node)},
+    return (gate){.mlp = {.prefix = prefix,
+                          .name = node->name,
+                          .suffix = ".gate",
+                          .hidden = c->gate_hidden,
+                          .hidden_count = c->gate_hidden_count,
+                          .hidden_activation = c->gate_activation,
+                          .out = visible_experts(layer, node)},
                   .inputs = node->inputs,
                   .input_count = node->input_count,
                   .parts = homearena_take(b->arena, node->input_count, sizeof(homeview))};
@@ -637,10 +647,15 @@ static gate self_gate_of(builder *b, const homelayer *layer, const homenode *nod
     const home_config *c = b->config;
     homegate_input *input = homearena_take(b->arena, 1, sizeof *input);
     if (input)
-        *input = (homegate_input){node->own, node->self_gated};
+        *input = (homegate_input){.unit = node->own, .gated = node->self_gated};
     const size_t experts = layer->units[node->own].experts;
-    return (gate){.mlp = {prefix, node->name, ".self_gate", c->self_gate_hidden,
-                          c->self_gate_hidden_count, c->self_gate_activation, experts},
+    return (gate){.mlp = {.prefix = prefix,
+                          .name = node->name,
+                          .suffix = ".self_gate",
+                          .hidden = c->self_gate_hidden,
+                          .hidden_count = c->self_gate_hidden_count,
+                          .hidden_activation = c->self_gate_activation,
+                          .out = experts},
                   .inputs = input,
                   .input_count = input ? 1 : 0,
                   .parts = homearena_take(b->arena, 1, sizeof(homeview)),
@@ -713,13 +728,13 @@ static void add_towers(builder *b, const hometopology *topology) {
     b->plan->logits = new_buffer(b, c->task_count);
     b->plan->sigmoids = new_buffer(b, c->task_count);
     for (size_t t = 0; t < c->task_count && !b->arena->failed; t++) {
-        const mlp tower = {"towers",
-                           c->tasks[t].name,
-                           "",
-                           c->tower_hidden,
-                           c->tower_hidden_count,
-                           c->tower_activation,
-                           1};
+        const mlp tower = {.prefix = "towers",
+                           .name = c->tasks[t].name,
+                           .suffix = "",
+                           .hidden = c->tower_hidden,
+                           .hidden_count = c->tower_hidden_count,
+                           .hidden_activation = c->tower_activation,
+                           .out = 1};
         add_mlp(b, &tower, 0, b->outputs[topology->task_node[t]],
                 homeview_columns(b->plan->logits, t, 1));
         if (b->arena->failed)
@@ -737,7 +752,9 @@ static void add_towers(builder *b, const hometopology *topology) {
 static void add_uncertainty(builder *b) {
     const home_config *c = b->config;
     b->plan->uncertainty = HOME_NONE;
-    for (size_t t = 0; t < c->task_count && c->uncertainty == HOME_ON && !b->options.folded; t++) {
+    if (c->uncertainty != HOME_ON || b->options.folded)
+        return;
+    for (size_t t = 0; t < c->task_count; t++) {
         const size_t offset =
             hometensors_add(b->tensors, b->arena, constant_info(HOME_TENSOR_PARAMETER, 1, 0),
                             "uncertainty.%s", c->tasks[t].name);
@@ -763,7 +780,13 @@ static void add_tables(builder *b) {
 home_status homeplan_build(const homesettings *settings, const hometopology *topology,
                            homeplan_options options, homearena *arena, homeplan *plan,
                            hometensors *tensors, home_error *error) {
-    builder b = {settings, &settings->config, options, arena, plan, tensors, &plan->input, 0};
+    builder b = {.settings = settings,
+                 .config = &settings->config,
+                 .options = options,
+                 .arena = arena,
+                 .plan = plan,
+                 .tensors = tensors,
+                 .outputs = &plan->input};
     plan->input = new_buffer(&b, settings->input_width);
     plan->layers = homearena_take(arena, topology->layer_count, sizeof *plan->layers);
     for (b.layer = 0; b.layer < topology->layer_count && !arena->failed; b.layer++)

@@ -16,11 +16,13 @@ typedef struct writers {
 } writers;
 
 static writers list_writers(const homeplan *plan, homearena *arena) {
-    const writers list = {homearena_take(arena, plan->buffer_count, sizeof *list.last),
-                          homearena_take(arena, plan->step_count, sizeof *list.before)};
-    for (size_t i = 0; i < plan->buffer_count && !arena->failed; i++)
+    const writers list = {.last = homearena_take(arena, plan->buffer_count, sizeof *list.last),
+                          .before = homearena_take(arena, plan->step_count, sizeof *list.before)};
+    if (arena->failed)
+        return list;
+    for (size_t i = 0; i < plan->buffer_count; i++)
         list.last[i] = HOME_NONE;
-    for (size_t s = 0; s < plan->step_count && !arena->failed; s++) {
+    for (size_t s = 0; s < plan->step_count; s++) {
         size_t *last = &list.last[plan->steps[s].out.buffer];
         list.before[s] = *last;
         *last = s;
@@ -41,7 +43,9 @@ static void find_writer(const homeplan *plan, const writers *list, homelandmark 
 
 void homeplan_find_writers(homeplan *plan, const hometopology *topology, homearena *arena) {
     const writers list = list_writers(plan, arena);
-    for (size_t l = 0; l < topology->layer_count && !arena->failed; l++) {
+    if (arena->failed)
+        return;
+    for (size_t l = 0; l < topology->layer_count; l++) {
         for (size_t u = 0; u < topology->layers[l].unit_count; u++)
             find_writer(plan, &list, &plan->layers[l].experts[u]);
         for (size_t n = 0; n < topology->layers[l].node_count; n++) {
@@ -138,20 +142,26 @@ static homeplace *list_places(const homeplan *plan, const home_allocator *alloca
     return places;
 }
 
+static void move_buffers(homeplan *plan, const homeplace *places, size_t width) {
+    plan->row_width = width;
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        plan->buffers[i].start = places[i].start;
+}
+
+static void place_gradients(homeplan *plan, const homeplace *places, size_t width) {
+    plan->gradient_width = width;
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        plan->buffers[i].gradient_start = places[i].start;
+}
+
 void homeplan_share_buffers(homeplan *plan, bool folded, homearena *arena) {
-    bool found = false;
+    size_t width = 0;
     homeplace *places = list_places(plan, arena->allocator);
-    const size_t width =
-        places ? homeplaces_find(places, plan->buffer_count, arena->allocator, &found) : 0;
-    for (size_t i = 0; found && i < plan->buffer_count; i++)
-        if (folded)
-            plan->buffers[i].start = places[i].start;
-        else
-            plan->buffers[i].gradient_start = places[i].start;
-    if (folded)
-        plan->row_width = width;
+    if (!places || !homeplaces_find(places, plan->buffer_count, arena->allocator, &width))
+        arena->failed = true;
+    else if (folded)
+        move_buffers(plan, places, width);
     else
-        plan->gradient_width = width;
-    arena->failed = arena->failed || !found;
+        place_gradients(plan, places, width);
     homememory_free(arena->allocator, places);
 }

@@ -21,15 +21,17 @@ typedef struct builder {
 
 static const size_t *list_of(const builder *b, const size_t *items, size_t count) {
     size_t *copy = homearena_take(b->arena, count, sizeof *copy);
-    for (size_t i = 0; copy && i < count; i++)
-        copy[i] = items[i];
+    if (copy && count)
+        memcpy(copy, items, count * sizeof *copy);
     return copy;
 }
 
 /* 0, 1, 2 ...: every unit of a layer. */
 static const size_t *list_all(const builder *b, size_t count) {
     size_t *list = homearena_take(b->arena, count, sizeof *list);
-    for (size_t i = 0; list && i < count; i++)
+    if (!list)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
         list[i] = i;
     return list;
 }
@@ -37,8 +39,10 @@ static const size_t *list_all(const builder *b, size_t count) {
 static const homegate_input *inputs_of(const builder *b, const size_t *units, size_t count,
                                        bool gated) {
     homegate_input *inputs = homearena_take(b->arena, count, sizeof *inputs);
-    for (size_t i = 0; inputs && i < count; i++)
-        inputs[i] = (homegate_input){units[i], gated};
+    if (!inputs)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        inputs[i] = (homegate_input){.unit = units[i], .gated = gated};
     return inputs;
 }
 
@@ -73,10 +77,11 @@ static bool allocate_layer(const builder *b, homelayer *layer, size_t units, siz
 
 static const void **sort_names(const builder *b, const void *items, size_t count, size_t size) {
     const void **sorted = homearena_take(b->arena, count, sizeof *sorted);
-    for (size_t i = 0; sorted && i < count; i++)
+    if (!sorted)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
         sorted[i] = (const char *)items + i * size;
-    if (sorted)
-        homesort_by_name(sorted, count);
+    homesort_by_name(sorted, count);
     return sorted;
 }
 
@@ -366,7 +371,10 @@ static home_status build_layer(const builder *b, hometopology *topology, size_t 
         status = custom_layer(b, layer, below, l);
         break;
     case HOME_PRESET_HOME:
-        (l == 0 ? first_home_layer : second_home_layer)(b, layer);
+        if (l == 0)
+            first_home_layer(b, layer);
+        else
+            second_home_layer(b, layer);
         break;
     case HOME_PRESET_SHARED_BOTTOM:
     case HOME_PRESET_MMOE:
@@ -387,8 +395,11 @@ static home_status build_layer(const builder *b, hometopology *topology, size_t 
 
 home_status hometopology_build(const homesettings *settings, homearena *arena,
                                hometopology *topology, home_error *error) {
-    const builder b = {settings, &settings->config, arena, error,
-                       homearena_take(arena, HOME_MAX_ITEMS, sizeof(const size_t *))};
+    const builder b = {.settings = settings,
+                       .config = &settings->config,
+                       .arena = arena,
+                       .error = error,
+                       .last_list = homearena_take(arena, HOME_MAX_ITEMS, sizeof(const size_t *))};
     const size_t tasks = settings->config.task_count;
     topology->layer_count = settings->config.layer_count;
     topology->layers = homearena_take(arena, topology->layer_count, sizeof *topology->layers);

@@ -75,9 +75,9 @@ static void add_state_items(item_list *list, const home_model *model, const home
     const bool table = t->kind == HOME_TENSOR_TABLE;
     const homeoptimizer_traits *traits =
         homeoptimizer_traits_of(table ? o->embedding_kind : o->kind);
-    for (int slot = 0;
-         slot < HOME_STATE_SLOTS && traits->state[slot] && t->kind != HOME_TENSOR_STATISTIC;
-         slot++) {
+    if (t->kind == HOME_TENSOR_STATISTIC)
+        return;
+    for (int slot = 0; slot < HOME_STATE_SLOTS && traits->state[slot]; slot++) {
         item made = item_of(t);
         made.never_negative = traits->never_negative[slot];
         if (traits->row_wise) {
@@ -94,9 +94,21 @@ static void add_state_items(item_list *list, const home_model *model, const home
 static void add_optimizer_items(item_list *list, const home_model *model) {
     for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++)
         add_state_items(list, model, &model->tensors.items[i]);
-    add_item(list, (item){"step", HOME_I64, 1, {1, 1}, &list->step, true, 0}, "");
-    add_item(list, (item){"learning_rate", HOME_F64, 1, {2, 1}, list->rates, true, HOME_MAX_RATE},
-             "");
+    const item step = {.name = "step",
+                       .dtype = HOME_I64,
+                       .rank = 1,
+                       .shape = {1, 1},
+                       .data = &list->step,
+                       .never_negative = true};
+    const item rates = {.name = "learning_rate",
+                        .dtype = HOME_F64,
+                        .rank = 1,
+                        .shape = {2, 1},
+                        .data = list->rates,
+                        .never_negative = true,
+                        .max = HOME_MAX_RATE};
+    add_item(list, step, "");
+    add_item(list, rates, "");
     if (model->training) {
         list->step = (int64_t)model->training->step_count;
         list->rates[0] = model->training->learning_rate;

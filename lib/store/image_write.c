@@ -39,8 +39,9 @@ static void put_text(writer *out, const char *text) {
 }
 
 static void put_floats(writer *out, const float *values, size_t count) {
-    for (size_t i = 0; i < count && out->bytes; i++)
-        out->finite = out->finite && isfinite(values[i]);
+    if (out->bytes)
+        for (size_t i = 0; i < count; i++)
+            out->finite = out->finite && isfinite(values[i]);
     put(out, values, count * sizeof *values);
 }
 

@@ -172,7 +172,11 @@ double homeloss_backward(const home_model *model, const homerun *run, const home
     double loss = 0;
     for (size_t r = 0; r < run->rows; r++)
         total += live_weight(targets, r, task);
-    for (size_t r = 0; r < run->rows && total > 0; r++) {
+    if (total == 0) {
+        uncertainty_gradient(model, task, term, 0, false);
+        return 0;
+    }
+    for (size_t r = 0; r < run->rows; r++) {
         const double w = live_weight(targets, r, task);
         if (w == 0)
             continue;
@@ -182,7 +186,7 @@ double homeloss_backward(const home_model *model, const homerun *run, const home
                                        : squared_row_backward(model, run, r, task, y, factor);
         loss += w * row_loss;
     }
-    loss = total > 0 ? loss / total : 0;
-    uncertainty_gradient(model, task, term, loss, total > 0);
+    loss /= total;
+    uncertainty_gradient(model, task, term, loss, true);
     return loss;
 }

@@ -53,11 +53,15 @@ double homeoptimizer_gradient_norm(const home_model *model) {
  * only in where the decay goes. */
 const homeoptimizer_traits *homeoptimizer_traits_of(int32_t kind) {
     static const homeoptimizer_traits traits[] = {
-        [HOME_OPTIMIZER_ADAM] = {{".exp_avg", ".exp_avg_sq"}, {false, true}, false},
-        [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {{".sum", NULL}, {true, false}, true},
-        [HOME_OPTIMIZER_SGD] = {{".momentum_buffer", NULL}, {false, false}, false},
-        [HOME_OPTIMIZER_ADAMW] = {{".exp_avg", ".exp_avg_sq"}, {false, true}, false},
-        [HOME_OPTIMIZER_ADAGRAD] = {{".sum", NULL}, {true, false}, false},
+        [HOME_OPTIMIZER_ADAM] = {.state = {".exp_avg", ".exp_avg_sq"},
+                                 .never_negative = {false, true}},
+        [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {.state = {".sum"},
+                                            .never_negative = {true},
+                                            .row_wise = true},
+        [HOME_OPTIMIZER_SGD] = {.state = {".momentum_buffer"}},
+        [HOME_OPTIMIZER_ADAMW] = {.state = {".exp_avg", ".exp_avg_sq"},
+                                  .never_negative = {false, true}},
+        [HOME_OPTIMIZER_ADAGRAD] = {.state = {".sum"}, .never_negative = {true}},
     };
     return &traits[kind];
 }

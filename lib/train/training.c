@@ -17,13 +17,15 @@ static bool create_embeddings(home_model *model) {
         homeoptimizer_traits_of(model->settings.optimizer.embedding_kind);
     homeembedding *embeddings = homememory_allocate(&model->allocator, count, sizeof *embeddings);
     model->training->embeddings = embeddings;
-    for (size_t i = 0; embeddings && i < count; i++) {
+    if (!embeddings)
+        return false;
+    for (size_t i = 0; i < count; i++) {
         const hometable *table = &model->tables[i];
         const size_t size = (size_t)table->config->rows * homeoptimizer_state_width(model, table);
         if (!allocate_state(&model->allocator, traits, size, embeddings[i].state))
             return false;
     }
-    return embeddings != NULL;
+    return true;
 }
 
 /* What does not depend on a batch. The rest, which does, comes with the first forward: a model that
