@@ -105,12 +105,11 @@ static home_status build(home_model *model, const homecreate_blueprint *blueprin
     status = hometopology_build(&model->settings, &model->arena, &model->topology, error);
     if (status != HOME_OK)
         return status;
-    hometensors_filter filter = {
+    model->tensors.filter = (hometensors_filter){
         .check = blueprint->check_tensor, .context = blueprint->context, .error = error};
-    model->tensors.filter = filter.check ? &filter : NULL;
     status = homeplan_build(&model->settings, &model->topology, options, &model->arena,
                             &model->plan, &model->tensors, error);
-    model->tensors.filter = NULL;
+    model->tensors.filter = (hometensors_filter){0};
     if (status != HOME_OK)
         return status;
     if (blueprint->check)

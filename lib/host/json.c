@@ -342,23 +342,19 @@ static homejson_value *take_value(homejson *document) {
     return &document->blocks->values[document->blocks->used++];
 }
 
-/* A new value, the last one of the innermost container; NULL, and why in *status, where there can
- * be none. */
-static homejson_value *add_value(parser *p, home_status *status) {
-    if (p->value_count++ == p->max_values) {
-        *status = homefail(p->error, HOME_E_JSON,
-                           "line %zu, column %zu: expected at most %zu values in %zu bytes",
-                           line_of(p, p->at), column_of(p, p->at), p->max_values, p->length);
-        return NULL;
-    }
+/* A new value, the last one of the innermost container. */
+static home_status add_value(parser *p, homejson_value **added) {
+    if (p->value_count++ == p->max_values)
+        return homefail(p->error, HOME_E_JSON,
+                        "line %zu, column %zu: expected at most %zu values in %zu bytes",
+                        line_of(p, p->at), column_of(p, p->at), p->max_values, p->length);
     homejson_value *value = take_value(p->document);
-    if (!value) {
-        *status = homefail_memory(p->error);
-        return NULL;
-    }
+    *added = value;
+    if (!value)
+        return homefail_memory(p->error);
     if (p->depth == 0) {
         p->document->root = value;
-        return value;
+        return HOME_OK;
     }
     container *parent = &p->open[p->depth - 1];
     if (parent->last)
@@ -367,7 +363,7 @@ static homejson_value *add_value(parser *p, home_status *status) {
         parent->value->first = value;
     parent->last = value;
     parent->value->count++;
-    return value;
+    return HOME_OK;
 }
 
 /* Parses a value that is not a container. */
@@ -453,11 +449,11 @@ static home_status parse_key(parser *p, homejson_value *member) {
  * begins. */
 static home_status parse_value(parser *p) {
     const bool is_member = p->depth > 0 && p->open[p->depth - 1].value->type == HOME_JSON_OBJECT;
-    home_status status = HOME_OK;
-    homejson_value *value = add_value(p, &status);
-    if (value && is_member)
+    homejson_value *value = NULL;
+    home_status status = add_value(p, &value);
+    if (status == HOME_OK && is_member)
         status = parse_key(p, value);
-    if (!value || status != HOME_OK)
+    if (status != HOME_OK)
         return status;
     value->begin = p->at;
     if (next_is(p, '[') || next_is(p, '{'))

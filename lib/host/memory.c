@@ -118,13 +118,19 @@ static struct homearena_block *add_block(homearena *arena, size_t bytes) {
     return block;
 }
 
+/* The first cause counts: sizes that follow a refused allocation mean nothing. */
+void homearena_fail(homearena *arena, home_status status) {
+    if (homearena_ok(arena))
+        arena->status = status;
+}
+
 /* Blocks are never moved, so pointers into the arena stay good until it is freed. */
 void *homearena_take(homearena *arena, size_t count, size_t size) {
     size_t bytes;
-    if (arena->failed)
+    if (!homearena_ok(arena))
         return NULL;
     if (!homesize_multiply(count, size, &bytes) || bytes > SIZE_MAX - HOME_ALIGNMENT) {
-        homearena_refuse_size(arena);
+        homearena_fail(arena, HOME_E_TOO_LARGE);
         return NULL;
     }
     bytes = homesize_align(bytes ? bytes : 1);
@@ -132,18 +138,12 @@ void *homearena_take(homearena *arena, size_t count, size_t size) {
     if (!block || bytes > block->capacity - block->used)
         block = add_block(arena, bytes);
     if (!block) {
-        arena->failed = true;
+        homearena_fail(arena, HOME_E_MEMORY);
         return NULL;
     }
     void *taken = (char *)block + block->used;
     block->used += bytes;
     return taken;
-}
-
-/* The first cause counts: sizes that follow a refused allocation mean nothing. */
-void homearena_refuse_size(homearena *arena) {
-    arena->too_large = arena->too_large || !arena->failed;
-    arena->failed = true;
 }
 
 void *homearena_grow(homearena *arena, void *items, size_t count, size_t *capacity, size_t size) {

@@ -28,15 +28,22 @@ char *homememory_copy_text(const home_allocator *allocator, const char *text, si
 bool homememory_grow(const home_allocator *allocator, void **array, size_t *capacity, size_t needed,
                      size_t size);
 
-/* Many small allocations that die together. Zero it, set `allocator`, then take; after a refused
- * allocation `failed` is set for good. */
+/* Many small allocations that die together. Zero it, set `allocator`, then take. The first failure
+ * stays in `status`, and whatever is taken after it is NULL: so many calls in a row may be checked
+ * once. */
 typedef struct homearena {
     const home_allocator *allocator;
     struct homearena_block *blocks;
-    bool failed;
-    bool too_large; /* `failed`, and because of a size that cannot be rather than for want of memory
-                     */
+    home_status status; /* HOME_E_MEMORY, HOME_E_TOO_LARGE, or what homearena_fail() was given */
 } homearena;
+
+static inline bool homearena_ok(const homearena *arena) {
+    return arena->status == HOME_OK;
+}
+
+/* Lets the arena fail, unless it has. For what fails between its allocations: a size that no size_t
+ * holds, an item that a check refuses. */
+void homearena_fail(homearena *arena, home_status status);
 
 /* count * size zero bytes aligned to HOME_ALIGNMENT, or NULL. */
 void *homearena_take(homearena *arena, size_t count, size_t size);
@@ -47,8 +54,5 @@ void homearena_free(homearena *arena);
  * `size` bytes with twice the room. What was copied stays in the arena: all copies together waste
  * less than the last one holds. Or NULL. */
 void *homearena_grow(homearena *arena, void *items, size_t count, size_t *capacity, size_t size);
-
-/* For sizes that are only computed: the arena fails as one of them cannot be. */
-void homearena_refuse_size(homearena *arena);
 
 #endif

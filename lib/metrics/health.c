@@ -26,7 +26,7 @@ enum { BLOCK_ROWS = 64 }; /* observed at a time */
 static size_t advance(home_health *health, size_t *counter, size_t by) {
     const size_t before = *counter;
     if (!homesize_add(before, by, counter) || *counter > SIZE_MAX / 1024)
-        health->arena.failed = true;
+        homearena_fail(&health->arena, HOME_E_MEMORY);
     return before;
 }
 
@@ -41,7 +41,7 @@ static void place_experts(home_health *health, const homelayer *layer, size_t l)
         const char *unit =
             homearena_text(&health->arena, layer->units[u].name, strlen(layer->units[u].name));
         units[u] = expert;
-        for (size_t k = 0; k < layer->units[u].experts && !health->arena.failed; k++) {
+        for (size_t k = 0; k < layer->units[u].experts && homearena_ok(&health->arena); k++) {
             const size_t width = layer->config->width;
             health->experts[expert++] =
                 (homehealth_expert){.layer = l,
@@ -56,7 +56,7 @@ static void place_experts(home_health *health, const homelayer *layer, size_t l)
     }
     size_t pairs;
     if (!homesize_multiply(expert - first, expert - first, &pairs))
-        health->arena.failed = true;
+        homearena_fail(&health->arena, HOME_E_MEMORY);
     else
         advance(health, &health->pairs, (pairs - (expert - first)) / 2);
     health->expert_count = expert;
@@ -118,12 +118,12 @@ static void place_all(home_health *health, const hometopology *topology) {
     health->layers = homearena_take(&health->arena, topology->layer_count, sizeof *health->layers);
     health->experts = homearena_take(&health->arena, experts, sizeof *health->experts);
     health->nodes = homearena_take(&health->arena, nodes, sizeof *health->nodes);
-    for (size_t l = 0; l < topology->layer_count && !health->arena.failed; l++) {
+    for (size_t l = 0; l < topology->layer_count && homearena_ok(&health->arena); l++) {
         const homelayer *layer = &topology->layers[l];
         place_experts(health, layer, l);
         health->layers[l].nodes = health->node_count;
         health->layers[l].node_count = layer->node_count;
-        for (size_t n = 0; n < layer->node_count && !health->arena.failed; n++)
+        for (size_t n = 0; n < layer->node_count && homearena_ok(&health->arena); n++)
             place_node(health, layer, l, &layer->nodes[n], &health->nodes[health->node_count++]);
     }
 }
@@ -151,7 +151,7 @@ static void fill(home_health *health, const home_model *model) {
     health->topology =
         homearena_text(arena, model->topology_json.data, strlen(model->topology_json.data));
     place_all(health, &model->topology);
-    if (arena->failed)
+    if (!homearena_ok(arena))
         return;
     make_tally(health, &health->total);
     make_tally(health, &health->added);
@@ -179,7 +179,7 @@ home_status home_health_create(const home_model *model, const home_allocator *al
     made->allocator = resolved;
     made->arena.allocator = &made->allocator;
     fill(made, model);
-    if (made->arena.failed) {
+    if (!homearena_ok(&made->arena)) {
         home_health_destroy(made);
         return homefail_memory(error);
     }

@@ -61,7 +61,7 @@ static size_t stride_of(size_t width) {
 /* Adds to a sum of sizes; one that would be above `max` stays, and fails. */
 static bool add_room(builder *b, size_t *total, size_t size, size_t max) {
     if (size > max - *total) {
-        homearena_refuse_size(b->arena);
+        homearena_fail(b->arena, HOME_E_TOO_LARGE);
         return false;
     }
     *total += size;
@@ -177,7 +177,7 @@ static bool take_landmarks(builder *b, const homelayer *layer) {
     marks->experts = homearena_take(b->arena, layer->unit_count, sizeof(homelandmark));
     marks->gates = homearena_take(b->arena, layer->node_count, sizeof(homelandmark));
     marks->selves = homearena_take(b->arena, layer->node_count, sizeof(homelandmark));
-    return !b->arena->failed;
+    return homearena_ok(b->arena);
 }
 
 /* --------------------------------------------------------------------------------------- tensors
@@ -344,7 +344,7 @@ static void add_feature_gates(builder *b, const homelayer *layer, layer_views *v
     homesegment *segments = homearena_take(b->arena, 2 * layer->unit_count, sizeof *segments);
     size_t *sharers = homearena_take(b->arena, layer->unit_count, sizeof *sharers);
     bool *done = homearena_take(b->arena, layer->unit_count, sizeof *done);
-    for (size_t first = 0; first < layer->unit_count && !b->arena->failed; first++) {
+    for (size_t first = 0; first < layer->unit_count && homearena_ok(b->arena); first++) {
         if (done[first])
             continue;
         const homeview x = views->raw[first];
@@ -426,7 +426,7 @@ static homeview add_experts(builder *b, const homelayer *layer, const homeunit *
     const homeactivation last_activation = activation_of(b->config->expert_activation);
     homesegment *segments = homearena_take(b->arena, unit->experts, sizeof *segments);
     size_t in = x.width;
-    for (size_t i = 0; i <= config->hidden_count && !b->arena->failed; i++) {
+    for (size_t i = 0; i <= config->hidden_count && homearena_ok(b->arena); i++) {
         const bool last = i == config->hidden_count;
         const size_t out = last ? config->width : config->hidden[i];
         const bool normed = last && norm && !b->options.folded;
@@ -534,7 +534,7 @@ static void ride_along(builder *b, gate *gates, size_t count, const layer_views 
     size_t part_count;
     part *parts = list_parts(b, gates, count, views, &part_count);
     homesegment *segments = homearena_take(b->arena, part_count, sizeof *segments);
-    for (size_t first = 0; first < part_count && !b->arena->failed; first++)
+    for (size_t first = 0; first < part_count && homearena_ok(b->arena); first++)
         if (!parts[first].done)
             add_shared_product(b, &parts[first], part_count - first, segments);
 }
@@ -671,7 +671,7 @@ static void add_nodes(builder *b, const homelayer *layer, const layer_views *vie
     const char *prefix = homearena_text(b->arena, text, (size_t)length);
     gate *gates = homearena_take(b->arena, 2 * layer->node_count, sizeof *gates);
     homeview *outputs = homearena_take(b->arena, layer->node_count, sizeof *outputs);
-    if (b->arena->failed)
+    if (!homearena_ok(b->arena))
         return;
     size_t count = 0;
     for (size_t n = 0; n < layer->node_count; n++) {
@@ -680,10 +680,10 @@ static void add_nodes(builder *b, const homelayer *layer, const layer_views *vie
         if (layer->nodes[n].self == HOME_SELF_TERM_GATE)
             gates[count++] = self_gate_of(b, layer, &layer->nodes[n], prefix);
     }
-    if (!b->arena->failed)
+    if (homearena_ok(b->arena))
         ride_along(b, gates, count, views);
     const gate *next = gates;
-    for (size_t n = 0; n < layer->node_count && !b->arena->failed; n++) {
+    for (size_t n = 0; n < layer->node_count && homearena_ok(b->arena); n++) {
         const homenode *node = &layer->nodes[n];
         homeview weights = {0};
         homeview self_weights = {0};
@@ -714,11 +714,11 @@ static void add_layer(builder *b, const homelayer *layer) {
     }
     if (layer->config->feature_gates == HOME_ON)
         add_feature_gates(b, layer, &views);
-    for (size_t u = 0; u < layer->unit_count && !b->arena->failed; u++) {
+    for (size_t u = 0; u < layer->unit_count && homearena_ok(b->arena); u++) {
         views.experts[u] = add_experts(b, layer, &layer->units[u], views.gated[u]);
         b->plan->layers[b->layer].experts[u].view = views.experts[u];
     }
-    if (!b->arena->failed)
+    if (homearena_ok(b->arena))
         add_nodes(b, layer, &views);
 }
 
@@ -727,7 +727,7 @@ static void add_towers(builder *b, const hometopology *topology) {
     const home_config *c = b->config;
     b->plan->logits = new_buffer(b, c->task_count);
     b->plan->sigmoids = new_buffer(b, c->task_count);
-    for (size_t t = 0; t < c->task_count && !b->arena->failed; t++) {
+    for (size_t t = 0; t < c->task_count && homearena_ok(b->arena); t++) {
         const mlp tower = {.prefix = "towers",
                            .name = c->tasks[t].name,
                            .suffix = "",
@@ -737,7 +737,7 @@ static void add_towers(builder *b, const hometopology *topology) {
                            .out = 1};
         add_mlp(b, &tower, 0, b->outputs[topology->task_node[t]],
                 homeview_columns(b->plan->logits, t, 1));
-        if (b->arena->failed)
+        if (!homearena_ok(b->arena))
             return;
         hometensor *bias = &b->tensors->items[b->tensors->count - 1];
         const double rate = c->tasks[t].base_rate;
@@ -789,26 +789,24 @@ home_status homeplan_build(const homesettings *settings, const hometopology *top
                  .outputs = &plan->input};
     plan->input = new_buffer(&b, settings->input_width);
     plan->layers = homearena_take(arena, topology->layer_count, sizeof *plan->layers);
-    for (b.layer = 0; b.layer < topology->layer_count && !arena->failed; b.layer++)
+    for (b.layer = 0; b.layer < topology->layer_count && homearena_ok(arena); b.layer++)
         add_layer(&b, &topology->layers[b.layer]);
-    if (!arena->failed)
+    if (homearena_ok(arena))
         add_towers(&b, topology);
     add_uncertainty(&b);
     add_tables(&b);
-    if (!arena->failed)
+    if (homearena_ok(arena))
         homeplan_find_writers(plan, topology, arena);
-    if (!arena->failed && !options.folded)
+    if (homearena_ok(arena) && !options.folded)
         homeplan_gradients(plan, arena);
-    if (!arena->failed)
+    if (homearena_ok(arena))
         homeplan_share_buffers(plan, options.folded, arena);
-    if (!arena->failed)
+    if (homearena_ok(arena))
         hometensors_index(tensors, arena);
-    if (tensors->filter && tensors->filter->refusal != HOME_OK)
-        return tensors->filter->refusal;
-    if (arena->failed)
-        return homefail(error, arena->too_large ? HOME_E_TOO_LARGE : HOME_E_MEMORY,
-                        "%s for the plan of %zu steps and %zu parameters so far",
-                        arena->too_large ? "no size_t is large enough" : "out of memory",
-                        plan->step_count, tensors->parameter_count);
-    return HOME_OK;
+    if (arena->status != HOME_E_MEMORY && arena->status != HOME_E_TOO_LARGE)
+        return arena->status; /* no failure, or one of the filter, which wrote the message */
+    return homefail(error, arena->status, "%s for the plan of %zu steps and %zu parameters so far",
+                    arena->status == HOME_E_TOO_LARGE ? "no size_t is large enough"
+                                                      : "out of memory",
+                    plan->step_count, tensors->parameter_count);
 }

@@ -18,7 +18,7 @@ typedef struct writers {
 static writers list_writers(const homeplan *plan, homearena *arena) {
     const writers list = {.last = homearena_take(arena, plan->buffer_count, sizeof *list.last),
                           .before = homearena_take(arena, plan->step_count, sizeof *list.before)};
-    if (arena->failed)
+    if (!homearena_ok(arena))
         return list;
     for (size_t i = 0; i < plan->buffer_count; i++)
         list.last[i] = HOME_NONE;
@@ -43,7 +43,7 @@ static void find_writer(const homeplan *plan, const writers *list, homelandmark 
 
 void homeplan_find_writers(homeplan *plan, const hometopology *topology, homearena *arena) {
     const writers list = list_writers(plan, arena);
-    if (arena->failed)
+    if (!homearena_ok(arena))
         return;
     for (size_t l = 0; l < topology->layer_count; l++) {
         for (size_t u = 0; u < topology->layers[l].unit_count; u++)
@@ -158,7 +158,7 @@ void homeplan_share_buffers(homeplan *plan, bool folded, homearena *arena) {
     size_t width = 0;
     homeplace *places = list_places(plan, arena->allocator);
     if (!places || !homeplaces_find(places, plan->buffer_count, arena->allocator, &width))
-        arena->failed = true;
+        homearena_fail(arena, HOME_E_MEMORY);
     else if (folded)
         move_buffers(plan, places, width);
     else

@@ -27,31 +27,28 @@ static bool place(hometensors *tensors, hometensor *info) {
     return homesize_add(*total, size, total) && *total <= SIZE_MAX / 64;
 }
 
-static bool is_refused(const hometensors *tensors, const hometensor *info) {
-    hometensors_filter *filter = tensors->filter;
-    if (filter)
-        filter->refusal = filter->check(filter->context, info, filter->error);
-    return filter && filter->refusal != HOME_OK;
+static home_status check(const hometensors *tensors, const hometensor *info) {
+    const hometensors_filter *filter = &tensors->filter;
+    return filter->check ? filter->check(filter->context, info, filter->error) : HOME_OK;
 }
 
 size_t hometensors_add(hometensors *tensors, homearena *arena, hometensor info, const char *format,
                        ...) {
     char name[HOME_TENSOR_NAME_SIZE];
-    if (arena->failed)
+    if (!homearena_ok(arena))
         return 0;
     va_list arguments;
     va_start(arguments, format);
     const int length = vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
     info.name = name;
-    if (is_refused(tensors, &info)) {
-        arena->failed = true;
+    const home_status status = check(tensors, &info);
+    if (status != HOME_OK)
+        homearena_fail(arena, status);
+    else if (!place(tensors, &info))
+        homearena_fail(arena, HOME_E_TOO_LARGE);
+    if (!homearena_ok(arena))
         return 0;
-    }
-    if (!place(tensors, &info)) {
-        homearena_refuse_size(arena);
-        return 0;
-    }
     hometensor *items =
         homearena_grow(arena, tensors->items, tensors->count, &tensors->capacity, sizeof *items);
     info.name = homearena_text(arena, name, (size_t)length);

@@ -32,10 +32,9 @@ typedef home_status (*hometensors_check)(const void *context, const hometensor *
 /* A check of every tensor that is added: the first one refused ends the plan before it takes more
  * memory and time. */
 typedef struct hometensors_filter {
-    hometensors_check check;
+    hometensors_check check; /* NULL: all may be */
     const void *context;
     home_error *error;
-    home_status refusal; /* what the check gave, where that was not HOME_OK */
 } hometensors_filter;
 
 typedef struct hometensors {
@@ -46,15 +45,15 @@ typedef struct hometensors {
         *by_name; /* [count] the items in the order of their names, made by hometensors_index() */
     size_t parameter_count; /* floats of all parameters together */
     size_t statistic_count;
-    hometensors_filter *filter; /* while they are added; NULL: all may be */
+    hometensors_filter filter; /* of what is added */
 } hometensors;
 
 enum {
     HOME_TENSOR_NAME_SIZE = 512
 }; /* more than the longest name that checked settings can give, its final zero too */
 
-/* Adds a tensor with a printf-made name and returns its offset. After a failure or a refusal
- * arena->failed is set and the offset is 0. Everything lives in the arena. */
+/* Adds a tensor with a printf-made name and returns its offset; 0 where the arena fails, with the
+ * status of the filter if that refuses the tensor. Everything lives in the arena. */
 HOME_PRINTF(4, 5)
 size_t hometensors_add(hometensors *tensors, homearena *arena, hometensor info, const char *format,
                        ...);

@@ -227,28 +227,23 @@ static home_status fail_name(const builder *b, size_t layer, const char *node, c
                     name, expected);
 }
 
-/* Names of units -> their indices; NULL where that fails, with the reason in *status. */
-static const size_t *find_units(const builder *b, const homelayer *layer, size_t l,
-                                const char *node, const char *field, const char *const *names,
-                                size_t count, home_status *status) {
+/* Names of units -> their indices. */
+static home_status find_units(const builder *b, const homelayer *layer, size_t l, const char *node,
+                              const char *field, const char *const *names, size_t count,
+                              const size_t **units) {
     size_t *found = homearena_take(b->arena, count, sizeof *found);
     if (!found)
-        *status = homefail_memory(b->error);
-    for (size_t i = 0; found && i < count; i++) {
-        const char *expected = NULL;
+        return homefail_memory(b->error);
+    for (size_t i = 0; i < count; i++) {
         found[i] = find_unit(layer, names[i]);
         if (found[i] == HOME_NONE)
-            expected = "the name of a unit of this layer";
-        else if (b->last_list[found[i]] == found)
-            expected = "each unit once";
-        if (!expected) {
-            b->last_list[found[i]] = found;
-            continue;
-        }
-        *status = fail_name(b, l, node, field, names[i], expected);
-        return NULL;
+            return fail_name(b, l, node, field, names[i], "the name of a unit of this layer");
+        if (b->last_list[found[i]] == found)
+            return fail_name(b, l, node, field, names[i], "each unit once");
+        b->last_list[found[i]] = found;
     }
-    return found;
+    *units = found;
+    return HOME_OK;
 }
 
 /* The node of the layer below that a unit reads. */
@@ -273,14 +268,14 @@ static home_status find_input(const builder *b, const homelayer *layer, const ho
 
 static home_status custom_node(const builder *b, const homelayer *layer, size_t l,
                                const home_node_config *given, homenode *node) {
-    home_status status = HOME_OK;
+    const size_t *sees = NULL;
+    const size_t *reads = NULL;
     size_t read_count = given->gate_count;
-    const size_t *sees =
-        find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &status);
-    const size_t *reads =
-        sees ? find_units(b, layer, l, given->name, "gate", given->gate, given->gate_count, &status)
-             : NULL;
-    if (!reads)
+    home_status status =
+        find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
+    if (status == HOME_OK)
+        status = find_units(b, layer, l, given->name, "gate", given->gate, read_count, &reads);
+    if (status != HOME_OK)
         return status;
     const size_t own_name = find_unit(layer, given->name);
     const size_t usual = own_name == HOME_NONE ? sees[0] : own_name;
@@ -326,10 +321,10 @@ static home_status replace_masks(const builder *b, homelayer *layer, size_t l) {
         if (n == HOME_NONE)
             return fail_name(b, l, given->name, "name", given->name,
                              "the name of a node of this layer");
-        home_status status = HOME_OK;
-        const size_t *sees =
-            find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &status);
-        if (!sees)
+        const size_t *sees = NULL;
+        const home_status status =
+            find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
+        if (status != HOME_OK)
             return status;
         layer->nodes[n].sees = sees;
         layer->nodes[n].sees_count = given->sees_count;
@@ -384,7 +379,7 @@ static home_status build_layer(const builder *b, hometopology *topology, size_t 
         task_layer(b, layer, below, l + 1 == topology->layer_count);
         break;
     }
-    if (status == HOME_OK && b->arena->failed)
+    if (status == HOME_OK && !homearena_ok(b->arena))
         status = homefail_memory(b->error);
     if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
         status = index_layer(b, layer);

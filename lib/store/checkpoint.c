@@ -92,7 +92,7 @@ static void add_state_items(item_list *list, const home_model *model, const home
 }
 
 static void add_optimizer_items(item_list *list, const home_model *model) {
-    for (size_t i = 0; i < model->tensors.count && !list->arena.failed; i++)
+    for (size_t i = 0; i < model->tensors.count && homearena_ok(&list->arena); i++)
         add_state_items(list, model, &model->tensors.items[i]);
     const item step = {.name = "step",
                        .dtype = HOME_I64,
@@ -131,7 +131,7 @@ static home_status list_items(item_list *list, const home_model *model, bool opt
     }
     if (optimizer)
         add_optimizer_items(list, model);
-    if (!list->arena.failed)
+    if (homearena_ok(&list->arena))
         return HOME_OK;
     homearena_free(&list->arena);
     return homefail_memory(error);

@@ -49,32 +49,27 @@ home_status home_model_tensor_at(const home_model *model, size_t index, home_ten
     return describe_tensor(model, &model->tensors.items[index], tensor, error);
 }
 
-/* NULL where there is none, with the reason in *status. */
-static const hometensor *find_tensor(const home_model *model, const char *name, home_status *status,
-                                     home_error *error) {
-    *status = HOME_OK;
-    if (!model || !name) {
-        *status = homefail_null(error, model ? "name" : "model");
-        return NULL;
-    }
-    const hometensor *info = model->training ? hometensors_find(&model->tensors, name) : NULL;
-    if (!info)
-        *status = homefail(error, HOME_E_NOT_FOUND, "there is no tensor \"%.150s\"", name);
-    return info;
+static home_status find_tensor(const home_model *model, const char *name, const hometensor **info,
+                               home_error *error) {
+    if (!model || !name)
+        return homefail_null(error, model ? "name" : "model");
+    *info = model->training ? hometensors_find(&model->tensors, name) : NULL;
+    return *info ? HOME_OK
+                 : homefail(error, HOME_E_NOT_FOUND, "there is no tensor \"%.150s\"", name);
 }
 
 home_status home_model_tensor(const home_model *model, const char *name, home_tensor *tensor,
                               home_error *error) {
-    home_status status;
-    const hometensor *info = find_tensor(model, name, &status, error);
-    return info ? describe_tensor(model, info, tensor, error) : status;
+    const hometensor *info = NULL;
+    const home_status status = find_tensor(model, name, &info, error);
+    return status == HOME_OK ? describe_tensor(model, info, tensor, error) : status;
 }
 
 home_status home_model_set_tensor(home_model *model, const char *name, const float *data,
                                   size_t count, home_error *error) {
-    home_status status;
-    const hometensor *info = find_tensor(model, name, &status, error);
-    if (!info)
+    const hometensor *info = NULL;
+    const home_status status = find_tensor(model, name, &info, error);
+    if (status != HOME_OK)
         return status;
     if (!data)
         return homefail_null(error, "data");
