@@ -69,7 +69,7 @@ static void add_number(line *out, uint64_t value) {
     add_text(out, first, SIZE_MAX);
 }
 
-/* What stands behind a %; returns what follows it. */
+/* Adds the value of a conversion, whose text follows a %; returns what follows that text. */
 static const char *add_value(line *out, const char *format, va_list *values) {
     size_t max = SIZE_MAX;
     if (*format == '.')
@@ -117,8 +117,8 @@ static size_t message_room(const home_error *error) {
     return given < sizeof error->message ? given : sizeof error->message;
 }
 
-/* Puts '?' in the place of each byte that belongs to no character: a name may have been cut within
- * one, the message too, and what a caller gave may be no UTF-8 at all. */
+/* Replaces each byte that belongs to no character by '?': a name or the message may have been cut
+ * within a character, and what a caller gave may not be UTF-8 at all. */
 static void mend_characters(char *text) {
     size_t left = strlen(text);
     while (left > 0) {

@@ -1,4 +1,4 @@
-/* The hash of ids, part of the checkpoint format for ever. */
+/* The hash of ids, which the checkpoint format fixes for good. */
 #include "hash.h"
 
 /* Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), with Stafford's

@@ -55,7 +55,7 @@ typedef struct homesettings {
 home_status homeconfig_resolve(const home_config *given, homearena *arena, homesettings *settings,
                                home_error *error);
 
-/* JSON text -> config struct in the arena, unchecked but for names and types of the fields. */
+/* JSON text -> config struct in the arena, checked only for names and types of the fields. */
 home_status homeconfig_from_json(const char *json, size_t length, homearena *arena,
                                  home_config *config, home_error *error);
 

@@ -28,7 +28,7 @@ typedef enum field_type {
     TYPE_SECTION  /* an object whose fields lie in this very struct */
 } field_type;
 
-/* One key of an object and the struct field behind it. */
+/* One key of an object, and the struct field that it sets. */
 typedef struct field {
     const char *key;
     field_type type;
@@ -390,7 +390,7 @@ static home_status read_field(const reader *in, const field *f, const homejson_v
     return read_struct(&inner, f, value, made);
 }
 
-/* Refuses zeros that would become another number. Whether one would may depend on keys behind it.
+/* Refuses zeros that would become another number. Whether one would may depend on later keys.
  */
 static home_status check_zeros(const reader *in, const field *fields, const homejson_value *value,
                                const char *object) {

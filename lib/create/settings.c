@@ -10,14 +10,14 @@
 home_status homecreate_check_not_image(const home_model *model, home_error *error) {
     if (model->in_image)
         return homefail(error, HOME_E_STATE,
-                        "the model was opened from an image: it can predict, and nothing else");
+                        "the model was opened from an image: it can only predict");
     return HOME_OK;
 }
 
 /* ----------------------------------------------------------------------------------------- threads
  */
 
-/* Takes up new threads; the old pool goes. */
+/* Switches to new threads, and destroys the old pool. */
 static void use(home_model *model, const home_parallel *parallel, homethreads *threads) {
     homethreads_destroy(model->threads);
     model->threads = threads;
@@ -59,7 +59,7 @@ home_status home_model_set_threads(home_model *model, size_t threads, home_error
     if (threads > 1) {
         pool = homethreads_create(&model->allocator, threads);
         if (!pool)
-            return homefail(error, HOME_E_MEMORY, "%zu threads cannot be had", threads);
+            return homefail(error, HOME_E_MEMORY, "cannot start %zu threads", threads);
         parallel = (home_parallel){.struct_size = sizeof parallel,
                                    .user = pool,
                                    .threads = threads,
@@ -133,7 +133,7 @@ home_status home_model_set_metadata(home_model *model, const char *key, const ch
                         "begin with \"home.\"",
                         key);
     if (!homeutf8_is_text(key, strlen(key)) || (value && !homeutf8_is_text(value, strlen(value))))
-        return homefail(error, HOME_E_ARGUMENT, "the key or the text behind it is not UTF-8");
+        return homefail(error, HOME_E_ARGUMENT, "the key or its text is not UTF-8");
     if (value)
         return add_metadata(model, key, value, error);
     remove_metadata(model, key);

@@ -1,4 +1,4 @@
-/* The reader and writer of JSON. What a text means is for those who ask. */
+/* The reader and writer of JSON. Callers know what a text means. */
 #include "json.h"
 
 #include "../base/fail.h"
@@ -408,7 +408,7 @@ static bool closing_is_next(const parser *p) {
            next_is(p, p->open[p->depth - 1].value->type == HOME_JSON_ARRAY ? ']' : '}');
 }
 
-/* Closes every container that ends behind the last value, and takes the comma if one follows. */
+/* Closes every container that ends after the last value, and takes the comma if one follows. */
 static home_status parse_closings(parser *p) {
     while (p->depth > 0) {
         homejson_value *innermost = p->open[p->depth - 1].value;
@@ -477,7 +477,7 @@ static home_status parse_document(parser *p) {
     } while (p->depth > 0);
 
     skip_space(p);
-    return p->at == p->length ? HOME_OK : fail_expected(p, "nothing behind the value");
+    return p->at == p->length ? HOME_OK : fail_expected(p, "nothing after the value");
 }
 
 /* -------------------------------------------------------------------------------------- document

@@ -50,13 +50,13 @@ typedef struct homejson homejson;
 
 #define HOME_JSON_DEPTH 16 /* no configuration or checkpoint header nests deeper */
 
-/* Parses `length` bytes, which the document does not need any more afterwards. `allocator` has both
+/* Parses `length` bytes, which the document does not need afterwards. `allocator` has both
  * functions and is copied. HOME_E_JSON with line, column (in characters) and what was expected;
  * HOME_E_MEMORY. */
 home_status homejson_parse(const home_allocator *allocator, const char *source, size_t length,
                            homejson **document, home_error *error);
-/* The same for a text of which is known that it has `max_values` values at most, at whatever
- * depth: HOME_E_JSON where there are more. A value takes 72 bytes and may be written in two. */
+/* The same for a text that may have at most `max_values` values, at whatever depth: HOME_E_JSON
+ * where there are more. A value takes 72 bytes and may be written in two. */
 home_status homejson_parse_sparse(const home_allocator *allocator, const char *source,
                                   size_t length, size_t max_values, homejson **document,
                                   home_error *error);

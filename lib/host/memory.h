@@ -1,6 +1,6 @@
 /* Memory. Every allocation of the library goes through here.
  *
- * Here: what a device has not: memory to allocate (this file), threads, JSON and numbers as text,
+ * Here: what a device lacks: memory to allocate (this file), threads, JSON and numbers as text,
  * sorting, random numbers. Shared by declaration with the program `home`, which compiles what
  * examples/cli/shared.txt lists of base and host into itself. Called by: config, and all above.
  * Calls: base, libc, POSIX threads. */

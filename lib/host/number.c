@@ -14,7 +14,7 @@
  */
 
 /* A double, or the middle between two neighbours, has at most 767 significant digits. So of a
- * longer number the first 768 decide, followed by a 1 where anything behind them is not zero. */
+ * longer number the first 768 decide, followed by a 1 if any digit after them is not 0. */
 #define DIGITS_KEPT 768
 #define DIGITS_MAX  (DIGITS_KEPT + 1)
 
@@ -175,7 +175,7 @@ static int64_t read_exponent(const char *text, size_t length) {
 bool homenumber_read(const char *text, size_t length, double *value) {
     decimal number = {.count = 0};
     bool fraction = false;
-    bool dropped = false; /* digits other than 0 behind those kept */
+    bool dropped = false; /* digits other than 0 after those kept */
     size_t zeros = 0;     /* seen, not yet known to be followed by another digit */
     size_t at = 0;
     for (; at < length && text[at] != 'e' && text[at] != 'E'; at++) {
@@ -271,7 +271,7 @@ static decimal shortest_decimal(double magnitude) {
     return number;
 }
 
-/* Where a plain number would need more zeros than this before or behind its digits, or more than
+/* Where a plain number would need more zeros than this before or after its digits, or more than
  * PLAIN_MAX digits, it is written with an exponent. */
 #define PLAIN_ZEROS 4
 #define PLAIN_MAX   17

@@ -1,4 +1,4 @@
-/* The pool of threads behind home_model_set_threads(). */
+/* The pool of threads that home_model_set_threads() makes. */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -20,7 +20,7 @@ enum { OPEN = 1, ENTERED = 2 };
 
 /* A job is numbered by `generation`, which grows when a job starts. Its tasks are handed out by
  * `next`. Workers enter it while it is open; it ends when the caller has closed it and all who
- * entered have left. So nobody waits for a worker that the system has not let run.
+ * entered have left. So no job waits for a worker that the system has not let run.
  *
  *     caller                                        workers, asleep or looking
  *     fill in task, count, next; state = OPEN

@@ -1,4 +1,4 @@
-/* A pool of threads, behind home_model_set_threads(). */
+/* The pool of threads that home_model_set_threads() makes. */
 #ifndef HOME_THREADS_H
 #define HOME_THREADS_H
 
@@ -7,8 +7,8 @@
 /* A pool of threads that sleep while there is nothing to do. */
 typedef struct homethreads homethreads;
 
-/* NULL when memory or threads cannot be had. `count` threads work at once: count - 1 of the pool,
- * and the caller. */
+/* NULL when there is no memory, or the system starts no more threads. `count` threads work at once:
+ * count - 1 of the pool, and the caller. */
 homethreads *homethreads_create(const home_allocator *allocator, size_t count);
 void homethreads_destroy(homethreads *threads); /* NULL is allowed */
 

@@ -198,8 +198,8 @@ void home_health_destroy(home_health *health) {
 /* --------------------------------------------------------------------------------------- tallying
  */
 
-/* Joins what n and m numbers have as mean and sum of squares around it. Nothing is lost where one
- * of them is none. */
+/* Joins the means, and the sums of squares around them, of n and of m numbers. Where one of the
+ * counts is 0, the result is exactly the other part. */
 static void join_moments(double *mean, double *squares, double n, double other_mean,
                          double other_squares, double m) {
     const double apart = other_mean - *mean;

@@ -1,5 +1,4 @@
-/* How good predictions are. Every label that is there is kept, and sorted when figures are asked
- * for. */
+/* How good predictions are. Every label is kept, and sorted when figures are asked for. */
 #include "../base/abi.h"
 #include "../base/fail.h"
 #include "../host/memory.h"
@@ -12,7 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* One label that was there. */
+/* One label that was not missing. */
 typedef struct record {
     uint64_t user;
     uint64_t score; /* the bits of the prediction, and below them those of the label */
@@ -331,8 +330,9 @@ home_status home_metrics_result(const home_metrics *metrics, size_t task,
         return homefail(error, HOME_E_NOT_FOUND, "task is %zu, expected less than the %zu tasks",
                         task, metrics->tasks);
     const task_records *held = &metrics->of_task[task];
-    size_t
-        count; /* in halves, as compilers complain of a question that 32 bits have one answer to */
+    /* Compared in halves: where size_t has 32 bits, no count is above UINT32_MAX, and compilers
+     * warn of a comparison that is always false. */
+    size_t count;
     if (!homesize_add(held->of_users.count, held->of_nobody.count, &count) ||
         count / 2 > UINT32_MAX / 2)
         return homefail(error, HOME_E_TOO_LARGE, "the task has more than %" PRIu32 " rows",

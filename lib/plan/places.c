@@ -140,7 +140,7 @@ static size_t pass(const node *root, const homeplace *place, size_t start) {
 }
 
 /* firsts[i] = the first step at which place i, or one of those after it, is in use: what ends
- * before is in nobody's way any more. */
+ * before is no longer in the way. */
 static void find_firsts(const homeplace *places, size_t count, size_t *firsts) {
     size_t first = SIZE_MAX;
     for (size_t i = count; i-- > 0;)

@@ -58,7 +58,7 @@ static size_t stride_of(size_t width) {
     return (lines % KIB == 0 ? lines + 1 : lines) * LINE;
 }
 
-/* Adds to a sum of sizes; one that would be above `max` stays, and fails. */
+/* Adds to a sum of sizes; where that would be above `max`, leaves it and fails. */
 static bool add_room(builder *b, size_t *total, size_t size, size_t max) {
     if (size > max - *total) {
         homearena_fail(b->arena, HOME_E_TOO_LARGE);
@@ -148,7 +148,7 @@ static void add_linear(builder *b, homeview in, homeview out, const homesegment 
 }
 
 /* Swish's derivative needs the value before it, so in training that is kept in a buffer of its own,
- * and a step behind the product activates; other activations, and all in serving, are part of the
+ * and a step after the product activates; other activations, and all in serving, are part of the
  * product. */
 static bool activates_apart(const builder *b, homeactivation activation) {
     return activation == HOME_ACT_SWISH && !b->options.folded;
@@ -455,7 +455,7 @@ static homeview add_experts(builder *b, const homelayer *layer, const homeunit *
  */
 
 /* The first layer of a gate's MLP may read several vectors. Its part over each of them rides along
- * in one product with all other gates' parts over the same vector; the step behind adds the parts
+ * in one product with all other gates' parts over the same vector; the next step adds the parts
  * up. */
 typedef struct gate {
     mlp mlp;
@@ -539,7 +539,7 @@ static void ride_along(builder *b, gate *gates, size_t count, const layer_views 
             add_shared_product(b, &parts[first], part_count - first, segments);
 }
 
-/* The rest of a gate behind its first layer; returns the weights [rows, experts]. */
+/* The rest of a gate, after its first layer; returns the weights [rows, experts]. */
 static homeview finish_gate(builder *b, const gate *g) {
     homeview *parts = g->parts;
     size_t part_count = g->input_count;

@@ -66,7 +66,7 @@ home_status homeplan_build(const homesettings *settings, const hometopology *top
                            homeplan_options options, homearena *arena, homeplan *plan,
                            hometensors *tensors, home_error *error);
 
-/* The last of that, once all steps are there; where memory ends, the arena has failed. */
+/* What remains to be done once all steps are there. If memory runs out, the arena has failed. */
 
 /* Finds the steps that write what the landmarks name. */
 void homeplan_find_writers(homeplan *plan, const hometopology *topology, homearena *arena);

@@ -132,7 +132,7 @@ static homeplace *list_places(const homeplan *plan, const home_allocator *alloca
         for (size_t i = 0; i < step->in_count; i++)
             places[step->in[i].view.buffer].last = s;
     }
-    /* Filled before the first step; read behind the last. */
+    /* Filled before the first step; read after the last. */
     places[plan->input.buffer].first = 0;
     places[plan->logits.buffer].last = plan->step_count;
     places[plan->sigmoids.buffer].first = places[plan->sigmoids.buffer].last = plan->step_count;

@@ -180,8 +180,8 @@ static void shared_layer(const builder *b, homelayer *layer) {
         };
 }
 
-/* A unit for each task and, but for AdaTT-sp, a shared one in front of them. Nodes: the tasks and,
- * in PLE and AdaTT and not in the last layer, `shared` behind them. A task of CGC and PLE sees
+/* A unit for each task and, except in AdaTT-sp, a shared one before them. Nodes: the tasks and, in
+ * PLE and AdaTT except in the last layer, `shared` after them. A task of CGC and PLE sees
  * {shared, task}, all others see every unit. A gate reads its own unit's input. */
 static void task_layer(const builder *b, homelayer *layer, const homelayer *below, bool last) {
     const int32_t preset = b->config->preset;
@@ -332,7 +332,7 @@ static home_status replace_masks(const builder *b, homelayer *layer, size_t l) {
     return HOME_OK;
 }
 
-/* A unit that no node sees or adds would compute for nobody. */
+/* Refuses a unit that no node sees or adds: nothing would use what it computes. */
 static home_status check_seen(const builder *b, const homelayer *layer, size_t l) {
     bool *seen = homearena_take(b->arena, layer->unit_count, sizeof *seen);
     if (!seen)

@@ -90,7 +90,7 @@ static home_status check_counts(const homeimage_header *header, home_error *erro
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         if (counts[i].count > counts[i].max)
             return homefail(error, HOME_E_FORMAT,
-                            "the image's header tells of %llu %s, expected at most %llu",
+                            "the image's header claims %llu %s, expected at most %llu",
                             (unsigned long long)counts[i].count, counts[i].name,
                             (unsigned long long)counts[i].max);
     return HOME_OK;
@@ -116,7 +116,7 @@ static home_status check_header(const void *image, size_t size, homeimage_header
         return homefail(error, HOME_E_UNSUPPORTED, "the image has version %u, expected %u",
                         header->version, HOME_IMAGE_VERSION);
     if (header->size > size || header->size < sizeof *header)
-        return homefail(error, HOME_E_FORMAT, "the image has %zu bytes, its header tells of %llu",
+        return homefail(error, HOME_E_FORMAT, "the image has %zu bytes, its header claims %llu",
                         size, (unsigned long long)header->size);
     if (header->reserved != 0)
         return homefail(error, HOME_E_FORMAT, "a reserved field of the image is %u, expected 0",
@@ -130,7 +130,7 @@ static home_status model_size(const homeimage_header *header, size_t *bytes, hom
     take_pieces(&space, header);
     if (space.overflow || !homesize_add(space.used, HOME_ALIGNMENT - 1, bytes))
         return homefail(error, HOME_E_FORMAT,
-                        "the image's header tells of more than memory can hold");
+                        "the image's header claims more than memory can hold");
     return HOME_OK;
 }
 

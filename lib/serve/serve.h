@@ -23,7 +23,7 @@ struct home_workspace {
 enum { HOME_POOL_SLOTS = 64 }; /* idle workspaces kept for predicting threads that bring none */
 
 /* Workspaces at rest. A thread takes one by exchanging a slot with NULL: no lock. create/pool.c
- * makes it, with functions that allocate, which a build for devices has not. */
+ * makes it, with functions that allocate, which a build for devices lacks. */
 struct homepool {
     home_workspace *(*borrow)(const home_model *model, home_error *error); /* NULL: HOME_E_MEMORY */
     void (*give_back)(const home_model *model, home_workspace *workspace);

@@ -24,7 +24,7 @@ typedef struct item {
     double max; /* of its values; 0: any finite one */
 } item;
 
-/* All tensors of a checkpoint; in memory of its own. */
+/* All tensors of a checkpoint, in an arena of the list. */
 typedef struct item_list {
     homearena arena;
     item *items;
@@ -207,7 +207,7 @@ static home_status check_values(const item *i, const unsigned char *stored, home
     return HOME_OK;
 }
 
-/* What would not be read shall not be written, least of all over a good checkpoint. */
+/* Values that a reader would refuse must not be written, least of all over a good checkpoint. */
 static home_status check_own_values(const item_list *list, home_error *error) {
     home_status status = HOME_OK;
     for (size_t i = 0; i < list->count && status == HOME_OK; i++)
@@ -481,7 +481,7 @@ static home_status fail_stranger(item_list *list, const homearchive *archive, bo
             !homesort_find_name(sorted, list->count, name))
             stranger = name;
     }
-    return homefail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is none of the model's", stranger);
+    return homefail(error, HOME_E_MISMATCH, "the model has no tensor \"%.150s\"", stranger);
 }
 
 static home_status check_items(item_list *list, const homearchive *archive, bool optimizer,

@@ -136,7 +136,7 @@ static home_status choose_target(homefile *file, const char *path, home_error *e
 typedef enum claim { CLAIMED, TAKEN, MOVED } claim;
 
 /* A temporary file is this save's once it is locked and still the one of its name: another save may
- * have renamed or removed it meanwhile. What somebody else has put there is not taken over. On a
+ * have renamed or removed it meanwhile. A file that another program put there is left alone. On a
  * file system without locks it is the host's to save to one path from one thread at a time. */
 static claim claim_temporary(int descriptor, const char *name) {
     struct stat opened;
@@ -249,7 +249,7 @@ static void sync_directory(const homefile *file) {
 }
 
 /* The lock goes with the descriptor, so the name is changed or removed before that is closed.
- * Whether close() succeeds tells nothing any more: what it could complain of, fsync() has seen. */
+ * The result of close() does not matter: what it could report, fsync() has reported. */
 home_status homefile_commit(homefile *file, home_error *error) {
     int synced = 0;
     if (file->failure == 0)

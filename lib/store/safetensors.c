@@ -1,4 +1,4 @@
-/* The reader of the format alone: what a checkpoint's tensors must be is checkpoint.c's. */
+/* Reads the format alone: checkpoint.c says what the tensors of a checkpoint must be. */
 #include "safetensors.h"
 
 #include "../base/crc32.h"
@@ -11,7 +11,7 @@
 enum {
     LENGTH_BYTES = 8,
     MAX_HEADER = 100 * 1000 * 1000, /* the format's own limit */
-    /* At least, on the average. A tensor's entry takes 50 with six values: so these are tensors of
+    /* At least, on average. A tensor's entry takes 50 with six values: so these are tensors of
        up to 13 dimensions. */
     BYTES_PER_VALUE = 4
 };
@@ -179,7 +179,7 @@ static home_status read_tensor(const homearchive *archive, const homejson_value 
     const homejson_value *dtype = homejson_member(entry, "dtype");
     const size_t type = find_dtype(dtype);
     if (type == DTYPE_COUNT)
-        return fail_member(archive, entry, "dtype", "one that safetensors has", error);
+        return fail_member(archive, entry, "dtype", "a type that safetensors has", error);
     const homejson_value *offsets = homejson_member(entry, "data_offsets");
     if (offsets->type != HOME_JSON_ARRAY || offsets->count != 2 || !offsets->first->is_integer ||
         !offsets->first->next->is_integer)
@@ -225,7 +225,7 @@ static int compare_places(const void *a, const void *b) {
     return (s->size > t->size) - (s->size < t->size);
 }
 
-/* The tensors must fill the body, one behind the other. */
+/* The tensors must fill the body, one after the other. */
 static home_status check_places(homearchive *archive, const unsigned char *body, size_t body_size,
                                 home_error *error) {
     homesort_pointers(archive->by_name, archive->count, compare_places);
@@ -240,7 +240,7 @@ static home_status check_places(homearchive *archive, const unsigned char *body,
         reached += tensor->size;
     }
     if (reached != body + body_size)
-        return homefail(error, HOME_E_FORMAT, "%zu bytes behind the last tensor belong to none",
+        return homefail(error, HOME_E_FORMAT, "%zu bytes after the last tensor belong to no tensor",
                         (size_t)(body + body_size - reached));
     return HOME_OK;
 }

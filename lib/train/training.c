@@ -154,8 +154,7 @@ home_status hometraining_check(const home_model *model, home_error *error) {
     if (!model)
         return homefail_null(error, "model");
     if (!model->training)
-        return homefail(error, HOME_E_STATE,
-                        "the model is frozen: it can predict, and nothing else");
+        return homefail(error, HOME_E_STATE, "the model is frozen: it can only predict");
     return HOME_OK;
 }
 

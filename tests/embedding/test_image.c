@@ -626,7 +626,7 @@ static const struct {
     {ORDER_AT, false, 0x04030201, HOME_E_UNSUPPORTED, "another byte order"},
     {VERSION_AT, false, 2, HOME_E_UNSUPPORTED, "version 2, expected 1"},
     {SIZE_AT, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615"},
-    {SIZE_AT, true, 0, HOME_E_FORMAT, "tells of 0"},
+    {SIZE_AT, true, 0, HOME_E_FORMAT, "claims 0"},
     {CRC_AT, false, 0, HOME_E_CHECKSUM, "checksum"},
     {CRC_AT + 4, false, 1, HOME_E_FORMAT, "reserved"},
     {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},

@@ -19,7 +19,7 @@ static const struct {
     {"1e-9}}", "1e-9}", HOME_E_JSON,
      "line 1, column 1012: expected ',' or '}', found the end of the text"},
     {"1e-9}}", "1e-9}}x", HOME_E_JSON,
-     "line 1, column 1013: expected nothing behind the value, found 'x'"},
+     "line 1, column 1013: expected nothing after the value, found 'x'"},
     {"\"seed\":1", "\"seed\":01", HOME_E_JSON, "line 1, column 26: expected ',' or '}', found '1'"},
     {"\"seed\":1", "\"seed\":nan", HOME_E_JSON, "line 1, column 25: expected null, found 'n'"},
     {"\"seed\":1", "\"seed\":1,\"seed\":1", HOME_E_JSON,

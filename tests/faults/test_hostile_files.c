@@ -142,8 +142,8 @@ static const edit edits[] = {
     {"{\"__meta", "{,\"__meta", HOME_E_JSON,
      "the header: line 1, column 2: expected a key in quotes, found ','"},
     {"[104,120]}}", "[104,120]}", HOME_E_JSON, "expected ',' or '}', found the end of the text"},
-    {"[104,120]}}", "[104,120]}}}", HOME_E_JSON, "expected nothing behind the value, found '}'"},
-    {"[104,120]}}", "[104,120]}}\n0", HOME_E_JSON, "expected nothing behind the value, found '0'"},
+    {"[104,120]}}", "[104,120]}}}", HOME_E_JSON, "expected nothing after the value, found '}'"},
+    {"[104,120]}}", "[104,120]}}\n0", HOME_E_JSON, "expected nothing after the value, found '0'"},
     {"[0,8]", "[00,8]", HOME_E_JSON, "expected ',' or ']', found '0'"},
     {"[0,8]", "[0,8,]", HOME_E_JSON, "expected a value, found ']'"},
     {"[0,8]", "[0 8]", HOME_E_JSON, "expected ',' or ']', found '8'"},
@@ -182,13 +182,13 @@ static const edit edits[] = {
      "the name contains a zero byte"},
     {"\"F32\"", "5", HOME_E_FORMAT, "dtype is 5, expected a text"},
     {"\"F32\"", "null", HOME_E_FORMAT, "dtype is null, expected a text"},
-    {"\"F32\"", "\"F33\"", HOME_E_FORMAT, "dtype is \"F33\", expected one that safetensors has"},
-    {"\"F32\"", "\"f32\"", HOME_E_FORMAT, "dtype is \"f32\", expected one that safetensors has"},
-    {"\"F32\"", "\"\"", HOME_E_FORMAT, "dtype is \"\", expected one that safetensors has"},
+    {"\"F32\"", "\"F33\"", HOME_E_FORMAT, "dtype is \"F33\", expected a type that safetensors has"},
+    {"\"F32\"", "\"f32\"", HOME_E_FORMAT, "dtype is \"f32\", expected a type that safetensors has"},
+    {"\"F32\"", "\"\"", HOME_E_FORMAT, "dtype is \"\", expected a type that safetensors has"},
     {"\"F32\"", "\"F32\\u0000\"", HOME_E_FORMAT,
-     "dtype is \"F32\\u0000\", expected one that safetensors has"},
+     "dtype is \"F32\\u0000\", expected a type that safetensors has"},
     {"\"F32\"", "\"F32\\u0000x\"", HOME_E_FORMAT,
-     "dtype is \"F32\\u0000x\", expected one that safetensors has"},
+     "dtype is \"F32\\u0000x\", expected a type that safetensors has"},
     {TOWER, TOWER_OF("F4", "[1]"), HOME_E_FORMAT,
      "shape is [1], expected elements that fill whole bytes"},
     {TOWER, TOWER_OF("F6_E3M2", "[2,1]"), HOME_E_FORMAT,
@@ -250,7 +250,7 @@ static const edit edits[] = {
     {"[8,12]", "[6,10]", HOME_E_FORMAT, "norm.weight\": its bytes begin at 6, expected 8"},
     {"[0,8]", "[1,9]", HOME_E_FORMAT, "begin at 1, expected 0"},
     {",\"optimizer.learning_rate\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[104,120]}",
-     "", HOME_E_FORMAT, "16 bytes behind the last tensor belong to none"},
+     "", HOME_E_FORMAT, "16 bytes after the last tensor belong to no tensor"},
 
     /* metadata */
     {"\"__metadata__\":{", "\"__metadata__\":[],\"x\":{", HOME_E_FORMAT,
@@ -333,13 +333,13 @@ static const edit edits[] = {
     {"\"" FIRST "\"", "\"model." FIRST "\"", HOME_E_MISMATCH, "tensor \"" FIRST "\" is missing"},
     {"\"__metadata__\":",
      "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
-     HOME_E_MISMATCH, "tensor \"x\" is none of the model's"},
+     HOME_E_MISMATCH, "the model has no tensor \"x\""},
     {"\"__metadata__\":",
      "\"\":{\"dtype\":\"I8\",\"shape\":[3,0],\"data_offsets\":[120,120]},\"__metadata__\":",
-     HOME_E_MISMATCH, "tensor \"\" is none of the model's"},
+     HOME_E_MISMATCH, "the model has no tensor \"\""},
     {"\"__metadata__\":",
      "\"optimizer.x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"__metadata__\":",
-     HOME_E_MISMATCH, "tensor \"optimizer.x\" is none of the model's"},
+     HOME_E_MISMATCH, "the model has no tensor \"optimizer.x\""},
     {TOWER, TOWER_OF("F16", "[2]"), HOME_E_MISMATCH, "bias\": dtype is F16, expected F32"},
     {TOWER, TOWER_OF("BF16", "[2]"), HOME_E_MISMATCH, "bias\": dtype is BF16, expected F32"},
     {TOWER, TOWER_OF("F8_E4M3", "[4]"), HOME_E_MISMATCH, "bias\": dtype is F8_E4M3, expected F32"},
@@ -481,7 +481,7 @@ static void header_lengths(void) {
         {1, HOME_E_JSON,
          "the header: line 1, column 2: expected a key in quotes, found the end of the text"},
         {length - 9, HOME_E_JSON, "found the end of the text"},
-        {length + 1, HOME_E_JSON, "expected nothing behind the value"},
+        {length + 1, HOME_E_JSON, "expected nothing after the value"},
         {length + BODY + 1, HOME_E_FORMAT, "expected at most"},
         {100000000, HOME_E_FORMAT, "the header's length is 100000000, expected at most"},
         {(UINT64_C(1) << 32) + length, HOME_E_FORMAT, "expected at most"},
@@ -544,7 +544,7 @@ static void trailing_bytes(void) {
         unsigned char contents[BODY + 1000] = {0};
         memcpy(contents, body, BODY);
         file_bytes file = make_file(header, contents, BODY + extra[i]);
-        check_refused(&file, HOME_E_FORMAT, "behind the last tensor belong to none");
+        check_refused(&file, HOME_E_FORMAT, "after the last tensor belong to no tensor");
         check_weights(&file);
         free(file.bytes);
         test_end();
@@ -568,9 +568,9 @@ static const struct {
     {"\"{}\"", 0, HOME_E_FORMAT, "the header is \"{}\", expected an object"},
     {"[{\"__metadata__\":{}}]", 0, HOME_E_FORMAT,
      "the header is [{\"__metadata__\":{}}], expected an object"},
-    {"{}", 4, HOME_E_FORMAT, "4 bytes behind the last tensor belong to none"},
+    {"{}", 4, HOME_E_FORMAT, "4 bytes after the last tensor belong to no tensor"},
     {"{\"__metadata__\":{\"format\":\"pt\"}}", 2, HOME_E_FORMAT,
-     "2 bytes behind the last tensor belong to none"},
+     "2 bytes after the last tensor belong to no tensor"},
     {"{\"__metadata__\":5}", 0, HOME_E_FORMAT, "__metadata__ is 5, expected an object"},
     {"        ", 0, HOME_E_FORMAT, "the header is         , expected an object"},
     {" {}", 0, HOME_E_FORMAT, "the header is  {}, expected an object"},
@@ -653,7 +653,7 @@ static void many_strange_tensors_take_linear_time(void) {
             ",\"optimizer.%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[120,120]}", i);
     sprintf(text + at, "}");
     file_bytes file = make_file(text, body, BODY);
-    check_refused(&file, HOME_E_MISMATCH, "tensor \"optimizer.0\" is none of the model's");
+    check_refused(&file, HOME_E_MISMATCH, "the model has no tensor \"optimizer.0\"");
     free(file.bytes);
     free(text);
 }

@@ -349,7 +349,7 @@ static void more_callers_than_idle_workspaces_are_served(void) {
 /* --------------------------------------------------------------------------------- threads refused
  */
 
-/* Where the system has no addresses left for stacks, a pool cannot be had; the one before goes on.
+/* Where the system has no addresses left for stacks, no pool starts; the one before goes on.
  */
 static int ask_for_too_many_threads(void *context) {
     (void)context;
@@ -370,7 +370,7 @@ static int ask_for_too_many_threads(void *context) {
     REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
     const home_status status = home_model_set_threads(model, 1024, &error);
     int wrong =
-        status != HOME_E_MEMORY || strstr(error.message, "1024 threads cannot be had") == NULL;
+        status != HOME_E_MEMORY || strstr(error.message, "cannot start 1024 threads") == NULL;
     wrong += m.live != live;
     float *out = predict_all(model, &rows.batch);
     wrong += memcmp(out, expected, ROWS * s.config.task_count * sizeof *out) != 0;
