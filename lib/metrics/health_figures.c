@@ -32,8 +32,7 @@ static home_status check_number(const home_health *health, const char *what, siz
     return HOME_OK;
 }
 
-/* -------------------------------------------------------------------------------------------
- * experts */
+/* -------------------------------------------------------------------------------------- experts */
 
 static home_status check_expert(const home_health *health, size_t expert, const void *result,
                                 home_error *error) {
@@ -183,8 +182,7 @@ home_status home_health_histogram(const home_health *health, size_t expert, uint
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * nodes */
+/* ---------------------------------------------------------------------------------------- nodes */
 
 static void fill_gate(const home_health *health, size_t number, home_node_health *figures) {
     const homehealth_node *node = &health->nodes[number];
@@ -252,8 +250,7 @@ home_status home_health_node(const home_health *health, size_t node, home_node_h
     return homeabi_write(&figures, result, sizeof figures, "result", error);
 }
 
-/* ----------------------------------------------------------------------------------------
- * gradients */
+/* ------------------------------------------------------------------------------------ gradients */
 
 /* Sum of squares over the tensors of a unit's experts; false where there is none. */
 static bool unit_squares(const home_model *model, size_t layer, const char *unit,

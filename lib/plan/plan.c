@@ -210,8 +210,7 @@ static hometensor constant_info(int32_t kind, size_t rows, double value) {
                         .scale = value};
 }
 
-/* ---------------------------------------------------------------------------- multi-layer
- * perceptrons */
+/* ---------------------------------------------------------------------- multi-layer perceptrons */
 
 /* An MLP that one vector feeds: hidden layers, then a last layer of width `out`. */
 typedef struct mlp {
@@ -255,8 +254,7 @@ static void add_mlp(builder *b, const mlp *m, size_t first, homeview x, homeview
     }
 }
 
-/* ------------------------------------------------------------------------------------ feature
- * gates */
+/* -------------------------------------------------------------------------------- feature gates */
 
 /* The low-rank products of one unit's feature gate start in the wide product over its input. */
 static void feature_gate_tensors(builder *b, const homelayer *layer, size_t u, size_t in,

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------
- * landmarks */
+/* ------------------------------------------------------------------------------------ landmarks */
 
 /* The steps that write each buffer, from the last one back. */
 typedef struct writers {
@@ -55,8 +54,7 @@ void homeplan_find_writers(homeplan *plan, const hometopology *topology, homeare
     }
 }
 
-/* ---------------------------------------------------------------------------------- gradient
- * writers */
+/* ----------------------------------------------------------------------------- gradient writers */
 
 static bool any_written(const bool *written, const homeplan *plan, homeview view, bool wanted) {
     const bool *columns = written + plan->buffers[view.buffer].start + view.column;

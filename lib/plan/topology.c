@@ -16,8 +16,7 @@ typedef struct builder {
     const size_t **last_list; /* [unit] of any layer: the last list that names it */
 } builder;
 
-/* --------------------------------------------------------------------------------------------
- * parts */
+/* ---------------------------------------------------------------------------------------- parts */
 
 static const size_t *list_of(const builder *b, const size_t *items, size_t count) {
     size_t *copy = homearena_take(b->arena, count, sizeof *copy);
@@ -103,8 +102,7 @@ static size_t find_node(const homelayer *layer, const char *name) {
     return node ? (size_t)(node - layer->nodes) : HOME_NONE;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * HoME */
+/* ----------------------------------------------------------------------------------------- HoME */
 
 /* With groups A (tasks a, b) and B (task c), arrows from what is seen:
  *
@@ -159,8 +157,7 @@ static void second_home_layer(const builder *b, homelayer *layer) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------
- * baselines */
+/* ------------------------------------------------------------------------------------ baselines */
 
 /* One shared unit that reads v, and a node for each task that sees it. Shared-bottom has no gates;
  * MMoE's read v. */
@@ -217,8 +214,7 @@ static void task_layer(const builder *b, homelayer *layer, const homelayer *belo
             with_self(b, node_of(b, SHARED, all, layer->unit_count, all, 1), self, 0);
 }
 
-/* -------------------------------------------------------------------------------- the user's own
- * layers */
+/* ------------------------------------------------------------------------ the user's own layers */
 
 static home_status fail_name(const builder *b, size_t layer, const char *node, const char *field,
                              const char *name, const char *expected) {
@@ -353,8 +349,7 @@ static home_status check_seen(const builder *b, const homelayer *layer, size_t l
     return HOME_OK;
 }
 
-/* -------------------------------------------------------------------------------------------
- * building */
+/* ------------------------------------------------------------------------------------- building */
 
 static home_status build_layer(const builder *b, hometopology *topology, size_t l) {
     homelayer *layer = &topology->layers[l];

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------------------- the caller's
- * memory */
+/* -------------------------------------------------------------------------- the caller's memory */
 
 /* Hands out pieces of the caller's memory; or, where there is none, only counts them. */
 typedef struct room {

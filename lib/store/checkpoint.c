@@ -41,8 +41,7 @@ static size_t item_bytes(const item *i) {
     return homedtype_size(i->dtype) * item_count(i);
 }
 
-/* ------------------------------------------------------------------------------- what a checkpoint
- * has */
+/* ------------------------------------------------------------------------ what a checkpoint has */
 
 /* Adds a tensor. One of the optimizer's has a suffix, and is named after the tensor it belongs to.
  */
