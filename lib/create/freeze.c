@@ -54,8 +54,8 @@ static void fold_norm(const home_model *from, home_model *to, const char *expert
 }
 
 /* Folds each expert's norm into the linear layer before it. Only experts have norms, and only after
- * their last linear layer; the plan for serving has a bias there even where the one for training has
- * none. */
+ * their last linear layer; the plan for serving has a bias there even where the one for training
+ * has none. */
 static void fold_norms(const home_model *from, home_model *to) {
     for (size_t l = 0; l < to->topology.layer_count; l++) {
         const homelayer *layer = &to->topology.layers[l];

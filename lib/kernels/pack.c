@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* A serve-only library packs nothing, and a device may lack stdlib.h, which xmmintrin.h includes. */
+/* A serve-only library packs nothing, and a device may lack stdlib.h, which xmmintrin.h includes.
+ */
 #if defined(__SSE__) && !defined(HOME_SERVE_ONLY)
 #define TRANSPOSE_WITH_SSE
 #include <xmmintrin.h>
