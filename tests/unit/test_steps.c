@@ -21,7 +21,7 @@ static void for_each_kind(kind_check check) {
  */
 
 #define NAME(kind) #kind,
-static const char *const listed_names[] = {HOMESTEP_KINDS(NAME)};
+static const char *const listed_names[] = {HOMESTEP_EACH(NAME)};
 
 static void kinds_have_the_name_and_number_of_their_line(void) {
     for (size_t i = 0; i < HOMESTEP_KIND_COUNT; i++) {
