@@ -128,7 +128,7 @@ T=unit/calls check 'T of the environment is not meant' would_run "$given"
 # Every target to ask for is named; what ends in -programs and bench-peer-... and test-coverage are
 # steps of others.
 helps() {
-    $MAKE help >"$scratch/help" || return 1
+    $MAKE --no-print-directory help >"$scratch/help" || return 1
     $MAKE -pn help 2>/dev/null | sed -n '/\$/d; s/^\.PHONY: //p' | tr ' ' '\n' |
         grep -v -e '-programs$' -e '^bench-peer-' -e '^fuzz-' -e '^all$' -e '^lib$' -e '^test-coverage$' >"$scratch/targets"
     [ -s "$scratch/targets" ] || return 1
