@@ -1,8 +1,9 @@
 #!/bin/sh
-# The header compiles alone, as C and as C++, and what makes bindings from it reads all of it as it is.
+# The headers compile alone, home.h as C and as C++, and what makes bindings from it reads all of it as it is.
 # Run from the top of the tree, after make. Debian: apt-get install g++ clang python3-cffi python3-pycparser.
 . tests/test.sh
 header=include/home/home.h
+wrapper=include/home/home.hpp
 strict='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Werror'
 strict_cxx='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast -Werror'
 
@@ -53,6 +54,46 @@ for other in g++ clang++; do
     [ "$CXX" = $other ] || compile $other c++17
 done
 
+cat >"$scratch/wrapper.cpp" <<'END'
+#include <home/home.hpp>
+#include <home/home.hpp>
+int main() {
+    try {
+        home::model::create("{");
+    } catch (const home::error &error) {
+        return error.status() == HOME_E_JSON ? 0 : 1;
+    }
+    return 1;
+}
+END
+
+# What is older than C++17 gets one message, and it says so.
+refuses_the_wrapper() { # compiler, standard
+    $1 -std="$2" -Iinclude -fsyntax-only -x c++ $wrapper 2>"$scratch/errors" && return 1
+    grep 'home/home.hpp needs C++17' "$scratch/errors"
+}
+
+# shellcheck disable=SC2086 # words on purpose
+compile_wrapper() { # compiler
+    if ! have ${1%% *}; then
+        skip "$1 is not installed"
+        return
+    fi
+    for standard in c++17 c++20; do
+        check "$1 -std=$standard: home.hpp alone" \
+            $1 -std=$standard $strict_cxx -Iinclude -fsyntax-only -x c++ $wrapper
+        check "$1 -std=$standard: home.hpp twice in a program" \
+            $1 -std=$standard $strict_cxx -Iinclude -fsyntax-only "$scratch/wrapper.cpp"
+    done
+    for standard in c++11 c++14; do
+        check "$1 -std=$standard: home.hpp is refused" refuses_the_wrapper "$1" $standard
+    done
+}
+compile_wrapper "$CXX"
+for other in g++ clang++; do
+    [ "$CXX" = $other ] || compile_wrapper $other
+done
+
 link() { # compiler, program, libraries
     compiler=$1
     program=$2
@@ -64,6 +105,7 @@ check 'a C program runs with the shared library' link "$CC" "$scratch/use.c" -Lb
 if have ${CXX%% *}; then
     check 'a C++ program runs with the static library' link "$CXX" "$scratch/use.cpp" build/libhome.a $BLIS_LIB -lm -pthread
     check 'a C++ program runs with the shared library' link "$CXX" "$scratch/use.cpp" -Lbuild -lhome
+    check 'a program of home.hpp runs with the shared library' link "$CXX -std=c++17" "$scratch/wrapper.cpp" -Lbuild -lhome
 fi
 
 # All bytes of a struct belong to a field: a later field cannot come to lie where an older caller has garbage.

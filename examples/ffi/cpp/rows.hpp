@@ -2,7 +2,7 @@
 #ifndef ROWS_HPP
 #define ROWS_HPP
 
-#include "home.hpp"
+#include <home/home.hpp>
 
 #include <cmath>
 

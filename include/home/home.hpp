@@ -11,8 +11,12 @@
 //              number of threads may use one object, or a copy each.
 //
 // What was moved from can only be destroyed or assigned to. get() gives the C handle, for all that has no wrapper.
-#ifndef HOME_HPP
-#define HOME_HPP
+#ifndef HOME_HOME_HPP
+#define HOME_HOME_HPP
+
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 201703L : __cplusplus < 201703L
+#error "home/home.hpp needs C++17; in C++11 and C++14, home/home.h is the whole interface"
+#endif
 
 #include <home/home.h>
 
