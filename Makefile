@@ -10,10 +10,19 @@
 # make V=1        shows the commands
 # make BLIS=1     matrix products by BLIS (Debian: libblis-dev), in front of any of these
 
+# To GNU make this is a variable; BSD's makes print it and stop.
+.error = libhome needs GNU make, often called gmake
+
 CC       ?= cc
 AR       ?= ar
 CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
+
+# make install installs what was built: without other goals, what its own command line does not set is as it was in
+# that build, also where sudo has cleared the environment or adds to it.
+ifeq ($(filter-out install uninstall,$(or $(MAKECMDGOALS),all)),)
+-include build/settings
+endif
 
 VERSION_PART = $(shell sed -n 's/^.define HOME_VERSION_$(1) //p' include/home/home.h)
 MAJOR   := $(call VERSION_PART,MAJOR)
@@ -30,14 +39,16 @@ endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes
 # What the build needs, apart from what a user may set.
 ALL_CPPFLAGS = -Iinclude -D_POSIX_C_SOURCE=200809L $(if $(BLIS),-DHOME_BLIS) $(CPPFLAGS)
-ALL_CFLAGS   = -std=c11 -fvisibility=hidden -pthread '-ffile-prefix-map=$(CURDIR)=.' \
-               $(WARNINGS) $(CFLAGS)
+ALL_CFLAGS   = -std=c11 -fvisibility=hidden -pthread $(HERE_IS_DOT) $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(LDFLAGS)
+HERE_IS_DOT  = $(call quote,-ffile-prefix-map=$(CURDIR)=.)
 BLIS_LIB     = $(if $(BLIS),-lblis)
 LDLIBS       = $(BLIS_LIB) -lm
 
 Q = $(if $(V),,@)
-say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' $(call quote,$(2));)
+# As one word of the shell.
+quote = '$(subst ','\'',$(1))'
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
 CLI_SOURCES := $(sort $(wildcard examples/cli/*.c))
@@ -109,11 +120,21 @@ help:
 	    if (!said[what]++) printf "%-45s %s\n", what, substr($$0, RSTART + RLENGTH) }' \
 	    $(filter Makefile %.mk,$(MAKEFILE_LIST))
 
-# Another compiler, or other flags: all that is compiled already is compiled anew.
-FLAGS := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
-ifneq ($(file <build/flags),$(FLAGS))
-$(shell mkdir -p build)$(file >build/flags,$(FLAGS))
+# Another compiler, or other flags: all that is compiled already is compiled anew. Nothing depends on the folder's name,
+# so a tree that has moved stays as it is.
+define newline
+
+
+endef
+FLAGS    := $(subst $(HERE_IS_DOT),,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+defined   = define $(1)$(newline)$(2)$(newline)endef
+SETTINGS := $(call defined,BUILT_WITH,$(FLAGS))$(foreach name,CC AR CPPFLAGS CFLAGS LDFLAGS BLIS,\
+              $(newline)$(call defined,$(name),$(value $(name))))
+ifneq ($(filter-out uninstall clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(file <build/settings),$(SETTINGS))
+$(shell mkdir -p build)$(file >build/settings,$(SETTINGS))
+endif
 endif
 COMPILED := $(shell find build -name '*.[do]')
-$(filter %.o,$(COMPILED)): build/flags
+$(filter %.o,$(COMPILED)): build/settings
 -include $(filter %.d,$(COMPILED))

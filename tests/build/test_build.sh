@@ -37,6 +37,33 @@ compiles_all() {
 }
 same='CFLAGS=-O0 -g'
 check 'a second make compiles nothing' compiles 0 0 "$same"
+moves() {
+    mv "$here" "$scratch/moved" && make_in "$scratch/moved" -n lib "$same" >"$scratch/commands"
+    mv "$scratch/moved" "$here"
+    ! grep -e ' -c lib/' "$scratch/commands"
+}
+check 'a tree that was moved compiles nothing' moves
+
+# As under sudo, which drops what the environment had and what make gave to its children, or has other variables.
+installs() { # flags, variables of the environment
+    flags=$1
+    shift
+    (cd "$here" && env -u MAKEFLAGS -u CC -u CFLAGS -u BLIS "$@" $MAKE -n install PREFIX="$scratch/prefix") \
+        >"$scratch/commands" || return 1
+    grep -e ' -c examples/cli/main.c' -e ' -c lib/' "$scratch/commands"
+    ! grep -e ' -c lib/' "$scratch/commands" && ! grep -e other- "$scratch/commands" &&
+        { [ -n "$BLIS_LIB" ] || ! grep -e -lblis "$scratch/commands"; } &&
+        grep -e "$flags.*-c examples/cli/main.c" "$scratch/commands"
+}
+check 'install compiles what is missing as the rest was compiled' installs '-O0 -g '
+check 'install does not listen to the environment' installs '-O0 -g ' CC=other-cc CFLAGS=-O1 CPPFLAGS=-Iother- LDFLAGS=-Lother- BLIS=1
+check 'after install a make compiles nothing' compiles 0 0 "$same"
+bare=$scratch/bare
+uninstalls() {
+    copy_tree "$bare" && make_in "$bare" uninstall PREFIX="$scratch/prefix" CFLAGS=-O1 && [ ! -e "$bare/build" ]
+}
+check 'uninstall builds nothing' uninstalls
+
 touch "$here/lib/home.map"
 check 'the version script compiles nothing' compiles 0 0 "$same"
 check 'the version script links anew' grep -q -e ' -shared ' "$scratch/commands"
@@ -47,6 +74,11 @@ check 'other CPPFLAGS compile everything' compiles_all "$same" CPPFLAGS="-DX='\"
 check 'another CC compiles everything' compiles_all "$same" CC=other-cc
 check 'no CFLAGS compile everything' compiles_all CFLAGS=
 check 'flags that the library needs stay without CFLAGS' grep -q -e '-std=c11 -fvisibility=hidden' "$scratch/commands"
+compiles_for_install() {
+    make_in "$here" -n install PREFIX="$scratch/prefix" CFLAGS=-O3 >"$scratch/commands" &&
+        [ "$(grep -c ' -c lib/' "$scratch/commands")" -eq $((2 * sources)) ]
+}
+check 'other CFLAGS of install itself compile everything' compiles_for_install
 
 stops_at_another_version() {
     sed 's/^\(#define HOME_VERSION_MINOR\) .*/\1 99/' include/home/home.h >"$there/include/home/home.h"

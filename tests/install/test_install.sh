@@ -16,21 +16,22 @@ files_of() { # folders of programs, libraries, headers and manual
             cmake/home/homeConfig.cmake cmake/home/homeConfigVersion.cmake; do
             echo "$2/$file"
         done
-        for header in include/home/*.h; do
+        for header in include/home/*.h include/home/*.hpp; do
             echo "$3/home/${header##*/}"
         done
         echo "$4/man1/home.1"
     } | sort
 }
 
+odd= # what the names of folders end in
 # Installs with the variables, looks for all files and no others in the four folders, and uninstalls again.
 goes_to() { # four folders, variables of make
-    root=$scratch/root
+    root=$scratch/root$odd
     files_of "$1" "$2" "$3" "$4" >"$scratch/expected"
     shift 4
     rm -rf "$root"
     $MAKE --no-print-directory install DESTDIR="$root" "$@" || return 1
-    find "$root" ! -type d | sed "s|^$root||" | sort | diff "$scratch/expected" - || return 1
+    (cd "$root" && find . ! -type d) | sed 's|^\.||' | sort | diff "$scratch/expected" - || return 1
     $MAKE --no-print-directory uninstall DESTDIR="$root" "$@" || return 1
     find "$root" ! -type d -o -name home | sed 's/$/ is left/' >"$scratch/left"
     cat "$scratch/left"
@@ -45,6 +46,15 @@ check 'with LIBDIR' goes_to $usr/bin /usr/lib/some-cpu $usr/include $usr/share/m
 check 'with INCLUDEDIR' goes_to $usr/bin $usr/lib /inc $usr/share/man INCLUDEDIR=/inc
 check 'with BINDIR' goes_to /programs $usr/lib $usr/include $usr/share/man BINDIR=/programs
 check 'with MANDIR' goes_to $usr/bin $usr/lib $usr/include /manual MANDIR=/manual
+
+# All names at once, with what a shell, sed and make take for something else. A dollar is two to make.
+odd=" it's  a&b|(c),\\d;#%"
+check 'with odd names' goes_to "/p$odd/b" "/l$odd" "/i$odd/i" "/p$odd/m" PREFIX="/p$odd" BINDIR="/p$odd/b" \
+    LIBDIR="/l$odd" INCLUDEDIR="/i$odd/i" MANDIR="/p$odd/m"
+odd=' with spaces'
+check 'with a space in PREFIX' goes_to '/a b/bin' '/a b/lib' '/a b/include' '/a b/share/man' PREFIX='/a b'
+check 'with dots in PREFIX' goes_to /o/h/bin /o/h/lib /o/h/include /o/h/share/man PREFIX='/o/x y/..//./h/'
+odd=
 
 keeps_what_is_not_its_own() {
     mkdir -p "$scratch/mine/include/home" && touch "$scratch/mine/include/home/other.h" &&
@@ -61,12 +71,68 @@ right_modes() {
 }
 check 'modes do not follow the umask' right_modes
 
+# ---------------------------------------------------------------------------------------- the loader
+
+# A system whose loader looks into searched/lib, and which writes down when it looks anew.
+mkdir -p "$scratch/system" "$scratch/searched"
+ln -s searched "$scratch/link"
+cat >"$scratch/system/ldconfig" <<END
+#!/bin/sh
+[ \$# -ne 0 ] || exec sh -c 'echo ran >>"$scratch/ran" && exit \$TEST_FAILS'
+echo '$scratch/searched/lib: (from a test)'
+END
+printf '#!/bin/sh\necho "$TEST_USER"\n' >"$scratch/system/id"
+chmod +x "$scratch/system/ldconfig" "$scratch/system/id"
+
+loader() { # times that it looks anew, text of the note, target and variables of make
+    times=$1
+    note=$2
+    shift 2
+    : >"$scratch/ran"
+    PATH="$scratch/system:$PATH" $MAKE --no-print-directory "$@" >"$scratch/output" || return 1
+    cat "$scratch/ran" "$scratch/output"
+    [ "$(wc -l <"$scratch/ran")" -eq "$times" ] || return 1
+    if [ -n "$note" ]; then grep "NOTE.*$note" "$scratch/output"; else ! grep NOTE "$scratch/output"; fi
+}
+TEST_USER=0 TEST_FAILS=0
+export TEST_USER TEST_FAILS
+searched="PREFIX=$scratch/searched"
+check 'root tells the loader of a library' loader 1 '' install "$searched"
+check 'and that it is gone' loader 1 '' uninstall "$searched"
+check 'by another name of the folder' loader 1 '' install "PREFIX=$scratch/link"
+check 'never below DESTDIR' loader 0 '' install "$searched" DESTDIR="$scratch/root"
+check 'nor when removing there' loader 0 '' uninstall "$searched" DESTDIR="$scratch/root"
+check 'says where the loader does not look' loader 0 '-Wl,-rpath,' install PREFIX="$scratch/elsewhere"
+check 'and nothing when removing there' loader 0 '' uninstall PREFIX="$scratch/elsewhere"
+TEST_FAILS=1
+check 'says what is left to do where it fails' loader 1 'run ldconfig as root' install "$searched"
+TEST_USER=1000
+check 'and where another user installs' loader 0 'run ldconfig as root' install "$searched"
+check 'who removes' loader 0 '' uninstall "$searched"
+
+# The real one, in a /usr/local and an /etc that nobody else sees.
+sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$scratch/example.c"
+cat >"$scratch/private.sh" <<END
+set -eu
+mount -t tmpfs tmpfs /usr/local && mount --bind '$scratch/etc' /etc
+$MAKE install
+$CC '$scratch/example.c' -L/usr/local/lib -I/usr/local/include -lhome -o '$scratch/example'
+env -u LD_LIBRARY_PATH '$scratch/example'
+$MAKE uninstall
+if ldconfig -p | grep libhome || '$scratch/example'; then exit 1; fi
+END
+if [ "$(id -u)" = 0 ] && have ldconfig && unshare -m mount -t tmpfs tmpfs /usr/local 2>/dev/null &&
+    ldconfig -N -X -v 2>/dev/null | grep -q ^/usr/local/lib: && cp -a /etc "$scratch/etc"; then
+    check 'a program finds the library after make install' unshare -m sh "$scratch/private.sh"
+else
+    skip 'installing to /usr/local: this is not root, or cannot have a /usr/local of its own'
+fi
+
 # ------------------------------------------------------------------------------- programs that use it
 
 # A tree that has moved since it was installed; nothing may point to where it was.
-moved=$scratch/moved
+moved="$scratch/moved to here"
 check 'install, then move' sh -c "$MAKE install PREFIX='$scratch/first' && mv '$scratch/first' '$moved'"
-sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$scratch/example.c"
 
 # The README's example prints five rows. The one from examples/ writes a checkpoint, the same whatever it was linked
 # through.
@@ -80,10 +146,12 @@ trains() {
 }
 
 # shellcheck disable=SC2046,SC2086 # words on purpose
+installed=$moved
 by_pkg_config() { # program, what the compiler gets
     program=$1
     shift
-    $CC -o "$program" "$@" $(PKG_CONFIG_PATH=$moved/lib/pkgconfig pkg-config $static --cflags --libs home)
+    flags=$(PKG_CONFIG_PATH=$installed/lib/pkgconfig pkg-config $static --cflags --libs home) &&
+        eval "$CC" '-o "$program" "$@"' "$flags" # pkg-config writes a space in a name for the shell
 }
 if have pkg-config; then
     static=
@@ -96,8 +164,13 @@ if have pkg-config; then
     static=--static
     check 'examples/ffi/c by pkg-config --static' by_pkg_config "$scratch/static" -static $example
     check 'it runs' trains "$scratch/static"
+    static=
+    installed="$scratch/it's apart"
+    check 'install in folders that cannot move together' \
+        $MAKE install PREFIX="$scratch/p q" LIBDIR="$installed/lib" INCLUDEDIR="$installed/include"
+    check "the README's example by pkg-config from there" by_pkg_config "$scratch/apart" "$scratch/example.c"
 else
-    skip 'pkg-config is not installed' 7
+    skip 'pkg-config is not installed' 9
 fi
 
 mkdir "$scratch/project"

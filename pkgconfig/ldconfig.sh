@@ -1,0 +1,27 @@
+#!/bin/sh
+# After make install and make uninstall: tells the loader of the libraries that have come to or gone from a folder. Only
+# root can, and only of a folder that the loader looks into; otherwise says what is left to do. Without ldconfig the
+# loader keeps no list, and there is nothing to do.
+#
+#     sh pkgconfig/ldconfig.sh install FOLDER        or uninstall
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+command -v ldconfig >/dev/null || exit 0
+task=$1
+folder=$(cd -P -- "$2" && pwd) || exit 0
+
+is_searched() {
+    LC_ALL=C ldconfig -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' |
+        while read -r searched; do
+            [ "$(cd -P -- "$searched" 2>/dev/null && pwd)" != "$folder" ] || echo yes
+        done | grep -q yes
+}
+
+if ! is_searched; then
+    hint="the loader does not look into $folder: programs need -Wl,-rpath,$folder or LD_LIBRARY_PATH"
+elif [ "$(id -u)" = 0 ] && ldconfig; then
+    exit 0
+else
+    hint="the loader does not know yet what is new in $folder: run ldconfig as root"
+fi
+[ "$task" = uninstall ] || echo "  NOTE    $hint"
