@@ -1,7 +1,7 @@
 #!/bin/sh
 # After make install and make uninstall: tells the loader of the libraries that have come to or gone from a folder. Only
-# root can, and only of a folder that the loader looks into; otherwise says what is left to do. Without ldconfig the
-# loader keeps no list, and there is nothing to do.
+# root can, and only of a folder that the loader looks into; otherwise says what is left to do. Where no ldconfig lists
+# these folders, the loader works in some other way, and nothing is done.
 #
 #     sh pkgconfig/ldconfig.sh install FOLDER        or uninstall
 set -eu
@@ -10,8 +10,11 @@ command -v ldconfig >/dev/null || exit 0
 task=$1
 folder=$(cd -P -- "$2" && pwd) || exit 0
 
+all=$(LC_ALL=C ldconfig -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p')
+[ -n "$all" ] || exit 0
+
 is_searched() {
-    LC_ALL=C ldconfig -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' |
+    printf '%s\n' "$all" |
         while read -r searched; do
             [ "$(cd -P -- "$searched" 2>/dev/null && pwd)" != "$folder" ] || echo yes
         done | grep -q yes
@@ -24,4 +27,4 @@ elif [ "$(id -u)" = 0 ] && ldconfig; then
 else
     hint="the loader does not know yet what is new in $folder: run ldconfig as root"
 fi
-[ "$task" = uninstall ] || echo "  NOTE    $hint"
+[ "$task" = uninstall ] || printf '  NOTE    %s\n' "$hint"

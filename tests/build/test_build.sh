@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the Makefile promises: the same bytes in any folder, objects that follow the flags, a version that agrees with
 # its symbols. And the library without it, by one plain command.
-# Run from the top of the tree, after make. Builds in copies of the tree.
+# Run from the top of the tree, after make. Builds in copies of the tree. Debian: apt-get install bmake tcc clang.
 . tests/test.sh
 here=$scratch/here
 there=$scratch/some/longer/way/there
@@ -86,6 +86,17 @@ stops_at_another_version() {
     make_in "$there" lib 2>&1 | grep -q 'lib/home.map'
 }
 check "the build stops where lib/home.map has another version" stops_at_another_version
+
+stops_bsd_make() { # NetBSD's, which FreeBSD has too, at once and with one message
+    env -u MAKEFLAGS bmake >"$scratch/output" 2>&1 && return 1
+    cat "$scratch/output"
+    grep 'libhome needs GNU make' "$scratch/output" && [ "$(wc -l <"$scratch/output")" -eq 1 ]
+}
+if have bmake; then
+    check "BSD's make stops" stops_bsd_make
+else
+    skip 'bmake is not installed'
+fi
 
 # ---------------------------------------------------------------------------------------- without make
 

@@ -79,7 +79,7 @@ ln -s searched "$scratch/link"
 cat >"$scratch/system/ldconfig" <<END
 #!/bin/sh
 [ \$# -ne 0 ] || exec sh -c 'echo ran >>"$scratch/ran" && exit \$TEST_FAILS'
-echo '$scratch/searched/lib: (from a test)'
+[ -n "\$TEST_NO_LIST" ] || echo '$scratch/searched/lib: (from a test)'
 END
 printf '#!/bin/sh\necho "$TEST_USER"\n' >"$scratch/system/id"
 chmod +x "$scratch/system/ldconfig" "$scratch/system/id"
@@ -94,8 +94,8 @@ loader() { # times that it looks anew, text of the note, target and variables of
     [ "$(wc -l <"$scratch/ran")" -eq "$times" ] || return 1
     if [ -n "$note" ]; then grep "NOTE.*$note" "$scratch/output"; else ! grep NOTE "$scratch/output"; fi
 }
-TEST_USER=0 TEST_FAILS=0
-export TEST_USER TEST_FAILS
+TEST_USER=0 TEST_FAILS=0 TEST_NO_LIST=
+export TEST_USER TEST_FAILS TEST_NO_LIST
 searched="PREFIX=$scratch/searched"
 check 'root tells the loader of a library' loader 1 '' install "$searched"
 check 'and that it is gone' loader 1 '' uninstall "$searched"
@@ -109,6 +109,8 @@ check 'says what is left to do where it fails' loader 1 'run ldconfig as root' i
 TEST_USER=1000
 check 'and where another user installs' loader 0 'run ldconfig as root' install "$searched"
 check 'who removes' loader 0 '' uninstall "$searched"
+TEST_NO_LIST=yes
+check 'does nothing where the loader has no list' loader 0 '' install "$searched"
 
 # The real one, in a /usr/local and an /etc that nobody else sees.
 sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$scratch/example.c"
