@@ -2,6 +2,7 @@
  * of 16 KiB, so which of their many parts meets the end of a block, and so a refusal, depends on
  * what came before: names of different lengths move all of it. tests/faults/test_memory.c has every
  * allocation of every call, for one model. */
+#include "host/memory.h"
 #include "test.h"
 #include "unit/fixture.h"
 
@@ -65,7 +66,33 @@ static void memory_may_end_anywhere_in_an_arena(void) {
         }
 }
 
+static void a_size_that_cannot_be_fails_an_arena_for_good(void) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    homearena arena = {.allocator = &allocator};
+    CHECK(homearena_take(&arena, 3, 5) != NULL);
+    CHECK(homearena_take(&arena, SIZE_MAX / 2, 3) == NULL);
+    CHECK_INTEGER(arena.status, HOME_E_TOO_LARGE);
+    homearena_fail(&arena, HOME_E_MEMORY);
+    CHECK_INTEGER(arena.status, HOME_E_TOO_LARGE); /* the first failure stays */
+    CHECK(homearena_take(&arena, 1, 1) == NULL);
+    CHECK(homearena_text(&arena, "text", 4) == NULL);
+    homearena_free(&arena);
+}
+
+static void a_size_just_below_the_largest_fails_an_arena_too(void) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    homearena arena = {.allocator = &allocator};
+    CHECK(homearena_take(&arena, SIZE_MAX - 1, 1) == NULL);
+    CHECK_INTEGER(arena.status, HOME_E_TOO_LARGE);
+    CHECK(homememory_copy_text(&allocator, "", SIZE_MAX) == NULL);
+    homearena_free(&arena);
+}
+
 int main(void) {
+    RUN(a_size_that_cannot_be_fails_an_arena_for_good);
+    RUN(a_size_just_below_the_largest_fails_an_arena_too);
     RUN(memory_may_end_anywhere_in_an_arena);
     return test_summary();
 }

@@ -366,6 +366,67 @@ static void a_sigmoid_of_two_columns_is_unsound(void) {
     expect_sound(&step, false, "a sigmoid of two columns");
 }
 
+/* ---------------------------------------------------------------------------------------- sizes */
+
+/* A step whose sizes no size_t holds, in every way in which a kind computes them. */
+static void refuses_huge_sizes(const homestep_kind *kind) {
+    homesource in = {.view = {.width = SIZE_MAX / 8}};
+    const homestep wide = {.kind = kind, .in = &in, .in_count = 1, .out = {.width = SIZE_MAX / 8}};
+    size_t floats;
+    if (kind->packed_size && kind != &homestep_constant)
+        OF_KIND(kind, !kind->packed_size(&wide, 32, &floats) || floats > SIZE_MAX / 8);
+    if (kind->scratch_size) {
+        OF_KIND(kind, !kind->scratch_size(&wide, 4, 32, &floats));
+        OF_KIND(kind,
+                kind != &homestep_linear || !kind->scratch_size(&wide, SIZE_MAX, 32, &floats));
+    }
+}
+
+static void sizes_that_no_size_t_holds_are_refused(void) {
+    for_each_kind(refuses_huge_sizes);
+    homesource in = {.view = {.width = 1}};
+    const homestep norm = {
+        .kind = &homestep_norm, .in = &in, .in_count = 1, .out = {.width = SIZE_MAX / 2}};
+    size_t floats;
+    CHECK(!homestep_norm.packed_size(&norm, 32, &floats));
+}
+
+/* -------------------------------------------------------------------------------------- gradients
+ */
+
+/* out = in0 + in1 over one row of two columns; in0's gradient is there already, in1's is not. */
+static void a_sum_adds_to_gradients_that_are_there(void) {
+    enum { WIDTH = 2, STRIDE = 16 };
+    homesource in[] = {{.view = {.buffer = 0, .width = WIDTH}, .accumulate = true},
+                       {.view = {.buffer = 1, .width = WIDTH}}};
+    const homestep step = {.kind = &homestep_activate,
+                           .in = in,
+                           .in_count = 2,
+                           .out = {.buffer = 2, .width = WIDTH},
+                           .activate = {.activation = HOME_ACT_NONE}};
+    const homebuffer buffers[] = {
+        {.width = WIDTH, .stride = STRIDE},
+        {.width = WIDTH, .stride = STRIDE, .start = STRIDE, .gradient_start = STRIDE},
+        {.width = WIDTH, .stride = STRIDE, .start = 2 * STRIDE, .gradient_start = 2 * STRIDE}};
+    float activations[3 * STRIDE] = {1, 2, [STRIDE] = 10, 20};
+    float gradients[3 * STRIDE] = {100, 200, [STRIDE] = 7, 7, [2 * STRIDE] = 3, 4};
+    const homerun run = {.steps = &step,
+                         .step_count = 1,
+                         .buffers = buffers,
+                         .buffer_count = 3,
+                         .kernels = homekernels_select(NULL),
+                         .swish_beta = 1,
+                         .rows = 1,
+                         .row_capacity = 1,
+                         .activations = activations,
+                         .gradients = gradients};
+    homerun_forward(&run);
+    CHECK(activations[2 * STRIDE] == 11 && activations[2 * STRIDE + 1] == 22);
+    homerun_backward(&run);
+    CHECK(gradients[0] == 103 && gradients[1] == 204);
+    CHECK(gradients[STRIDE] == 3 && gradients[STRIDE + 1] == 4);
+}
+
 int main(void) {
     RUN(kinds_have_the_name_and_number_of_their_line);
     RUN(every_kind_goes_forward_and_backward);
@@ -381,5 +442,7 @@ int main(void) {
     RUN(only_steps_with_their_inputs_are_sound);
     RUN(numbers_of_inputs_that_no_plan_has_are_unsound);
     RUN(a_sigmoid_of_two_columns_is_unsound);
+    RUN(sizes_that_no_size_t_holds_are_refused);
+    RUN(a_sum_adds_to_gradients_that_are_there);
     return test_summary();
 }
