@@ -163,7 +163,7 @@ static name_index index_names(reader *in, const void *elements, size_t count, si
                               .count = count};
     if (ok(in) && (!names.texts || !names.sorted))
         in->status = homefail_memory(in->error);
-    if (!ok(in))
+    if (!ok(in) || !names.texts || !names.sorted)
         return (name_index){0};
     for (size_t i = 0; i < count; i++) {
         const char *text;

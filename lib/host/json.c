@@ -451,7 +451,9 @@ static home_status parse_value(parser *p) {
     const bool is_member = p->depth > 0 && p->open[p->depth - 1].value->type == HOME_JSON_OBJECT;
     homejson_value *value = NULL;
     home_status status = add_value(p, &value);
-    if (status == HOME_OK && is_member)
+    if (!value)
+        return status;
+    if (is_member)
         status = parse_key(p, value);
     if (status != HOME_OK)
         return status;

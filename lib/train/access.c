@@ -49,6 +49,7 @@ home_status home_model_tensor_at(const home_model *model, size_t index, home_ten
     return describe_tensor(model, &model->tensors.items[index], tensor, error);
 }
 
+/* *info stays NULL where there is none. */
 static home_status find_tensor(const home_model *model, const char *name, const hometensor **info,
                                home_error *error) {
     if (!model || !name)
@@ -62,14 +63,14 @@ home_status home_model_tensor(const home_model *model, const char *name, home_te
                               home_error *error) {
     const hometensor *info = NULL;
     const home_status status = find_tensor(model, name, &info, error);
-    return status == HOME_OK ? describe_tensor(model, info, tensor, error) : status;
+    return info ? describe_tensor(model, info, tensor, error) : status;
 }
 
 home_status home_model_set_tensor(home_model *model, const char *name, const float *data,
                                   size_t count, home_error *error) {
     const hometensor *info = NULL;
     const home_status status = find_tensor(model, name, &info, error);
-    if (status != HOME_OK)
+    if (!info)
         return status;
     if (!data)
         return homefail_null(error, "data");

@@ -686,7 +686,7 @@ static uint64_t step_word(const guarded *image, step_record step, size_t word) {
 /* Before it stand five numbers, the buffers, and the views of input, logits and sigmoids. */
 static step_record first_step(const guarded *image) {
     const size_t buffers = (size_t)get_64(image->memory + BUFFERS_AT);
-    return (step_record){HEADER + 8 * (5 + 3 * buffers + 3 * VIEW_WORDS),
+    return (step_record){HEADER + 8 * (5 + 3 * buffers + 3 * (size_t)VIEW_WORDS),
                          (size_t)get_64(image->memory + STEPS_AT)};
 }
 

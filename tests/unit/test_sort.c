@@ -83,6 +83,7 @@ static int compare_expected(const void *a, const void *b) {
 }
 
 /* Sorts records of one type with these keys, and compares them with `expected`. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses */
 #define SORTS_AS(type)                                                                             \
     static bool sorts_##type##s(const narrow *given, const narrow *expected, size_t count,         \
                                 uint64_t max) {                                                    \
@@ -100,6 +101,7 @@ static int compare_expected(const void *a, const void *b) {
         free(spare);                                                                               \
         return same;                                                                               \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 SORTS_AS(wide)
 SORTS_AS(narrow)
 SORTS_AS(odd)

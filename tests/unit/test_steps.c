@@ -280,7 +280,7 @@ static void collect(void *context, const float *values, size_t count) {
 static void check_repacked(const home_model *model, const homestep *step, size_t to) {
     const size_t panel = model->kernels->panel;
     collected c = {.room = packed_floats(step, to)};
-    c.values = calloc(c.room, sizeof *c.values);
+    c.values = calloc(c.room + 1, sizeof *c.values);
     REQUIRE(c.values);
     step->kind->repack(step, model->packed + step->packed, panel, to, (homestep_sink){collect, &c});
     OF_KIND(step->kind, c.count == c.room);
@@ -396,7 +396,7 @@ static void sizes_that_no_size_t_holds_are_refused(void) {
 
 /* out = in0 + in1 over one row of two columns; in0's gradient is there already, in1's is not. */
 static void a_sum_adds_to_gradients_that_are_there(void) {
-    enum { WIDTH = 2, STRIDE = 16 };
+    enum { WIDTH = 2, STRIDE = 16, OUT = 2 * STRIDE };
     homesource in[] = {{.view = {.buffer = 0, .width = WIDTH}, .accumulate = true},
                        {.view = {.buffer = 1, .width = WIDTH}}};
     const homestep step = {.kind = &homestep_activate,
@@ -407,9 +407,9 @@ static void a_sum_adds_to_gradients_that_are_there(void) {
     const homebuffer buffers[] = {
         {.width = WIDTH, .stride = STRIDE},
         {.width = WIDTH, .stride = STRIDE, .start = STRIDE, .gradient_start = STRIDE},
-        {.width = WIDTH, .stride = STRIDE, .start = 2 * STRIDE, .gradient_start = 2 * STRIDE}};
-    float activations[3 * STRIDE] = {1, 2, [STRIDE] = 10, 20};
-    float gradients[3 * STRIDE] = {100, 200, [STRIDE] = 7, 7, [2 * STRIDE] = 3, 4};
+        {.width = WIDTH, .stride = STRIDE, .start = OUT, .gradient_start = OUT}};
+    float activations[OUT + STRIDE] = {1, 2, [STRIDE] = 10, 20};
+    float gradients[OUT + STRIDE] = {100, 200, [STRIDE] = 7, 7, [OUT] = 3, 4};
     const homerun run = {.steps = &step,
                          .step_count = 1,
                          .buffers = buffers,
@@ -421,7 +421,7 @@ static void a_sum_adds_to_gradients_that_are_there(void) {
                          .activations = activations,
                          .gradients = gradients};
     homerun_forward(&run);
-    CHECK(activations[2 * STRIDE] == 11 && activations[2 * STRIDE + 1] == 22);
+    CHECK(activations[OUT] == 11 && activations[OUT + 1] == 22);
     homerun_backward(&run);
     CHECK(gradients[0] == 103 && gradients[1] == 204);
     CHECK(gradients[STRIDE] == 3 && gradients[STRIDE + 1] == 4);
