@@ -92,7 +92,7 @@ void scores_print(const scores *of, FILE *to) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- JSON */
+/* ----------------------------------------------------------------------------------------- JSON */
 
 /* NaN becomes null. */
 static void add_figure(hometext *text, const char *key, double figure) {

@@ -102,8 +102,7 @@ static const char *path_to(reader *in, const char *field) {
     return in->path;
 }
 
-/* ------------------------------------------------------------------------------- struct versions
- */
+/* ------------------------------------------------------------------------------ struct versions */
 
 static void read_struct(reader *in, const void *given, void *out, size_t known, const char *name) {
     in->status = homeabi_read(given, out, known, name, HOME_E_CONFIG, in->error);
@@ -145,8 +144,7 @@ static void *read_array(reader *in, const void *given, size_t count, size_t know
     return copy;
 }
 
-/* ----------------------------------------------------------------------------------------- names
- */
+/* ---------------------------------------------------------------------------------------- names */
 
 /* One text of each element of an array, to be found. */
 typedef struct name_index {
@@ -189,8 +187,7 @@ static void check_name_is_new(reader *in, const name_index *names, size_t i, con
                               path_to(in, "name"), names->texts[i], other);
 }
 
-/* --------------------------------------------------------------------------------- single fields
- */
+/* -------------------------------------------------------------------------------- single fields */
 
 static void fail_integer(reader *in, const char *field, uint64_t value, const char *expected) {
     if (ok(in))
@@ -330,8 +327,7 @@ static void read_hidden(reader *in, const size_t **hidden, size_t count, const c
     *hidden = copy;
 }
 
-/* ---------------------------------------------------------------------------------------- tables
- */
+/* --------------------------------------------------------------------------------------- tables */
 
 static void read_table(reader *in, home_table_config *table) {
     size_t bytes;
@@ -415,8 +411,7 @@ static void read_fields(reader *in, homesettings *settings, const name_index *ta
             settings->input_width, HOME_MAX_WIDTH);
 }
 
-/* ----------------------------------------------------------------------------------------- tasks
- */
+/* ---------------------------------------------------------------------------------------- tasks */
 
 /* What tasks are found by. */
 typedef struct task_names {
@@ -523,8 +518,7 @@ static void read_tasks(reader *in, homesettings *settings) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- layers
- */
+/* --------------------------------------------------------------------------------------- layers */
 
 /* A count of experts: where the preset has no such unit, it must not be set. */
 static void read_experts(reader *in, size_t *experts, bool there, const char *field) {
@@ -646,8 +640,7 @@ static void read_layers(reader *in, homesettings *settings) {
     }
 }
 
-/* -------------------------------------------------------------------------------- the whole model
- */
+/* ------------------------------------------------------------------------------ the whole model */
 
 static void read_switches(reader *in, const homepreset *preset, home_config *c) {
     const int32_t activation = preset->cures ? HOME_ACTIVATION_SWISH : HOME_ACTIVATION_RELU;

@@ -209,8 +209,7 @@ static const field model_fields[] = {
     END,
 };
 
-/* --------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* Where a reading function reports to, and where it is: "config.layers[1].". */
 typedef struct reader {
@@ -437,8 +436,7 @@ home_status homeconfig_from_json(const char *json, size_t length, homearena *are
     return status;
 }
 
-/* --------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 static const void *pointer_at(const char *source) {
     const void *pointer;

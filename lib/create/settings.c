@@ -14,8 +14,7 @@ home_status homecreate_check_not_image(const home_model *model, home_error *erro
     return HOME_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- threads
- */
+/* -------------------------------------------------------------------------------------- threads */
 
 /* Switches to new threads, and destroys the old pool. */
 static void use(home_model *model, const home_parallel *parallel, homethreads *threads) {
@@ -69,8 +68,7 @@ home_status home_model_set_threads(home_model *model, size_t threads, home_error
     return HOME_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- metadata
- */
+/* ------------------------------------------------------------------------------------- metadata */
 
 void homemetadata_free(const home_allocator *allocator, homemetadata *metadata) {
     while (metadata) {

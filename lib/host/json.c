@@ -53,8 +53,7 @@ typedef struct parser {
     home_error *error;
 } parser;
 
-/* ---------------------------------------------------------------------------------------- errors
- */
+/* --------------------------------------------------------------------------------------- errors */
 
 /* Counted only where something fails, so that good texts do not pay for it. */
 static size_t line_of(const parser *p, size_t at) {
@@ -83,8 +82,7 @@ static home_status fail_expected(const parser *p, const char *expected) {
                     line_of(p, p->at), column_of(p, p->at), expected, found);
 }
 
-/* ---------------------------------------------------------------------------------------- tokens
- */
+/* --------------------------------------------------------------------------------------- tokens */
 
 static bool next_is(const parser *p, char c) {
     return p->at < p->length && p->source[p->at] == c;
@@ -174,8 +172,7 @@ static home_status parse_number(parser *p, homejson_value *value) {
     return HOME_OK;
 }
 
-/* --------------------------------------------------------------------------------------- strings
- */
+/* -------------------------------------------------------------------------------------- strings */
 
 static void put(parser *p, uint32_t byte) {
     p->document->text[p->text_used++] = (char)(unsigned char)byte;
@@ -289,8 +286,7 @@ static home_status parse_string(parser *p, const char *expected, const char **te
     return HOME_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ keys
- */
+/* ----------------------------------------------------------------------------------------- keys */
 
 static int compare_keys(const void *first, const void *second) {
     const homejson_value *a = first;
@@ -328,8 +324,7 @@ static home_status check_keys(parser *p, const homejson_value *object) {
     return HOME_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- values
- */
+/* --------------------------------------------------------------------------------------- values */
 
 static homejson_value *take_value(homejson *document) {
     if (!document->blocks || document->blocks->used == BLOCK_VALUES) {
@@ -482,8 +477,7 @@ static home_status parse_document(parser *p) {
     return p->at == p->length ? HOME_OK : fail_expected(p, "nothing after the value");
 }
 
-/* -------------------------------------------------------------------------------------- document
- */
+/* ------------------------------------------------------------------------------------- document */
 
 home_status homejson_parse(const home_allocator *allocator, const char *source, size_t length,
                            homejson **document, home_error *error) {
@@ -549,8 +543,7 @@ const char *homejson_excerpt(const char *source, size_t length, char text[HOME_E
     return text;
 }
 
-/* --------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 void hometext_add_bytes(hometext *text, const char *bytes, size_t length) {
     size_t needed;

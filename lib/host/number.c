@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------------------------- big integers
- */
+/* --------------------------------------------------------------------------------- big integers */
 
 /* A double, or the middle between two neighbours, has at most 767 significant digits. So of a
  * longer number the first 768 decide, followed by a 1 if any digit after them is not 0. */
@@ -96,8 +95,7 @@ static void subtract(natural *a, const natural *b) {
         a->count--;
 }
 
-/* --------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* A number without its sign: 0.d1d2d3... x 10^point. No digits: zero. */
 typedef struct decimal {
@@ -216,8 +214,7 @@ bool homenumber_read(const char *text, size_t length, double *value) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 static void drop_last_zeros(decimal *number) {
     while (number->count && number->digits[number->count - 1] == '0')

@@ -11,8 +11,7 @@
 
 enum { BLOCK_ROWS = 64 }; /* observed at a time */
 
-/* ---------------------------------------------------------------------------------------- making
- */
+/* --------------------------------------------------------------------------------------- making */
 
 /* Everything that is counted gets its place once, from the topology, and a call only adds:
  *
@@ -195,8 +194,7 @@ void home_health_destroy(home_health *health) {
     homememory_free(&allocator, health);
 }
 
-/* --------------------------------------------------------------------------------------- tallying
- */
+/* ------------------------------------------------------------------------------------- tallying */
 
 /* Joins the means, and the sums of squares around them, of n and of m numbers. Where one of the
  * counts is 0, the result is exactly the other part. */
@@ -261,8 +259,7 @@ home_status home_health_merge(home_health *into, const home_health *from, home_e
     return HOME_OK;
 }
 
-/* -------------------------------------------------------------------------------------- observing
- */
+/* ------------------------------------------------------------------------------------ observing */
 
 static void copy_aside(const home_health *health, const homerun *run, homeview view,
                        size_t column) {

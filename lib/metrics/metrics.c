@@ -62,8 +62,7 @@ struct home_metrics {
     task_records *of_task; /* [tasks] */
 };
 
-/* ---------------------------------------------------------------------------------- accumulating
- */
+/* --------------------------------------------------------------------------------- accumulating */
 
 home_status home_metrics_create(size_t tasks, const home_allocator *allocator,
                                 home_metrics **metrics, home_error *error) {
@@ -231,8 +230,7 @@ home_status home_metrics_merge(home_metrics *into, const home_metrics *from, hom
     return HOME_OK;
 }
 
-/* --------------------------------------------------------------------------------------- sorting
- */
+/* -------------------------------------------------------------------------------------- sorting */
 
 /* Each returns the array that holds the result, `items` or `spare`. */
 static record *sort_by_score(record *items, record *spare, size_t count) {
@@ -243,8 +241,7 @@ static record *sort_by_user(record *items, record *spare, size_t count) {
     return homesort_by_key(items, spare, count, sizeof *items, offsetof(record, user), UINT64_MAX);
 }
 
-/* --------------------------------------------------------------------------------------- figures
- */
+/* -------------------------------------------------------------------------------------- figures */
 
 static bool is_positive(const record *r) {
     return label_of(r) > 0.5f;

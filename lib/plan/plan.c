@@ -47,8 +47,7 @@ typedef struct layer_views {
 #define MAX_ROW_WIDTH (SIZE_MAX / 1024)
 #define MAX_PACKED    (SIZE_MAX / 64)
 
-/* ------------------------------------------------------------------------------- buffers and steps
- */
+/* ---------------------------------------------------------------------------- buffers and steps */
 
 /* Rows start at cache lines, and not whole KiB apart: the rows of a product's tile would share a
  * few sets of the first cache and drive each other out. */
@@ -180,8 +179,7 @@ static bool take_landmarks(builder *b, const homelayer *layer) {
     return homearena_ok(b->arena);
 }
 
-/* --------------------------------------------------------------------------------------- tensors
- */
+/* -------------------------------------------------------------------------------------- tensors */
 
 static hometensor weight_info(size_t rows, size_t columns) {
     return (hometensor){.kind = HOME_TENSOR_PARAMETER,
@@ -361,8 +359,7 @@ static void add_feature_gates(builder *b, const homelayer *layer, layer_views *v
     }
 }
 
-/* ----------------------------------------------------------------------------------------- experts
- */
+/* -------------------------------------------------------------------------------------- experts */
 
 /* Tensors of linear layer i of all experts of a unit: weights below each other, then biases. */
 static void expert_tensors(builder *b, const homeunit *unit, size_t i, size_t in, size_t out,
@@ -449,8 +446,7 @@ static homeview add_experts(builder *b, const homelayer *layer, const homeunit *
     return x;
 }
 
-/* ------------------------------------------------------------------------------------------- gates
- */
+/* ---------------------------------------------------------------------------------------- gates */
 
 /* The first layer of a gate's MLP may read several vectors. Its part over each of them rides along
  * in one product with all other gates' parts over the same vector; the next step adds the parts
@@ -562,8 +558,7 @@ static homeview finish_gate(builder *b, const gate *g) {
     return weights;
 }
 
-/* ------------------------------------------------------------------------------------------- nodes
- */
+/* ---------------------------------------------------------------------------------------- nodes */
 
 static size_t visible_experts(const homelayer *layer, const homenode *node) {
     size_t count = 0;
@@ -660,8 +655,7 @@ static gate self_gate_of(builder *b, const homelayer *layer, const homenode *nod
                   .sigmoid = experts == 1};
 }
 
-/* ------------------------------------------------------------------------------------------ layers
- */
+/* --------------------------------------------------------------------------------------- layers */
 
 static void add_nodes(builder *b, const homelayer *layer, const layer_views *views) {
     char text[32];

@@ -98,8 +98,7 @@ void homeplan_gradients(homeplan *plan, homearena *arena) {
         plan->buffers[plan->input.buffer].zero_gradient = true;
 }
 
-/* ------------------------------------------------------------------------------- sharing of memory
- */
+/* ---------------------------------------------------------------------------- sharing of memory */
 
 /* A buffer of a serving plan lives from the first step that writes it to the last that reads it.
  * Buffers whose lives do not overlap may take the same place:

@@ -65,8 +65,7 @@ static pieces take_pieces(room *space, const homeimage_header *header) {
     };
 }
 
-/* ------------------------------------------------------------------------------------------ header
- */
+/* --------------------------------------------------------------------------------------- header */
 
 /* A model keeps to the limits of a configuration, and every record of an image takes some words of
  * it, a text at least two: so a small image asks for little memory and time. */
@@ -153,8 +152,7 @@ static home_status check_sum(const homeimage_header *header, const unsigned char
     return homefail(error, HOME_E_CHECKSUM, "the image is damaged: its checksum does not match");
 }
 
-/* ----------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* Where reading is. After the first thing that is not valid, `failed` stays set and what is read is
  * 0. */
@@ -222,8 +220,7 @@ static void skip_gap(reader *in) {
     skip(in, (HOME_ALIGNMENT - in->at % HOME_ALIGNMENT) % HOME_ALIGNMENT);
 }
 
-/* -------------------------------------------------------------------------------------------- plan
- */
+/* ----------------------------------------------------------------------------------------- plan */
 
 /* A buffer, inside the rows of the activations. A workspace's size must not overflow. */
 static void read_buffer(reader *in, homeplan *plan, homebuffer *buffer) {
@@ -294,8 +291,7 @@ static void read_plan(reader *in, const pieces *p, const homeimage_header *heade
     require(in, used == header->inputs);
 }
 
-/* ---------------------------------------------------------------------------------------- settings
- */
+/* ------------------------------------------------------------------------------------- settings */
 
 /* The factors of a task's probability end somewhere. */
 static bool chain_ends(const size_t *given, size_t count, size_t task) {
@@ -368,8 +364,7 @@ static void read_metadata(reader *in, const pieces *p, const homeimage_header *h
     }
 }
 
-/* ------------------------------------------------------------------------------------------- model
- */
+/* ---------------------------------------------------------------------------------------- model */
 
 static void read_weights(reader *in, home_model *model) {
     skip_gap(in);

@@ -49,8 +49,7 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
     return HOME_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- predict
- */
+/* -------------------------------------------------------------------------------------- predict */
 
 /* Two ways to spread rows over threads:
  *

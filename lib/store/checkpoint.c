@@ -214,8 +214,7 @@ static home_status check_own_values(const item_list *list, home_error *error) {
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 /* Where the bytes of a checkpoint go: a checksum, memory or a file. */
 typedef struct sink {
@@ -423,8 +422,7 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 static void read_elements(const item *i, const homestored *stored) {
     const size_t size = homedtype_size(i->dtype);

@@ -101,8 +101,7 @@ home_status homefile_read(const home_allocator *allocator, const char *path, uns
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 #define TEMPORARY ".99.tmp" /* the longest ending of a temporary file's name */
 

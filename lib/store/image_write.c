@@ -51,8 +51,7 @@ static void put_gap(writer *out) {
     put(out, zeros, (HOME_ALIGNMENT - out->used % HOME_ALIGNMENT) % HOME_ALIGNMENT);
 }
 
-/* ---------------------------------------------------------------------------------------- records
- */
+/* -------------------------------------------------------------------------------------- records */
 
 static void put_view(writer *out, homeview view) {
     put_word(out, view.buffer);
@@ -123,8 +122,7 @@ static void put_records(writer *out, const home_model *model, size_t block_rows)
     put_text(out, model->topology_json.data);
 }
 
-/* ---------------------------------------------------------------------------------------- weights
- */
+/* -------------------------------------------------------------------------------------- weights */
 
 static void put_packed(void *context, const float *values, size_t count) {
     put_floats(context, values, count);
@@ -146,8 +144,7 @@ static void put_weights(writer *out, const home_model *model, size_t panel) {
     put_gap(out);
 }
 
-/* ------------------------------------------------------------------------------------------ header
- */
+/* --------------------------------------------------------------------------------------- header */
 
 static homeimage_header make_header(const home_model *model, size_t panel) {
     homeimage_header header = {.magic = HOME_IMAGE_MAGIC,

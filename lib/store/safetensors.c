@@ -63,8 +63,7 @@ static size_t find_dtype(const homejson_value *name) {
     return i;
 }
 
-/* ----------------------------------------------------------------------------------------- header
- */
+/* --------------------------------------------------------------------------------------- header */
 
 /* A file, and its header:
  *
@@ -270,8 +269,7 @@ static home_status read_header(homearchive *archive, const unsigned char *body, 
     return status;
 }
 
-/* --------------------------------------------------------------------------------------- checksum
- */
+/* ------------------------------------------------------------------------------------- checksum */
 
 static const homejson_value *metadata_value(const homearchive *archive, const char *key) {
     return archive->metadata ? homejson_member(archive->metadata, key) : NULL;
@@ -315,8 +313,7 @@ static home_status check_checksum(const homearchive *archive, const unsigned cha
     return HOME_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- archive
- */
+/* -------------------------------------------------------------------------------------- archive */
 
 void homearchive_close(homearchive *archive) {
     homejson_free(archive->header);

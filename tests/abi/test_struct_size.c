@@ -21,8 +21,7 @@ enum {
     MOST_ELEMENTS = 3
 };
 
-/* --------------------------------------------------------------------------------------------
- * memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 static struct { unsigned char *end; /* of the last byte that can be read */ } page;
 
@@ -35,8 +34,7 @@ static void make_page(void) {
     page.end = memory + size;
 }
 
-/* ------------------------------------------------------------------------------------------
- * outcomes */
+/* ------------------------------------------------------------------------------------- outcomes */
 
 /* What a call came to: its status and message, and a hash of all that it made. */
 typedef struct outcome {
@@ -67,8 +65,7 @@ static bool same(const outcome *a, const outcome *b) {
     return a->status == b->status && a->hash == b->hash && strcmp(a->message, b->message) == 0;
 }
 
-/* ----------------------------------------------------------------------------- structs that are
- * read */
+/* ------------------------------------------------------------------------ structs that are read */
 
 /* Everything set to something other than its default, so that a field that is cut off makes a
  * difference. */
@@ -393,8 +390,7 @@ static void one_size_for_all(const given_case *c) {
     }
 }
 
-/* --------------------------------------------------------------------------- structs that are
- * written */
+/* --------------------------------------------------------------------- structs that are written */
 
 static home_status ask_tensor(void *result, home_error *error) {
     return home_model_tensor_at(world.model, 1, result, error);
@@ -487,8 +483,7 @@ static void an_error_text_is_cut_to_the_callers_room(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------- all of
- * them */
+/* ---------------------------------------------------------------------------------- all of them */
 
 static home_allocator allocator;
 static home_image_options image_options = {sizeof image_options, 16, 2};

@@ -26,8 +26,7 @@ enum {
     MOST_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
 };
 
-/* ------------------------------------------------------------------------------------------ memory
- */
+/* --------------------------------------------------------------------------------------- memory */
 
 /* `size` bytes, `past` bytes past a multiple of 64, between red zones. */
 typedef struct guarded {
@@ -78,8 +77,7 @@ static size_t model_size(const guarded *image) {
     return size;
 }
 
-/* ------------------------------------------------------------------------------------------ models
- */
+/* --------------------------------------------------------------------------------------- models */
 
 static home_model *freeze(const home_model *model) {
     home_error error = new_error();
@@ -255,8 +253,7 @@ static void an_image_can_be_written_again(void) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------------------- answers
- */
+/* -------------------------------------------------------------------------------------- answers */
 
 /* A model with metadata, frozen, and opened from its image. */
 typedef struct in_image {
@@ -343,8 +340,7 @@ static void a_model_in_an_image_lives_until_its_last_release(void) {
     close_small(&i);
 }
 
-/* ------------------------------------------------------------------------------------------- stack
- */
+/* ---------------------------------------------------------------------------------------- stack */
 
 #ifdef HOME_BLIS
 enum { STACK = 1 << 18, STACK_PROMISED = 64 << 10 }; /* BLIS takes 10 KB and more itself */
@@ -426,8 +422,7 @@ static void a_small_stack_is_enough(void) {
 #endif
 }
 
-/* ------------------------------------------------------------------------------------------
- * refusals */
+/* ------------------------------------------------------------------------------------- refusals */
 
 /* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in it.
  */
@@ -662,8 +657,7 @@ static void a_wrong_header_is_refused_by_what_is_wrong(void) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------- choices
- */
+/* -------------------------------------------------------------------------------------- choices */
 
 static uint64_t get_64(const unsigned char *at) {
     uint64_t value;

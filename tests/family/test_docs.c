@@ -20,8 +20,7 @@ static char *read_document(void) {
     return bytes;
 }
 
-/* -------------------------------------------------------------------------------------------
- * examples */
+/* ------------------------------------------------------------------------------------- examples */
 
 /* A few steps on rows of zeros and ones, one id in each field. */
 static void check_trains(home_model *model) {
@@ -84,8 +83,7 @@ static void examples_of_the_page_train(void) {
     free(document);
 }
 
-/* -----------------------------------------------------------------------------------------------
- * keys */
+/* ----------------------------------------------------------------------------------------- keys */
 
 /* Is there `key`, `section.key` or `section.key[]...`? */
 static bool explained(const char *document, const char *key, size_t length) {

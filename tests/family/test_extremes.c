@@ -1,8 +1,7 @@
 /* Extreme shapes, each with a gradient check along the gradient itself, and how weights start. */
 #include "family.h"
 
-/* --------------------------------------------------------------------------------------------
- * shapes */
+/* --------------------------------------------------------------------------------------- shapes */
 
 typedef struct shape {
     const char *name;
@@ -231,8 +230,7 @@ static void a_hundred_thousand_rows_predict_as_alone(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------ how weights
- * start */
+/* ---------------------------------------------------------------------------- how weights start */
 
 #define BIG                                                                                        \
     "'tables':[{'name':'id','rows':4000,'dim':5,'init_std':0.2}],'fields':[{'name':'id'}],'"       \

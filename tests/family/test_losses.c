@@ -10,8 +10,7 @@
 
 enum { MOST_TASKS = 5, ROWS = 23 };
 
-/* ---------------------------------------------------------------------------------- the
- * definitions */
+/* ------------------------------------------------------------------------------ the definitions */
 
 typedef struct task {
     const char *name;
@@ -99,8 +98,7 @@ static void expect_losses(const task *tasks, size_t count, size_t rows, const do
     }
 }
 
-/* ------------------------------------------------------------------------------------------ the
- * model */
+/* ------------------------------------------------------------------------------------ the model */
 
 /* Tasks of every kind: a chain of three, a single one, a squared error. The given task stands
  * behind, before and between. */
@@ -145,8 +143,7 @@ static const float one_row[3] = {0.5f, -1, 0.25f};
 static const home_batch one_row_batch = {
     .struct_size = sizeof(home_batch), .rows = 1, .dense = one_row};
 
-/* ------------------------------------------------------------------------------------- single
- * logits */
+/* -------------------------------------------------------------------------------- single logits */
 
 /* One row with these logits and labels. */
 static void check_logits(home_model *model, const float logits[MOST_TASKS],
@@ -256,8 +253,7 @@ static void served_chains_multiply_the_chances(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------- many rows at
- * once */
+/* ---------------------------------------------------------------------------- many rows at once */
 
 /* Random rows and targets with strides and weights; some labels missing; time's labels unbounded.
  */
@@ -383,8 +379,7 @@ static void infinite_labels_of_squared_errors_are_refused(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------ uncertainty
- * weights */
+/* -------------------------------------------------------------------------- uncertainty weights */
 
 static double uncertainty_gradient(const home_model *model, size_t t) {
     char name[64];
@@ -475,8 +470,7 @@ static void absent_terms_move_nothing(void) {
     }
 }
 
-/* --------------------------------------------------------------------------- one task's gradient
- */
+/* -------------------------------------------------------------------------- one task's gradient */
 
 static home_model *make_full(setup *s) {
     setup_small(s);
@@ -639,8 +633,7 @@ static void bad_calls_for_task_gradients_are_refused(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------- the host's own
- * loss */
+/* -------------------------------------------------------------------------- the host's own loss */
 
 static void bad_derivatives_are_refused(void) {
     home_model *model = make_chain("");
@@ -675,8 +668,7 @@ static void bad_derivatives_are_refused(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------
- * configurations */
+/* ------------------------------------------------------------------------------- configurations */
 
 static void bad_losses_are_refused(void) {
     static const char *const bad[][3] = {

@@ -102,8 +102,7 @@ static const optimizer_case cases[] = {
      .refused = BIT(EPSILON_INSIDE) | BIT(DECAY_ELSEWHERE)},
 };
 
-/* ------------------------------------------------------------------------------- the definitions
- */
+/* ------------------------------------------------------------------------------ the definitions */
 
 /* What one value carries from step to step. */
 typedef struct slot {
@@ -215,8 +214,7 @@ static void shadow_step(shadow *s, const optimizer_case *c, rates r, int t, cons
     }
 }
 
-/* -------------------------------------------------------------------------------------- the model
- */
+/* ------------------------------------------------------------------------------------ the model */
 
 static home_model *make_case(const optimizer_case *c) {
     text t = {.length = 0};
@@ -349,8 +347,7 @@ static void check_case(const optimizer_case *c) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------------------- rates
- */
+/* ---------------------------------------------------------------------------------------- rates */
 
 static const char *const dense_kinds[] = {"sgd", "adam", "adamw", "adagrad"};
 static const char *const table_kinds[] = {"rowwise_adagrad", "adagrad", "adam"};
@@ -426,8 +423,7 @@ static bool same_weights(const home_model *a, const home_model *b) {
     return same;
 }
 
-/* -------------------------------------------------------------------------------------- clipping
- */
+/* ------------------------------------------------------------------------------------- clipping */
 
 /* A model after steps along gradients times 2^exponent, which clipping makes the same for all large
  * exponents. */
@@ -463,8 +459,7 @@ static void clipping_takes_any_size(void) {
         }
 }
 
-/* ---------------------------------------------------------------------------------------- resuming
- */
+/* ------------------------------------------------------------------------------------- resuming */
 
 enum { RESUME_STEPS = 12, RATE_STEP = 4 };
 

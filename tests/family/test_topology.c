@@ -24,8 +24,7 @@ enum {
 enum { DENSE = 4, TASKS = 3 };
 static const char *const task_names[TASKS] = {"like", "follow", "view"};
 
-/* -------------------------------------------------------------------------------------------
- * tables */
+/* --------------------------------------------------------------------------------------- tables */
 
 typedef enum self_kind { BY_LAYER, NO_SELF, SELF_GATE, SELF_STATIC, SELF_ONE } self_kind;
 
@@ -66,8 +65,7 @@ typedef struct family_case {
     "{'name':'view','group':'watch','loss':'squared'}],"                                           \
     "'experts':{'norm':'none','activation':'swish','hidden_activation':'swish'}"
 
-/* ----------------------------------------------------------------------------------------- HoME
- */
+/* ----------------------------------------------------------------------------------------- HoME */
 
 static const unit_row home_units_1[] = {
     {"shared", NULL, 3},
@@ -124,8 +122,7 @@ static const node_row home_ordered_2[] = {
     {0},
 };
 
-/* ----------------------------------------------------------------------------- units of the others
- */
+/* -------------------------------------------------------------------------- units of the others */
 
 static const unit_row shared_1[] = {
     {"shared", NULL, 1},
@@ -172,8 +169,7 @@ static const unit_row shared_1_tasks_2_above[] = {
     {"shared", "shared", 1}, {"like", "like", 2}, {"follow", "follow", 2}, {"view", "view", 2}, {0},
 };
 
-/* ----------------------------------------------------------------------------- nodes of the others
- */
+/* -------------------------------------------------------------------------- nodes of the others */
 
 static const node_row no_gates[] = {
     {"like", "shared", NULL, NULL, BY_LAYER},
@@ -228,8 +224,7 @@ static const node_row tasks_and_shared_see_all[] = {
     {0},
 };
 
-/* --------------------------------------------------------------------------------------- a user's
- */
+/* ------------------------------------------------------------------------------------- a user's */
 
 static const unit_row custom_units_1[] = {
     {"wide", NULL, 2},
@@ -255,8 +250,7 @@ static const node_row custom_nodes_2[] = {
     {0},
 };
 
-/* -------------------------------------------------------------------------------------- the cases
- */
+/* ------------------------------------------------------------------------------------ the cases */
 
 #define HOME_LAYER_1 "{'width':3,'shared_experts':3,'group_experts':2,'feature_rank':2"
 #define HOME_LAYER_2                                                                               \
@@ -419,8 +413,7 @@ static const family_case cases[] = {
     },
 };
 
-/* -------------------------------------------------------------------------------- reading the
- * tables */
+/* --------------------------------------------------------------------------- reading the tables */
 
 static size_t unit_count(const layer_rows *layer) {
     size_t count = 0;
@@ -504,8 +497,7 @@ static home_model *make_case(const family_case *c) {
     return model_from(t.bytes);
 }
 
-/* -------------------------------------------------------------------------------------------
- * tensors */
+/* -------------------------------------------------------------------------------------- tensors */
 
 /* A tensor that the table calls for, and the unit or node it belongs to; SIZE_MAX: none. */
 typedef struct expected_tensor {
@@ -620,8 +612,7 @@ static void check_tensors(const home_model *model, const expectation *e) {
     CHECK_INTEGER(home_model_tensor_count(model), e->count);
 }
 
-/* ------------------------------------------------------------------------------------ runs of the
- * model */
+/* ---------------------------------------------------------------------------- runs of the model */
 
 enum { ROWS = 5 };
 static const float input[ROWS][DENSE] = {{0.7f, -0.4f, 1.1f, 0.5f},
@@ -652,8 +643,7 @@ static double largest_gradient(const home_model *model, const char *name) {
     return largest;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * reach */
+/* ---------------------------------------------------------------------------------------- reach */
 
 typedef struct reach {
     bool units[MOST_LAYERS][MOST_UNITS];
@@ -721,8 +711,7 @@ static void check_reach(home_model *model, const family_case *c, const expectati
     }
 }
 
-/* --------------------------------------------------------------------------------- constant
- * experts */
+/* ----------------------------------------------------------------------------- constant experts */
 
 /* What expert k of a unit answers: different for all experts of a layer. */
 static double answer_bias(size_t unit, size_t k) {
@@ -958,8 +947,7 @@ static void check_output(home_model *model, const family_case *c) {
     free(predictions);
 }
 
-/* ------------------------------------------------------------------------- spelled out as custom
- */
+/* ------------------------------------------------------------------------ spelled out as custom */
 
 static void add_words(text *t, const char *key, const char *words) {
     text_add(t, ",'%s':['", key);
@@ -1293,8 +1281,7 @@ static void nodes_that_nobody_reads_get_no_gradient(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------------
- * errors */
+/* --------------------------------------------------------------------------------------- errors */
 
 typedef struct bad_topology {
     const char *json;       /* without tasks a and b, and dense */

@@ -49,8 +49,7 @@ static void make_good_checkpoint(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------------- files
- */
+/* ---------------------------------------------------------------------------------------- files */
 
 typedef struct file_bytes {
     unsigned char *bytes; /* malloc'd, with not a byte to spare */
@@ -82,8 +81,7 @@ static file_bytes make_file(const char *text, const void *contents, size_t size)
     return file;
 }
 
-/* ------------------------------------------------------------------------------------------ checks
- */
+/* --------------------------------------------------------------------------------------- checks */
 
 /* A model that is offered the file's weights takes all or nothing. */
 static void check_weights(const file_bytes *file) {
@@ -116,8 +114,7 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     check_own_message(error.message);
 }
 
-/* ------------------------------------------------------------------------------- a header with one
- * edit */
+/* ----------------------------------------------------------------------- a header with one edit */
 
 typedef struct edit {
     const char *from; /* replaced once in the good header */
@@ -386,8 +383,7 @@ static void edited_headers(void) {
     }
 }
 
-/* ----------------------------------------------------------------------------------- values that
- * cannot be */
+/* ------------------------------------------------------------------------ values that cannot be */
 
 static const struct {
     size_t at;   /* in the body */
@@ -465,8 +461,7 @@ static void values_at_the_edge_are_taken(void) {
     free(file.bytes);
 }
 
-/* ------------------------------------------------------------------------------------- length and
- * end */
+/* ------------------------------------------------------------------------------- length and end */
 
 /* The good file with another length in front. */
 static void header_lengths(void) {
@@ -551,8 +546,7 @@ static void trailing_bytes(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------- other
- * headers */
+/* -------------------------------------------------------------------------------- other headers */
 
 #define ALIEN(dtype, end)                                                                          \
     "{\"weight\":{\"dtype\":\"" dtype "\",\"shape\":[2,2],\"data_offsets\":[0," end "]}}"

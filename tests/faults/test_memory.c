@@ -25,8 +25,7 @@ typedef struct attempt {
 
 typedef home_status action(attempt *a);
 
-/* ---------------------------------------------------------------------------- calls that make a
- * model */
+/* ---------------------------------------------------------------------- calls that make a model */
 
 /* Takes what a call has made, if it has. */
 static home_status made(home_status status, home_model *model) {
@@ -69,8 +68,7 @@ static home_status do_freeze(attempt *a) {
     return made(status, frozen);
 }
 
-/* --------------------------------------------------------------------------------- calls on a
- * model */
+/* ----------------------------------------------------------------------------- calls on a model */
 
 static home_status do_load_weights(attempt *a) {
     return home_model_load_weights(a->model, a->path, NULL);
@@ -155,8 +153,7 @@ static const struct {
     {"set threads", do_set_threads},
 };
 
-/* ------------------------------------------------------------------------------------------- the
- * test */
+/* ------------------------------------------------------------------------------------- the test */
 
 /* A model that waits for its step. */
 static home_model *begin_model(const attempt *a, const home_allocator *allocator) {

@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* ------------------------------------------------------------------------------ calls that fail on
- * demand */
+/* -------------------------------------------------------------------- calls that fail on demand */
 
 /* The library reaches the system through these, as this program defines them. */
 static struct {
@@ -125,8 +124,7 @@ int close(int descriptor) {
     return fails("close") ? -1 : result;
 }
 
-/* ------------------------------------------------------------------------------------------- the
- * scene */
+/* ------------------------------------------------------------------------------------ the scene */
 
 /* Two models of different size, and their files. */
 typedef struct scene {
@@ -179,8 +177,7 @@ static home_status save_new(const scene *s, home_error *error) {
     return status;
 }
 
-/* ------------------------------------------------------------------------------------ each call in
- * turn */
+/* ---------------------------------------------------------------------------- each call in turn */
 
 /* Calls without which there is no safe file. The others may fail and the save still succeeds. */
 static bool is_needed(const char *name) {
@@ -284,8 +281,7 @@ static void short_writes_are_continued(void) {
     scene_end(&s);
 }
 
-/* ------------------------------------------------------------------------------- what is in the
- * way */
+/* --------------------------------------------------------------------------- what is in the way */
 
 /* Temporary files that killed processes left behind: used again, whatever is in them. */
 static void stale_temporary_files_are_used_again(void) {
@@ -363,8 +359,7 @@ static void links_are_followed(void) {
     scene_end(&s);
 }
 
-/* --------------------------------------------------------------------------------- many saves at
- * once */
+/* --------------------------------------------------------------------------- many saves at once */
 
 typedef struct saver {
     const scene *s;
@@ -403,8 +398,7 @@ static void saves_at_once_leave_one_whole_file(void) {
     scene_end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------ kill
- * -9 */
+/* -------------------------------------------------------------------------------------- kill -9 */
 
 static double seconds_now(void) {
     struct timespec now;

@@ -3,8 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------------------------------
- * choices */
+/* -------------------------------------------------------------------------------------- choices */
 
 uint8_t fuzz_byte(fuzz_input *in) {
     return in->size ? in->data[--in->size] : 0;
@@ -31,8 +30,7 @@ float fuzz_float(fuzz_input *in) {
     return value;
 }
 
-/* -----------------------------------------------------------------------------------------
- * allocator */
+/* ------------------------------------------------------------------------------------ allocator */
 
 /* Stands before each block; as wide as malloc's alignment. */
 typedef union block {
@@ -87,8 +85,7 @@ home_allocator fuzz_allocator(fuzz_memory *memory) {
     return (home_allocator){sizeof(home_allocator), memory, allocate, release};
 }
 
-/* ------------------------------------------------------------------------------------------
- * outcomes */
+/* ------------------------------------------------------------------------------------- outcomes */
 
 void fuzz_check_outcome(home_status status, const home_error *error, const fuzz_memory *memory) {
     FUZZ_CHECK(error->status == status);
@@ -115,8 +112,7 @@ unsigned char *fuzz_serialize(const home_model *model, size_t *size) {
     return bytes;
 }
 
-/* ----------------------------------------------------------------------------------------------
- * file */
+/* ----------------------------------------------------------------------------------------- file */
 
 /* In memory where there is such a folder, for a disk would have the fuzzer wait. */
 static int open_nameless(void) {

@@ -24,8 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* ------------------------------------------------------------------------------------------
- * choices */
+/* -------------------------------------------------------------------------------------- choices */
 
 /* Choices are taken from the end of the input, so that a text at its beginning can be read and
  * edited. An input that is used up gives zeros. */
@@ -39,8 +38,7 @@ uint64_t fuzz_bits(fuzz_input *in);              /* 8 bytes */
 size_t fuzz_below(fuzz_input *in, size_t limit); /* limit 1 to 256 */
 float fuzz_float(fuzz_input *in); /* mostly small, sometimes any: NaN, infinite, huge, denormal */
 
-/* -----------------------------------------------------------------------------------------
- * allocator */
+/* ------------------------------------------------------------------------------------ allocator */
 
 /* Counts what is out, refuses one allocation or all from one on, and everything above a budget:
  * what a hostile configuration asks for shall not slow the search down. */
@@ -58,8 +56,7 @@ fuzz_memory fuzz_memory_start(fuzz_input *in, size_t budget);
 void fuzz_memory_heal(fuzz_memory *memory); /* from now on only the budget counts */
 home_allocator fuzz_allocator(fuzz_memory *memory);
 
-/* ------------------------------------------------------------------------------------------
- * outcomes */
+/* ------------------------------------------------------------------------------------- outcomes */
 
 /* A failure says so in the error, with a message; success does not touch it. Out of memory means
  * that something was refused. */
@@ -68,8 +65,7 @@ void fuzz_check_outcome(home_status status, const home_error *error, const fuzz_
 /* The checkpoint's bytes, malloc'd. */
 unsigned char *fuzz_serialize(const home_model *model, size_t *size);
 
-/* ----------------------------------------------------------------------------------------------
- * file */
+/* ----------------------------------------------------------------------------------------- file */
 
 /* A regular file without a name, and a path that opens it. */
 typedef struct fuzz_file {

@@ -76,8 +76,7 @@ static void draw_targets(scene *s) {
     s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
 }
 
-/* ------------------------------------------------------------------------------------- calls of a
- * model */
+/* ----------------------------------------------------------------------------- calls of a model */
 
 static home_status call_forward(scene *s, home_model *model) {
     draw_batch(s);
@@ -256,8 +255,7 @@ static void call_model(scene *s, size_t which, home_model *model) {
     free(bytes);
 }
 
-/* ----------------------------------------------------------------------------- calls that make and
- * unmake */
+/* ------------------------------------------------------------------- calls that make and unmake */
 
 static void put(scene *s, home_model *model, home_status status) {
     FUZZ_CHECK((status == HOME_OK) == (model != NULL));

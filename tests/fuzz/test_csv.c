@@ -12,8 +12,7 @@
 
 enum { BUDGET = 16 << 20, STORED = 1 };
 
-/* ------------------------------------------------------------------ the program's memory, instead
- * of heap.c */
+/* ------------------------------------------------------ the program's memory, instead of heap.c */
 
 static fuzz_memory memory;
 static home_allocator allocator;
@@ -34,8 +33,7 @@ void heap_free(void *bytes) {
     homememory_free(&allocator, bytes);
 }
 
-/* -------------------------------------------------------------------------------------------
- * checks */
+/* --------------------------------------------------------------------------------------- checks */
 
 static char *learned_text(const recipe *of, size_t *length) {
     hometext text = {.allocator = &allocator};

@@ -32,8 +32,7 @@
 #define STEP_LIMIT 1e-3
 #define STEP_NOISE 1e-6
 
-/* ------------------------------------------------------------------------------------------ the
- * files */
+/* ------------------------------------------------------------------------------------ the files */
 
 typedef enum record_type { RECORD_TEXT, RECORD_FLOAT, RECORD_UINT64 } record_type;
 
@@ -163,8 +162,7 @@ static const record *golden_get(const golden *g, const char *prefix, const char 
     return r;
 }
 
-/* --------------------------------------------------------------------------------------- a case's
- * data */
+/* -------------------------------------------------------------------------------- a case's data */
 
 /* Points into a golden file and into itself: not to be copied. */
 typedef struct data {
@@ -205,8 +203,7 @@ static void data_free(data *d) {
         free(d->offsets[f]);
 }
 
-/* ------------------------------------------------------------------------------------------
- * comparing */
+/* ------------------------------------------------------------------------------------ comparing */
 
 static bool check_ok(home_status status, const home_error *error, const char *what) {
     if (status == HOME_OK)

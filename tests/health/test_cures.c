@@ -15,8 +15,7 @@ enum {
     SEEDS = 5
 };
 
-/* -------------------------------------------------------------------------------------------- feed
- */
+/* ----------------------------------------------------------------------------------------- feed */
 
 static const char *const task_names[TASKS] = {"view", "finish", "like", "follow"};
 static const char *const task_groups[TASKS] = {"watch", "watch", "inter", "inter"};
@@ -96,8 +95,7 @@ static void feed_free(feed *made) {
     free(made->labels);
 }
 
-/* ------------------------------------------------------------------------------------------ models
- */
+/* --------------------------------------------------------------------------------------- models */
 
 typedef struct recipe_of {
     const char *name;
@@ -180,8 +178,7 @@ static void train(home_model *model, const feed *on) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- figures
- */
+/* -------------------------------------------------------------------------------------- figures */
 
 typedef struct figures {
     double deviation_ratio; /* the largest of a node */
@@ -338,8 +335,7 @@ static void print_head(const char *what) {
            "top weight", "top share", "own mass", "AUC");
 }
 
-/* ------------------------------------------------------------------------------------------- tests
- */
+/* ---------------------------------------------------------------------------------------- tests */
 
 /* Experts whose outputs differ in scale: nothing in a plain mixture brings them together. */
 static void experts_of_other_scales_are_cured(void) {

@@ -52,8 +52,7 @@ static size_t find_node(const home_health *health, size_t layer, const char *nam
     return SIZE_MAX;
 }
 
-/* ------------------------------------------------------------------------------ against the
- * reference */
+/* ------------------------------------------------------------------------ against the reference */
 
 /* What the reference showed: copies, by name. */
 typedef struct seen {
@@ -312,8 +311,7 @@ static void histogram_counts_every_value(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- sick by
- * hand */
+/* --------------------------------------------------------------------------------- sick by hand */
 
 static void set_tensor(home_model *model, const char *name, float value) {
     const home_tensor t = tensor_of(model, name);
@@ -508,8 +506,7 @@ static void ignored_own_experts_show_in_their_mass(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------- presets
- */
+/* -------------------------------------------------------------------------------------- presets */
 
 static void a_shared_bottom_has_figures_without_gates(void) {
     setup given;
@@ -541,8 +538,7 @@ static void static_self_weights_are_counted(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------- parts, threads,
- * frozen */
+/* ----------------------------------------------------------------------- parts, threads, frozen */
 
 static void same_figures(const home_health *a, const home_health *b, double tolerance) {
     CHECK_INTEGER(home_health_rows(a), home_health_rows(b));
@@ -684,8 +680,7 @@ static void a_frozen_copy_has_the_same_figures(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------- gradients
- */
+/* ------------------------------------------------------------------------------------ gradients */
 
 static double norm_of(const home_model *model, size_t layer, const char *unit,
                       const float *gradients) {
@@ -783,8 +778,7 @@ static void bad_questions_for_a_norm_are_refused(void) {
     forwarded_end(&f);
 }
 
-/* ------------------------------------------------------------------------------------------ errors
- */
+/* --------------------------------------------------------------------------------------- errors */
 
 static void figures_of_nothing_are_nan(void) {
     setup given;

@@ -31,8 +31,7 @@ static home_status parse(const char *text, homejson **document, home_error *erro
     return parse_bytes(&allocator, text, strlen(text), document, error);
 }
 
-/* ----------------------------------------------------------------------------------------- texts
- */
+/* ---------------------------------------------------------------------------------------- texts */
 
 static const char *const valid_texts[] = {
     "null",
@@ -189,8 +188,7 @@ static void a_zero_byte_is_refused(void) {
     CHECK_CONTAINS(error.message, "after the backslash");
 }
 
-/* ------------------------------------------------------------------------------------------ tree
- */
+/* ----------------------------------------------------------------------------------------- tree */
 
 static void the_tree_has_every_value_key_and_place(void) {
     const char *text =
@@ -342,8 +340,7 @@ static void many_keys_take_linear_time(void) {
     }
 }
 
-/* --------------------------------------------------------------------------------------- numbers
- */
+/* -------------------------------------------------------------------------------------- numbers */
 
 static uint64_t seed = 1;
 
@@ -614,8 +611,7 @@ static void a_decimal_comma_changes_nothing(void) {
     setlocale(LC_ALL, "C");
 }
 
-/* --------------------------------------------------------------------------------------- writing
- */
+/* -------------------------------------------------------------------------------------- writing */
 
 static void texts_are_written_escaped(void) {
     const home_allocator allocator = libc_allocator();
@@ -641,8 +637,7 @@ static void texts_are_written_escaped(void) {
     homememory_free(&allocator, text.data);
 }
 
-/* ---------------------------------------------------------------------------------------- memory
- */
+/* --------------------------------------------------------------------------------------- memory */
 
 static void running_out_of_memory_is_reported_and_leaks_nothing(void) {
     const char *text =

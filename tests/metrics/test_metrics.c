@@ -11,8 +11,7 @@ static float random_share(void) {
     return (float)(random_bits(&seed) >> 40) / 16777216.0f;
 }
 
-/* ------------------------------------------------------------------------------------ definitions
- */
+/* ---------------------------------------------------------------------------------- definitions */
 
 /* Rows of one task. */
 enum { MAX_ROWS = 1000 };
@@ -104,8 +103,7 @@ static void check_result(const home_metric_result *actual, const home_metric_res
                   expected->calibration);
 }
 
-/* ---------------------------------------------------------------------------------------- helpers
- */
+/* -------------------------------------------------------------------------------------- helpers */
 
 static home_metrics *create(size_t tasks) {
     home_metrics *metrics = NULL;
@@ -151,8 +149,7 @@ static void fill_sample(sample *s, const sample_shape *shape) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------ cases
- */
+/* ---------------------------------------------------------------------------------------- cases */
 
 static void figures_agree_with_their_definitions(void) {
     static const sample_shape shapes[] = {

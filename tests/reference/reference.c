@@ -318,8 +318,7 @@ static matrix feature_gate(reference *r, const char *prefix, matrix x,
     return gated;
 }
 
-/* ------------------------------------------------------------------------------- units and nodes
- */
+/* ------------------------------------------------------------------------------ units and nodes */
 
 /* Experts that share one input. */
 typedef struct unit {

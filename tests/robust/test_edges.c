@@ -11,8 +11,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-/* --------------------------------------------------------------------------------------------
- * names */
+/* ---------------------------------------------------------------------------------------- names */
 
 static const struct {
     const char *name;
@@ -75,8 +74,7 @@ static void names_are_at_most_so_long(void) {
     CHECK_CONTAINS(error.message, "at most 120 bytes");
 }
 
-/* --------------------------------------------------------------------------------------------
- * counts */
+/* --------------------------------------------------------------------------------------- counts */
 
 static void check_refused(const home_config *config, const char *field, const char *expected) {
     home_model *model = NULL;
@@ -151,8 +149,7 @@ static void wrong_kinds_of_json_are_refused(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------
- * metadata */
+/* ------------------------------------------------------------------------------------- metadata */
 
 static void metadata_is_text(void) {
     static const char *const bad_keys[] = {"", "home.x", "format", "\xff", "a\xe2\x82"};
@@ -176,8 +173,7 @@ static void metadata_is_text(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------- files
- * that end */
+/* ------------------------------------------------------------------------------- files that end */
 
 static enum { READ, FAIL, END } reading; /* what read() does */
 
@@ -219,8 +215,7 @@ static void files_that_cannot_be_read_are_reported(void) {
     remove(path);
 }
 
-/* -----------------------------------------------------------------------------------------------
- * NULL */
+/* ----------------------------------------------------------------------------------------- NULL */
 
 static void questions_about_nothing_have_answers(void) {
     size_t count = 7;
@@ -245,8 +240,7 @@ static void questions_about_nothing_have_answers(void) {
     CHECK_INTEGER(home_model_set_parallel(NULL, NULL, NULL), HOME_E_ARGUMENT);
 }
 
-/* ------------------------------------------------------------------------------------------
- * allocators */
+/* ----------------------------------------------------------------------------------- allocators */
 
 static void half_an_allocator_is_refused(void) {
     setup s;
@@ -271,8 +265,7 @@ static void half_an_allocator_is_refused(void) {
     CHECK_CONTAINS(error.message, "allocator.struct_size is 3");
 }
 
-/* ----------------------------------------------------------------------------------- many callers
- * at once */
+/* ------------------------------------------------------------------------- many callers at once */
 
 enum { CALLERS = 70, IDLE_KEPT = 64, ROWS = 100 };
 
@@ -346,8 +339,7 @@ static void more_callers_than_idle_workspaces_are_served(void) {
     data_free(&rows);
 }
 
-/* --------------------------------------------------------------------------------- threads refused
- */
+/* ------------------------------------------------------------------------------ threads refused */
 
 /* Where the system has no addresses left for stacks, no pool starts; the one before goes on.
  */
@@ -389,8 +381,7 @@ static void threads_that_cannot_start_are_reported(void) {
         CHECK_INTEGER(in_child(ask_for_too_many_threads, NULL), 0);
 }
 
-/* ------------------------------------------------------------------------------------ instruction
- * sets */
+/* ----------------------------------------------------------------------------- instruction sets */
 
 static void an_unknown_instruction_set_is_no_cap(void) {
     setup s;

@@ -11,8 +11,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---------------------------------------------------------------------------------- a life, and
- * its traces */
+/* ----------------------------------------------------------------------- a life, and its traces */
 
 /* All that a model computes and writes: training with a pool and without, both forms of serving, a
  * checkpoint, texts, metrics. */
@@ -107,8 +106,7 @@ static void begin(setup *s, data *rows) {
     data_create(rows, &s->config, ROWS, 1);
 }
 
-/* ----------------------------------------------------------------------------------------------
- * locale */
+/* --------------------------------------------------------------------------------------- locale */
 
 /* A locale whose decimal point is a comma: one of the system's, or, where none is installed, one
  * made by localedef. */
@@ -151,8 +149,7 @@ static void a_decimal_comma_changes_nothing(void) {
     data_free(&rows);
 }
 
-/* -------------------------------------------------------------------------------------------
- * rounding */
+/* ------------------------------------------------------------------------------------- rounding */
 
 static void results_do_not_depend_on_the_rounding_mode(void) {
     static const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
@@ -175,8 +172,7 @@ static void results_do_not_depend_on_the_rounding_mode(void) {
     data_free(&rows);
 }
 
-/* ------------------------------------------------------------------------------------- modes of
- * the thread */
+/* -------------------------------------------------------------------------- modes of the thread */
 
 /* All of the thread's modes, and the flags of what has happened in it. */
 #if defined(__x86_64__)
@@ -268,8 +264,7 @@ static void modes_of_the_thread_do_not_matter(void) {
     data_free(&rows);
 }
 
-/* ---------------------------------------------------------------------------------- unmasked
- * exceptions */
+/* -------------------------------------------------------------------------- unmasked exceptions */
 
 /* Presets and optimizers between them reach every step that divides, takes roots or exponentials.
  */

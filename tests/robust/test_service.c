@@ -10,8 +10,7 @@ static bool quick(void) {
     return getenv("TEST_QUICK") != NULL;
 }
 
-/* ------------------------------------------------------------------------------------ model in
- * service */
+/* ----------------------------------------------------------------------------- model in service */
 
 enum { READERS = 6, ROWS = 40, MOST_VERSIONS = 60 };
 
@@ -140,8 +139,7 @@ static void threads_with_pools_predict_while_one_trains(void) {
     serve_while_training(3);
 }
 
-/* -----------------------------------------------------------------------------------------------
- * storms */
+/* --------------------------------------------------------------------------------------- storms */
 
 typedef struct storm {
     pthread_t thread;
@@ -205,8 +203,7 @@ static void models_and_pools_come_and_go_in_many_threads(void) {
     data_free(&rows);
 }
 
-/* ------------------------------------------------------------------------------------- a thousand
- * models */
+/* ---------------------------------------------------------------------------- a thousand models */
 
 /* Neither a thousand models nor what happens to the others changes what one computes. */
 static void a_thousand_models_live_at_once(void) {
@@ -249,8 +246,7 @@ static void a_thousand_models_live_at_once(void) {
     data_free(&rows);
 }
 
-/* -------------------------------------------------------------------------------- from thread to
- * thread */
+/* ------------------------------------------------------------------------ from thread to thread */
 
 typedef struct journey {
     setup config;

@@ -12,8 +12,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------- interrupted system calls, one
- * by one */
+/* --------------------------------------------------------- interrupted system calls, one by one */
 
 /* The library opens, reads, writes and syncs through these, as this program defines them. While
  * `interrupting`, each first call fails with EINTR as if a signal had come, and the next one goes
@@ -74,8 +73,7 @@ int close(int descriptor) {
     return -1;
 }
 
-/* -------------------------------------------------------------------------------------------- the
- * storm */
+/* ------------------------------------------------------------------------------------ the storm */
 
 static volatile sig_atomic_t signals_seen;
 

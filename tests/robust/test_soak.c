@@ -38,8 +38,7 @@ static const char configuration[] = "{\"dense\":128,\"seed\":1,\"tasks\":[{\"nam
                                     "experts\":2,\"feature_branches\":2,"
                                     "\"feature_rank\":8}]}";
 
-/* ----------------------------------------------------------------------------------------------
- * memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 static atomic_size_t live_bytes;
 
@@ -77,8 +76,7 @@ static size_t resident_bytes(void) {
     return (size_t)strtoul(rest, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* --------------------------------------------------------------------------------------------
- * latencies */
+/* ------------------------------------------------------------------------------------ latencies */
 
 /* Counts of nanoseconds: 32 equal classes for each power of two, so a percentile is known to 3 %.
  */
@@ -126,8 +124,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* ----------------------------------------------------------------------------------------------
- * threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 /* What the versions in service are known to predict. A version's place is used again after VERSIONS
  * replacements, more than a minute, when no call is still on it. */
@@ -215,8 +212,7 @@ static void sleep_100_ms(void) {
     nanosleep(&time, NULL);
 }
 
-/* -------------------------------------------------------------------------------------------------
- * report */
+/* --------------------------------------------------------------------------------------- report */
 
 typedef struct memory {
     size_t live;
@@ -256,8 +252,7 @@ static void check_flat(memory warm, memory end, size_t workspace) {
         CHECK(end.resident <= warm.resident + (4u << 20));
 }
 
-/* -------------------------------------------------------------------------------------------------
- * soak */
+/* ----------------------------------------------------------------------------------------- soak */
 
 static uint64_t wanted_calls(void) {
     const char *text = getenv("SOAK_CALLS");

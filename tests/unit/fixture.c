@@ -25,8 +25,7 @@ home_error new_error(void) {
     return (home_error){.struct_size = sizeof(home_error)};
 }
 
-/* ---------------------------------------------------------------------------------------- random
- */
+/* --------------------------------------------------------------------------------------- random */
 
 /* splitmix64 */
 uint64_t random_bits(uint64_t *state) {
@@ -44,8 +43,7 @@ static float random_float(uint64_t *state, double low, double high) {
     return (float)random_between(state, low, high);
 }
 
-/* --------------------------------------------------------------------------------- configurations
- */
+/* ------------------------------------------------------------------------------- configurations */
 
 const char full_json[] =
     "{\"preset\":\"home\",\"seed\":1,\"dense\":5,"
@@ -214,8 +212,7 @@ void copy_tensors(home_model *to, const home_model *from) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- rows
- */
+/* ----------------------------------------------------------------------------------------- rows */
 
 static const home_table_config *table_of(const home_config *config,
                                          const home_field_config *field) {
@@ -368,8 +365,7 @@ bool same_model(const home_model *a, const home_model *b) {
     return same;
 }
 
-/* -------------------------------------------------------------------------------------- allocator
- */
+/* ------------------------------------------------------------------------------------ allocator */
 
 static void *meter_allocate(void *user, size_t bytes) {
     meter *m = user;

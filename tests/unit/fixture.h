@@ -9,15 +9,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* ---------------------------------------------------------------------------------------- random
- */
+/* --------------------------------------------------------------------------------------- random */
 
 /* Numbers that are the same on every machine; the state is the caller's. */
 uint64_t random_bits(uint64_t *state);
 double random_between(uint64_t *state, double low, double high);
 
-/* --------------------------------------------------------------------------------- configurations
- */
+/* ------------------------------------------------------------------------------- configurations */
 
 #define SETUP_TASKS 64
 
@@ -64,8 +62,7 @@ void copy_tensors(home_model *to, const home_model *from);
 home_tensor tensor_of(const home_model *model, const char *name);
 size_t tensor_size(const home_tensor *tensor);
 
-/* ------------------------------------------------------------------------------------------- rows
- */
+/* ----------------------------------------------------------------------------------------- rows */
 
 #define DATA_FIELDS 3
 
@@ -102,8 +99,7 @@ void train_step(home_model *model, const data *d);
 unsigned char *model_bytes(const home_model *model, uint32_t flags, size_t *length);
 bool same_model(const home_model *a, const home_model *b);
 
-/* -------------------------------------------------------------------------------------- allocator
- */
+/* ------------------------------------------------------------------------------------ allocator */
 
 /* Counts, and fails the allocation number `fail_at` (from 0; negative: none) and, unless `once`,
  * all later ones. */

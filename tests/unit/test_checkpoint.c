@@ -36,8 +36,7 @@ static home_status load_bytes(const void *bytes, size_t length, home_model **mod
     return home_model_load_memory(bytes, length, NULL, model, NULL);
 }
 
-/* ------------------------------------------------------------------------------- going on as
- * before */
+/* --------------------------------------------------------------------------- going on as before */
 
 static void training_goes_on_after_a_load(void) {
     char path[PATH_SIZE];
@@ -145,8 +144,7 @@ static void file_equals_memory(void) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------- what the file holds
- */
+/* -------------------------------------------------------------------------- what the file holds */
 
 /* Bytes are [8: length of the header, little endian][header, JSON][data]. */
 static size_t header_length(const unsigned char *bytes) {
@@ -342,8 +340,7 @@ static void awkward_names_come_back_from_a_file(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------ safetensors from somewhere
- * else */
+/* -------------------------------------------------------------- safetensors from somewhere else */
 
 /* A file in the plainest form of the format: tensors in the model's order or backwards, no metadata
  * unless given. malloc'd. */
@@ -573,8 +570,7 @@ static void a_wrong_checksum_is_refused_a_missing_one_is_not(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------- damage
- */
+/* --------------------------------------------------------------------------------------- damage */
 
 /* A model as small as can be, so that every byte of its file can be tried. */
 static unsigned char *tiny_file(size_t *length) {
@@ -681,8 +677,7 @@ static void files_that_are_not_there_are_named(void) {
     unlink(path);
 }
 
-/* ------------------------------------------------------------------------------------ failing
- * saves */
+/* -------------------------------------------------------------------------------- failing saves */
 
 /* A save ends in a rename, which would put a file in a device's place. A FIFO stands for all of
  * them. */

@@ -6,8 +6,7 @@
 
 #include <stddef.h>
 
-/* ---------------------------------------------------------------------------------- one field
- * spoilt */
+/* ----------------------------------------------------------------------------- one field spoilt */
 
 typedef enum value_kind { INTEGER32, INTEGER64, SIZE, REAL, TEXT, POINTER } value_kind;
 
@@ -197,8 +196,7 @@ static void bad_structs_are_refused(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------- round
- * trips */
+/* ---------------------------------------------------------------------------------- round trips */
 
 /* The configuration of a model makes a model of the same configuration and the same bytes. */
 static void check_round_trip(const home_model *model) {
@@ -319,8 +317,7 @@ static void configuration_is_copied(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- struct
- * sizes */
+/* --------------------------------------------------------------------------------- struct sizes */
 
 /* An older caller's struct ends early; what lies behind it is not the struct's, and must not be
  * read. */

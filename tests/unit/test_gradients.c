@@ -19,8 +19,7 @@
 #define PREDICTION_TOLERANCE                                                                       \
     1e-6 /* probabilities: float rounds at 6e-8, the layers add a few of these */
 
-/* ------------------------------------------------------------------------------------ the variants
- */
+/* --------------------------------------------------------------------------------- the variants */
 
 static void no_change(setup *s) {
     (void)s;
@@ -251,8 +250,7 @@ static const variant variants[] = {
     {"wide", wide, 33, 2},
 };
 
-/* ------------------------------------------------------------------------------------- comparisons
- */
+/* ---------------------------------------------------------------------------------- comparisons */
 
 typedef struct problem {
     setup config;
@@ -482,8 +480,7 @@ static void check_variant(const variant *v) {
     problem_free(&p);
 }
 
-/* -------------------------------------------------------------------------------- single questions
- */
+/* ----------------------------------------------------------------------------- single questions */
 
 /* No weights are weights of 1, and no stride is a dense one. */
 static void no_weights_are_weights_of_one(void) {

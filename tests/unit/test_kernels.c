@@ -21,8 +21,7 @@ static bool quick(void) {
     return getenv("TEST_QUICK") != NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ tables
- */
+/* --------------------------------------------------------------------------------------- tables */
 
 static const homekernels *supported[4];
 static size_t supported_count;
@@ -60,8 +59,7 @@ static void a_table_is_chosen_up_to_its_cap(void) {
     CHECK(select_capped(NULL) == supported[supported_count - 1]);
 }
 
-/* ---------------------------------------------------------------------------------- guarded memory
- */
+/* ------------------------------------------------------------------------------- guarded memory */
 
 /* Floats right before or right behind a page that cannot be touched. What is left of their own
  * pages is red: a NaN of its own, which spoils results where it is read and shows where it is
@@ -121,8 +119,7 @@ static void guarded_free(const guarded *g) {
     REQUIRE(munmap(g->mapping, g->size + 2 * page_size()) == 0);
 }
 
-/* ------------------------------------------------------------------------------------------ values
- */
+/* --------------------------------------------------------------------------------------- values */
 
 static uint64_t random_state = 20240811;
 
@@ -155,8 +152,7 @@ static double activation_of(homeactivation act, double beta, double x) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- products
- */
+/* ------------------------------------------------------------------------------------- products */
 
 typedef enum a_layout { ROWS, ROWS_WITH_GAPS, COLUMNS, COLUMNS_WITH_GAPS, LAYOUTS } a_layout;
 
@@ -1058,8 +1054,7 @@ static void softens(const homekernels *kernels) {
             check_softmax_extremes(kernels, n, row, row % n);
 }
 
-/* --------------------------------------------------------------------------------------- accuracy
- */
+/* ------------------------------------------------------------------------------------- accuracy */
 
 /* In units of the last place of a float at the exact value. */
 static double ulps(float actual, double exact) {
@@ -1156,8 +1151,7 @@ static void is_accurate(const homekernels *kernels) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------- all
- */
+/* ------------------------------------------------------------------------------------------ all */
 
 int main(void) {
     RUN(a_table_is_chosen_up_to_its_cap);

@@ -8,8 +8,7 @@
 
 #define MOST_ROWS 300
 
-/* ------------------------------------------------------------------------------- tensors by
- * pattern */
+/* --------------------------------------------------------------------------- tensors by pattern */
 
 static void set_all(home_model *model, const char *prefix, const char *part, float value) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
@@ -53,9 +52,7 @@ static void check_not_zero(const home_model *model, const char *prefix) {
                   largest);
 }
 
-/* ----------------------------------------------------------------- 1: neutral feature gates change
- * nothing
- */
+/* ------------------------------------------------------ 1: neutral feature gates change nothing */
 
 static void neutral_feature_gates(size_t branches, int32_t order, double tolerance) {
     setup with;
@@ -96,8 +93,7 @@ static void feature_gates_of_zero_weights_change_nothing(void) {
     neutral_feature_gates(3, HOME_FEATURE_MIX_FIRST, 1e-6);
 }
 
-/* ------------------------------------------------------------------------ 2: zero gates weigh
- * uniformly */
+/* ---------------------------------------------------------------- 2: zero gates weigh uniformly */
 
 /* Experts that answer a constant make a node's weights visible: expert k of a unit answers its
  * `base` + k in each output, the tower passes the node's first value on. */
@@ -158,8 +154,7 @@ static void gates_of_zero_weights_weigh_equally(void) {
     zero_gates(3, HOME_OFF);
 }
 
-/* -------------------------------------------------------------- 3: which task reaches which expert
- */
+/* ----------------------------------------------------------- 3: which task reaches which expert */
 
 static const char *const untouched_by_like[] = {
     "layers.1.units.follow.", "layers.1.units.view.", "layers.1.units.watch.",
@@ -206,8 +201,7 @@ static void a_task_reaches_no_other_tasks_experts(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------ 4: a task without any live
- * label */
+/* ------------------------------------------------------------- 4: a task without any live label */
 
 static void a_task_without_live_labels_gives_no_gradient(void) {
     setup s;
@@ -243,8 +237,7 @@ static void a_task_without_live_labels_gives_no_gradient(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------- 5: a row's bytes are its
- * own */
+/* ----------------------------------------------------------------- 5: a row's bytes are its own */
 
 typedef struct serving {
     setup config;
@@ -469,8 +462,7 @@ static void predict_leaves_the_floating_point_modes_alone(void) {
     serving_free(&s);
 }
 
-/* ------------------------------------------------------------------------------ 6: one row in
- * training */
+/* ----------------------------------------------------------------------- 6: one row in training */
 
 static void one_row_cannot_train_a_batch_norm(void) {
     setup s;
@@ -501,8 +493,7 @@ static void one_row_cannot_train_a_batch_norm(void) {
     data_free(&d);
 }
 
-/* -------------------------------------------------------------------------------------- frozen
- * models */
+/* -------------------------------------------------------------------------------- frozen models */
 
 static void relu_without_norm(setup *s) {
     s->config.expert_norm = HOME_NORM_NONE;

@@ -17,8 +17,7 @@ static void for_each_kind(kind_check check) {
         check(homestep_kinds[i]);
 }
 
-/* ------------------------------------------------------------------------------------ the table
- */
+/* ------------------------------------------------------------------------------------ the table */
 
 #define NAME(kind) #kind,
 static const char *const listed_names[] = {HOMESTEP_EACH(NAME)};
@@ -94,8 +93,7 @@ static void choices_that_are_taken_come_back(void) {
     for_each_kind(keeps_choices);
 }
 
-/* ----------------------------------------------------------------------------------------- plans
- */
+/* ---------------------------------------------------------------------------------------- plans */
 
 /* Configurations that together have steps of every kind. */
 static const struct variant {
@@ -168,8 +166,7 @@ static void frozen_plans_have_exactly_the_kinds_that_serve(void) {
         OF_KIND(homestep_kinds[i], (seen[i] > 0) == (homestep_kinds[i]->is_sound != NULL));
 }
 
-/* --------------------------------------------------------------------------------------- packing
- */
+/* -------------------------------------------------------------------------------------- packing */
 
 static size_t packed_floats(const homestep *step, size_t panel) {
     size_t floats = 0;
@@ -260,8 +257,7 @@ static void steps_say_that_they_read_what_changes_their_packed_weights(void) {
     for_each_model(check_reads);
 }
 
-/* ------------------------------------------------------------------------------ images of a step
- */
+/* ----------------------------------------------------------------------------- images of a step */
 
 typedef struct collected {
     float *values; /* [count], with room for what the step's packed size says */

@@ -5,8 +5,7 @@
 
 #define STEPS 20
 
-/* ----------------------------------------------------------------- an optimizer of each kind in
- * double */
+/* ---------------------------------------------------------- an optimizer of each kind in double */
 
 typedef struct numbers {
     double learning_rate;
@@ -249,8 +248,7 @@ static void a_step_takes_the_changed_gradients(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- determinism
- */
+/* ---------------------------------------------------------------------------------- determinism */
 
 static home_model *trained(uint64_t seed, size_t steps) {
     setup s;
@@ -308,8 +306,7 @@ static void a_start_depends_on_seed_and_name_alone(void) {
     home_model_release(part);
 }
 
-/* ---------------------------------------------------------------------------------------- learning
- */
+/* ------------------------------------------------------------------------------------- learning */
 
 /* Labels that a dense value, an id and a product of two values decide. */
 static void teach(data *d, const home_config *config) {
@@ -365,8 +362,7 @@ static void losses_fall(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------- the host's own
- * loss */
+/* -------------------------------------------------------------------------- the host's own loss */
 
 /* d total / d logit of binary cross-entropy: weight_t w_rt (p - y) / sum of w. */
 static void bce_derivative(const setup *s, const data *d, const float *predictions,
@@ -476,8 +472,7 @@ static void confident_and_wrong_has_a_finite_loss(void) {
     home_model_release(model);
 }
 
-/* --------------------------------------------------------------------------------------
- * allocations */
+/* ---------------------------------------------------------------------------------- allocations */
 
 /* Once the largest batch has been seen, neither training nor serving allocates. */
 static void a_steady_state_allocates_nothing(void) {
