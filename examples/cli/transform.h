@@ -24,8 +24,8 @@ typedef struct transform_step {
 typedef struct transform {
     transform_step *steps;
     size_t step_count;
-    float
-        missing; /* what a missing value becomes: the mean of the others, or a bucket of its own */
+    /* What a missing value becomes: the mean of the others, or a bucket of its own. */
+    float missing;
 } transform;
 
 /* Learns every step from values[0 .. count), NaN where one is missing, and transforms them in

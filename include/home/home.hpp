@@ -5,12 +5,14 @@
 //
 // Two classes make the library's rule for threads a matter of types:
 //
-//   model      has one owner: it moves, and is not copied. Its const functions may run in any number of threads
-//              at once, the others only while no other thread uses it, as with a standard container.
-//   predictor  a frozen model, which copies share; the last one frees it. All its functions are const, so any
-//              number of threads may use one object, or a copy each.
+//   model      has one owner: it moves, and is not copied. Its const functions may run in any
+//              number of threads at once, the others only while no other thread uses it, as with a
+//              standard container.
+//   predictor  a frozen model, which copies share; the last one frees it. All its functions are
+//              const, so any number of threads may use one object, or a copy each.
 //
-// What was moved from can only be destroyed or assigned to. get() gives the C handle, for all that has no wrapper.
+// What was moved from can only be destroyed or assigned to. get() gives the C handle, for all that
+// has no wrapper.
 #ifndef HOME_HOME_HPP
 #define HOME_HOME_HPP
 
@@ -33,7 +35,8 @@ namespace home {
 
 class error : public std::runtime_error {
   public:
-    explicit error(const home_error &failure) : std::runtime_error(failure.message), status_(failure.status) {
+    explicit error(const home_error &failure)
+        : std::runtime_error(failure.message), status_(failure.status) {
     }
     home_status status() const noexcept {
         return status_;
@@ -43,8 +46,8 @@ class error : public std::runtime_error {
     home_status status_;
 };
 
-// A piece of somebody else's memory, as std::span in C++20: it must outlive the calls that read it, and not change
-// during them.
+// A piece of somebody else's memory, as std::span in C++20: it must outlive the calls that read it,
+// and not change during them.
 template <typename T> struct view {
     const T *data = nullptr;
     std::size_t size = 0;
@@ -62,7 +65,8 @@ struct matrix {
     std::size_t stride = 0;
 };
 
-// The ids of a field: one a row; or, with offsets, row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1].
+// The ids of a field: one a row; or, with offsets, row r has ids[offsets[r]] up to
+// ids[offsets[r + 1] - 1].
 struct field {
     view<std::uint64_t> ids = {};
     view<std::size_t> offsets = {};
@@ -75,7 +79,8 @@ struct batch {
     std::vector<field> fields = {};
 };
 
-// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are any.
+// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are
+// any.
 struct targets {
     matrix labels = {};
     view<float> row_weights = {};
@@ -85,7 +90,8 @@ struct targets {
 namespace detail {
 
 // Calls a function of the C interface that ends in a home_error *.
-template <typename Function, typename... Arguments> void call(Function function, Arguments... arguments) {
+template <typename Function, typename... Arguments>
+void call(Function function, Arguments... arguments) {
     home_error failure{};
     failure.struct_size = sizeof failure;
     if (function(arguments..., &failure) != HOME_OK)
@@ -100,26 +106,30 @@ inline const char *c_string(const std::string &text) {
 }
 
 // C trusts the lengths behind its pointers; they are checked here.
-inline const float *checked(const char *name, const matrix &m, std::size_t rows, std::size_t width) {
+inline const float *checked(const char *name, const matrix &m, std::size_t rows,
+                            std::size_t width) {
     const std::size_t stride = m.stride ? m.stride : width;
     const bool none = rows == 0 || width == 0;
-    if (!none && (stride < width || m.values.size < width || (m.values.size - width) / stride < rows - 1))
+    if (!none &&
+        (stride < width || m.values.size < width || (m.values.size - width) / stride < rows - 1))
         throw std::invalid_argument(std::string(name) + ": " + std::to_string(m.values.size) +
-                                    " values and stride " + std::to_string(stride) + " do not make " +
-                                    std::to_string(rows) + " rows of " + std::to_string(width));
+                                    " values and stride " + std::to_string(stride) +
+                                    " do not make " + std::to_string(rows) + " rows of " +
+                                    std::to_string(width));
     return m.values.data;
 }
 
 inline home_ids checked(const char *name, const field &f, std::size_t rows) {
     const std::size_t offsets = f.offsets.size;
     const bool one_a_row = !f.offsets.data;
-    const bool fits = one_a_row ? f.ids.size == rows
-                                : offsets > 0 && offsets - 1 == rows && f.offsets.data[rows] <= f.ids.size;
+    const bool fits =
+        one_a_row ? f.ids.size == rows
+                  : offsets > 0 && offsets - 1 == rows && f.offsets.data[rows] <= f.ids.size;
     if (!fits)
-        throw std::invalid_argument("field \"" + std::string(name) + "\": " + std::to_string(f.ids.size) +
-                                    " ids" +
-                                    (one_a_row ? "" : " and " + std::to_string(offsets) + " offsets") +
-                                    " do not fit " + std::to_string(rows) + " rows");
+        throw std::invalid_argument(
+            "field \"" + std::string(name) + "\": " + std::to_string(f.ids.size) + " ids" +
+            (one_a_row ? "" : " and " + std::to_string(offsets) + " offsets") + " do not fit " +
+            std::to_string(rows) + " rows");
     return {f.ids.data, f.offsets.data};
 }
 
@@ -130,8 +140,8 @@ struct c_batch {
     c_batch(const home_model *model, const batch &b) {
         const std::size_t fields = home_model_field_count(model);
         if (b.fields.size() != fields)
-            throw std::invalid_argument("ids of " + std::to_string(b.fields.size()) + " fields, expected " +
-                                        std::to_string(fields));
+            throw std::invalid_argument("ids of " + std::to_string(b.fields.size()) +
+                                        " fields, expected " + std::to_string(fields));
         for (std::size_t f = 0; f < fields; f++)
             ids.push_back(checked(home_model_field_name(model, f), b.fields[f], b.rows));
         value.struct_size = sizeof value;
@@ -228,7 +238,8 @@ class model : public detail::reader {
         return handle_.get();
     }
 
-    // A copy for serving, which shares nothing with this model. Each of its calls uses `threads` threads.
+    // A copy for serving, which shares nothing with this model. Each of its calls uses `threads`
+    // threads.
     predictor freeze(std::size_t threads = 1) const {
         home_model *made = nullptr;
         detail::call(home_model_freeze, get(), &made);
@@ -238,7 +249,8 @@ class model : public detail::reader {
     }
 
     void save(const std::string &path, bool optimizer = false) const {
-        detail::call(home_model_save, get(), detail::c_string(path), optimizer ? HOME_SAVE_OPTIMIZER : 0u);
+        detail::call(home_model_save, get(), detail::c_string(path),
+                     optimizer ? HOME_SAVE_OPTIMIZER : 0u);
     }
 
     // One step of the optimizer; returns each task's loss before it.

@@ -215,8 +215,8 @@ static const float *next_panel(const homegemm *g, const part *at, size_t column)
 /* Fetches the rows of a's next tile, for the first panel that meets them; later panels find them in
  * the second cache. */
 static void fetch_rows(const homegemm *g, const part *at, size_t i) {
-    const size_t last = at->row_end - i < GEMM_ROWS ? at->row_end : i + GEMM_ROWS;
-    for (; i < last; i++)
+    const size_t end = at->row_end - i < GEMM_ROWS ? at->row_end : i + GEMM_ROWS;
+    for (; i < end; i++)
         for (size_t p = 0; p < at->k; p += LINE)
             PREFETCH(g->a + i * g->a_row + at->p + p);
 }

@@ -176,8 +176,8 @@ const homekernels *homekernels_select(const char *isa);
 /* The best of those with panels of so many columns; NULL where none has them. */
 const homekernels *homekernels_select_panel(size_t panel);
 
-/* Floats of the panels of a [k, n] matrix. */
-size_t homekernels_panels_size(const homekernels *kernels, size_t k, size_t n);
+/* Floats of a [k, n] matrix with its biases in panels of `panel` columns; false on overflow. */
+bool homekernels_panels_size(size_t panel, size_t k, size_t n, size_t *floats);
 
 /* Packs columns [j, j + rows) of b = Wᵀ, from a row-major W of `rows` rows of k with stride ld;
  * bias may be NULL. The panels must be zero, or hold an earlier packing of the same shape. */

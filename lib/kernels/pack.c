@@ -14,9 +14,11 @@
 #include <arm_neon.h>
 #endif
 
-size_t homekernels_panels_size(const homekernels *kernels, size_t k, size_t n) {
-    const size_t panels = (n + kernels->panel - 1) / kernels->panel;
-    return panels * kernels->panel * (k + 1);
+bool homekernels_panels_size(size_t panel, size_t k, size_t n, size_t *floats) {
+    size_t columns;
+    if (k == SIZE_MAX || !homesize_add(n, panel - 1, &columns))
+        return false;
+    return homesize_multiply(columns / panel * panel, k + 1, floats);
 }
 
 /* Transposing reads along rows and writes along columns, so one of the two is always scattered. In
@@ -67,18 +69,18 @@ static void transpose(size_t rows, size_t columns, const float *x, size_t x_row,
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-/* Columns [first, last) of one panel. In blocks of 16 values of p: a cache line of each row of w is
+/* Columns [first, end) of one panel. In blocks of 16 values of p: a cache line of each row of w is
  * then read as a whole while it is in the first cache, and 16 lines of the panel are written, at
  * most 2 KiB. */
-static void transpose_into_panel(const homekernels *kernels, size_t k, size_t first, size_t last,
+static void transpose_into_panel(const homekernels *kernels, size_t k, size_t first, size_t end,
                                  const float *w, size_t ld, const float *bias, float *panel) {
     enum { BLOCK = 16 };
     const size_t width = kernels->panel;
-    for (size_t c = first; c < last; c++)
+    for (size_t c = first; c < end; c++)
         panel[c] = bias ? bias[c - first] : 0;
     for (size_t p = 0; p < k; p += BLOCK) {
         const size_t lines = k - p < BLOCK ? k - p : BLOCK;
-        transpose(last - first, lines, w + p, ld, panel + (p + 1) * width + first, width);
+        transpose(end - first, lines, w + p, ld, panel + (p + 1) * width + first, width);
     }
 }
 

@@ -29,8 +29,8 @@ homerun homemodel_run(const home_model *model) {
 /* Counting up needs no order, for whoever counts holds a reference already. The last release must
  * see all that other threads did with the model before theirs: acquire and release. */
 home_model *home_model_retain(const home_model *model) {
-    home_model *counted = (home_model *)
-        model; /* every model was made writable; counting does not change what it computes */
+    /* Every model was made writable; counting does not change what it computes. */
+    home_model *counted = (home_model *)model;
     if (counted)
         atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
     return counted;

@@ -34,9 +34,10 @@ typedef struct homethreads homethreads;   /* host/threads.h */
 /* Everything that a home_model holds, in three memories:
  *
  *     arena        settings, topology, plan, list of tensors: many small pieces, made once, that
- * die together allocator    parameters, statistics, packed, tables, training, pool: large or
- * growing an image     instead of both, where in_image: structs in memory of the caller's, packed
- * weights and tables in the image, which is only read
+ *                  die together
+ *     allocator    parameters, statistics, packed, tables, training, pool: large or growing
+ *     an image     instead of both, where in_image: structs in memory of the caller's, packed
+ *                  weights and tables in the image, which is only read
  *
  *                     trains    frozen    in an image
  *     parameters      yes       -         -

@@ -41,16 +41,15 @@ typedef struct hometensors {
     hometensor *items;
     size_t count;
     size_t capacity;
-    const void *
-        *by_name; /* [count] the items in the order of their names, made by hometensors_index() */
+    /* [count] the items in the order of their names, made by hometensors_index(). */
+    const void **by_name;
     size_t parameter_count; /* floats of all parameters together */
     size_t statistic_count;
     hometensors_filter filter; /* of what is added */
 } hometensors;
 
-enum {
-    HOME_TENSOR_NAME_SIZE = 512
-}; /* more than the longest name that checked settings can give, its final zero too */
+/* More than the longest name that checked settings can give, with its final zero. */
+enum { HOME_TENSOR_NAME_SIZE = 512 };
 
 /* Adds a tensor with a printf-made name and returns its offset; 0 where the arena fails, with the
  * status of the filter if that refuses the tensor. Everything lives in the arena. */

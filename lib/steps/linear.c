@@ -14,10 +14,11 @@
  *       +-------+
  *       |  W_0  |  b_0      y = | y_0 | y_1 | ..     one buffer, whose columns other steps read
  *       +-------+
- *       |  W_1  |  b_1      A wide product fills tiles and threads better than many narrow ones,
- * and
- *       +-------+           reads x once.
+ *       |  W_1  |  b_1
+ *       +-------+
  *          ..
+ *
+ * A wide product fills tiles and threads better than many narrow ones, and reads x once.
  *
  * Forward reads them packed in panels (kernels.h). Backward needs two products more, whose right
  * operands, x and W, it packs into scratch as it goes: W changes with every step, and x with every
@@ -44,10 +45,8 @@ static void forward(const homerun *run, const homestep *step) {
     homerun_product(run, &product);
 }
 
-/* Of each panel a row of biases and `in` rows of weights. */
 static bool packed_size(const homestep *step, size_t panel, size_t *floats) {
-    const size_t columns = homesize_divide_up(step->out.width, panel) * panel;
-    return homesize_multiply(columns, step->in[0].view.width + 1, floats);
+    return homekernels_panels_size(panel, step->in[0].view.width, step->out.width, floats);
 }
 
 static bool is_sound(const homestep *step) {
@@ -206,10 +205,7 @@ static void backward(const homerun *run, const homestep *step) {
  * a line of biases (zeros), and B or `out` lines. */
 static bool scratch_size(const homestep *step, size_t rows, size_t panel, size_t *floats) {
     const size_t k = rows > step->out.width ? rows : step->out.width;
-    size_t columns;
-    if (k == SIZE_MAX || !homesize_add(step->in[0].view.width, panel, &columns))
-        return false;
-    return homesize_multiply((columns - 1) / panel * panel, k + 1, floats);
+    return homekernels_panels_size(panel, k, step->in[0].view.width, floats);
 }
 
 /* -------------------------------------------------------------------------------------- packing */

@@ -11,8 +11,8 @@
 enum {
     LENGTH_BYTES = 8,
     MAX_HEADER = 100 * 1000 * 1000, /* the format's own limit */
-    /* At least, on average. A tensor's entry takes 50 with six values: so these are tensors of
-       up to 13 dimensions. */
+    /* At least, on average. A tensor's entry takes 50 with six values: so these are tensors of up
+     * to 13 dimensions. */
     BYTES_PER_VALUE = 4
 };
 

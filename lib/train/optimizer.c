@@ -3,10 +3,10 @@
 
 #include <math.h>
 
-enum { GRAIN = 16384 }; /* values that are worth another thread */
 enum {
-    PIECES = 64
-}; /* of a long sum, however many threads share them: so the sum is always the same */
+    GRAIN = 16384, /* values that are worth another thread */
+    PIECES = 64    /* of a long sum, however many threads share them: so the sum never changes */
+};
 
 typedef struct long_sum {
     const homekernels *kernels;

@@ -234,8 +234,7 @@ home_status home_model_step(home_model *model, home_error *error) {
         return homefail(
             error, HOME_E_VALUE,
             "the norm of the gradients is %s, expected a finite number up to %s; the parameters "
-            "were left as they "
-            "are (try a lower learning rate, smaller inputs, or clip_norm)",
+            "were left as they are (try a lower learning rate, smaller inputs, or clip_norm)",
             HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
     model->training->phase = HOME_PHASE_STEPPED;
     return HOME_OK;

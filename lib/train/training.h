@@ -12,8 +12,8 @@
 /* What an optimizer keeps for each value, or, row-wise, for each row of a table. */
 enum { HOME_STATE_SLOTS = 2 };
 typedef struct homeoptimizer_traits {
-    const char *state[HOME_STATE_SLOTS];   /* suffixes of the state's tensors in checkpoints; NULL:
-                                              slot not in use */
+    /* Suffixes of the state's tensors in checkpoints; NULL: slot not in use. */
+    const char *state[HOME_STATE_SLOTS];
     bool never_negative[HOME_STATE_SLOTS]; /* sums and means of squares */
     bool row_wise;
 } homeoptimizer_traits;
@@ -29,8 +29,8 @@ typedef struct homeembedding_entry {
 
 /* What training keeps of an embedding table. */
 typedef struct homeembedding {
-    float
-        *state[HOME_STATE_SLOTS]; /* of the optimizer: [rows, state_width]; NULL where not in use */
+    /* Of the optimizer: [rows, state_width]; NULL where not in use. */
+    float *state[HOME_STATE_SLOTS];
     /* Of the last forward; sorted by row in backward. */
     homeembedding_entry *entries;
     homeembedding_entry *sorted; /* scratch of the sort */
@@ -78,8 +78,8 @@ struct hometraining {
     size_t rows; /* of the last forward */
     /* For the largest batch so far. */
     size_t row_capacity;
-    float *activations;          /* [row_width, row_capacity]: the plan's buffers, end to end */
-    float *activation_gradients; /* [gradient_width, row_capacity] */
+    float *activations;          /* the plan's buffers, end to end */
+    float *activation_gradients; /* theirs, where places are shared */
 };
 
 /* training.c: the state of a model whose weights are there. False where memory ends; what was made

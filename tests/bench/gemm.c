@@ -76,7 +76,12 @@ void gemm_job_create(gemm_job *job, const homekernels *kernels, gemm_shape shape
     gemm_case_name(job->name, sizeof job->name, shape, form);
     job->a = random_values(m * k, 1);
     job->b = random_values(k * n, 2);
-    job->panels = aligned(homekernels_panels_size(kernels, k, n));
+    size_t floats;
+    if (!homekernels_panels_size(kernels->panel, k, n, &floats)) {
+        fprintf(stderr, "bench: product %s is too large\n", job->name);
+        exit(1);
+    }
+    job->panels = aligned(floats);
     job->c = aligned(m * n);
     job->product = (homegemm){
         .m = m,

@@ -442,7 +442,11 @@ static void packs(const homekernels *kernels) {
     const size_t ld = n + 4;
     product p = product_create(kernels, 0, n, k, ROWS, false);
     product_fill(kernels, &p, random_value, 1);
-    CHECK_INTEGER(homekernels_panels_size(kernels, k, n), p.panels.count);
+    size_t floats = 0;
+    CHECK(homekernels_panels_size(kernels->panel, k, n, &floats));
+    CHECK_INTEGER(floats, p.panels.count);
+    CHECK(!homekernels_panels_size(kernels->panel, SIZE_MAX, 1, &floats));
+    CHECK(!homekernels_panels_size(kernels->panel, 1, SIZE_MAX - kernels->panel, &floats));
     float *const plain = malloc(k * ld * sizeof(float));  /* b by rows */
     float *const across = malloc(n * ld * sizeof(float)); /* b by columns */
     float *const bias = malloc(n * sizeof(float));

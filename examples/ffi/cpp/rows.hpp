@@ -16,7 +16,8 @@ struct made_up_rows {
     std::vector<float> labels;
 
     // Rows first .. first + rows - 1.
-    explicit made_up_rows(const home::detail::reader &model, std::size_t first = 0, std::size_t rows = ROWS)
+    explicit made_up_rows(const home::detail::reader &model, std::size_t first = 0,
+                          std::size_t rows = ROWS)
         : count(rows), ids(model.fields().size()), offsets(ids.size()) {
         const std::size_t width = model.dense_width();
         for (std::size_t f = 0; f < ids.size(); f++)
@@ -26,7 +27,8 @@ struct made_up_rows {
                 dense.push_back(static_cast<float>((37 * r + 11 * c + r * c) % 64) / 32.0f - 1.0f);
             for (std::size_t f = 0; f < ids.size(); f++) {
                 for (std::size_t k = 0; k < (f == 0 ? 1 : (r + f) % 3); k++)
-                    ids[f].push_back((131 * (r % 16) + 17 * f + k + 1) * UINT64_C(0x9E3779B97F4A7C15));
+                    ids[f].push_back((131 * (r % 16) + 17 * f + k + 1) *
+                                     UINT64_C(0x9E3779B97F4A7C15));
                 offsets[f].push_back(ids[f].size());
             }
             for (std::size_t t = 0; t < model.task_count(); t++)
