@@ -76,11 +76,9 @@ static home_status fail_size(const home_model *model, home_error *error) {
                     largest->rows, largest->dim);
 }
 
-/* What is large comes last: settings, topology and plan are checked, and the blueprint's own check
- * has agreed, before memory is taken for weights. So a configuration that asks for too much costs
- * little. */
-
-/* Fills in an empty model that has its allocator. */
+/* Fills in an empty model that has its allocator. What is large comes last: settings, topology and
+ * plan are checked, and the blueprint's own check has agreed, before memory is taken for weights.
+ * So a configuration that asks for too much costs little. */
 static home_status build(home_model *model, const homecreate_blueprint *blueprint,
                          home_error *error) {
     home_config parsed;

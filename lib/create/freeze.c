@@ -27,8 +27,10 @@ static float *data_of(const home_model *model, const char *expert, const char *r
     return tensor ? homeaccess_data(model, tensor) : NULL;
 }
 
-/* Norm(W x + b) = γ (W x + b - mean) / sqrt(variance + ε) + β  =  (f W) x + f (b - mean) + β,  f =
- * γ / sqrt(...), for W, b the linear layer `last` of an expert, [width, columns]. */
+/* For the linear layer `last` of an expert, W [width, columns] and b:
+ *
+ *     Norm(W x + b) = f (W x + b - mean) + β = (f W) x + f (b - mean) + β,
+ *                     f = γ / sqrt(variance + ε) */
 static void fold_norm(const home_model *from, home_model *to, const char *expert, size_t last,
                       size_t width) {
     char weight_name[HOME_TENSOR_NAME_SIZE];

@@ -281,8 +281,9 @@ static void softmax_lanes(size_t n, const float *x, size_t x_row, float *y, size
 
 static void softmax(size_t rows, size_t n, const float *x, size_t x_row, float *y, size_t y_row) {
     size_t r = 0;
-    for (; n <= LANE_COLUMNS && r + VEC_WIDTH <= rows; r += VEC_WIDTH)
-        softmax_lanes(n, x + r * x_row, x_row, y + r * y_row, y_row);
+    if (n <= LANE_COLUMNS)
+        for (; r + VEC_WIDTH <= rows; r += VEC_WIDTH)
+            softmax_lanes(n, x + r * x_row, x_row, y + r * y_row, y_row);
     for (; r < rows; r++)
         softmax_row(n, x + r * x_row, y + r * y_row);
 }

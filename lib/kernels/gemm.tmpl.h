@@ -161,7 +161,9 @@ static void compute_edge_tile(tile t, size_t rows, size_t columns) {
         copy_columns(rows, columns, c, c_row, edge, PANEL);
     t.c = edge;
     t.c_row = PANEL;
-    (columns <= NARROW_COLUMNS ? narrow_tiles : whole_tiles)[rows](&t);
+    void (*const *const tiles)(const tile *) =
+        columns <= NARROW_COLUMNS ? narrow_tiles : whole_tiles;
+    tiles[rows](&t);
     copy_columns(rows, columns, edge, PANEL, c, c_row);
 }
 

@@ -6,8 +6,9 @@ static void gemm(const homegemm *g) {
         const size_t columns = g->n - column < PANEL ? g->n - column : PANEL;
         const float *panel = g->panels + column * (g->k + 1);
         float *c = g->c + column;
-        for (size_t i = 0; i < g->m && !g->accumulate; i++)
-            memcpy(c + i * g->c_row, panel, columns * sizeof *c);
+        if (!g->accumulate)
+            for (size_t i = 0; i < g->m; i++)
+                memcpy(c + i * g->c_row, panel, columns * sizeof *c);
         homekernels_blis_multiply_add(g, panel + PANEL, PANEL, columns, c);
         if (g->activation != HOME_ACT_NONE)
             activate_rows(g->activation, g->swish_beta, g->m, columns, c, c, g->c_row);

@@ -51,7 +51,9 @@ static home_status check_row_ids(const home_model *model, const home_ids *ids, s
     size_t begin;
     size_t end;
     homeinput_id_range(ids, row, &begin, &end);
-    for (size_t i = begin; i < end && table->index == HOME_INDEX_DIRECT; i++)
+    if (table->index != HOME_INDEX_DIRECT)
+        return HOME_OK;
+    for (size_t i = begin; i < end; i++)
         if (ids->ids[i] >= table->rows)
             return homefail(error, HOME_E_VALUE,
                             "field \"%.60s\", row %zu: id %llu, expected less than %llu", name, row,
@@ -59,10 +61,12 @@ static home_status check_row_ids(const home_model *model, const home_ids *ids, s
     return HOME_OK;
 }
 
-/* Offsets that rise bound each other: no id is read before they have been seen to. */
+/* Offsets that never fall bound each other. This comes before any id is read. */
 static home_status check_offsets(const home_ids *ids, const char *name, size_t rows,
                                  home_error *error) {
-    for (size_t r = 0; r < rows && ids->offsets; r++)
+    if (!ids->offsets)
+        return HOME_OK;
+    for (size_t r = 0; r < rows; r++)
         if (ids->offsets[r + 1] < ids->offsets[r])
             return homefail(error, HOME_E_VALUE,
                             "field \"%.60s\": offsets[%zu] is %zu, below offsets[%zu] = %zu", name,
@@ -72,7 +76,9 @@ static home_status check_offsets(const home_ids *ids, const char *name, size_t r
 
 home_status homeinput_check_ids(const home_model *model, const home_batch *batch,
                                 home_error *error) {
-    for (size_t f = 0; f < batch->field_count && batch->rows > 0; f++) {
+    if (batch->rows == 0)
+        return HOME_OK;
+    for (size_t f = 0; f < batch->field_count; f++) {
         const home_ids *ids = &batch->fields[f];
         const char *name = model->settings.config.fields[f].name;
         home_status status = check_offsets(ids, name, batch->rows, error);

@@ -296,7 +296,7 @@ static void read_plan(reader *in, const pieces *p, const homeimage_header *heade
 /* The factors of a task's probability end somewhere. */
 static bool chain_ends(const size_t *given, size_t count, size_t task) {
     size_t links = 0;
-    for (; given[task] != SIZE_MAX && links <= count; links++)
+    for (; given[task] != HOME_NONE && links <= count; links++)
         task = given[task];
     return links <= count;
 }
@@ -310,7 +310,7 @@ static void read_tasks(reader *in, const pieces *p, const homeimage_header *head
     for (size_t i = 0; i < count && !in->failed; i++) {
         p->tasks[i].loss = (int32_t)read_size(in, HOME_LOSS_BCE, HOME_LOSS_SQUARED);
         const size_t given = read_size(in, 0, count);
-        p->task_given[i] = given == count ? SIZE_MAX : given;
+        p->task_given[i] = given == count ? HOME_NONE : given;
         p->tasks[i].name = read_text(in);
     }
     for (size_t i = 0; i < count && !in->failed; i++)

@@ -327,8 +327,7 @@ static void write_header(const home_model *model, const item_list *list, hometex
  * its target. The bytes of the model are never copied as a whole. */
 static void write_all(const sink *out, const hometext *header, const item_list *list) {
     unsigned char length[8];
-    for (size_t b = 0; b < sizeof length; b++)
-        length[b] = (unsigned char)((uint64_t)header->length >> (8 * b) & 255);
+    put_little_endian(header->length, sizeof length, length);
     out->write(out->target, length, sizeof length);
     out->write(out->target, header->data, header->length);
     for (size_t i = 0; i < list->count; i++)

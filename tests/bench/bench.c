@@ -366,7 +366,9 @@ static void print_denormals(bench *b) {
         bench_case *c = &b->cases[i];
         const char *denormal = c->kind == PREDICT ? strstr(c->config, "-denormal-") : NULL;
         bench_case *ordinary = NULL;
-        for (size_t j = 0; denormal && j < i; j++)
+        if (!denormal)
+            continue;
+        for (size_t j = 0; j < i; j++)
             if (b->cases[j].kind == PREDICT && b->cases[j].kernels == c->kernels &&
                 b->cases[j].batch == c->batch && b->cases[j].threads == c->threads &&
                 strlen(b->cases[j].config) == (size_t)(denormal - c->config) &&

@@ -162,7 +162,9 @@ static void move_along(check *c, training_data *d, double distance) {
         const home_tensor tensor = tensor_at(c, t);
         size_t count = 0;
         double *values = reference_tensor(c->truth, tensor.name, &count);
-        for (size_t i = 0; i < count && tensor.gradient; i++)
+        if (!tensor.gradient)
+            continue;
+        for (size_t i = 0; i < count; i++)
             values[i] += distance * (double)tensor.gradient[i];
     }
     for (size_t i = 0; i < DISTINCT * c->m->config.dense_width; i++)
@@ -196,7 +198,9 @@ static void verify_step(check *c) {
         const home_tensor tensor = tensor_at(c, t);
         size_t count = 0;
         const double *before = reference_tensor(c->truth, tensor.name, &count);
-        for (size_t i = 0; i < count && tensor.gradient; i++) {
+        if (!tensor.gradient)
+            continue;
+        for (size_t i = 0; i < count; i++) {
             const double g = (double)tensor.gradient[i];
             expect_near(c, (double)tensor.data[i], before[i] - rate * g / (fabs(g) + 1e-8),
                         STEP_TOLERANCE * rate, tensor.name);

@@ -87,8 +87,9 @@ static void train_or_predict(bool training, const char *folder, const char *path
     home_model *frozen = NULL;
     must(home_model_load(path, NULL, &model, &error), "load");
     must(home_model_freeze(model, &frozen, &error), "freeze");
-    for (size_t panel = 8; panel <= 32 && training; panel *= 2)
-        write_image(frozen, folder, panel);
+    if (training)
+        for (size_t panel = 8; panel <= 32; panel *= 2)
+            write_image(frozen, folder, panel);
     must(home_model_predict(frozen, &rows.batch, predictions, 0, NULL, &error), "predict");
     print_predictions(predictions);
     home_model_release(frozen);

@@ -364,7 +364,9 @@ static void no_two_starts_are_alike(void) {
     const size_t count = home_model_tensor_count(model);
     for (size_t i = 0; i < count; i++) {
         const home_tensor a = tensor_number(model, i);
-        for (size_t j = 0; j < i && isnan(constant_start(a.name)); j++) {
+        if (!isnan(constant_start(a.name)))
+            continue;
+        for (size_t j = 0; j < i; j++) {
             const home_tensor b = tensor_number(model, j);
             if (!isnan(constant_start(b.name)))
                 continue;

@@ -454,7 +454,10 @@ static void absent_terms_move_nothing(void) {
         rows d;
         make_rows(&d, 10);
         for (size_t r = 0; r < ROWS; r++)
-            *(by_weight ? &d.weights[r][4] : &d.labels[r][4]) = by_weight ? 0 : NAN;
+            if (by_weight)
+                d.weights[r][4] = 0;
+            else
+                d.labels[r][4] = NAN;
         float losses[MOST_TASKS];
         REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
         REQUIRE(home_model_backward(model, &d.targets, losses, NULL) == HOME_OK);

@@ -474,8 +474,9 @@ static void check_variant(const variant *v) {
         check_tensor(&p, &t, v->samples);
     }
     CHECK_INTEGER(home_model_parameter_count(p.model), parameters);
-    for (size_t i = 0; i < p.config.config.table_count && v->samples > 0; i++)
-        check_table(&p, &p.config.tables[i]);
+    if (v->samples > 0)
+        for (size_t i = 0; i < p.config.config.table_count; i++)
+            check_table(&p, &p.config.tables[i]);
     check_input(&p, v->samples);
     problem_free(&p);
 }

@@ -205,9 +205,10 @@ static void product_fill(const homekernels *kernels, const product *p, float (*v
     for (size_t row = 0; row <= p->gemm.k; row++)
         for (size_t j = 0; j < p->gemm.n; j++)
             *panel_place(kernels, p, row, j) = value();
-    for (size_t i = 0; i < p->gemm.m && p->gemm.accumulate; i++)
-        for (size_t j = 0; j < p->gemm.n; j++)
-            p->c.data[i * p->gemm.c_row + j] = value();
+    if (p->gemm.accumulate)
+        for (size_t i = 0; i < p->gemm.m; i++)
+            for (size_t j = 0; j < p->gemm.n; j++)
+                p->c.data[i * p->gemm.c_row + j] = value();
     guarded_make_constant(&p->a);
     guarded_make_constant(&p->panels);
 }
@@ -694,8 +695,9 @@ static void operands_create(operands *o, const operation *op, size_t n, bool at_
     for (size_t j = 0; j < op->outputs; j++) {
         o->out[j] = guarded_create(n, at_end);
         o->outputs[j] = o->out[j].data;
-        for (size_t i = 0; i < n && op->reads_outputs; i++) /* states of optimizers are positive */
-            o->out[j].data[i] = j ? fabsf(random_value()) : random_value();
+        if (op->reads_outputs) /* states of optimizers are positive */
+            for (size_t i = 0; i < n; i++)
+                o->out[j].data[i] = j ? fabsf(random_value()) : random_value();
         memcpy(o->before[j], o->out[j].data, n * sizeof(float));
     }
 }

@@ -17,10 +17,12 @@ int gemm_peer_prepare(size_t style, const gemm_operands *o) {
     if (o->form != GEMM_FORWARD)
         return 0;
     transposed = malloc((size_t)o->k * (size_t)o->n * sizeof *transposed);
-    for (int p = 0; transposed && p < o->k; p++)
+    if (!transposed)
+        return 0;
+    for (int p = 0; p < o->k; p++)
         for (int j = 0; j < o->n; j++)
             transposed[p * o->n + j] = o->b[j * o->k + p];
-    return transposed != NULL;
+    return 1;
 }
 
 void gemm_peer_run(void *operands) {
