@@ -1,6 +1,6 @@
 /* How the library says that something failed. */
-#ifndef HOME_STATUS_H
-#define HOME_STATUS_H
+#ifndef HOME_FAIL_H
+#define HOME_FAIL_H
 
 #include "home/home.h"
 
@@ -11,7 +11,7 @@
 HOME_PRINTF(3, 4)
 home_status homefail(home_error *error, home_status status, const char *format, ...);
 
-/* The two failures that have nothing more to tell. */
+/* Two failures with nothing more to say. */
 home_status homefail_memory(home_error *error);
 home_status homefail_null(home_error *error, const char *argument);
 

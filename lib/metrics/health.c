@@ -15,7 +15,7 @@ enum { BLOCK_ROWS = 64 }; /* observed at a time */
 
 /* Everything that is counted gets its place once, from the topology, and a call only adds:
  *
- *     values    output of expert 0 | of expert 1 | ..         means, squares, least, most
+ *     values    output of expert 0 | of expert 1 | ..         means, squares, min, max
  *     pairs     of experts of one layer: (1, 0) (2, 0) (2, 1) ..
  *     weights   node 0: one for each visible expert | node 1: ..
  *     columns   of a row that is copied aside: outputs of experts, weights of gates

@@ -5,7 +5,7 @@
 
 #include "model.h"
 
-/* Reads the caller's struct and checks it but for the values. A batch without rows is valid. */
+/* Reads the caller's struct and checks all but the values. A batch without rows is valid. */
 home_status homeinput_check(const home_model *model, const home_batch *given, home_batch *batch,
                             home_error *error);
 

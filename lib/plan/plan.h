@@ -21,9 +21,8 @@ typedef struct homelandmark {
 /* What the topology's units and nodes of one layer compute. */
 typedef struct homelandmarks {
     homelandmark *experts; /* [units] outputs of the unit's experts, side by side */
-    homelandmark
-        *gates; /* [nodes] weights of the visible experts; none: the one expert's weight is 1 */
-    homelandmark *selves; /* [nodes] weights of the own experts in the self term */
+    homelandmark *gates;   /* [nodes] weights of the visible experts; none: one expert, weight 1 */
+    homelandmark *selves;  /* [nodes] weights of the own experts in the self term */
 } homelandmarks;
 
 /* A plan knows no rows and holds no values: it says how many floats a row takes, and where. Values
@@ -55,8 +54,9 @@ typedef struct homeplan {
 
 /* How a plan is to be built. */
 typedef struct homeplan_options {
-    bool folded;  /* for serving: no batch norms, the experts' last linears take their place;
-                     activations in  products */
+    /* For serving: batch norms are folded into the linear steps before them, and all activations
+     * are part of products. */
+    bool folded;
     size_t panel; /* columns of a panel of packed weights */
 } homeplan_options;
 

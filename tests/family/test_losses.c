@@ -306,7 +306,7 @@ static float *gradients_from(home_model *model, const home_batch *batch, const e
     return copy_gradients(model, count);
 }
 
-/* Equal but for rounding, leaving out the uncertainties. */
+/* Equal up to rounding, uncertainties left out. */
 static void check_gradients(const home_model *model, const float *actual, const float *wanted) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         const home_tensor t = tensor_number(model, i);

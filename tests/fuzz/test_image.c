@@ -63,7 +63,7 @@ static void use(const home_model *model, const unsigned char *image, size_t size
     free(scratch);
 }
 
-/* What opens can be written again, but for weights that are not finite, and opens again. */
+/* What opens can be written again, unless a weight is not finite, and opens again. */
 static void check_round_trip(const home_model *model) {
     size_t size = 0;
     FUZZ_CHECK(home_image_write(model, NULL, NULL, 0, &size, NULL) == HOME_OK);

@@ -71,7 +71,7 @@ reference *reference_create(const home_config *config, const home_model *model) 
     for (size_t i = 0; i < r->tensor_count; i++) {
         home_tensor from = {.struct_size = sizeof from};
         if (home_model_tensor_at(model, i, &from, NULL) != HOME_OK)
-            stop("tensor %zu of %zu cannot be had", i, r->tensor_count);
+            stop("cannot get tensor %zu of %zu", i, r->tensor_count);
         tensor *to = &r->tensors[i];
         to->name = from.name;
         to->rows = (size_t)from.shape[0];

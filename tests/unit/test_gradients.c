@@ -325,7 +325,7 @@ static void compare_gradients(const double *actual, const double *expected, size
         test_fail(__FILE__, __LINE__, "d/d %s is so small that an error of 1 %% passes", name);
 }
 
-/* A bias before a batch norm has no effect, so its gradient is zero but for rounding. */
+/* A bias before a batch norm has no effect, so its gradient is zero up to rounding. */
 static bool gradient_vanishes(const problem *p, const char *name) {
     if (p->config.config.bias_before_norm != HOME_ON || !strstr(name, ".experts."))
         return false;
