@@ -16,7 +16,7 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "performance.md"
 PEERS = {"PyTorch": "round", "ONNX Runtime": "square"}
 
 DECADE = 190  # pixels from 1 to 10
-LEAST = 0.8   # the left end of the scale
+MIN = 0.8   # the left end of the scale
 ROW, GAP, TOP = 21, 9, 106
 WIDTH = 862
 # Of each panel: title, prefix of its cases, x of the scale's left end, its right end, x of the column of numbers.
@@ -109,7 +109,7 @@ def rows_of(cases, prefix):
 
 def draw_panel(cases, title, prefix, left, most, numbers, bottom):
     def place(ratio):
-        return left + DECADE * math.log10(ratio / LEAST)
+        return left + DECADE * math.log10(ratio / MIN)
 
     parts = [text_at(left - 98, TOP - 26, title, "panel")]
     for tick in TICKS:

@@ -11,8 +11,7 @@ home_status homeabi_read(const void *given, void *out, size_t known, const char 
                          home_status status, home_error *error);
 
 /* Copies `from`, which has `known` bytes, into a caller's struct, as far as that goes; its
- * struct_size stays.
- */
+ * struct_size stays. */
 home_status homeabi_write(const void *from, void *given, size_t known, const char *name,
                           home_error *error);
 

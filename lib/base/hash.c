@@ -2,8 +2,7 @@
 #include "hash.h"
 
 /* Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), with Stafford's
- * constants.
- */
+ * constants. */
 uint64_t homehash_mix64(uint64_t x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;

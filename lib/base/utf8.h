@@ -1,6 +1,5 @@
 /* UTF-8, checked strictly: no overlong forms, no surrogates, nothing past U+10FFFF (Unicode 15,
- * table 3-7).
- */
+ * table 3-7). */
 #ifndef HOME_UTF8_H
 #define HOME_UTF8_H
 

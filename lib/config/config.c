@@ -219,21 +219,31 @@ static void size_between(reader *in, size_t *value, size_t fallback, size_t min,
                               path_to(in, field), *value, min, max);
 }
 
-/* A number from `low` to `high`, that included or not, 0 meaning `fallback`. */
-static void number_between(reader *in, double *value, double fallback, double low, double high,
-                           bool included, const char *field) {
-    if (*value == 0)
-        *value = fallback;
-    if (ok(in) && !(*value >= low && (*value < high || (included && *value == high))))
+/* `to` is what stands before the upper bound. */
+static void fail_number(reader *in, const char *field, double value, double low, const char *to,
+                        double high) {
+    if (ok(in))
         in->status =
-            homefail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s to %s%s",
-                     path_to(in, field), HOME_BRIEF(*value), HOME_BRIEF(low),
-                     included ? "" : "below ", HOME_BRIEF(high));
+            homefail(in->error, HOME_E_CONFIG, "%s is %s, expected a number from %s %s %s",
+                     path_to(in, field), HOME_BRIEF(value), HOME_BRIEF(low), to, HOME_BRIEF(high));
 }
 
+/* A number from `low` to `high`, 0 meaning `fallback`. */
+static void number_between(reader *in, double *value, double fallback, double low, double high,
+                           const char *field) {
+    if (*value == 0)
+        *value = fallback;
+    if (!(*value >= low && *value <= high))
+        fail_number(in, field, *value, low, "to", high);
+}
+
+/* The same without `high` itself. */
 static void number_below(reader *in, double *value, double fallback, double low, double high,
                          const char *field) {
-    number_between(in, value, fallback, low, high, false, field);
+    if (*value == 0)
+        *value = fallback;
+    if (!(*value >= low && *value < high))
+        fail_number(in, field, *value, low, "to below", high);
 }
 
 static void must_be_zero(reader *in, int32_t value, const char *field) {
@@ -652,7 +662,7 @@ static void read_switches(reader *in, const homepreset *preset, home_config *c) 
     choose(in, &c->bias_before_norm, HOME_OFF, HOME_OFF, "bias_before_norm");
     number_below(in, &c->swish_beta, 1, 1e-6, 1e6, "swish_beta");
     number_below(in, &c->norm_epsilon, 1e-5, 1e-30, 1e6, "norm_epsilon");
-    number_between(in, &c->norm_momentum, 0.1, 1e-30, 1, true, "norm_momentum");
+    number_between(in, &c->norm_momentum, 0.1, 1e-30, 1, "norm_momentum");
     choose(in, &c->feature_order, HOME_FEATURE_SIGMOID_FIRST, HOME_FEATURE_MIX_FIRST,
            "feature_order");
     choose(in, &c->feature_init, HOME_INIT_ZERO, HOME_INIT_UNIFORM, "feature_init");

@@ -8,10 +8,10 @@
 
 #include "home/home.h"
 
-#define HOME_MAX_RATE 1e6 /* of learning */
-
 #include "../host/json.h"
 #include "../host/memory.h"
+
+#define HOME_MAX_RATE 1e6 /* of learning */
 
 /* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
 #define HOME_MAX_ITEMS  4096u /* tables, fields, units or nodes of a layer */

@@ -63,8 +63,6 @@ typedef struct field {
     { key, TYPE_SECTION, 0, 0, fields, 0, 0, {NULL}, NULL }
 #define END SCALAR(home_config, NULL, TYPE_TEXT, struct_size)
 
-/* The tables below are the format: a line is a key, both for reading and for writing. A struct's
- * field without a line does not exist in JSON. */
 static int32_t number_at(const char *source) {
     int32_t number;
     memcpy(&number, source, sizeof number);
@@ -87,6 +85,8 @@ static const char *decay_of_adamw(const char *optimizer) {
     return adamw ? "a number that is not 0 (AdamW without decay is the kind \"adam\")" : NULL;
 }
 
+/* The tables below are the format: a line is a key, both for reading and for writing. A struct's
+ * field without a line does not exist in JSON. */
 static const field table_fields[] = {
     SCALAR(home_table_config, "name", TYPE_TEXT, name),
     SCALAR(home_table_config, "rows", TYPE_UINT64, rows),
@@ -389,8 +389,7 @@ static home_status read_field(const reader *in, const field *f, const homejson_v
     return read_struct(&inner, f, value, made);
 }
 
-/* Refuses zeros that would become another number. Whether one would may depend on later keys.
- */
+/* Refuses zeros that would become another number. Whether one would may depend on later keys. */
 static home_status check_zeros(const reader *in, const field *fields, const homejson_value *value,
                                const char *object) {
     for (const homejson_value *member = value->first; member; member = member->next) {
@@ -451,8 +450,7 @@ static size_t size_at(const char *source) {
 }
 
 /* A field that says nothing: a text that is not there, an empty list of names or structs, a choice
- * not made.
- */
+ * not made. */
 static bool is_absent(const field *f, const char *object) {
     switch (f->type) {
     case TYPE_TEXT:

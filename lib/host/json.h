@@ -1,7 +1,6 @@
 /* JSON in and text out, locale-free. The reader is strict (RFC 8259), bounded in depth, iterative,
  * takes n log n time whatever the input, and refuses repeated keys, invalid UTF-8, and numbers too
- * large for a double.
- */
+ * large for a double. */
 #ifndef HOME_JSON_H
 #define HOME_JSON_H
 

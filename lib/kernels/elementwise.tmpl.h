@@ -22,8 +22,7 @@ enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
  * Taylor polynomial gives e^r - 1, with a remainder below 2^-26: of degree 7 for |r| up to 0.35, of
  * degree 3 for |r| up to 0.022. */
 static ALWAYS_INLINE void vec_exp(const size_t count, vec *x) {
-    const vec shift =
-        vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23: adding it rounds to a multiple */
+    const vec shift = vec_set(12582912.0f / EXP_PARTS); /* 1.5 * 2^23 / EXP_PARTS */
     vec shifted[GROUP], n[GROUP], r[GROUP], e[GROUP];
     EACH x[u] = vec_max(vec_set(-87.0f), x[u]);
     EACH x[u] = vec_min(vec_set(87.0f), x[u]);
@@ -221,7 +220,6 @@ static void activate_gradient(homeactivation act, float swish_beta, size_t n, co
         break;
     }
 }
-
 #endif
 
 static void scale(size_t n, float w, const float *x, float *y) {
@@ -449,5 +447,4 @@ static void sgd(size_t n, const homeupdate *s, const float *gradient, float *val
         put(value + i, left, x - vec_set(s->rate) * velocity);
     }
 }
-
 #endif

@@ -86,8 +86,8 @@ static inline vec vec_min(vec a, vec b) {
 #define EXP_PARTS 1
 static inline vec vec_exp_scale(vec e, vec n, vec shifted) {
     const vec_unsigned bias = VEC_FILL(127u - 0x4B400000u);
-    const vec_unsigned exponent =
-        (vec_unsigned)vec_to_bits(shifted) + bias; /* a NaN may overflow */
+    /* Unsigned, for that of a NaN may overflow. */
+    const vec_unsigned exponent = (vec_unsigned)vec_to_bits(shifted) + bias;
     (void)n;
     return (e + vec_set(1.0f)) * vec_from_bits((vec_bits)(exponent * (1u << 23)));
 }

@@ -69,9 +69,8 @@ double home_health_distance(const home_health *health, size_t a, size_t b) {
     if (!health || a >= health->expert_count || b >= health->expert_count || a == b ||
         health->total.rows == 0 || health->experts[a].layer != health->experts[b].layer)
         return (double)NAN;
-    const double apart =
-        health->total
-            .differences[a < b ? homehealth_pair(health, a, b) : homehealth_pair(health, b, a)];
+    const size_t pair = a < b ? homehealth_pair(health, a, b) : homehealth_pair(health, b, a);
+    const double apart = health->total.differences[pair];
     const double within =
         squares_within(health, &health->experts[a]) + squares_within(health, &health->experts[b]);
     if (apart == 0)

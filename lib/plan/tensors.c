@@ -18,9 +18,9 @@ static bool place(hometensors *tensors, hometensor *info) {
     if (!homesize_multiply(info->rows, info->columns, &size) ||
         !homesize_multiply(size, sizeof(float), &bytes))
         return false;
+    /* A table owns its memory; its offset is its number, set by the caller. */
     if (info->kind == HOME_TENSOR_TABLE)
-        return true; /* tables own their memory; the offset is the table's number, set by the caller
-                      */
+        return true;
     size_t *total =
         info->kind == HOME_TENSOR_PARAMETER ? &tensors->parameter_count : &tensors->statistic_count;
     info->offset = *total;

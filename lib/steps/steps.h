@@ -95,8 +95,7 @@ typedef struct homestep_sink {
 /* Words by which an image tells apart steps of one kind: an activation, a sigmoid or not, a mixture
  * first or not. Every kind that needs one has a word of its own. Of all choices the activations are
  * the most, so a choice is at most the last of them; a new one that comes after Swish is named
- * here.
- */
+ * here. */
 enum { HOMESTEP_CHOICES = 3, HOMESTEP_MAX_CHOICE = HOME_ACT_SWISH };
 
 enum { HOMESTEP_MAX_PANEL = 256 }; /* columns of a panel, of any set of kernels and in any image */

@@ -3,9 +3,9 @@
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
 #endif
+/* Without this a 32-bit libc opens no file whose length or inode needs more bits. */
 #if !defined(__LP64__) && !defined(_FILE_OFFSET_BITS)
-#define _FILE_OFFSET_BITS                                                                          \
-    64 /* without it a 32-bit libc opens no file whose length or inode needs more */
+#define _FILE_OFFSET_BITS 64
 #endif
 
 #include "file.h"
@@ -232,8 +232,7 @@ void homefile_write(homefile *file, const void *bytes, size_t size) {
 }
 
 /* Makes the rename itself durable. Some file systems cannot sync a directory; the file is whole all
- * the same.
- */
+ * the same. */
 static void sync_directory(const homefile *file) {
     char *slash = strrchr(file->temporary, '/');
     const char *directory = slash == file->temporary ? "/" : slash ? file->temporary : ".";

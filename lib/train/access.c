@@ -86,10 +86,10 @@ home_status home_model_set_tensor(home_model *model, const char *name, const flo
                 return homefail(error, HOME_E_VALUE,
                                 "data[%zu] for \"%.120s\" is %s, expected at least 0", i, name,
                                 HOME_BRIEF((double)data[i]));
-    memmove(homeaccess_data(model, info), data,
-            count * sizeof *data); /* it may be the tensor itself */
-    if (model->training->phase ==
-        HOME_PHASE_FORWARD) /* what it kept does not belong to the new values */
+    /* `data` may be the tensor itself. */
+    memmove(homeaccess_data(model, info), data, count * sizeof *data);
+    /* What a forward kept does not belong to the new values. */
+    if (model->training->phase == HOME_PHASE_FORWARD)
         model->training->phase = HOME_PHASE_IDLE;
     if (info->kind == HOME_TENSOR_PARAMETER)
         homepack_range(model, info->offset, count);

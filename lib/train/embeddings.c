@@ -19,8 +19,7 @@ static size_t id_count(const home_ids *ids, size_t rows) {
 }
 
 /* Room for `count` entries, and for what backward makes of them, so that backward cannot run out of
- * memory.
- */
+ * memory. */
 static bool reserve_entries(const home_allocator *allocator, homeembedding *e, size_t dim,
                             size_t count) {
     return homememory_grow(allocator, (void **)&e->entries, &e->entry_capacity, count,

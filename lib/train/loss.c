@@ -151,15 +151,10 @@ static double term_factor(const home_model *model, size_t task) {
     return config->weight * exp(-s) * (config->loss == HOME_LOSS_SQUARED ? 0.5 : 1);
 }
 
-/* The derivative of the task's term by its s: weight / 2 - a L; 0 for a task without live labels,
- * whose term is absent. */
-static void uncertainty_gradient(const home_model *model, size_t task, double term, double loss,
-                                 bool live) {
-    if (model->plan.uncertainty == HOME_NONE)
-        return;
-    const double weight = model->settings.config.tasks[task].weight;
-    model->training->run.gradients[model->plan.uncertainty + task] =
-        live ? (float)(weight / 2 - term * loss) : 0;
+/* The derivative of the task's term by its s. */
+static void set_uncertainty_gradient(const home_model *model, size_t task, double derivative) {
+    if (model->plan.uncertainty != HOME_NONE)
+        model->training->run.gradients[model->plan.uncertainty + task] = (float)derivative;
 }
 
 /* L = sum_r w_r loss_r / sum_r w_r, and the derivatives of the task's term in the total, added to
@@ -173,7 +168,7 @@ double homeloss_backward(const home_model *model, const homerun *run, const home
     for (size_t r = 0; r < run->rows; r++)
         total += live_weight(targets, r, task);
     if (total == 0) {
-        uncertainty_gradient(model, task, term, 0, false);
+        set_uncertainty_gradient(model, task, 0); /* the term is absent */
         return 0;
     }
     for (size_t r = 0; r < run->rows; r++) {
@@ -187,6 +182,7 @@ double homeloss_backward(const home_model *model, const homerun *run, const home
         loss += w * row_loss;
     }
     loss /= total;
-    uncertainty_gradient(model, task, term, loss, true);
+    set_uncertainty_gradient(model, task,
+                             model->settings.config.tasks[task].weight / 2 - term * loss);
     return loss;
 }

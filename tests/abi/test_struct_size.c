@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 enum {
-    LEAST = 2 * sizeof(size_t),
+    MIN_SIZE = 2 * sizeof(size_t),
     STEP = sizeof(size_t),
     LONGEST = 65536,
     ROWS = 6,
-    MOST_ELEMENTS = 3
+    MAX_ELEMENTS = 3
 };
 
 /* --------------------------------------------------------------------------------------- memory */
@@ -329,7 +329,7 @@ static void older_callers(const given_case *c) {
     if (!CHECK_INTEGER(today.status, HOME_OK))
         printf("%s\n", today.message);
     bool matters = false;
-    for (size_t size = LEAST; size < c->size; size += STEP) {
+    for (size_t size = MIN_SIZE; size < c->size; size += STEP) {
         const outcome shorter = call_with(c, size, size, 0);
         const outcome zeroed = call_with(c, c->size, size, 0);
         if (!same(&shorter, &zeroed))
@@ -338,7 +338,7 @@ static void older_callers(const given_case *c) {
                       (int)shorter.status, shorter.message, (int)zeroed.status, zeroed.message);
         matters = matters || !same(&shorter, &today);
     }
-    CHECK(matters || c->size == LEAST);
+    CHECK(matters || c->size == MIN_SIZE);
 }
 
 static void newer_callers(const given_case *c) {
@@ -363,7 +363,7 @@ static void newer_callers(const given_case *c) {
 }
 
 static void no_size(const given_case *c) {
-    static const size_t sizes[] = {0, 1, LEAST - 1, LONGEST + 8, SIZE_MAX};
+    static const size_t sizes[] = {0, 1, MIN_SIZE - 1, LONGEST + 8, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         unsigned char *at = page.end - c->count * c->size;
         memcpy(at, c->elements, c->count * c->size);
@@ -433,7 +433,7 @@ static void results(const result_case *c) {
     for (size_t i = c->size; i < sizeof whole; i++)
         if (!CHECK_INTEGER(whole[i], FILL))
             break;
-    for (size_t size = LEAST; size <= c->size + MORE; size += STEP) {
+    for (size_t size = MIN_SIZE; size <= c->size + MORE; size += STEP) {
         unsigned char *at = end - size;
         memset(at, FILL, size);
         memcpy(at, &size, sizeof size);
@@ -442,7 +442,7 @@ static void results(const result_case *c) {
         CHECK_BYTES(at + sizeof size, whole + sizeof size,
                     size - sizeof size); /* FILL behind both */
     }
-    static const size_t sizes[] = {0, 1, LEAST - 1, LONGEST + 8, SIZE_MAX};
+    static const size_t sizes[] = {0, 1, MIN_SIZE - 1, LONGEST + 8, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         memcpy(whole, &sizes[i], sizeof sizes[i]);
         CHECK_INTEGER(c->ask(whole, &error), HOME_E_ARGUMENT);
@@ -456,8 +456,8 @@ static void an_error_text_is_cut_to_the_callers_room(void) {
     home_error today = new_error();
     CHECK_INTEGER(home_model_step(NULL, &today), HOME_E_ARGUMENT);
     const size_t text = offsetof(home_error, message);
-    const size_t least = (text / STEP + 1) * STEP; /* with room for some of the text */
-    for (size_t size = least; size <= sizeof today + 64; size += STEP) {
+    const size_t min = (text / STEP + 1) * STEP; /* with room for some of the text */
+    for (size_t size = min; size <= sizeof today + 64; size += STEP) {
         unsigned char *at = page.end - size;
         memset(at, FILL, size);
         memcpy(at, &size, sizeof size);
@@ -474,11 +474,11 @@ static void an_error_text_is_cut_to_the_callers_room(void) {
     }
     const size_t sizes[] = {0, 1, text};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        unsigned char *at = page.end - least;
-        memset(at, FILL, least);
+        unsigned char *at = page.end - min;
+        memset(at, FILL, min);
         memcpy(at, &sizes[i], sizeof sizes[i]);
         CHECK_INTEGER(home_model_step(NULL, (home_error *)(void *)at), HOME_E_ARGUMENT);
-        for (size_t b = sizeof(size_t); b < least; b++)
+        for (size_t b = sizeof(size_t); b < min; b++)
             CHECK_INTEGER(at[b], FILL);
     }
 }

@@ -23,9 +23,9 @@
 #include <string.h>
 
 enum {
-    MOST_CASES = 256,
-    MOST_SETS = 2, /* instruction sets */
-    MOST_THREADS = 2,
+    MAX_CASES = 256,
+    MAX_SETS = 2, /* instruction sets */
+    MAX_THREADS = 2,
     QUICK_ROWS = 128
 };
 
@@ -70,9 +70,9 @@ typedef struct bench {
     size_t threads; /* the most: 2 if there are two CPUs, otherwise 1 */
     homethreads *pool;
     const float *memory; /* MEMORY_BYTES to read */
-    const homekernels *sets[MOST_SETS];
+    const homekernels *sets[MAX_SETS];
     size_t set_count;
-    bench_case cases[MOST_CASES];
+    bench_case cases[MAX_CASES];
     size_t count;
     size_t rounds;
 } bench;
@@ -86,15 +86,15 @@ static bool is_wanted(const bench *b, bench_kind kind, const char *config, size_
              kernels->name);
     if (b->quick && kernels != b->sets[0] && (batch != QUICK_ROWS || threads > 1))
         return false;
-    if (b->quick && kind == TRAIN && batch == MODELS_MOST_ROWS && threads > 1)
+    if (b->quick && kind == TRAIN && batch == MODELS_MAX_ROWS && threads > 1)
         return false;
     return !b->only || strstr(name, b->only);
 }
 
 static bench_case *add(bench *b, bench_kind kind, const char *config, const homekernels *kernels,
                        size_t batch, size_t threads) {
-    if (b->count == MOST_CASES) {
-        fprintf(stderr, "bench: more than %d cases\n", MOST_CASES);
+    if (b->count == MAX_CASES) {
+        fprintf(stderr, "bench: more than %d cases\n", MAX_CASES);
         exit(1);
     }
     bench_case *added = &b->cases[b->count++];
@@ -427,7 +427,7 @@ int main(int count, char **arguments) {
     const char *quick = getenv("BENCH_QUICK");
     b.quick = quick && strcmp(quick, "1") == 0;
     b.only = getenv("BENCH_ONLY");
-    b.threads = timing_cpu_count() > 1 ? MOST_THREADS : 1;
+    b.threads = timing_cpu_count() > 1 ? MAX_THREADS : 1;
     choose_sets(&b);
     timing_pin(0);
     if (b.threads > 1)

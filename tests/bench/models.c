@@ -34,8 +34,8 @@ void must(home_status status, const home_error *error, const char *what) {
 }
 
 void reference_model_get(reference_model *m, size_t index) {
-    static const char *const names[MODELS_MOST_TASKS] = {"a", "b", "c", "d", "e", "f",
-                                                         "g", "h", "i", "j", "k", "l"};
+    static const char *const names[MODELS_MAX_TASKS] = {"a", "b", "c", "d", "e", "f",
+                                                        "g", "h", "i", "j", "k", "l"};
     const sizes *s = &all[index];
     memset(m, 0, sizeof *m);
     m->name = s->name;
@@ -108,8 +108,8 @@ void model_make_denormal(home_model *model, size_t step) {
 }
 
 void model_rows_create(model_rows *r, const reference_model *m) {
-    const size_t dense = MODELS_MOST_ROWS * m->config.dense_width;
-    const size_t labels = MODELS_MOST_ROWS * m->config.task_count;
+    const size_t dense = MODELS_MAX_ROWS * m->config.dense_width;
+    const size_t labels = MODELS_MAX_ROWS * m->config.task_count;
     r->dense = malloc(dense * sizeof *r->dense);
     r->labels = malloc(labels * sizeof *r->labels);
     if (!r->dense || !r->labels) {

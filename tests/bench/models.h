@@ -4,14 +4,14 @@
 
 #include "home/home.h"
 
-enum { MODELS_COUNT = 3, MODELS_MOST_TASKS = 12, MODELS_MOST_ROWS = 2048 };
+enum { MODELS_COUNT = 3, MODELS_MAX_TASKS = 12, MODELS_MAX_ROWS = 2048 };
 
 /* Points into itself: do not copy it. */
 typedef struct reference_model {
     const char *name;
     home_config config;
     home_layer_config layers[2];
-    home_task_config tasks[MODELS_MOST_TASKS];
+    home_task_config tasks[MODELS_MAX_TASKS];
     size_t hidden;
     size_t tower;
 } reference_model;
@@ -19,7 +19,7 @@ typedef struct reference_model {
 /* Fills in number `index` of the MODELS_COUNT. */
 void reference_model_get(reference_model *m, size_t index);
 
-/* Random rows and labels, MODELS_MOST_ROWS of them. */
+/* Random rows and labels, MODELS_MAX_ROWS of them. */
 typedef struct model_rows {
     float *dense;
     float *labels;

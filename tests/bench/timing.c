@@ -106,8 +106,8 @@ static void warm_up(timing *t) {
 void timing_sample(timing *t, double seconds) {
     warm_up(t);
     const double start = timing_seconds();
-    const size_t least = t->slow ? 1 : 3;
-    for (size_t taken = 0; taken < least || timing_seconds() - start < seconds; taken++) {
+    const size_t min = t->slow ? 1 : 3;
+    for (size_t taken = 0; taken < min || timing_seconds() - start < seconds; taken++) {
         const long before = preemptions();
         const double took = time_calls(t);
         add(t, took / (double)t->calls, preemptions() != before);

@@ -60,13 +60,13 @@ static void set_threads(check *c, home_model *model, size_t threads) {
 /* Compares the first and last rows of batches that take different paths. */
 static void verify_predictions(check *c, home_model *frozen, const model_rows *rows,
                                size_t threads) {
-    static const size_t batches[] = {1, 16, 128, MODELS_MOST_ROWS};
+    static const size_t batches[] = {1, 16, 128, MODELS_MAX_ROWS};
     enum { BATCHES = sizeof batches / sizeof batches[0] };
     const size_t width = c->m->config.dense_width;
     const size_t tasks = c->m->config.task_count;
     double *dense = allocate(BATCHES * width, sizeof *dense);
     double *logits = allocate(BATCHES * tasks, sizeof *logits);
-    float *predictions = allocate(MODELS_MOST_ROWS * tasks, sizeof *predictions);
+    float *predictions = allocate(MODELS_MAX_ROWS * tasks, sizeof *predictions);
     for (size_t b = 0; b < BATCHES; b++)
         for (size_t i = 0; i < width; i++)
             dense[b * width + i] = (double)rows->dense[(batches[b] - 1) * width + i];
@@ -123,7 +123,7 @@ static void free_data(training_data *d) {
 
 /* Returns the reference's loss of the distinct rows. */
 static double true_loss(const check *c, const training_data *d, double *task_losses) {
-    double logits[DISTINCT * MODELS_MOST_TASKS];
+    double logits[DISTINCT * MODELS_MAX_TASKS];
     const home_targets targets = {.struct_size = sizeof targets, .labels = d->labels};
     reference_forward(c->truth, &(reference_rows){.rows = DISTINCT, .dense = d->dense}, true,
                       logits);
@@ -210,8 +210,8 @@ static void verify_step(check *c) {
 
 static void verify_training(check *c, const model_rows *rows, size_t threads) {
     training_data d;
-    double expected[MODELS_MOST_TASKS];
-    float losses[MODELS_MOST_TASKS];
+    double expected[MODELS_MAX_TASKS];
+    float losses[MODELS_MAX_TASKS];
     create_data(&d, c, rows);
     true_loss(c, &d, expected);
     set_threads(c, c->model, 1);

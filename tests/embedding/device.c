@@ -7,10 +7,10 @@
 
 #include <stdlib.h>
 
-enum { ALIGNMENT = 64, MOST = 1 << 20 };
-static _Alignas(ALIGNMENT) unsigned char image[MOST];
-static unsigned char memory[MOST];
-static unsigned char scratch[MOST];
+enum { ALIGNMENT = 64, MAX_SIZE = 1 << 20 };
+static _Alignas(ALIGNMENT) unsigned char image[MAX_SIZE];
+static unsigned char memory[MAX_SIZE];
+static unsigned char scratch[MAX_SIZE];
 static home_error error = {.struct_size = sizeof error};
 
 static void must(home_status status, const char *what) {
@@ -51,12 +51,12 @@ static void show_messages(const home_model *model, home_workspace *workspace, si
     home_workspace *none = NULL;
     show(home_workspace_init(model, scratch, 0, &none, &error));
     image[40] ^= 1;
-    show(home_image_open(image, size, memory, MOST, &other, &error));
+    show(home_image_open(image, size, memory, MAX_SIZE, &other, &error));
     image[12] ^= 1; /* the version */
-    show(home_image_open(image, size, memory, MOST, &other, &error));
-    error.struct_size =
-        offsetof(home_error, message) + 8; /* an older caller's: cut after seven letters */
-    show(home_image_open(image, size, memory, MOST, &other, &error));
+    show(home_image_open(image, size, memory, MAX_SIZE, &other, &error));
+    /* An older caller's, whose message is cut after seven letters. */
+    error.struct_size = offsetof(home_error, message) + 8;
+    show(home_image_open(image, size, memory, MAX_SIZE, &other, &error));
 }
 
 int main(int argc, char **argv) {

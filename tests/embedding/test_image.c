@@ -23,7 +23,7 @@ enum {
     PANEL_AT = 32,
     BUFFERS_AT = 40, /* how many there are */
     STEPS_AT = 48,
-    MOST_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
+    MAX_WORKSPACE = 1 << 26 /* no hostile image needs to be given more */
 };
 
 /* --------------------------------------------------------------------------------------- memory */
@@ -710,7 +710,7 @@ static guarded image_of_many_kinds(bool adatt) {
 /* The largest value of each choice, by kind. */
 static const struct kind_choices {
     const char *kind;
-    uint64_t most[HOMESTEP_CHOICES];
+    uint64_t max[HOMESTEP_CHOICES];
 } kind_choices[] = {
     {"linear", {HOME_ACT_SWISH, 0, 0}},
     {"activate", {HOME_ACT_SWISH, 0, 0}},
@@ -745,7 +745,7 @@ static bool may_have(const guarded *image, step_record step, const struct kind_c
                      size_t choice, uint64_t value) {
     if (strcmp(choices->kind, "softmax") == 0 && choice == 1 && value == 1)
         return step_word(image, step, OUT_WIDTH) == 1;
-    return value <= choices->most[choice];
+    return value <= choices->max[choice];
 }
 
 static void check_choices(guarded *image, step_record step, const struct kind_choices *choices) {
@@ -805,13 +805,13 @@ static bool survives(const guarded *image) {
     home_error error = new_error();
     size_t size = 0;
     if (home_image_model_size(image->memory, image->size, &size, &error) != HOME_OK ||
-        size > MOST_WORKSPACE)
+        size > MAX_WORKSPACE)
         return false;
     guarded memory = guarded_create(size, 0);
     home_model *model = NULL;
     const home_status status =
         home_image_open(image->memory, image->size, memory.memory, memory.size, &model, &error);
-    if (status == HOME_OK && home_workspace_size(model) <= MOST_WORKSPACE) {
+    if (status == HOME_OK && home_workspace_size(model) <= MAX_WORKSPACE) {
         guarded scratch = guarded_create(home_workspace_size(model), 1); /* no slack at its end */
         memset(scratch.memory, 0, scratch.size);
         home_workspace *workspace = NULL;

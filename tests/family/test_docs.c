@@ -24,15 +24,15 @@ static char *read_document(void) {
 
 /* A few steps on rows of zeros and ones, one id in each field. */
 static void check_trains(home_model *model) {
-    enum { ROWS = 8, MOST_WIDTH = 64, MOST_FIELDS = 8, MOST_TASKS = 8, STEPS = 3 };
+    enum { ROWS = 8, MAX_WIDTH = 64, MAX_FIELDS = 8, MAX_TASKS = 8, STEPS = 3 };
     const size_t width = home_model_dense_width(model);
     const size_t tasks = home_model_task_count(model);
     const size_t fields = home_model_field_count(model);
-    REQUIRE(width <= MOST_WIDTH && tasks <= MOST_TASKS && fields <= MOST_FIELDS);
-    float dense[ROWS * MOST_WIDTH];
-    float labels[ROWS * MOST_TASKS];
+    REQUIRE(width <= MAX_WIDTH && tasks <= MAX_TASKS && fields <= MAX_FIELDS);
+    float dense[ROWS * MAX_WIDTH];
+    float labels[ROWS * MAX_TASKS];
     uint64_t ids[ROWS];
-    home_ids columns[MOST_FIELDS];
+    home_ids columns[MAX_FIELDS];
     uint64_t seed = 1;
     for (size_t i = 0; i < sizeof dense / sizeof *dense; i++)
         dense[i] = (float)(random_bits(&seed) % 2);
@@ -40,7 +40,7 @@ static void check_trains(home_model *model) {
         labels[i] = (float)(random_bits(&seed) % 2);
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = i;
-    for (size_t f = 0; f < MOST_FIELDS; f++)
+    for (size_t f = 0; f < MAX_FIELDS; f++)
         columns[f] = (home_ids){ids, NULL};
     const home_batch batch = {.struct_size = sizeof batch,
                               .rows = ROWS,

@@ -370,14 +370,14 @@ static void no_two_starts_are_alike(void) {
             const home_tensor b = tensor_number(model, j);
             if (!isnan(constant_start(b.name)))
                 continue;
-            const size_t least =
+            const size_t smaller =
                 tensor_size(&a) < tensor_size(&b) ? tensor_size(&a) : tensor_size(&b);
             size_t same = 0;
-            for (size_t k = 0; k < least; k++)
+            for (size_t k = 0; k < smaller; k++)
                 same += a.data[k] == b.data[k];
-            if (same > least / 100)
+            if (same > smaller / 100)
                 test_fail(__FILE__, __LINE__, "%s and %s share %zu of %zu values", a.name, b.name,
-                          same, least);
+                          same, smaller);
         }
     }
     home_model_release(model);

@@ -8,7 +8,7 @@
  * logarithms throughout, by other identities than the library. */
 #include "family.h"
 
-enum { MOST_TASKS = 5, ROWS = 23 };
+enum { MAX_TASKS = 5, ROWS = 23 };
 
 /* ------------------------------------------------------------------------------ the definitions */
 
@@ -57,9 +57,9 @@ static double row_loss(const task *tasks, int t, const double *x, double y, doub
 }
 
 typedef struct expected {
-    double losses[MOST_TASKS];
-    double dlogits[ROWS][MOST_TASKS];
-    double duncertainty[MOST_TASKS];
+    double losses[MAX_TASKS];
+    double dlogits[ROWS][MAX_TASKS];
+    double duncertainty[MAX_TASKS];
     double total;
 } expected;
 
@@ -102,7 +102,7 @@ static void expect_losses(const task *tasks, size_t count, size_t rows, const do
 
 /* Tasks of every kind: a chain of three, a single one, a squared error. The given task stands
  * behind, before and between. */
-static const task tasks[MOST_TASKS] = {
+static const task tasks[MAX_TASKS] = {
     {"buy", false, 0.7, 2},  {"click", false, 1.5, -1}, {"cart", false, 1, 1},
     {"time", true, 0.4, -1}, {"like", false, 2, -1},
 };
@@ -132,7 +132,7 @@ static double bias_gradient(const home_model *model, const char *name) {
 
 /* Towers answer their bias whatever the input. */
 static void silence_towers(home_model *model) {
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         char name[64];
         snprintf(name, sizeof name, "towers.%s.linear.0.weight", tasks[t].name);
         fill_tensor(model, name, 0);
@@ -146,21 +146,21 @@ static const home_batch one_row_batch = {
 /* -------------------------------------------------------------------------------- single logits */
 
 /* One row with these logits and labels. */
-static void check_logits(home_model *model, const float logits[MOST_TASKS],
-                         const float labels[MOST_TASKS]) {
-    double x[MOST_TASKS];
-    float losses[MOST_TASKS];
-    float predictions[MOST_TASKS];
+static void check_logits(home_model *model, const float logits[MAX_TASKS],
+                         const float labels[MAX_TASKS]) {
+    double x[MAX_TASKS];
+    float losses[MAX_TASKS];
+    float predictions[MAX_TASKS];
     expected e;
     const home_targets targets = {.struct_size = sizeof targets, .labels = labels};
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         x[t] = (double)logits[t];
         set_bias(model, tasks[t].name, logits[t]);
     }
-    expect_losses(tasks, MOST_TASKS, 1, x, &targets, NULL, -1, &e);
+    expect_losses(tasks, MAX_TASKS, 1, x, &targets, NULL, -1, &e);
     REQUIRE(home_model_forward(model, &one_row_batch, predictions, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward(model, &targets, losses, NULL) == HOME_OK);
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         double log_p;
         double log_q;
         log_chances(tasks, (int)t, x, &log_p, &log_q);
@@ -196,10 +196,10 @@ static void losses_of_single_logits_agree_with_the_formulas(void) {
     silence_towers(model);
     uint64_t seed = 5;
     for (int i = 0; i < 400; i++) {
-        float logits[MOST_TASKS];
-        float labels[MOST_TASKS];
+        float logits[MAX_TASKS];
+        float labels[MAX_TASKS];
         const double range = i % 2 ? 3 : 12;
-        for (size_t t = 0; t < MOST_TASKS; t++) {
+        for (size_t t = 0; t < MAX_TASKS; t++) {
             logits[t] = (float)random_between(&seed, -range, range);
             labels[t] = random_label(t, &seed);
         }
@@ -209,8 +209,7 @@ static void losses_of_single_logits_agree_with_the_formulas(void) {
 }
 
 /* Every combination along the chain of three, of probabilities that round to 0 and 1 in float and
- * in double.
- */
+ * in double. */
 static void extreme_logits_have_finite_losses(void) {
     home_model *model = make_chain("");
     silence_towers(model);
@@ -232,8 +231,8 @@ static void extreme_logits_have_finite_losses(void) {
 static void served_chains_multiply_the_chances(void) {
     home_model *model = make_chain("");
     silence_towers(model);
-    const double x[MOST_TASKS] = {-0.5, 1.25, 0.75, 7, -2};
-    for (size_t t = 0; t < MOST_TASKS; t++)
+    const double x[MAX_TASKS] = {-0.5, 1.25, 0.75, 7, -2};
+    for (size_t t = 0; t < MAX_TASKS; t++)
         set_bias(model, tasks[t].name, (float)x[t]);
     home_model *frozen = NULL;
     REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
@@ -241,9 +240,9 @@ static void served_chains_multiply_the_chances(void) {
     float *from_frozen = predict_all(frozen, &one_row_batch);
     const double click = 1 / (1 + exp(-x[1]));
     const double cart = click / (1 + exp(-x[2]));
-    const double chances[MOST_TASKS] = {cart / (1 + exp(-x[0])), click, cart, x[3],
-                                        1 / (1 + exp(-x[4]))};
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    const double chances[MAX_TASKS] = {cart / (1 + exp(-x[0])), click, cart, x[3],
+                                       1 / (1 + exp(-x[4]))};
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         CHECK_NEAR((double)served[t], chances[t], 1e-6);
         CHECK_NEAR((double)from_frozen[t], chances[t], 1e-5);
     }
@@ -259,8 +258,8 @@ static void served_chains_multiply_the_chances(void) {
  */
 typedef struct rows {
     float dense[ROWS][3];
-    float labels[ROWS][MOST_TASKS + 1];
-    float weights[ROWS][MOST_TASKS + 2];
+    float labels[ROWS][MAX_TASKS + 1];
+    float weights[ROWS][MAX_TASKS + 2];
     float row_weights[ROWS];
     home_batch batch;
     home_targets targets;
@@ -270,20 +269,20 @@ static void make_rows(rows *d, uint64_t seed) {
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t i = 0; i < 3; i++)
             d->dense[r][i] = (float)random_between(&seed, -2, 2);
-        for (size_t t = 0; t < MOST_TASKS; t++) {
+        for (size_t t = 0; t < MAX_TASKS; t++) {
             d->labels[r][t] = random_label(t, &seed);
             d->weights[r][t] = (float)random_between(&seed, 0, 2);
         }
-        d->labels[r][MOST_TASKS] = d->weights[r][MOST_TASKS] = d->weights[r][MOST_TASKS + 1] = NAN;
+        d->labels[r][MAX_TASKS] = d->weights[r][MAX_TASKS] = d->weights[r][MAX_TASKS + 1] = NAN;
         d->row_weights[r] = r % 5 == 4 ? 0 : (float)random_between(&seed, 0.1, 3);
     }
     d->batch = (home_batch){.struct_size = sizeof d->batch, .rows = ROWS, .dense = d->dense[0]};
     d->targets = (home_targets){.struct_size = sizeof d->targets,
                                 .labels = d->labels[0],
-                                .label_stride = MOST_TASKS + 1,
+                                .label_stride = MAX_TASKS + 1,
                                 .row_weights = d->row_weights,
                                 .weights = d->weights[0],
-                                .weight_stride = MOST_TASKS + 2};
+                                .weight_stride = MAX_TASKS + 2};
 }
 
 static float *copy_gradients(home_model *model, size_t *count) {
@@ -297,9 +296,9 @@ static float *copy_gradients(home_model *model, size_t *count) {
 /* The gradients that backward_from() makes of these derivatives. */
 static float *gradients_from(home_model *model, const home_batch *batch, const expected *e,
                              size_t *count) {
-    float dlogits[ROWS][MOST_TASKS];
+    float dlogits[ROWS][MAX_TASKS];
     for (size_t r = 0; r < ROWS; r++)
-        for (size_t t = 0; t < MOST_TASKS; t++)
+        for (size_t t = 0; t < MAX_TASKS; t++)
             dlogits[r][t] = (float)e->dlogits[r][t];
     REQUIRE(home_model_forward(model, batch, NULL, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward_from(model, dlogits[0], 0, NULL) == HOME_OK);
@@ -333,7 +332,7 @@ static void logits_of(const home_model *model, const home_batch *batch, double *
                                    "'layers':[{'width':4,'shared_experts':2}]}");
     copy_tensors(plain, model);
     float *values = predict_all(plain, batch);
-    for (size_t i = 0; i < batch->rows * MOST_TASKS; i++)
+    for (size_t i = 0; i < batch->rows * MAX_TASKS; i++)
         logits[i] = (double)values[i];
     free(values);
     home_model_release(plain);
@@ -344,17 +343,17 @@ static void losses_over_rows_agree_with_the_formulas(void) {
     rows d;
     randomize(model, 4);
     make_rows(&d, 8);
-    double logits[ROWS * MOST_TASKS];
+    double logits[ROWS * MAX_TASKS];
     logits_of(model, &d.batch, logits);
     expected e;
-    expect_losses(tasks, MOST_TASKS, ROWS, logits, &d.targets, NULL, -1, &e);
-    float losses[MOST_TASKS];
+    expect_losses(tasks, MAX_TASKS, ROWS, logits, &d.targets, NULL, -1, &e);
+    float losses[MAX_TASKS];
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward(model, &d.targets, losses, NULL) == HOME_OK);
     size_t count;
     float *actual = copy_gradients(model, &count);
     float *wanted = gradients_from(model, &d.batch, &e, &count);
-    for (size_t t = 0; t < MOST_TASKS; t++)
+    for (size_t t = 0; t < MAX_TASKS; t++)
         CHECK_NEAR((double)losses[t], e.losses[t], 2e-6 * (1 + e.losses[t]));
     check_gradients(model, actual, wanted);
     free(actual);
@@ -366,7 +365,7 @@ static void infinite_labels_of_squared_errors_are_refused(void) {
     home_model *model = make_chain("");
     const float bad[] = {INFINITY, -INFINITY};
     for (size_t i = 0; i < 2; i++) {
-        float labels[MOST_TASKS] = {0, 1, 0, bad[i], 1};
+        float labels[MAX_TASKS] = {0, 1, 0, bad[i], 1};
         const home_targets targets = {.struct_size = sizeof targets, .labels = labels};
         home_error error = new_error();
         REQUIRE(home_model_forward(model, &one_row_batch, NULL, 0, NULL) == HOME_OK);
@@ -388,7 +387,7 @@ static double uncertainty_gradient(const home_model *model, size_t t) {
 }
 
 static void set_uncertainties(home_model *model, const double *s) {
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         char name[64];
         snprintf(name, sizeof name, "uncertainty.%s", tasks[t].name);
         fill_tensor(model, name, (float)s[t]);
@@ -398,7 +397,7 @@ static void set_uncertainties(home_model *model, const double *s) {
 /* The total as a function of s, from the losses that the library reports. */
 static double total_of(const float *losses, const double *s) {
     double total = 0;
-    for (size_t t = 0; t < MOST_TASKS; t++)
+    for (size_t t = 0; t < MAX_TASKS; t++)
         total += tasks[t].weight *
                  ((tasks[t].squared ? 0.5 : 1) * exp(-s[t]) * (double)losses[t] + s[t] / 2);
     return total;
@@ -406,24 +405,24 @@ static double total_of(const float *losses, const double *s) {
 
 static void uncertainty_weights_follow_their_formula(void) {
     home_model *model = make_chain(",'uncertainty':true");
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         char name[64];
         snprintf(name, sizeof name, "uncertainty.%s", tasks[t].name);
         CHECK(tensor_of(model, name).data[0] == 0);
     }
-    double s[MOST_TASKS] = {0.5, -0.75, 1.25, 2, -0.125};
+    double s[MAX_TASKS] = {0.5, -0.75, 1.25, 2, -0.125};
     rows d;
     randomize(model, 4);
     set_uncertainties(model, s);
     make_rows(&d, 9);
-    double logits[ROWS * MOST_TASKS];
+    double logits[ROWS * MAX_TASKS];
     logits_of(model, &d.batch, logits);
     expected e;
-    expect_losses(tasks, MOST_TASKS, ROWS, logits, &d.targets, s, -1, &e);
-    float losses[MOST_TASKS];
+    expect_losses(tasks, MAX_TASKS, ROWS, logits, &d.targets, s, -1, &e);
+    float losses[MAX_TASKS];
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward(model, &d.targets, losses, NULL) == HOME_OK);
-    for (size_t t = 0; t < MOST_TASKS; t++) {
+    for (size_t t = 0; t < MAX_TASKS; t++) {
         const double h = 1e-5;
         const double kept = s[t];
         s[t] = kept + h;
@@ -440,7 +439,7 @@ static void uncertainty_weights_follow_their_formula(void) {
     float *actual = copy_gradients(model, &count);
     float *wanted = gradients_from(model, &d.batch, &e, &count);
     check_gradients(model, actual, wanted);
-    for (size_t t = 0; t < MOST_TASKS; t++)
+    for (size_t t = 0; t < MAX_TASKS; t++)
         CHECK(uncertainty_gradient(model, t) == 0); /* the host's loss knows no s */
     free(actual);
     free(wanted);
@@ -458,7 +457,7 @@ static void absent_terms_move_nothing(void) {
                 d.weights[r][4] = 0;
             else
                 d.labels[r][4] = NAN;
-        float losses[MOST_TASKS];
+        float losses[MAX_TASKS];
         REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
         REQUIRE(home_model_backward(model, &d.targets, losses, NULL) == HOME_OK);
         CHECK(losses[4] == 0);
@@ -642,31 +641,29 @@ static void bad_derivatives_are_refused(void) {
     home_model *model = make_chain("");
     rows d;
     make_rows(&d, 12);
-    float dlogits[ROWS][MOST_TASKS + 1];
-    for (size_t i = 0; i < (size_t)ROWS * (MOST_TASKS + 1); i++)
-        dlogits[i / (MOST_TASKS + 1)][i % (MOST_TASKS + 1)] =
-            i % (MOST_TASKS + 1) == MOST_TASKS ? NAN : 0.25f;
+    float dlogits[ROWS][MAX_TASKS + 1];
+    for (size_t i = 0; i < (size_t)ROWS * (MAX_TASKS + 1); i++)
+        dlogits[i / (MAX_TASKS + 1)][i % (MAX_TASKS + 1)] =
+            i % (MAX_TASKS + 1) == MAX_TASKS ? NAN : 0.25f;
     home_error error = new_error();
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
-                  HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_E_STATE);
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
     CHECK_INTEGER(home_model_backward_from(model, NULL, 0, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS - 1, &error),
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS - 1, &error),
                   HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "stride");
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < 3; i++) {
         dlogits[ROWS - 1][2] = bad[i];
-        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
+        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error),
                       HOME_E_VALUE);
         CHECK_CONTAINS(error.message, "dlogits[22, 2]");
     }
     dlogits[ROWS - 1][2] = 0.25f;
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error), HOME_OK);
-    for (size_t t = 0; t < MOST_TASKS; t++) /* no gap was read */
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_OK);
+    for (size_t t = 0; t < MAX_TASKS; t++) /* no gap was read */
         CHECK_NEAR(bias_gradient(model, tasks[t].name), 0.25 * (double)ROWS, 1e-5);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MOST_TASKS + 1, &error),
-                  HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_E_STATE);
     CHECK_INTEGER(home_model_step(model, &error), HOME_OK);
     home_model_release(model);
 }

@@ -13,11 +13,11 @@
 #include "family.h"
 
 enum {
-    MOST_LAYERS = 3,
-    MOST_UNITS = 8,
-    MOST_NODES = 4,
-    MOST_EXPECTED = 400,
-    MOST_WIDTH = 16,
+    MAX_LAYERS = 3,
+    MAX_UNITS = 8,
+    MAX_NODES = 4,
+    MAX_EXPECTED = 400,
+    MAX_WIDTH = 16,
     BRANCHES = 2
 };
 
@@ -55,7 +55,7 @@ typedef struct layer_rows {
 typedef struct family_case {
     const char *name;
     const char *json; /* without the tasks and what else all cases have in common */
-    layer_rows layers[MOST_LAYERS];
+    layer_rows layers[MAX_LAYERS];
 } family_case;
 
 #define COMMON                                                                                     \
@@ -419,7 +419,7 @@ static size_t unit_count(const layer_rows *layer) {
     size_t count = 0;
     while (layer->units[count].name)
         count++;
-    REQUIRE(count <= MOST_UNITS);
+    REQUIRE(count <= MAX_UNITS);
     return count;
 }
 
@@ -427,13 +427,13 @@ static size_t node_count(const layer_rows *layer) {
     size_t count = 0;
     while (layer->nodes[count].name)
         count++;
-    REQUIRE(count <= MOST_NODES);
+    REQUIRE(count <= MAX_NODES);
     return count;
 }
 
 static size_t layer_count(const family_case *c) {
     size_t count = 0;
-    while (count < MOST_LAYERS && c->layers[count].width)
+    while (count < MAX_LAYERS && c->layers[count].width)
         count++;
     return count;
 }
@@ -461,7 +461,7 @@ static size_t node_number(const layer_rows *layer, const char *name) {
 }
 
 /* The units of a list of words; "v" and NULL are none. */
-static size_t units_of(const layer_rows *layer, const char *words, size_t units[MOST_UNITS]) {
+static size_t units_of(const layer_rows *layer, const char *words, size_t units[MAX_UNITS]) {
     size_t count = 0;
     while (words && *words && strcmp(words, "v") != 0) {
         char word[32];
@@ -474,7 +474,7 @@ static size_t units_of(const layer_rows *layer, const char *words, size_t units[
 }
 
 static size_t visible_experts(const layer_rows *layer, const node_row *node) {
-    size_t units[MOST_UNITS];
+    size_t units[MAX_UNITS];
     size_t experts = 0;
     for (size_t i = units_of(layer, node->sees, units); i-- > 0;)
         experts += layer->units[units[i]].experts;
@@ -486,7 +486,7 @@ static size_t input_width(const family_case *c, size_t layer) {
 }
 
 static size_t gate_width(const family_case *c, size_t layer, const node_row *node) {
-    size_t units[MOST_UNITS];
+    size_t units[MAX_UNITS];
     const size_t count = units_of(&c->layers[layer], node->reads, units);
     return (count ? count : 1) * input_width(c, layer);
 }
@@ -510,12 +510,12 @@ typedef struct expected_tensor {
 } expected_tensor;
 
 typedef struct expectation {
-    expected_tensor tensors[MOST_EXPECTED];
+    expected_tensor tensors[MAX_EXPECTED];
     size_t count;
 } expectation;
 
 static void expect_tensor(expectation *e, expected_tensor tensor, const char *format, ...) {
-    REQUIRE(e->count < MOST_EXPECTED);
+    REQUIRE(e->count < MAX_EXPECTED);
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(tensor.name, sizeof tensor.name, format, arguments);
@@ -646,8 +646,8 @@ static double largest_gradient(const home_model *model, const char *name) {
 /* ---------------------------------------------------------------------------------------- reach */
 
 typedef struct reach {
-    bool units[MOST_LAYERS][MOST_UNITS];
-    bool nodes[MOST_LAYERS][MOST_NODES];
+    bool units[MAX_LAYERS][MAX_UNITS];
+    bool nodes[MAX_LAYERS][MAX_NODES];
 } reach;
 
 /* What a task's logit depends on, going down the table. */
@@ -657,10 +657,10 @@ static reach reach_of(const family_case *c, const char *task) {
     r.nodes[last][node_number(&c->layers[last], task)] = true;
     for (size_t l = layer_count(c); l-- > 0;) {
         const layer_rows *layer = &c->layers[l];
-        bool inputs[MOST_UNITS] = {false}; /* of units whose input alone is read, by a gate */
+        bool inputs[MAX_UNITS] = {false}; /* of units whose input alone is read, by a gate */
         for (size_t o = 0; o < node_count(layer); o++) {
             const node_row *node = &layer->nodes[o];
-            size_t units[MOST_UNITS];
+            size_t units[MAX_UNITS];
             if (!r.nodes[l][o])
                 continue;
             for (size_t i = units_of(layer, node->sees, units); i-- > 0;)
@@ -685,7 +685,7 @@ static bool gate_reads(const family_case *c, const reach *r, size_t l, size_t un
     const layer_rows *layer = &c->layers[l];
     bool found = false;
     for (size_t o = 0; o < node_count(layer); o++) {
-        size_t units[MOST_UNITS];
+        size_t units[MAX_UNITS];
         for (size_t i = units_of(layer, layer->nodes[o].reads, units); i-- > 0;)
             found = found || (r->nodes[l][o] && units[i] == unit);
     }
@@ -760,7 +760,7 @@ static void make_constant(home_model *model, const family_case *c, size_t l) {
 /* Answers of the experts of a list of units, in order; returns their mean. */
 static double answers_of(const layer_rows *layer, const char *words, double *answers,
                          size_t *experts) {
-    size_t units[MOST_UNITS];
+    size_t units[MAX_UNITS];
     const size_t count = units_of(layer, words, units);
     double sum = 0;
     *experts = 0;
@@ -791,7 +791,7 @@ static void check_order(const home_model *model, const family_case *c, size_t l,
                         const node_row *node) {
     const layer_rows *layer = &c->layers[l];
     const self_kind kind = kind_of(layer, node);
-    double answers[MOST_UNITS * 5];
+    double answers[MAX_UNITS * 5];
     size_t count;
     double mean = answers_of(layer, node->sees, answers, &count);
     char name[96];
@@ -843,13 +843,13 @@ static double distance(const double *a, const double *b, size_t count) {
 
 /* A gate reads the inputs of the units it should, one behind the other; a self gate its unit's. */
 static void check_gate_inputs(const home_model *model, const family_case *c, size_t l,
-                              const node_row *node, double units_read[MOST_UNITS][MOST_WIDTH],
+                              const node_row *node, double units_read[MAX_UNITS][MAX_WIDTH],
                               const double *v) {
     const layer_rows *layer = &c->layers[l];
     const size_t in = input_width(c, l);
-    double expected[MOST_UNITS * MOST_WIDTH];
-    double actual[MOST_UNITS * MOST_WIDTH] = {0};
-    size_t units[MOST_UNITS];
+    double expected[MAX_UNITS * MAX_WIDTH];
+    double actual[MAX_UNITS * MAX_WIDTH] = {0};
+    size_t units[MAX_UNITS];
     const size_t count = units_of(layer, node->reads, units);
     for (size_t i = 0; i < count; i++)
         memcpy(expected + i * in, units_read[units[i]], in * sizeof *expected);
@@ -868,7 +868,7 @@ static void check_gate_inputs(const home_model *model, const family_case *c, siz
 
 /* Units with one source read the same vector, others another; with feature gates, each its own. */
 static void check_unit_inputs(const family_case *c, size_t l,
-                              double units_read[MOST_UNITS][MOST_WIDTH]) {
+                              double units_read[MAX_UNITS][MAX_WIDTH]) {
     const layer_rows *layer = &c->layers[l];
     for (size_t a = 0; a < unit_count(layer); a++)
         for (size_t b = 0; b < a; b++) {
@@ -888,7 +888,7 @@ static void check_constant_layer(home_model *model, const family_case *c, size_t
     make_constant(model, c, l);
     backward_logits(model, 1, factors);
     double v[DENSE];
-    double units_read[MOST_UNITS][MOST_WIDTH];
+    double units_read[MAX_UNITS][MAX_WIDTH];
     for (size_t i = 0; i < DENSE; i++)
         v[i] = (double)input[0][i];
     for (size_t u = 0; u < unit_count(layer); u++) {
@@ -921,7 +921,7 @@ static void make_readable(home_model *model, const family_case *c, size_t l) {
 
 /* Mean of the visible answers + self weights times own ones. */
 static double expected_output(const layer_rows *layer, const node_row *node) {
-    double answers[MOST_UNITS * 5];
+    double answers[MAX_UNITS * 5];
     size_t count;
     const double visible = answers_of(layer, node->sees, answers, &count);
     if (kind_of(layer, node) == NO_SELF)

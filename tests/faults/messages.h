@@ -6,12 +6,12 @@
 
 #include "home/home.h"
 
-enum { MOST_MESSAGES = 400 };
+enum { MAX_MESSAGES = 400 };
 
 static struct {
     char name[100];
     char message[sizeof((home_error *)0)->message];
-} seen_messages[MOST_MESSAGES];
+} seen_messages[MAX_MESSAGES];
 static size_t seen_count;
 
 static inline void check_own_message(const char *message) {
@@ -19,7 +19,7 @@ static inline void check_own_message(const char *message) {
         if (strcmp(seen_messages[i].message, message) == 0)
             test_fail(__FILE__, __LINE__, "the same message as %s: %s", seen_messages[i].name,
                       message);
-    REQUIRE(seen_count < MOST_MESSAGES);
+    REQUIRE(seen_count < MAX_MESSAGES);
     snprintf(seen_messages[seen_count].name, sizeof seen_messages->name, "%.99s", test_state.name);
     snprintf(seen_messages[seen_count].message, sizeof seen_messages->message, "%s", message);
     seen_count++;

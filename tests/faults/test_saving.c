@@ -27,7 +27,7 @@ static struct {
     bool fail_on;       /* and all that follow */
     int number;         /* errno */
     const char *failed; /* name of the first that failed */
-    size_t most;        /* bytes that one write() takes, 0: all */
+    size_t max;         /* bytes that one write() takes, 0: all */
 } plan;
 
 static bool fails(const char *name) {
@@ -63,8 +63,8 @@ ssize_t write(int descriptor, const void *bytes, size_t size) {
     typedef ssize_t (*function)(int, const void *, size_t);
     if (fails("write"))
         return -1;
-    if (plan.on && plan.most && size > plan.most)
-        size = plan.most;
+    if (plan.on && plan.max && size > plan.max)
+        size = plan.max;
     return LIBC(function, "write")(descriptor, bytes, size);
 }
 
@@ -264,20 +264,20 @@ static void a_failed_sync_replaces_nothing(void) {
 
 /* A disk may take a few bytes at a time. */
 static void short_writes_are_continued(void) {
-    static const size_t most[] = {1, 7, 4095};
+    static const size_t sizes[] = {1, 7, 4095};
     scene s;
     scene_begin(&s);
     plan.fail_at = -1;
     plan.fail_on = false;
-    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         home_error error;
-        plan.most = most[i];
+        plan.max = sizes[i];
         write_whole(s.path, s.old_bytes, s.old_length);
         CHECK_INTEGER(save_new(&s, &error), HOME_OK);
         CHECK(file_is(s.path, s.new_bytes, s.new_length));
         CHECK_INTEGER(files_in_folder(), 1);
     }
-    plan.most = 0;
+    plan.max = 0;
     scene_end(&s);
 }
 

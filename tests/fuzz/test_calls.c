@@ -9,12 +9,12 @@
 enum {
     BUDGET = 8 << 20,
     SLOTS = 3,
-    MOST_ROWS = 6,
-    MOST_CALLS = 30,
+    MAX_ROWS = 6,
+    MAX_CALLS = 30,
     TASKS = 2,
     DENSE = 2,
     FIELDS = 2,
-    LABELS = MOST_ROWS * TASKS
+    LABELS = MAX_ROWS * TASKS
 };
 
 /* All have the same inputs and tasks, so that one batch fits all. */
@@ -45,8 +45,8 @@ typedef struct scene {
     home_allocator allocator;
     const char *path; /* of what was saved last */
     home_model *models[SLOTS];
-    float dense[MOST_ROWS * DENSE];
-    uint64_t ids[FIELDS][MOST_ROWS];
+    float dense[MAX_ROWS * DENSE];
+    uint64_t ids[FIELDS][MAX_ROWS];
     home_ids fields[FIELDS];
     home_batch batch;
     float labels[LABELS];
@@ -57,7 +57,7 @@ typedef struct scene {
 } scene;
 
 static void draw_batch(scene *s) {
-    const size_t count = fuzz_below(&s->in, MOST_ROWS + 1);
+    const size_t count = fuzz_below(&s->in, MAX_ROWS + 1);
     for (size_t i = 0; i < count * DENSE; i++)
         s->dense[i] = fuzz_float(&s->in);
     for (size_t f = 0; f < FIELDS; f++) {
@@ -179,7 +179,7 @@ static home_status call_look(scene *s, home_model *model) {
         status =
             home_model_table_gradient(model, fuzz_byte(&s->in) & 1 ? "t" : "h", &table, &s->error);
     FUZZ_CHECK(status != HOME_OK ||
-               (table.count <= MOST_ROWS && (table.count == 0 || table.rows[0] < 9)));
+               (table.count <= MAX_ROWS && (table.count == 0 || table.rows[0] < 9)));
     FUZZ_CHECK(home_model_gradient_norm(model) >= 0 || isnan(home_model_gradient_norm(model)));
     return status;
 }
@@ -299,8 +299,8 @@ static void call_metrics(scene *s) {
         draw_targets(s);
         for (size_t i = 0; i < LABELS; i++)
             s->out[i] = (float)fuzz_byte(&s->in) / 254;
-        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MOST_ROWS), s->out, 0, s->labels,
-                                  0, fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
+        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MAX_ROWS), s->out, 0, s->labels, 0,
+                                  fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
     } else {
         status = home_metrics_result(s->metrics, fuzz_below(&s->in, TASKS + 1), &result, &s->error);
         FUZZ_CHECK(status != HOME_OK || isnan(result.auc) || (result.auc >= 0 && result.auc <= 1));
@@ -366,7 +366,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                       &s.models[0], NULL) == HOME_OK);
     draw_batch(&s);
     draw_targets(&s);
-    for (int i = 0; i < MOST_CALLS && s.in.size > 0; i++)
+    for (int i = 0; i < MAX_CALLS && s.in.size > 0; i++)
         call_any(&s);
     for (size_t i = 0; i < SLOTS; i++)
         home_model_release(s.models[i]);

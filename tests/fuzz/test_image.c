@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { AS_IT_IS = 1, MOST_MEMORY = 1 << 24 };
+enum { AS_IT_IS = 1, MAX_MEMORY = 1 << 24 };
 
 static void repair_header(unsigned char *image, size_t size) {
     homeimage_header header;
@@ -41,7 +41,7 @@ static void use(const home_model *model, const unsigned char *image, size_t size
     const size_t dense = home_model_dense_width(model);
     const size_t fields = home_model_field_count(model);
     const size_t scratch_size = home_workspace_size(model);
-    if (scratch_size > MOST_MEMORY || dense > MOST_MEMORY / 8)
+    if (scratch_size > MAX_MEMORY || dense > MAX_MEMORY / 8)
         return;
     home_workspace *workspace = NULL;
     void *scratch = exact(scratch_size);
@@ -67,7 +67,7 @@ static void use(const home_model *model, const unsigned char *image, size_t size
 static void check_round_trip(const home_model *model) {
     size_t size = 0;
     FUZZ_CHECK(home_image_write(model, NULL, NULL, 0, &size, NULL) == HOME_OK);
-    if (size > MOST_MEMORY)
+    if (size > MAX_MEMORY)
         return;
     unsigned char *image = aligned_alloc(HOME_ALIGNMENT, size);
     FUZZ_CHECK(image);
@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
     size_t needed = 0;
-    if (home_image_model_size(image, whole, &needed, &error) == HOME_OK && needed <= MOST_MEMORY) {
+    if (home_image_model_size(image, whole, &needed, &error) == HOME_OK && needed <= MAX_MEMORY) {
         void *memory = exact(needed);
         const home_status status = home_image_open(image, whole, memory, needed, &model, &error);
         FUZZ_CHECK((status == HOME_OK) == (model != NULL));

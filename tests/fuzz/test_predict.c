@@ -9,9 +9,9 @@
 enum {
     BUDGET = 4 << 20,
     MODELS = 5,
-    MOST_ROWS = 200,
-    MOST_FIELDS = 3,
-    MOST_IDS = 64,
+    MAX_ROWS = 200,
+    MAX_FIELDS = 3,
+    MAX_IDS = 64,
     FROZEN = MODELS,
     ALL_MODELS = 2 * MODELS
 };
@@ -72,9 +72,9 @@ static void make_models(models *m) {
 typedef struct rows {
     home_batch batch;
     float *dense;
-    home_ids fields[MOST_FIELDS + 1];
-    uint64_t *ids[MOST_FIELDS + 1];
-    size_t *offsets[MOST_FIELDS + 1];
+    home_ids fields[MAX_FIELDS + 1];
+    uint64_t *ids[MAX_FIELDS + 1];
+    size_t *offsets[MAX_FIELDS + 1];
 } rows;
 
 static uint64_t any_id(fuzz_input *in) {
@@ -106,8 +106,8 @@ static void make_field(fuzz_input *in, rows *r, size_t f) {
         }
         if (rising) /* within memory that is there */
             for (size_t i = 0; i <= count; i++)
-                if (r->offsets[f][i] > MOST_IDS)
-                    r->offsets[f][i] = MOST_IDS;
+                if (r->offsets[f][i] > MAX_IDS)
+                    r->offsets[f][i] = MAX_IDS;
         ids = rising ? r->offsets[f][count] : 0;
     }
     r->ids[f] = malloc(ids ? ids * sizeof(uint64_t) : 1);
@@ -120,7 +120,7 @@ static void make_field(fuzz_input *in, rows *r, size_t f) {
 static void make_rows(fuzz_input *in, const home_model *model, rows *r) {
     const size_t width = home_model_dense_width(model);
     const size_t stride = fuzz_byte(in) < 128 ? 0 : fuzz_below(in, 16);
-    const size_t count = fuzz_below(in, MOST_ROWS);
+    const size_t count = fuzz_below(in, MAX_ROWS);
     const size_t elements = count ? (count - 1) * (stride ? stride : width) + width : 0;
     *r = (rows){.dense = malloc(elements ? elements * sizeof(float) : 1)};
     FUZZ_CHECK(r->dense);
@@ -152,7 +152,7 @@ static void make_rows(fuzz_input *in, const home_model *model, rows *r) {
 }
 
 static void free_rows(rows *r) {
-    for (size_t f = 0; f < MOST_FIELDS; f++) {
+    for (size_t f = 0; f < MAX_FIELDS; f++) {
         free(r->ids[f]);
         free(r->offsets[f]);
     }
@@ -170,7 +170,7 @@ static bool same(const float *a, const float *b, size_t count) {
 static void check_alone(const home_model *model, const rows *r, size_t row, const float *expected) {
     const size_t tasks = home_model_task_count(model);
     const size_t width = home_model_dense_width(model);
-    home_ids fields[MOST_FIELDS];
+    home_ids fields[MAX_FIELDS];
     home_batch one = r->batch;
     one.rows = 1;
     one.fields = fields;
@@ -191,7 +191,7 @@ static void check_predict(const home_model *model, const rows *r, size_t stride,
                           fuzz_memory *memory) {
     const size_t tasks = home_model_task_count(model);
     const size_t step = stride ? stride : tasks;
-    const size_t count = r->batch.rows < MOST_ROWS ? r->batch.rows : 0;
+    const size_t count = r->batch.rows < MAX_ROWS ? r->batch.rows : 0;
     const size_t elements = count ? (count - 1) * step + tasks : 0;
     float *out = malloc(elements ? elements * sizeof *out : 1);
     FUZZ_CHECK(out);

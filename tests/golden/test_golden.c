@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-#define FOLDER      "tests/golden/"
-#define MOST_TASKS  8
-#define MOST_FIELDS 4
-#define STEPS       10
+#define FOLDER     "tests/golden/"
+#define MAX_TASKS  8
+#define MAX_FIELDS 4
+#define STEPS      10
 
 /* The library computes in float32, whose unit roundoff u is 6e-8. The longest sums here have some
  * 40 terms and a path through the model some 10 such sums one after the other, so u times a few
@@ -166,8 +166,8 @@ static const record *golden_get(const golden *g, const char *prefix, const char 
 
 /* Points into a golden file and into itself: not to be copied. */
 typedef struct data {
-    home_ids fields[MOST_FIELDS];
-    size_t *offsets[MOST_FIELDS]; /* its own */
+    home_ids fields[MAX_FIELDS];
+    size_t *offsets[MAX_FIELDS]; /* its own */
     home_batch batch;
     home_targets targets;
 } data;
@@ -175,7 +175,7 @@ typedef struct data {
 static void data_init(data *d, const golden *g, const home_model *model, const char *prefix) {
     const size_t rows = golden_get(g, prefix, "row_weights")->count;
     const size_t fields = home_model_field_count(model);
-    REQUIRE(fields <= MOST_FIELDS);
+    REQUIRE(fields <= MAX_FIELDS);
     for (size_t f = 0; f < fields; f++) {
         char name[64];
         snprintf(name, sizeof name, "offsets/%s", home_model_field_name(model, f));
@@ -213,10 +213,10 @@ static bool check_ok(home_status status, const home_error *error, const char *wh
 }
 
 static double largest(const float *x, size_t count) {
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < count; i++)
-        most = fmax(most, fabs((double)x[i]));
-    return most;
+        max = fmax(max, fabs((double)x[i]));
+    return max;
 }
 
 /* All of `actual` within `limit` of `expected`; one line for the first that is not. */
@@ -314,13 +314,13 @@ static void check_table_gradient(const golden *g, home_model *model, const home_
 }
 
 static double noise_of(const golden *g, const home_model *model) {
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         const home_tensor tensor = tensor_at(model, i);
         if (tensor.kind != HOME_TENSOR_STATISTIC)
-            most = fmax(most, largest(part_of(g, &tensor, GRADIENT), size_of(&tensor)));
+            max = fmax(max, largest(part_of(g, &tensor, GRADIENT), size_of(&tensor)));
     }
-    return GRADIENT_NOISE * most;
+    return GRADIENT_NOISE * max;
 }
 
 /* The gradients of the last backward, and the running statistics. The gradients of the
@@ -361,8 +361,8 @@ static void check_training(const golden *g, home_model *model, const data *d) {
     const record *losses = golden_get(g, "losses", "");
     const record *dlogits = golden_get(g, "dlogits", "");
     float *predictions = allocate(expected->count, sizeof *predictions);
-    float task_losses[MOST_TASKS];
-    REQUIRE(losses->count <= MOST_TASKS);
+    float task_losses[MAX_TASKS];
+    REQUIRE(losses->count <= MAX_TASKS);
     if (check_ok(home_model_forward(model, &d->batch, predictions, 0, &error), &error, "forward"))
         check_all(predictions, expected->as.floats, expected->count, PROBABILITY_LIMIT,
                   "predictions", "");
@@ -384,7 +384,7 @@ static void check_steps(const golden *g, home_model *model, const data batches[2
     home_error error = {.struct_size = sizeof error};
     const record *curve = golden_get(g, "steps", "");
     const size_t tasks = curve->count / STEPS;
-    float losses[MOST_TASKS];
+    float losses[MAX_TASKS];
     set_tensors(g, model);
     for (size_t step = 0; step < STEPS; step++) {
         const data *d = &batches[step % 2];
@@ -400,10 +400,10 @@ static void check_steps(const golden *g, home_model *model, const data batches[2
         const home_tensor tensor = tensor_at(model, i);
         const float *start = part_of(g, &tensor, AT_START);
         const float *end = part_of(g, &tensor, AT_END);
-        double most = 0;
+        double max = 0;
         for (size_t j = 0; j < size_of(&tensor); j++)
-            most = fmax(most, fabs((double)end[j] - (double)start[j]));
-        check_all(tensor.data, end, size_of(&tensor), STEP_LIMIT * most + STEP_NOISE,
+            max = fmax(max, fabs((double)end[j] - (double)start[j]));
+        check_all(tensor.data, end, size_of(&tensor), STEP_LIMIT * max + STEP_NOISE,
                   "after ten steps", tensor.name);
     }
     check_serving(g, model, &batches[0].batch, "final_serving", STEP_LIMIT);

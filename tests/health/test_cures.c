@@ -139,9 +139,9 @@ static home_model *create(const recipe_of *by, const feed_plan *plan, double rat
     return model;
 }
 
-/* Multiplies the last weights of the first layer's experts by 1 to `most`, as if they came from
+/* Multiplies the last weights of the first layer's experts by 1 to `max`, as if they came from
  * different models. */
-static void spread_scales(home_model *model, double most) {
+static void spread_scales(home_model *model, double max) {
     size_t experts = 0;
     for (int counting = 1; counting >= 0; counting--) {
         size_t k = 0;
@@ -152,7 +152,7 @@ static void spread_scales(home_model *model, double most) {
                 continue;
             experts += (size_t)counting;
             const float factor =
-                (float)pow(most, experts > 1 ? (double)k++ / (double)(experts - 1) : 0);
+                (float)pow(max, experts > 1 ? (double)k++ / (double)(experts - 1) : 0);
             float *values = malloc(tensor_size(&t) * sizeof *values);
             REQUIRE(values);
             for (size_t j = 0; j < tensor_size(&t); j++)

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-enum { ROWS = 333, MOST_SEEN = 128 };
+enum { ROWS = 333, MAX_SEEN = 128 };
 
 static home_health *new_health(const home_model *model) {
     home_error error = new_error();
@@ -60,14 +60,14 @@ typedef struct seen {
         char name[100];
         size_t rows, columns;
         double *values;
-    } items[MOST_SEEN];
+    } items[MAX_SEEN];
     size_t count;
 } seen;
 
 static void look(void *context, const char *name, size_t rows, size_t columns,
                  const double *values) {
     seen *s = context;
-    REQUIRE(s->count < MOST_SEEN && strlen(name) < sizeof s->items[0].name);
+    REQUIRE(s->count < MAX_SEEN && strlen(name) < sizeof s->items[0].name);
     snprintf(s->items[s->count].name, sizeof s->items[0].name, "%s", name);
     s->items[s->count].rows = rows;
     s->items[s->count].columns = columns;
@@ -131,19 +131,19 @@ static void check_expert(const seen *s, const home_health *health, size_t expert
     const double count = (double)(ROWS * f.width);
     double mean = 0;
     double squares = 0;
-    double least = h[0];
-    double most = h[0];
+    double min = h[0];
+    double max = h[0];
     for (size_t i = 0; i < ROWS * f.width; i++) {
         mean += h[i] / count;
-        least = fmin(least, h[i]);
-        most = fmax(most, h[i]);
+        min = fmin(min, h[i]);
+        max = fmax(max, h[i]);
     }
     for (size_t i = 0; i < ROWS * f.width; i++)
         squares += (h[i] - mean) * (h[i] - mean) / count;
     CHECK_NEAR(f.mean, mean, 1e-5);
     CHECK_NEAR(f.deviation, sqrt(squares), 1e-5);
-    CHECK_NEAR(f.min, least, 1e-4);
-    CHECK_NEAR(f.max, most, 1e-4);
+    CHECK_NEAR(f.min, min, 1e-4);
+    CHECK_NEAR(f.max, max, 1e-4);
     CHECK_INTEGER(f.dead, 0);
     CHECK(f.near_zero < 0.01);
 }

@@ -449,8 +449,8 @@ static void middles_between_doubles_round_to_even(void) {
     }
     char text[1400];
     for (int i = 0; i < rounds(3000); i++) {
-        const uint64_t exponent =
-            i % 3 == 0 ? 0 : 900 + random_bits(&seed) % 170; /* so that all are fractions */
+        /* So that all are fractions. */
+        const uint64_t exponent = i % 3 == 0 ? 0 : 900 + random_bits(&seed) % 170;
         const uint64_t bits = exponent << 52 | random_bits(&seed) >> 12;
         const long double middle = ((long double)double_of(bits) + double_of(bits + 1)) / 2;
         snprintf(text, sizeof text, "%.1100Lf", middle);
@@ -524,8 +524,8 @@ static void check_round_trip(double value) {
 
 static void numbers_come_back_from_their_text(void) {
     for (int i = 0; i < rounds(20000); i++) {
-        const double value =
-            double_of(i % 4 ? random_bits(&seed) : random_bits(&seed) >> 12); /* subnormals too */
+        /* Subnormals too. */
+        const double value = double_of(i % 4 ? random_bits(&seed) : random_bits(&seed) >> 12);
         if (isfinite(value))
             check_round_trip(value);
         check_round_trip((double)((int64_t)(random_bits(&seed) % 2000001) - 1000000) / 1000);

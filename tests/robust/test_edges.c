@@ -341,8 +341,7 @@ static void more_callers_than_idle_workspaces_are_served(void) {
 
 /* ------------------------------------------------------------------------------ threads refused */
 
-/* Where the system has no addresses left for stacks, no pool starts; the one before goes on.
- */
+/* Where the system has no addresses left for stacks, no pool starts; the one before goes on. */
 static int ask_for_too_many_threads(void *context) {
     (void)context;
     setup s;

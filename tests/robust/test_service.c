@@ -12,15 +12,15 @@ static bool quick(void) {
 
 /* ----------------------------------------------------------------------------- model in service */
 
-enum { READERS = 6, ROWS = 40, MOST_VERSIONS = 60 };
+enum { READERS = 6, ROWS = 40, MAX_VERSIONS = 60 };
 
 typedef struct server {
     service service;
     setup config;
     data rows;
-    float *expected[MOST_VERSIONS]; /* of each version, before it goes into service */
+    float *expected[MAX_VERSIONS]; /* of each version, before it goes into service */
     atomic_bool over;
-    atomic_size_t served[MOST_VERSIONS]; /* calls */
+    atomic_size_t served[MAX_VERSIONS]; /* calls */
     atomic_int wrong;
 } server;
 
@@ -96,7 +96,7 @@ static void put_into_service(server *s, const home_model *trained, size_t versio
 }
 
 static void serve_while_training(size_t threads) {
-    const size_t versions = quick() ? 12 : MOST_VERSIONS;
+    const size_t versions = quick() ? 12 : MAX_VERSIONS;
     static server s;
     reader readers[READERS];
     memset(&s, 0, sizeof s);
@@ -121,8 +121,8 @@ static void serve_while_training(size_t threads) {
         pthread_join(readers[i].thread, NULL);
     CHECK_INTEGER(s.wrong, 0);
     const size_t bytes = ROWS * s.config.config.task_count * sizeof(float);
-    CHECK(memcmp(s.expected[0], s.expected[versions - 1], bytes) !=
-          0); /* versions can be told apart */
+    /* Versions can be told apart. */
+    CHECK(memcmp(s.expected[0], s.expected[versions - 1], bytes) != 0);
     for (size_t version = 0; version < versions; version++)
         free(s.expected[version]);
     home_model_release(s.service.model);

@@ -23,7 +23,7 @@ enum {
     TASKS = 4,
     INPUTS = ROWS * DENSE,
     OUTPUTS = ROWS * TASKS,
-    MOST_ROWS_PER_CALL = 4,
+    MAX_ROWS_PER_CALL = 4,
 };
 
 /* Configuration S of docs/performance.md. */
@@ -148,7 +148,7 @@ typedef struct caller {
 } caller;
 
 static bool call(soak *s, latencies *l, size_t first, size_t count, home_workspace *workspace) {
-    float out[MOST_ROWS_PER_CALL * TASKS];
+    float out[MAX_ROWS_PER_CALL * TASKS];
     size_t version;
     const home_batch batch = {
         .struct_size = sizeof batch, .rows = count, .dense = s->rows + first * DENSE};
@@ -175,7 +175,7 @@ static void *keep_calling(void *argument) {
         REQUIRE(home_workspace_init(model, memory, size, &workspace, NULL) == HOME_OK);
     home_model_release(model);
     for (uint64_t i = 0; i < s->calls_per_thread; i++) {
-        const size_t count = 1 + (size_t)(random_bits(&state) % MOST_ROWS_PER_CALL);
+        const size_t count = 1 + (size_t)(random_bits(&state) % MAX_ROWS_PER_CALL);
         const size_t first = (size_t)(random_bits(&state) % (ROWS - count + 1));
         if (!call(s, &c->latencies, first, count, workspace))
             atomic_fetch_add(&s->wrong, 1);
@@ -238,7 +238,7 @@ static void print_latencies(caller *callers, uint64_t calls, size_t versions, do
             all->largest = callers[t].latencies.largest;
     }
     printf("%llu calls of 1 to %d rows from %d threads in %.1f s, %zu versions\n",
-           (unsigned long long)calls, MOST_ROWS_PER_CALL, THREADS, seconds, versions);
+           (unsigned long long)calls, MAX_ROWS_PER_CALL, THREADS, seconds, versions);
     printf("latency in us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
            percentile_us(all, 0.5), percentile_us(all, 0.9), percentile_us(all, 0.99),
            percentile_us(all, 0.999), (double)all->largest / 1000);

@@ -176,8 +176,8 @@ static void training_never_keeps_what_is_not_finite(void) {
                 status = home_model_step(model, &error);
             CHECK(status == HOME_OK || status == HOME_E_VALUE);
             refused += status != HOME_OK;
-            unsigned char *after =
-                model_bytes(model, HOME_SAVE_OPTIMIZER, &length_after); /* all finite */
+            /* All finite. */
+            unsigned char *after = model_bytes(model, HOME_SAVE_OPTIMIZER, &length_after);
             if (home_model_step_count(model) == steps && status != HOME_OK &&
                 !isfinite(bad_values[i]))
                 CHECK_BYTES(after, before, length);

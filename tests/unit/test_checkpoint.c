@@ -171,11 +171,11 @@ static const char *skip_to(const char *text, const char *key) {
 }
 
 /* The numbers of the array that follows key. */
-static size_t read_numbers(const char *text, const char *key, size_t *numbers, size_t most) {
+static size_t read_numbers(const char *text, const char *key, size_t *numbers, size_t max) {
     const char *at = skip_to(text, key);
     at = at ? strchr(at, '[') : NULL;
     size_t count = 0;
-    while (at && *at != ']' && count < most) {
+    while (at && *at != ']' && count < max) {
         char *end;
         numbers[count++] = (size_t)strtoull(at + 1, &end, 10);
         at = end;

@@ -441,7 +441,7 @@ static void layers_that_no_size_t_counts_are_refused(void) {
 /* A configuration with something in it as often as wanted: `item`, with its number where it has
  * %zu. */
 typedef struct limit {
-    size_t most; /* as home.h has it */
+    size_t max; /* as home.h has it */
     const char *before;
     const char *item;
     const char *between;
@@ -514,12 +514,12 @@ static home_status create_with(const limit *l, size_t count, home_error *error) 
  * met than the limit. */
 static void limits_are_as_told(const limit *l) {
     home_error error = new_error();
-    const home_status status = create_with(l, l->most, &error);
+    const home_status status = create_with(l, l->max, &error);
     if (status != HOME_OK) {
         CHECK_INTEGER(status, HOME_E_CONFIG);
         CHECK(strstr(error.message, "is unseen") || strstr(error.message, "each unit once"));
     }
-    CHECK_INTEGER(create_with(l, l->most + 1, &error), HOME_E_CONFIG);
+    CHECK_INTEGER(create_with(l, l->max + 1, &error), HOME_E_CONFIG);
     CHECK_CONTAINS(error.message, l->message);
 }
 

@@ -115,11 +115,11 @@ static float chain(float input, float first, float last) {
 
 /* Where large factors would bring them back. */
 static void denormal_values_are_not_multiplied(void) {
-    const float least = 0x1p-126f;
-    CHECK(chain(least, 0x1p60f, 0x1p60f) > 0.5f);
-    CHECK(chain(least / 2, 0x1p60f, 0x1p70f) == 0.5f);
-    CHECK(chain(0x1p60f, least, 0x1p60f) > 0.5f);
-    CHECK(chain(0x1p60f, least / 2, 0x1p70f) == 0.5f);
+    const float smallest = 0x1p-126f;
+    CHECK(chain(smallest, 0x1p60f, 0x1p60f) > 0.5f);
+    CHECK(chain(smallest / 2, 0x1p60f, 0x1p70f) == 0.5f);
+    CHECK(chain(0x1p60f, smallest, 0x1p60f) > 0.5f);
+    CHECK(chain(0x1p60f, smallest / 2, 0x1p70f) == 0.5f);
 }
 
 /* Gradients of 1e-37 go through products with weights around 0.1, whose results are denormal.

@@ -50,8 +50,8 @@ static void one_of_everything(setup *s) {
     setup_dense(s, 3);
     one_branch(s);
     setup_tasks(s, 1, (const char *const[]){NULL}, 1);
-    s->layers[0].width =
-        2; /* a single input before a batch norm has no gradient: only its sign has an effect */
+    /* A single input before a batch norm has no gradient: only its sign has an effect. */
+    s->layers[0].width = 2;
     s->layers[1].width = 1;
     s->layers[0].hidden_count = 0;
     s->layers[0].shared_experts = s->layers[0].group_experts = 1;
@@ -551,8 +551,8 @@ static void fresh_weights_lie_in_their_documented_range(void) {
 }
 
 int main(void) {
-    const bool quick =
-        getenv("TEST_QUICK") != NULL; /* under sanitizers: fewer elements, the same paths */
+    /* Under sanitizers: fewer elements, the same paths. */
+    const bool quick = getenv("TEST_QUICK") != NULL;
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         variant v = variants[i];
         if (quick && v.samples > 4)

@@ -725,8 +725,7 @@ static void check_operation(const homekernels *kernels, const operation *op, siz
             before[j] = (double)o.before[j][i];
         op->expect(op, in, before, expected, size);
         for (size_t j = 0; j < op->outputs; j++) {
-            const double tolerance =
-                8 * ROUNDING * size[j]; /* no kernel rounds a term more often */
+            const double tolerance = 8 * ROUNDING * size[j]; /* no kernel rounds more often */
             if (!(fabs((double)o.outputs[j][i] - expected[j]) <= tolerance))
                 test_fail(__FILE__, __LINE__,
                           "%s %s, n = %zu: output %zu at %zu is %.9g, expected %.9g +- %.3g",
@@ -890,14 +889,14 @@ static void sums_products(const homekernels *kernels) {
         }
 }
 
-enum { MOST_MIXED = 9, PAIR = 2 };
+enum { MAX_MIXED = 9, PAIR = 2 };
 
 /* Two rows, the weights of which lie side by side: y = times * a weighted sum of vectors. */
 typedef struct mixture {
     size_t terms;
     size_t n;
     bool whole; /* numbers, which are exact */
-    guarded x[MOST_MIXED];
+    guarded x[MAX_MIXED];
     guarded w;
     guarded times;
     guarded y;
@@ -939,8 +938,8 @@ static void check_mixed_value(const mixture *m, size_t i) {
 /* The value by itself, and then once more to accumulate. */
 static void check_mixed_alone(const homekernels *kernels, const mixture *m, size_t i) {
     float alone;
-    homerows value[MOST_MIXED];
-    homerows weight[MOST_MIXED];
+    homerows value[MAX_MIXED];
+    homerows weight[MAX_MIXED];
     double sum = (double)m->y.data[i];
     for (size_t t = 0; t < m->terms; t++) {
         value[t] = (homerows){m->x[t].data + i, 0};
@@ -957,8 +956,8 @@ static void check_mixed_alone(const homekernels *kernels, const mixture *m, size
 
 static void check_mix(const homekernels *kernels, size_t terms, size_t n, bool whole, bool at_end) {
     mixture m = {.terms = terms, .n = n, .whole = whole};
-    homerows rows[MOST_MIXED];
-    homerows weights[MOST_MIXED];
+    homerows rows[MAX_MIXED];
+    homerows weights[MAX_MIXED];
     m.w = random_guarded(&m, PAIR * terms, at_end);
     m.times = random_guarded(&m, PAIR * n, at_end);
     m.y = guarded_create(PAIR * n, at_end);

@@ -6,7 +6,7 @@
 #include <fenv.h>
 #include <pthread.h>
 
-#define MOST_ROWS 300
+#define MAX_ROWS 300
 
 /* --------------------------------------------------------------------------- tensors by pattern */
 
@@ -258,7 +258,7 @@ static void serving_create(serving *s, void (*change)(setup *), bool frozen) {
         home_model_release(s->model);
         s->model = copy;
     }
-    data_create(&s->d, &s->config.config, MOST_ROWS, 9);
+    data_create(&s->d, &s->config.config, MAX_ROWS, 9);
     s->row_bytes = s->config.config.task_count * sizeof(float);
     s->expected = predict_all(s->model, &s->d.batch);
 }
@@ -274,7 +274,7 @@ static void check_part(const serving *s, size_t first, size_t count, home_worksp
     home_ids fields[DATA_FIELDS];
     const home_batch part = data_slice(&s->d, first, count, fields);
     const size_t tasks = s->config.config.task_count;
-    float got[MOST_ROWS * SETUP_TASKS];
+    float got[MAX_ROWS * SETUP_TASKS];
     CHECK_INTEGER(home_model_predict(s->model, &part, got, 0, workspace, NULL), HOME_OK);
     CHECK_BYTES(got, s->expected + first * tasks, count * s->row_bytes);
 }
@@ -283,9 +283,9 @@ static void check_part(const serving *s, size_t first, size_t count, home_worksp
 static void check_positions(const serving *s, home_workspace *workspace, size_t step) {
     const size_t width = s->config.config.dense_width;
     const size_t tasks = s->config.config.task_count;
-    float *dense = calloc(MOST_ROWS * (width + 1), sizeof *dense);
+    float *dense = calloc(MAX_ROWS * (width + 1), sizeof *dense);
     REQUIRE(dense);
-    float got[MOST_ROWS * SETUP_TASKS];
+    float got[MAX_ROWS * SETUP_TASKS];
     static const size_t sizes[] = {1, 2, 3, 5, 8, 17, 64, 65, 127};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t position = 0; position < sizes[i]; position += step) {
@@ -308,18 +308,18 @@ static void check_serving(void (*change)(setup *), bool frozen) {
     char *memory = malloc(size + 1);
     REQUIRE(memory);
     home_workspace *workspace;
-    REQUIRE(home_workspace_init(s.model, memory + 1, size, &workspace, NULL) ==
-            HOME_OK); /* any alignment */
+    /* Any alignment. */
+    REQUIRE(home_workspace_init(s.model, memory + 1, size, &workspace, NULL) == HOME_OK);
 
     const size_t step = getenv("TEST_QUICK") ? 23 : 1; /* under valgrind each row counts */
-    for (size_t rows = 1; rows <= MOST_ROWS; rows += step)
+    for (size_t rows = 1; rows <= MAX_ROWS; rows += step)
         check_part(&s, 0, rows, rows % 2 ? workspace : NULL);
-    for (size_t row = 0; row < MOST_ROWS; row += step)
+    for (size_t row = 0; row < MAX_ROWS; row += step)
         check_part(&s, row, 1, row % 3 ? workspace : NULL);
     static const size_t splits[] = {2, 3, 7, 13, 31, 32, 33, 64, 100, 128, 299};
     for (size_t i = 0; i<sizeof splits / sizeof *splits; i += step> 1 ? 5 : 1)
-        for (size_t first = 0; first < MOST_ROWS; first += splits[i]) {
-            const size_t rest = MOST_ROWS - first;
+        for (size_t first = 0; first < MAX_ROWS; first += splits[i]) {
+            const size_t rest = MAX_ROWS - first;
             check_part(&s, first, rest < splits[i] ? rest : splits[i], i % 2 ? workspace : NULL);
         }
     if (s.config.config.field_count == 0)
@@ -367,10 +367,10 @@ static void *serve(void *argument) {
         me->wrong++;
     if (!me->own_workspace)
         workspace = NULL;
-    float got[MOST_ROWS * SETUP_TASKS];
+    float got[MAX_ROWS * SETUP_TASKS];
     for (size_t round = 0; round < 40; round++) {
-        const size_t first = round * 7 % MOST_ROWS;
-        const size_t count = 1 + (MOST_ROWS - first - 1) * (round % 3) / 2;
+        const size_t first = round * 7 % MAX_ROWS;
+        const size_t count = 1 + (MAX_ROWS - first - 1) * (round % 3) / 2;
         home_ids fields[DATA_FIELDS];
         const home_batch part = data_slice(&s->d, first, count, fields);
         if (home_model_predict(s->model, &part, got, 0, workspace, NULL) != HOME_OK ||
@@ -409,7 +409,7 @@ static void bad_row_stays_alone(void) {
             s.d.dense[row * s.d.batch.dense_stride + i] = bad[i];
             float *got = predict_all(s.model, &s.d.batch);
             CHECK_BYTES(got, s.expected, 50 * s.row_bytes);
-            CHECK_BYTES(got + 54 * tasks, s.expected + 54 * tasks, (MOST_ROWS - 54) * s.row_bytes);
+            CHECK_BYTES(got + 54 * tasks, s.expected + 54 * tasks, (MAX_ROWS - 54) * s.row_bytes);
             free(got);
         }
         serving_free(&s);
@@ -421,10 +421,10 @@ static void a_prediction_stride_leaves_gaps_alone(void) {
     serving_create(&s, as_it_is, false);
     const size_t tasks = s.config.config.task_count;
     const size_t stride = tasks + 4;
-    float *got = calloc(MOST_ROWS * stride, sizeof *got);
+    float *got = calloc(MAX_ROWS * stride, sizeof *got);
     REQUIRE(got);
     CHECK_INTEGER(home_model_predict(s.model, &s.d.batch, got, stride, NULL, NULL), HOME_OK);
-    for (size_t row = 0; row < MOST_ROWS; row++) {
+    for (size_t row = 0; row < MAX_ROWS; row++) {
         CHECK_BYTES(got + row * stride, s.expected + row * tasks, s.row_bytes);
         for (size_t i = tasks; i < stride; i++)
             CHECK(got[row * stride + i] == 0);
@@ -530,19 +530,19 @@ static void a_frozen_copy_predicts_what_its_original_did(void) {
         CHECK_INTEGER(home_model_is_frozen(s.model), 0);
         CHECK_INTEGER(home_model_tensor_count(frozen), 0);
         float *got = predict_all(frozen, &s.d.batch);
-        for (size_t k = 0; k < MOST_ROWS * s.config.config.task_count; k++)
+        for (size_t k = 0; k < MAX_ROWS * s.config.config.task_count; k++)
             CHECK_NEAR((double)got[k], (double)s.expected[k], 1e-5);
 
         /* It shares nothing with the original, which may go on training, or go. */
         train_step(s.model, &s.d);
         home_model_release(s.model);
         float *again = predict_all(frozen, &s.d.batch);
-        CHECK_BYTES(again, got, MOST_ROWS * s.row_bytes);
+        CHECK_BYTES(again, got, MAX_ROWS * s.row_bytes);
         s.model = home_model_retain(frozen);
         home_model_release(frozen);
         free(again);
         again = predict_all(s.model, &s.d.batch);
-        CHECK_BYTES(again, got, MOST_ROWS * s.row_bytes);
+        CHECK_BYTES(again, got, MAX_ROWS * s.row_bytes);
         free(again);
         free(got);
         serving_free(&s);

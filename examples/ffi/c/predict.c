@@ -18,7 +18,7 @@ static void print_bits(const float *predictions, size_t tasks) {
 
 static home_status predict_and_print(const home_model *model, home_error *error) {
     static rows data;
-    static float predictions[ROWS * MOST_TASKS];
+    static float predictions[ROWS * MAX_TASKS];
     home_status status = make_rows(&data, model, error);
     if (status == HOME_OK)
         status = home_model_predict(model, &data.batch, predictions, 0, NULL, error);

@@ -33,11 +33,11 @@ home_status make_rows(rows *out, const home_model *model, home_error *error) {
     const size_t columns = home_model_dense_width(model);
     const size_t fields = home_model_field_count(model);
     const size_t tasks = home_model_task_count(model);
-    if (columns > MOST_COLUMNS || fields > MOST_FIELDS || tasks > MOST_TASKS) {
+    if (columns > MAX_COLUMNS || fields > MAX_FIELDS || tasks > MAX_TASKS) {
         snprintf(error->message, sizeof error->message,
                  "the model has %zu dense values, %zu fields and %zu tasks, expected at most %d, "
                  "%d and %d",
-                 columns, fields, tasks, MOST_COLUMNS, MOST_FIELDS, MOST_TASKS);
+                 columns, fields, tasks, MAX_COLUMNS, MAX_FIELDS, MAX_TASKS);
         return HOME_E_ARGUMENT;
     }
     make_dense(out->dense, columns);

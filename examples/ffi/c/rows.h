@@ -11,14 +11,14 @@
 
 #include <home/home.h>
 
-enum { ROWS = 64, MOST_COLUMNS = 16, MOST_FIELDS = 4, MOST_TASKS = 8 };
+enum { ROWS = 64, MAX_COLUMNS = 16, MAX_FIELDS = 4, MAX_TASKS = 8 };
 
 typedef struct rows {
-    float dense[ROWS * MOST_COLUMNS];
-    uint64_t ids[MOST_FIELDS][ROWS * 2];
-    size_t offsets[MOST_FIELDS][ROWS + 1];
-    home_ids fields[MOST_FIELDS];
-    float labels[ROWS * MOST_TASKS];
+    float dense[ROWS * MAX_COLUMNS];
+    uint64_t ids[MAX_FIELDS][ROWS * 2];
+    size_t offsets[MAX_FIELDS][ROWS + 1];
+    home_ids fields[MAX_FIELDS];
+    float labels[ROWS * MAX_TASKS];
     home_batch batch;     /* points into the above: not to be copied */
     home_targets targets; /* as well */
 } rows;

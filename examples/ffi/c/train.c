@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { STEPS = 20, STEPS_A_LINE = 5, MOST_CONFIG = 10000 };
+enum { STEPS = 20, STEPS_A_LINE = 5, MAX_CONFIG = 10000 };
 
 static home_status train(home_model *model, home_error *error) {
     static rows data;
@@ -14,7 +14,7 @@ static home_status train(home_model *model, home_error *error) {
     if (status != HOME_OK)
         return status;
     for (int step = 1; step <= STEPS; step++) {
-        float losses[MOST_TASKS];
+        float losses[MAX_TASKS];
         status = home_model_forward(model, &data.batch, NULL, 0, error);
         if (status == HOME_OK)
             status = home_model_backward(model, &data.targets, losses, error);
@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: train CONFIG MODEL\n");
         return 2;
     }
-    static char config[MOST_CONFIG];
+    static char config[MAX_CONFIG];
     FILE *file = fopen(argv[1], "rb");
     if (!file) {
         fprintf(stderr, "cannot open %s\n", argv[1]);
@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
     const size_t length = fread(config, 1, sizeof config, file);
     fclose(file);
     if (length == sizeof config) {
-        fprintf(stderr, "%s is too long, expected less than %d bytes\n", argv[1], MOST_CONFIG);
+        fprintf(stderr, "%s is too long, expected less than %d bytes\n", argv[1], MAX_CONFIG);
         return 1;
     }
 

@@ -67,7 +67,7 @@ static void answer(const worker_request *r) {
         answer_gemm(r);
         return;
     }
-    if (!s || r->batch > MODELS_MOST_ROWS) {
+    if (!s || r->batch > MODELS_MAX_ROWS) {
         printf("-");
         return;
     }
@@ -111,9 +111,9 @@ static void export(const char *folder) {
         snprintf(path, sizeof path, "%s/%s.safetensors", folder, s->m.name);
         must(home_model_save(s->model, path, 0, &error), &error, path);
         write_floats(folder, s->m.name, "rows", s->rows.dense,
-                     MODELS_MOST_ROWS * s->m.config.dense_width);
+                     MODELS_MAX_ROWS * s->m.config.dense_width);
         write_floats(folder, s->m.name, "labels", s->rows.labels,
-                     MODELS_MOST_ROWS * s->m.config.task_count);
+                     MODELS_MAX_ROWS * s->m.config.task_count);
     }
 }
 
