@@ -7,8 +7,8 @@
 /* ----------------------------------------------------------------------------------- transforms */
 
 static bool parse_step(recipe *of, const homejson_value *name, transform *change, failure *why) {
-    static const char *const names[] = {"log1p", "standardise",
-                                        "bucketise"}; /* in the order of step_kind */
+    /* In the order of step_kind. */
+    static const char *const names[] = {"log1p", "standardise", "bucketise"};
     if (name->type == HOME_JSON_STRING && strcmp(name->text, "none") == 0)
         return true;
     if (transform_buckets(change))

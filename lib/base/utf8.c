@@ -28,5 +28,4 @@ bool homeutf8_is_text(const char *text, size_t length) {
     }
     return true;
 }
-
 #endif

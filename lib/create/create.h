@@ -41,7 +41,7 @@ void homepool_free(homepool *pool, const home_allocator *allocator);
 /* settings.c: HOME_E_STATE for a model that was opened from an image. */
 home_status homecreate_check_not_image(const home_model *model, home_error *error);
 
-/* A new piece of metadata, or NULL where memory ends; frees a list of them. */
+/* A new piece of metadata, or NULL when out of memory; frees a list of them. */
 homemetadata *homemetadata_create(const home_allocator *allocator, const char *key,
                                   const char *value);
 void homemetadata_free(const home_allocator *allocator, homemetadata *metadata);

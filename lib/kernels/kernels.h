@@ -100,11 +100,11 @@ typedef struct homemix {
 typedef struct homeupdate {
     float gradient_factor; /* of clipping */
     float decay;           /* weight decay in the gradient */
-    float keep; /* the value is multiplied by this first: weight decay apart from the gradient */
-    float rate; /* learning rate; Adam's over 1 - beta1^t */
-    float beta1, beta2; /* Adam's; beta1 is SGD's momentum too */
-    float rest1, rest2; /* Adam's 1 - beta1 and 1 - beta2, rounded once */
-    float root_factor;  /* Adam's 1 / sqrt(1 - beta2^t) */
+    float keep;            /* times the value, first: weight decay apart from the gradient */
+    float rate;            /* learning rate; Adam's over 1 - beta1^t */
+    float beta1, beta2;    /* Adam's; beta1 is SGD's momentum too */
+    float rest1, rest2;    /* Adam's 1 - beta1 and 1 - beta2, rounded once */
+    float root_factor;     /* Adam's 1 / sqrt(1 - beta2^t) */
     float epsilon;
 } homeupdate;
 
@@ -127,18 +127,19 @@ typedef struct homekernels {
     void (*activate_gradient)(homeactivation act, float swish_beta, size_t n, const float *at,
                               const float *dy, float *dx);
 
-    void (*softmax)(size_t rows, size_t n, const float *x, size_t x_row, float *y,
-                    size_t y_row); /* of each row */
+    /* y = softmax(x), of each row */
+    void (*softmax)(size_t rows, size_t n, const float *x, size_t x_row, float *y, size_t y_row);
 
     void (*mix)(const homemix *mixture);
 
-    void (*scale)(size_t n, float w, const float *x, float *y);     /* y = w x */
-    void (*scale_add)(size_t n, float w, const float *x, float *y); /* y += w x */
-    void (*multiply)(size_t n, const float *a, const float *b,
-                     float *y); /* y = a b; in place allowed */
-    void (*multiply_add)(size_t n, const float *a, const float *b, float *y); /* y += a b */
-    void (*affine)(size_t n, const float *x, const float *scale, const float *shift,
-                   float *y); /* y = scale x + shift */
+    /* y = w x;  y += w x */
+    void (*scale)(size_t n, float w, const float *x, float *y);
+    void (*scale_add)(size_t n, float w, const float *x, float *y);
+    /* y = a b, in place allowed;  y += a b */
+    void (*multiply)(size_t n, const float *a, const float *b, float *y);
+    void (*multiply_add)(size_t n, const float *a, const float *b, float *y);
+    /* y = scale x + shift */
+    void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
     double (*sum_of_squares)(size_t n, const float *x);
 
@@ -152,8 +153,8 @@ typedef struct homekernels {
     void (*norm_gradient)(size_t n, const float *x, const float *mean, const float *factor,
                           const float *shift, const float *tilt, const float *dy, float *dx);
 
-    /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;  value -= rate m / (sqrt(v) root_factor +
-     * epsilon) */
+    /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g²;
+     * value -= rate m / (sqrt(v) root_factor + epsilon) */
     void (*adam)(size_t n, const homeupdate *step, const float *gradient, float *value, float *m,
                  float *v);
     /* sum += g²;  value -= rate g / (sqrt(sum) + epsilon) */

@@ -20,8 +20,7 @@ size_t home_health_node_count(const home_health *health) {
     return health ? health->node_count : 0;
 }
 
-/* Whether there is number `number` of `count` experts or nodes, and room for what is asked of it.
- */
+/* HOME_OK if there are more than `number` experts or nodes, and `result` is not NULL. */
 static home_status check_number(const home_health *health, const char *what, size_t number,
                                 size_t count, const void *result, home_error *error) {
     if (!health || !result)

@@ -13,7 +13,7 @@ typedef struct homeplace {
 } homeplace;
 
 /* Gives each in turn the lowest start at which it overlaps none of those before it that live at the
- * same time; *width is where the highest ends. False where memory ends. */
+ * same time; *width is where the highest ends. False when out of memory. */
 bool homeplaces_find(homeplace *places, size_t count, const home_allocator *allocator,
                      size_t *width);
 

@@ -430,7 +430,7 @@ static void read_elements(const item *i, const homestored *stored) {
         read_element(stored->data + at, size, target + at);
 }
 
-/* The reader of the format has seen to it that the shape is whole numbers. */
+/* The reader of the format has checked that the shape is whole numbers. */
 static bool same_shape(const item *i, const homestored *stored) {
     if (stored->shape->count != i->rank)
         return false;

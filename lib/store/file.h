@@ -20,8 +20,9 @@ typedef struct homefile {
 
 home_status homefile_begin(const home_allocator *allocator, const char *path, homefile *file,
                            home_error *error);
-void homefile_write(homefile *file, const void *bytes,
-                    size_t size); /* a failure shows in homefile_commit() */
+
+/* A failure shows in homefile_commit(). */
+void homefile_write(homefile *file, const void *bytes, size_t size);
 
 /* Syncs the temporary file and renames it over `path`. When anything failed the old file stays as
  * it was. */

@@ -88,10 +88,9 @@ void hometraining_free(home_model *model) {
 
 /* ----------------------------------------------------------------------------------------- rows */
 
-/* Floats of scratch for the step that needs most; at least one, for NULL means that there is none.
- */
+/* Floats of scratch for the step that needs most. */
 static bool scratch_needed(const home_model *model, size_t rows, size_t *needed) {
-    *needed = 1;
+    *needed = 0;
     for (size_t s = 0; s < model->plan.step_count; s++) {
         const homestep *step = &model->plan.steps[s];
         size_t floats = 0;

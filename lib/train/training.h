@@ -82,13 +82,12 @@ struct hometraining {
     float *activation_gradients; /* theirs, where places are shared */
 };
 
-/* training.c: the state of a model whose weights are there. False where memory ends; what was made
- * is freed with the model. */
+/* training.c: the state of a model that has its weights. False when out of memory; what was made by
+ * then is freed with the model. */
 bool hometraining_create(home_model *model);
 void hometraining_free(home_model *model);
 
-/* Room for batches of `rows` rows. HOME_E_TOO_LARGE, HOME_E_MEMORY; then the old room is there
- * still. */
+/* Room for batches of `rows` rows. After HOME_E_TOO_LARGE or HOME_E_MEMORY the old room stays. */
 home_status hometraining_reserve(home_model *model, size_t rows, home_error *error);
 
 /* The run that training's calls share: the rows of the last forward. */

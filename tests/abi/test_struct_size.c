@@ -439,8 +439,8 @@ static void results(const result_case *c) {
         memcpy(at, &size, sizeof size);
         CHECK_INTEGER(c->ask(at, &error), HOME_OK);
         CHECK_BYTES(at, &size, sizeof size);
-        CHECK_BYTES(at + sizeof size, whole + sizeof size,
-                    size - sizeof size); /* FILL behind both */
+        /* FILL behind both. */
+        CHECK_BYTES(at + sizeof size, whole + sizeof size, size - sizeof size);
     }
     static const size_t sizes[] = {0, 1, MIN_SIZE - 1, LONGEST + 8, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -238,8 +238,8 @@ static void a_save_survives_the_failure_of_each_call(void) {
     home_error error;
     plan.fail_at = -1;
     plan.fail_on = false;
-    CHECK_INTEGER(save_new(&s, &error),
-                  HOME_OK); /* a file left over by the last round does no harm */
+    /* A file left over by the last round does no harm. */
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
     CHECK_INTEGER(files_in_folder(), 1);
     scene_end(&s);
 }

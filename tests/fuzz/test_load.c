@@ -65,8 +65,8 @@ static void check_round_trip(const home_model *model, const home_allocator *allo
     home_error error = {.struct_size = sizeof error};
     home_model *again = NULL;
     const home_status status = home_model_load_memory(bytes, size, allocator, &again, &error);
-    FUZZ_CHECK(status == HOME_OK ||
-               status == HOME_E_MEMORY); /* two models may be too much for the budget */
+    /* Two models may be too much for the budget. */
+    FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
     if (again) {
         unsigned char *again_bytes = fuzz_serialize(again, &again_size);
         FUZZ_CHECK(again_size == size && memcmp(again_bytes, bytes, size) == 0);

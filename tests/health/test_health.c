@@ -299,8 +299,8 @@ static void histogram_counts_every_value(void) {
         }
         uint64_t total = 0;
         for (size_t b = 0; b < HOME_HEALTH_BINS; b++) {
-            CHECK_NEAR((double)counts[b], (double)expected[b],
-                       2); /* values beside an edge may round over it */
+            /* Values beside an edge may round over it. */
+            CHECK_NEAR((double)counts[b], (double)expected[b], 2);
             total += counts[b];
         }
         CHECK_INTEGER(total, values);

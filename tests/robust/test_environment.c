@@ -224,8 +224,8 @@ static computed compute(const setup *s, const data *rows, size_t threads, int ro
         train_step(model, rows);
     CHECK_INTEGER(modes(), before);
     REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
-    set_modes(rounding,
-              more); /* a new model's numbers may have been rounded, which raises a flag */
+    /* A new model's numbers may have been rounded, which raises a flag. */
+    set_modes(rounding, more);
     c.predicted = predict_all(model, &rows->batch);
     c.frozen = predict_all(frozen, &rows->batch);
     CHECK_INTEGER(modes(), before);

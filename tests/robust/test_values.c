@@ -107,8 +107,8 @@ static void check_serving(const home_model *model, scene *s, home_workspace *wor
     REQUIRE(home_model_predict(model, &s->batch, expected, 0, workspace, NULL) == HOME_OK);
     for (size_t i = 0; i < OUTPUTS; i++)
         CHECK(expected[i] >= 0 && expected[i] <= 1);
-    static const size_t places[] = {0, 5,
-                                    ROWS - 1 - (BAD - 1) * APART}; /* the first row, the last row */
+    /* The first row, the last row. */
+    static const size_t places[] = {0, 5, ROWS - 1 - (BAD - 1) * APART};
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
         float kept[BAD];
         for (size_t i = 0; i < BAD; i++) {

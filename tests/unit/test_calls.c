@@ -467,8 +467,8 @@ static void bad_weights_are_refused_before_anything_moves(void) {
     scene_begin(&s);
     waiting w = wait_for_backward(&s);
     const float bad[] = {-1, NAN, INFINITY, -INFINITY};
-    float *const weights[] = {&s.d.row_weights[3],
-                              &s.d.weights[0]}; /* row 0, whose labels are all there */
+    /* Row 0, whose labels are all there. */
+    float *const weights[] = {&s.d.row_weights[3], &s.d.weights[0]};
     for (size_t k = 0; k < 2; k++) {
         const float kept = *weights[k];
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -745,8 +745,8 @@ static bool whole_characters(const char *text) {
 static void messages_are_utf8(void) {
     setup given;
     setup_small(&given);
-    given.tasks[1].name =
-        DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT ".x"; /* shown: 40 bytes */
+    /* Shown: 40 bytes. */
+    given.tasks[1].name = DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT DOT ".x";
     home_model *model = NULL;
     home_error error = new_error();
     CHECK_INTEGER(home_model_create(&given.config, &model, &error), HOME_E_CONFIG);

@@ -356,8 +356,8 @@ static void multiplies_with_activations(const homekernels *kernels) {
                 product_free(&p);
             }
     CHECK(signals[HOME_ACT_NONE].telling == signals[HOME_ACT_NONE].all);
-    CHECK(signals[HOME_ACT_RELU].telling * 5 >
-          signals[HOME_ACT_RELU].all * 2); /* about half are 0 */
+    /* About half are 0. */
+    CHECK(signals[HOME_ACT_RELU].telling * 5 > signals[HOME_ACT_RELU].all * 2);
     CHECK(signals[HOME_ACT_SIGMOID].telling * 10 > signals[HOME_ACT_SIGMOID].all * 8);
     CHECK(signals[HOME_ACT_SWISH].telling * 10 > signals[HOME_ACT_SWISH].all * 8);
 }
@@ -1008,8 +1008,8 @@ static void check_softmax(const homekernels *kernels, size_t rows, size_t n, siz
         double total = 0;
         for (size_t i = 0; i < n; i++) {
             const double expected = exp((double)row[i] - largest) / sum;
-            const double roundings =
-                (double)n + 6 + 2 * span; /* of the sum, of exp and of its argument */
+            /* Of the sum, of exp and of its argument. */
+            const double roundings = (double)n + 6 + 2 * span;
             CHECK_NEAR((double)softened[i], expected, roundings * ROUNDING * expected);
             total += (double)softened[i];
         }
