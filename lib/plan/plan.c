@@ -254,7 +254,8 @@ static void add_mlp(builder *b, const mlp *m, size_t first, homeview x, homeview
 
 /* -------------------------------------------------------------------------------- feature gates */
 
-/* The low-rank products of one unit's feature gate start in the wide product over its input. */
+/* The segments that a unit's feature gate has in the wide product over its input: all B_j, which
+ * lie below each other, and with several branches the mixture's weights. */
 static void feature_gate_tensors(builder *b, const homelayer *layer, size_t u, size_t in,
                                  homesegment segments[2]) {
     const size_t branches = layer->config->feature_branches;
@@ -463,7 +464,7 @@ static homeview gate_input_view(const layer_views *views, homegate_input input) 
     return input.gated ? views->gated[input.unit] : views->raw[input.unit];
 }
 
-/* Tensors of each gate's first layer; its columns are split among the inputs by `ride_along`. */
+/* The tensors of a gate's first layer; list_parts() splits its columns among the inputs. */
 static void gate_tensors(builder *b, gate *g, const layer_views *views, homesegment *first) {
     size_t in = 0;
     for (size_t i = 0; i < g->input_count; i++)
@@ -489,7 +490,7 @@ static part *list_parts(builder *b, gate *gates, size_t count, const layer_views
         return NULL;
     size_t p = 0;
     for (size_t g = 0; g < count; g++) {
-        homesegment rest;
+        homesegment rest; /* the columns of the first layer that no part has yet */
         gate_tensors(b, &gates[g], views, &rest);
         for (size_t i = 0; i < gates[g].input_count; i++, p++) {
             parts[p] = (part){.x = gate_input_view(views, gates[g].inputs[i]),
@@ -674,7 +675,7 @@ static void add_nodes(builder *b, const homelayer *layer, const layer_views *vie
     }
     if (homearena_ok(b->arena))
         ride_along(b, gates, count, views);
-    const gate *next = gates;
+    const gate *next = gates; /* they lie in the order in which the loop above made them */
     for (size_t n = 0; n < layer->node_count && homearena_ok(b->arena); n++) {
         const homenode *node = &layer->nodes[n];
         homeview weights = {0};

@@ -12,7 +12,7 @@ static size_t weight_bytes(const home_model *model) {
 
 /* Rows that serving takes through the whole plan at once: as many as keep the activations in a
  * second-level cache, but enough that reading the weights, from slower memory the more there are,
- * is spread over them. */
+ * is spread over them: 1.5 MiB of the cache, and a row for every 512 KiB of weights. */
 static size_t block_rows(const home_model *model) {
     enum { MAX_ROWS = 144, CACHE = 3 << 19, WEIGHT_BYTES_PER_ROW = 1 << 19 };
     if (model->block_rows)
@@ -114,9 +114,9 @@ static bool is_small(const home_model *model) {
     return weight_bytes(model) < MEBIBYTE;
 }
 
-/* How many threads get rows of their own: all, where each gets enough to be worth reading the
- * weights for, which are the farther away the more there are. Else none, and the threads share the
- * work inside a block; or of a small model, those that get enough. */
+/* How many threads get rows of their own. All, if each gets enough rows to be worth reading the
+ * weights for, which are the farther away the more there are. Otherwise, in a small model, as many
+ * as get enough; in a large one none, and the threads share the work inside each block. */
 static size_t threads_apart(const home_model *model, const home_parallel *parallel, size_t rows) {
     enum { MIN_ROWS = 8 };
     if (!parallel)
@@ -131,7 +131,8 @@ static size_t threads_apart(const home_model *model, const home_parallel *parall
 }
 
 /* Blocks of equal size: as many as the workspace asks for, and as many for one thread as for
- * another. */
+ * another. With few blocks a thread, rounding up to whole tiles would leave some threads idle, so
+ * blocks are then cut finer. */
 static void predict_rows(request *q) {
     enum { FEW_BLOCKS = 4, FINE_ROWS = 4 };
     const home_parallel *parallel = homemodel_parallel(q->model);

@@ -17,7 +17,7 @@ static size_t branch_count(const homestep *step) {
     return step->in_count > 2 ? step->in_count - 2 : 1;
 }
 
-/* The place of a feature gate's columns: those from `column` on, `width` of them. */
+/* Some of a feature gate's columns: `width` of them from `first` on. */
 typedef struct columns {
     size_t first;
     size_t width;
@@ -95,19 +95,19 @@ static float sum_slope(const homestep *step, size_t width, const float *factor, 
 
 /* ds_j or du_j, and dp_j, which adds up from one range of columns to the next. */
 static void branch_backward(const homerun *run, const homestep *step, size_t row, size_t j,
-                            columns of, float times, const float *slope) {
+                            columns of, float scale, const float *slope) {
     const size_t branches = branch_count(step);
     const homeview branch = step->in[1 + j].view;
     float p = 1;
     if (branches > 1) {
         const homeview weights = step->in[1 + branches].view;
         const float *s = homerun_row(run, branch, row) + of.first;
-        const float dp = times * run->kernels->dot(of.width, slope, s);
+        const float dp = scale * run->kernels->dot(of.width, slope, s);
         float *sum = homerun_gradient_row(run, weights, row) + j;
         *sum = of.first == 0 ? dp : *sum + dp;
         p = homerun_row(run, weights, row)[j];
     }
-    run->kernels->scale(of.width, times * p, slope,
+    run->kernels->scale(of.width, scale * p, slope,
                         homerun_gradient_row(run, branch, row) + of.first);
 }
 
@@ -126,9 +126,9 @@ static void columns_backward(const homerun *run, const homestep *step, size_t ro
         kernels->multiply_add(of.width, dy, factor, dx);
     else
         kernels->multiply(of.width, dy, factor, dx);
-    const float times = sum_slope(step, of.width, factor, slope);
+    const float scale = sum_slope(step, of.width, factor, slope);
     for (size_t j = 0; j < branch_count(step); j++)
-        branch_backward(run, step, row, j, of, times, slope);
+        branch_backward(run, step, row, j, of, scale, slope);
 }
 
 static void ungate_rows(const homerun *run, const homestep *step, size_t first, size_t end) {

@@ -162,7 +162,7 @@ static void input_gradient(const homerun *run, const homestep *step, size_t firs
 }
 
 static void backward(const homerun *run, const homestep *step) {
-    batch_factors(run, step);
+    batch_factors(run, step); /* again: scratch does not outlive a forward */
     homerun_by_columns(run, step, parameter_gradients);
     gradient_means(run, step);
     homerun_by_rows(run, step, input_gradient);

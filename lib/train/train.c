@@ -100,7 +100,7 @@ static void run_backward(home_model *model) {
     model->training->phase = HOME_PHASE_BACKWARD;
 }
 
-/* No step of the plan writes the gradients of the uncertainties. */
+/* Only the losses write the gradients of the uncertainties: for where not all of them run. */
 static void zero_uncertainty(const home_model *model) {
     const size_t count =
         model->plan.uncertainty == HOME_NONE ? 0 : model->settings.config.task_count;
