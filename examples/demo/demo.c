@@ -204,8 +204,8 @@ static home_metric_result figures_of(const home_metrics *metrics, size_t task) {
     return result;
 }
 
-/* Prints the table of tasks and returns the mean AUC. "best" is the AUC of the true probabilities.
- */
+/* Prints the table of tasks and returns the mean AUC. "best" is the AUC of the true
+ * probabilities. */
 static double report(const float *predictions, const feed_log *feed) {
     home_metrics *reached = measure(predictions, feed);
     home_metrics *best = measure(feed->truth + (size_t)TRAIN_ROWS * FEED_TASKS, feed);

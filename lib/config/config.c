@@ -76,8 +76,8 @@ typedef struct reader {
 } reader;
 
 /* The first failure counts. After it every reading function does nothing, so whoever calls several
- * need not look between them, but must look before using what they read as an index or a pointer.
- */
+ * need not look between them, but must look before using what they read as an index or a
+ * pointer. */
 static bool ok(const reader *in) {
     return in->status == HOME_OK;
 }

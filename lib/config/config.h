@@ -1,8 +1,8 @@
 /* The configuration as the library keeps it: copied, checked, every default filled in.
  *
  * Here: structs and JSON of a host to checked settings (config.c, config_json.c), and back to JSON.
- * Called by: plan, and all above. Calls: kernels (for the names of instruction sets), host, base.
- */
+ * Called by: plan, and all above. Calls: kernels (for the names of instruction sets), host,
+ * base. */
 #ifndef HOME_CONFIG_H
 #define HOME_CONFIG_H
 

@@ -1,6 +1,6 @@
 /* Fresh weights. Each tensor draws from a stream of its own, seeded by the model's seed and the
- * tensor's name, so a tensor starts alike whatever other tensors there are, and no two start alike.
- */
+ * tensor's name, so a tensor starts alike whatever other tensors there are, and no two start
+ * alike. */
 #include "create.h"
 
 #include "../train/training.h"

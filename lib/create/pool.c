@@ -5,8 +5,8 @@
 
 /* Any idle one will do: all workspaces of a model are alike. Exchanging the slot with NULL takes
  * it, so two threads never get the same one; acquire, to see what its last owner wrote. Where all
- * slots are empty a new one is made, and kept when it comes back: steady traffic allocates nothing.
- */
+ * slots are empty a new one is made, and kept when it comes back: steady traffic allocates
+ * nothing. */
 static home_workspace *borrow_workspace(const home_model *model, home_error *error) {
     for (size_t i = 0; i < HOME_POOL_SLOTS; i++) {
         home_workspace *idle =

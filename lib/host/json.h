@@ -17,8 +17,8 @@ typedef enum homejson_type {
     HOME_JSON_OBJECT
 } homejson_type;
 
-/* A value, and its place in the tree. Lives as long as its document. Only what its type has is set.
- */
+/* A value, and its place in the tree. Lives as long as its document. Only what its type has is
+ * set. */
 typedef struct homejson_value {
     homejson_type type;
     bool boolean;

@@ -3,8 +3,8 @@
 /* Some functions take a group of vectors, and do each operation for all of them before the next
  * one. The dozen operations of e^x each wait 4 cycles for the one before; a CPU that looks a few
  * dozen instructions ahead finds too little to do in the meantime. Four vectors give it something;
- * more, with the four values that vec_exp() keeps of each, would not fit into AVX2's 16 registers.
- */
+ * more, with the four values that vec_exp() keeps of each, would not fit into AVX2's 16
+ * registers. */
 enum { GROUP = 4, GROUP_VALUES = GROUP * VEC_WIDTH };
 #define EACH                                                                                       \
     UNROLL                                                                                         \
@@ -132,8 +132,8 @@ static ALWAYS_INLINE void activate_group(homeactivation act, vec beta, const siz
 
 /* Groups of four vectors: four of one row, or two of each of two rows where there are several, for
  * the rows of a product's tile have only two vectors with AVX2 and AVX-512. What is left at the
- * right goes vector by vector. `act` is a constant, and every activation its own copy of this code.
- */
+ * right goes vector by vector. `act` is a constant, and every activation its own copy of this
+ * code. */
 static ALWAYS_INLINE void activate_as(homeactivation act, float swish_beta, size_t rows, size_t n,
                                       const float *x, float *y, size_t row) {
     const vec beta = vec_set(swish_beta);

@@ -68,8 +68,8 @@ static ALWAYS_INLINE size_t place_of(const tile *t, size_t v) {
 
 /* The inner loop of nearly all time that is spent in this library. `rows` and `vectors` are
  * constants wherever this is inlined, so that all loops over them are unrolled and the sums live in
- * registers; tiles of up to 4 panels have up to three rows, so the array's size is never used up.
- */
+ * registers; tiles of up to 4 panels have up to three rows, so the array's size is never used
+ * up. */
 static ALWAYS_INLINE void compute_tile(const tile *t, const size_t rows, const size_t vectors) {
     vec sum[GEMM_ROWS][4 * GEMM_VECTORS];
     UNROLL

@@ -1,12 +1,12 @@
 /* Packing into the panels of kernels.h. Weights are packed transposed, W [out, in] to b = Wᵀ, once
- * after each change; what backward multiplies with, x and W, is packed as it lies, in every step.
- */
+ * after each change; what backward multiplies with, x and W, is packed as it lies, in every
+ * step. */
 #include "kernels.h"
 
 #include <string.h>
 
-/* A serve-only library packs nothing, and a device may lack stdlib.h, which xmmintrin.h includes.
- */
+/* A serve-only library packs nothing, and a device may lack stdlib.h, which xmmintrin.h
+ * includes. */
 #if defined(__SSE__) && !defined(HOME_SERVE_ONLY)
 #define TRANSPOSE_WITH_SSE
 #include <xmmintrin.h>

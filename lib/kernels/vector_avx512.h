@@ -62,8 +62,8 @@ static inline vec vec_sqrt(vec v) {
 }
 
 /* 1 / v for v >= 1: the CPU's estimate, good to 14 bits, and one step of Newton's method, which
- * doubles them:  y + y (1 - v y). A division of 16 floats occupies its unit for 10 cycles or more.
- */
+ * doubles them:  y + y (1 - v y). A division of 16 floats occupies its unit for 10 cycles or
+ * more. */
 static inline vec vec_reciprocal(vec v) {
     const vec estimate = _mm512_rcp14_ps(v);
     return _mm512_fmadd_ps(_mm512_fnmadd_ps(v, estimate, _mm512_set1_ps(1)), estimate, estimate);

@@ -49,8 +49,8 @@ typedef struct records {
     size_t capacity;
 } records;
 
-/* AUC needs all predictions in order, so they are kept: 16 bytes a label. Nothing is approximated.
- */
+/* AUC needs all predictions in order, so they are kept: 16 bytes a label. Nothing is
+ * approximated. */
 typedef struct task_records {
     records of_users;
     records of_nobody; /* added without users: no part of GAUC */

@@ -92,8 +92,8 @@ static void account_step(builder *b, homestep *step) {
     b->plan->macs += kind->macs ? kind->macs(step) : 0;
 }
 
-/* Adds a copy of a step that lacks its inputs, with these. Where memory ends, the arena has failed.
- */
+/* Adds a copy of a step that lacks its inputs, with these. When out of memory, the arena has
+ * failed. */
 static void add_step(builder *b, const homestep *described, const homeview *in, size_t in_count) {
     homeplan *plan = b->plan;
     homestep *steps = homearena_grow(b->arena, plan->steps, plan->step_count, &plan->step_capacity,

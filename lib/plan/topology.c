@@ -134,8 +134,8 @@ static void first_home_layer(const builder *b, homelayer *layer) {
 }
 
 /* Layer 2. Units: shared, the groups, the tasks; a task's unit reads its group's node. A task's
- * node sees {shared, group, task}; its gate reads the task's unit's input, then the shared one's.
- */
+ * node sees {shared, group, task}; its gate reads the task's unit's input, then the shared
+ * one's. */
 static void second_home_layer(const builder *b, homelayer *layer) {
     const size_t groups = b->settings->group_count;
     const size_t tasks = b->config->task_count;

@@ -1,6 +1,6 @@
 /* The list of the kinds of step, and the fields that each has of its own: rows, numbers in images,
- * and members of the union in a step all follow from it. docs/internals.md says how to add a kind.
- */
+ * and members of the union in a step all follow from it. docs/internals.md says how to add a
+ * kind. */
 #ifndef HOME_KINDS_H
 #define HOME_KINDS_H
 

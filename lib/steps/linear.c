@@ -235,8 +235,8 @@ static bool reads(const homestep *step, size_t offset, size_t count) {
     return false;
 }
 
-/* Column j of line q (line 0 has the biases) stands in panel j / panel, at q * panel + j % panel.
- */
+/* Column j of line q (line 0 has the biases) stands in panel j / panel, at q * panel + j %
+ * panel. */
 static void repack(const homestep *step, const float *packed, size_t panel, size_t to,
                    homestep_sink sink) {
     const size_t lines = step->in[0].view.width + 1;

@@ -6,8 +6,8 @@
  *     dw_k = dz · h_k */
 #include "run.h"
 
-/* As many pairs at a time as the kernel takes; further ones are added to the sum of those before.
- */
+/* As many pairs at a time as the kernel takes; further ones are added to the sum of those
+ * before. */
 static void mix_rows(const homerun *run, const homestep *step, size_t first, size_t end) {
     homerows h[HOME_MIX_TERMS];
     homerows w[HOME_MIX_TERMS];

@@ -116,8 +116,8 @@ void homerun_by_rows(const homerun *run, const homestep *step, homerun_function 
 }
 
 #ifndef HOME_SERVE_ONLY
-/* A range of columns for each thread, of whole cache lines or panels, for neighbours to share none.
- */
+/* A range of columns for each thread, of whole cache lines or panels, for neighbours to share
+ * none. */
 static size_t columns_each(const homerun *run, size_t width, size_t unit) {
     const size_t threads = run->parallel ? run->parallel->threads : 1;
     return homesize_divide_up(homesize_divide_up(width, unit), threads) * unit;

@@ -90,8 +90,8 @@ void homerun_product(const homerun *run, const homegemm *product); /* by rows an
 void homerun_by_rows(const homerun *run, const homestep *step, homerun_function function);
 void homerun_by_columns(const homerun *run, const homestep *step, homerun_function function);
 
-/* By panels of `width` columns. False, and nothing done, where there are fewer panels than threads.
- */
+/* By panels of `width` columns. False, and nothing done, where there are fewer panels than
+ * threads. */
 bool homerun_by_panels(const homerun *run, const homestep *step, size_t width,
                        homerun_function function);
 

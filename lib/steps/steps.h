@@ -4,8 +4,8 @@
  *
  * Here: what a step is (this file), the list of kinds with the fields of each (kinds.h), and a run
  * of steps over rows with its views and its threads (run.h). Called by: plan, which makes steps,
- * and all above, which run them. Calls: kernels, base. A step knows no model, no layer and no task.
- */
+ * and all above, which run them. Calls: kernels, base. A step knows no model, no layer and no
+ * task. */
 #ifndef HOME_STEPS_H
 #define HOME_STEPS_H
 

@@ -43,8 +43,8 @@ static size_t item_bytes(const item *i) {
 
 /* ------------------------------------------------------------------------ what a checkpoint has */
 
-/* Adds a tensor. One of the optimizer's has a suffix, and is named after the tensor it belongs to.
- */
+/* Adds a tensor. One of the optimizer's has a suffix, and is named after the tensor it belongs
+ * to. */
 static void add_item(item_list *list, item made, const char *suffix) {
     static const char prefix[] = "optimizer.";
     if (suffix) {

@@ -424,8 +424,8 @@ static void a_small_stack_is_enough(void) {
 
 /* ------------------------------------------------------------------------------------- refusals */
 
-/* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in it.
- */
+/* The smallest image: one value, one task, one expert; and, by `tables`, one with everything in
+ * it. */
 static guarded small_image(bool tables) {
     setup s;
     if (tables) {

@@ -254,8 +254,8 @@ static void served_chains_multiply_the_chances(void) {
 
 /* ---------------------------------------------------------------------------- many rows at once */
 
-/* Random rows and targets with strides and weights; some labels missing; time's labels unbounded.
- */
+/* Random rows and targets with strides and weights; some labels missing; time's labels
+ * unbounded. */
 typedef struct rows {
     float dense[ROWS][3];
     float labels[ROWS][MAX_TASKS + 1];

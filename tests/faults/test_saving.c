@@ -188,8 +188,8 @@ static bool is_needed(const char *name) {
     return false;
 }
 
-/* The save of a whole program's run with one failed call; false once there were not so many calls.
- */
+/* The save of a whole program's run with one failed call; false once there were not so many
+ * calls. */
 static bool fail_one(scene *s, int call, int number, bool fail_on, int *refused) {
     home_error error;
     plan.fail_at = call;

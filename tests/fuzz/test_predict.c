@@ -88,8 +88,8 @@ static size_t any_offset(fuzz_input *in, size_t last) {
     return byte < 250 ? last + byte % 4u : byte < 253 ? last - 1 : (size_t)fuzz_bits(in);
 }
 
-/* The library checks that offsets rise, and must trust the last of them: that many ids there are.
- */
+/* The library checks that offsets rise, and must trust the last of them: that many ids there
+ * are. */
 static void make_field(fuzz_input *in, rows *r, size_t f) {
     const size_t count = r->batch.rows;
     size_t ids = count;

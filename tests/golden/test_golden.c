@@ -353,8 +353,8 @@ static void check_gradients(const golden *g, home_model *model, size_t rows, boo
         check_all(gradient + r * stride, dinput->as.floats + r * width, width, limit, "dinput", "");
 }
 
-/* Forward and backward in training mode, then once more with the derivatives by the logits given.
- */
+/* Forward and backward in training mode, then once more with the derivatives by the logits
+ * given. */
 static void check_training(const golden *g, home_model *model, const data *d) {
     home_error error = {.struct_size = sizeof error};
     const record *expected = golden_get(g, "predictions", "");

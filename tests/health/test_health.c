@@ -184,8 +184,8 @@ static void check_distances(const seen *s, const home_health *health) {
     }
 }
 
-/* The experts a node sees, in the order of the documentation of preset home; first in their layer.
- */
+/* The experts a node sees, in the order of the documentation of preset home; first in their
+ * layer. */
 static void check_node(const seen *s, const home_health *health, size_t node) {
     const home_node_health f = node_of(health, node);
     char name[100];

@@ -14,8 +14,8 @@ static home_allocator libc_allocator(void) {
     return allocator;
 }
 
-/* Parses from memory that has no byte to spare, so that the sanitizers see any read past the end.
- */
+/* Parses from memory that has no byte to spare, so that the sanitizers see any read past the
+ * end. */
 static home_status parse_bytes(const home_allocator *allocator, const char *text, size_t length,
                                homejson **document, home_error *error) {
     char *exact = malloc(length ? length : 1);

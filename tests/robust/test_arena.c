@@ -20,8 +20,8 @@ static void set_names(setup *s, size_t longer) {
     }
 }
 
-/* One refusal after the other, until a model is made, by the meter's allocator. Returns how many.
- */
+/* One refusal after the other, until a model is made, by the meter's allocator. Returns how
+ * many. */
 static long refuse_each(const home_config *config, meter *m) {
     home_model *model = NULL;
     long refused = 0;

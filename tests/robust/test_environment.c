@@ -266,8 +266,8 @@ static void modes_of_the_thread_do_not_matter(void) {
 
 /* -------------------------------------------------------------------------- unmasked exceptions */
 
-/* Presets and optimizers between them reach every step that divides, takes roots or exponentials.
- */
+/* Presets and optimizers between them reach every step that divides, takes roots or
+ * exponentials. */
 static const char *const models[] = {
     "{'dense':7,'tasks':[{'name':'a'},{'name':'b','group':'g'}],'layers':[{'width':6},{'width':5}],"
     "'tables':[{'name':'t','rows':9,'dim':3}],'fields':[{'name':'t','pooling':'mean'}]}",

@@ -5,8 +5,8 @@
  *     make soak SOAK_CALLS=10000000
  *
  * prints latencies too: of a whole request, from taking the model in service to giving it back,
- * which now and then frees the one before. Without SOAK_CALLS it is a short test among the others.
- */
+ * which now and then frees the one before. Without SOAK_CALLS it is a short test among the
+ * others. */
 #include "robust/child.h"
 #include "robust/service.h"
 #include "test.h"
@@ -78,8 +78,8 @@ static size_t resident_bytes(void) {
 
 /* ------------------------------------------------------------------------------------ latencies */
 
-/* Counts of nanoseconds: 32 equal classes for each power of two, so a percentile is known to 3 %.
- */
+/* Counts of nanoseconds: 32 equal classes for each power of two, so a percentile is known to 3
+ * %. */
 enum { CLASSES = 32, POWERS = 40, COUNTS = POWERS * CLASSES, EXACT = 2 * CLASSES };
 typedef struct latencies {
     uint64_t counts[COUNTS];

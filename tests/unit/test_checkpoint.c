@@ -183,8 +183,8 @@ static size_t read_numbers(const char *text, const char *key, size_t *numbers, s
     return count;
 }
 
-/* The names of docs/model.md with the shapes that setup_small() gives them, V = 5 + 3 + 2 + 2 = 12.
- */
+/* The names of docs/model.md with the shapes that setup_small() gives them, V = 5 + 3 + 2 + 2 =
+ * 12. */
 static const struct {
     const char *name;
     size_t rank;

@@ -164,8 +164,8 @@ static void spoil(setup *s, const bad_struct *bad) {
     }
 }
 
-/* A create() that must fail: nothing is written to the model's pointer and nothing stays allocated.
- */
+/* A create() that must fail: nothing is written to the model's pointer and nothing stays
+ * allocated. */
 static void check_refused(home_status actual, home_status expected, const home_model *model,
                           const home_error *error, const meter *m) {
     CHECK_INTEGER(actual, expected);

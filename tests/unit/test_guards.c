@@ -36,8 +36,8 @@ static void huge_values_do_not_poison_the_model(void) {
     data_free(&rows);
 }
 
-/* Two shared-bottom models whose activations are as wide, but whose blocks of rows are not as long.
- */
+/* Two shared-bottom models whose activations are as wide, but whose blocks of rows are not as
+ * long. */
 static void a_workspace_of_another_model_is_refused(void) {
     home_error error = new_error();
     home_model *models[2];
@@ -247,8 +247,8 @@ static void on_signal(int number) {
     caught = number;
 }
 
-/* A signal that the host's only thread blocks must wait for it, and not find a thread of the pool.
- */
+/* A signal that the host's only thread blocks must wait for it, and not find a thread of the
+ * pool. */
 static void signals_stay_with_the_host(void) {
     setup s;
     setup_small(&s);

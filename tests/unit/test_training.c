@@ -536,8 +536,8 @@ static void workspace_needs_no_allocator(void) {
     CHECK_INTEGER(m.live, 0);
 }
 
-/* What a backward has computed can be read until the next forward, the step between them included.
- */
+/* What a backward has computed can be read until the next forward, the step between them
+ * included. */
 static void gradients_outlive_the_step(void) {
     setup s;
     data d;

@@ -1,5 +1,5 @@
-/* What a BLAS-type library is asked for: the products of bench/gemm.h on plain row-major operands.
- */
+/* What a BLAS-type library is asked for: the products of bench/gemm.h on plain row-major
+ * operands. */
 #ifndef TESTS_BENCH_PEERS_GEMM_PEER_H
 #define TESTS_BENCH_PEERS_GEMM_PEER_H
 
