@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -46,6 +47,7 @@ static int spawn_gzip(int input, int output, pid_t *child) {
 
 static bool read_through_gzip(source *from, failure *why) {
     int ends[2];
+    signal(SIGCHLD, SIG_DFL); /* where a parent had it ignored, gzip's status would be lost */
     if (!open_pipe(ends))
         return fail_system(why, from->path, "make a pipe");
     const int status = spawn_gzip(from->descriptor, ends[1], &from->child);
@@ -76,9 +78,13 @@ static bool fail_interrupted(const source *from, failure *why) {
 /* What gzip could not finish must not pass for a whole file. */
 static bool end_gzip(source *from, failure *why) {
     int status = 0;
-    while (waitpid(from->child, &status, 0) < 0 && errno == EINTR) {
-    }
+    pid_t ended;
+    do {
+        ended = waitpid(from->child, &status, 0);
+    } while (ended < 0 && errno == EINTR);
     from->child = 0;
+    if (ended < 0)
+        return fail_system(why, from->path, "learn whether gzip could decompress it");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     if (interrupted()) /* Ctrl-C reaches gzip too */
