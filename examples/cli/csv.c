@@ -92,11 +92,18 @@ static bool fail_here(const csv_reader *csv, const cursor *c, const char *what, 
     return fail_at(csv, c->line, (size_t)(c->at - c->line_start) + 1, what, why);
 }
 
+/* A file whose lines end in CR alone would be one long header without any rows. */
+static bool fail_lone_cr(const csv_reader *csv, const cursor *c, failure *why) {
+    return fail_here(csv, c, "a line end of CR alone; expected LF, or CR and LF", why);
+}
+
 /* Takes text up to the next comma. */
 static bool take_plain(const csv_reader *csv, cursor *c, csv_field *field, failure *why) {
     field->text = c->at;
-    while (c->at < c->end && *c->at != ',' && *c->at != '"')
+    while (c->at < c->end && *c->at != ',' && *c->at != '"' && *c->at != '\r')
         c->at++;
+    if (c->at < c->end && *c->at == '\r')
+        return fail_lone_cr(csv, c, why);
     if (c->at < c->end && *c->at == '"')
         return fail_here(
             csv, c,
@@ -124,6 +131,8 @@ static bool take_quoted(const csv_reader *csv, cursor *c, csv_field *field, fail
         *to++ = *c->at;
     }
     field->length = (size_t)(to - field->text);
+    if (c->at < c->end && *c->at == '\r')
+        return fail_lone_cr(csv, c, why);
     if (c->at < c->end && *c->at != ',')
         return fail_here(
             csv, c, "text after a closing quote; expected a comma or the end of the line", why);
@@ -176,10 +185,34 @@ static size_t count_lines(const char *text, size_t length) {
     return lines;
 }
 
+static bool is_blank(char byte) {
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+/* Editors and exports leave blank lines at the end of a file: they are no records. A blank line
+ * before others is one: in a file of one column, an empty field. */
+static bool skip_blank_end(csv_reader *csv, failure *why) {
+    size_t got = 1;
+    while (csv->blank < csv->end - csv->begin || got > 0) {
+        if (csv->blank == csv->end - csv->begin) {
+            if (!refill(csv, &got, why))
+                return false;
+        } else if (!is_blank(csv->buffer[csv->begin + csv->blank])) {
+            return true;
+        } else {
+            csv->blank++;
+        }
+    }
+    csv->begin = csv->end;
+    return true;
+}
+
 /* The next record, with any number of fields. */
 static bool next_record(csv_reader *csv, bool *more, failure *why) {
     size_t length = 0;
     size_t past = 0;
+    if (!skip_blank_end(csv, why))
+        return false;
     if (!measure_record(csv, &length, &past, why))
         return false;
     *more = past > 0;
@@ -189,6 +222,7 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
     if (!split_record(csv, length, why))
         return false;
     csv->begin += past;
+    csv->blank -= past < csv->blank ? past : csv->blank;
     csv->line += lines;
     csv->records++;
     return true;

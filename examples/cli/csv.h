@@ -1,6 +1,7 @@
 /* A streaming reader of CSV (RFC 4180): quoted fields with commas, line ends and doubled quotes;
- * lines that end in LF or CRLF; a byte order mark is skipped. The first record names the columns,
- * and every other must have as many fields. */
+ * lines that end in LF or CRLF, and an error where one ends in CR; a byte order mark and blank
+ * lines at the end are skipped. The first record names the columns, and every other must have as
+ * many fields. */
 #ifndef CLI_CSV_H
 #define CLI_CSV_H
 
@@ -22,6 +23,7 @@ typedef struct csv_reader {
     size_t capacity;
     size_t begin; /* buffer[begin .. end) is not yet parsed */
     size_t end;
+    size_t blank;      /* bytes from `begin` known to be blank */
     size_t line;       /* of buffer[begin] */
     size_t records;    /* read so far, the header too */
     csv_field *fields; /* of the last record; valid until the next */

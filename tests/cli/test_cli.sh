@@ -183,6 +183,23 @@ check "quotes and CRLF" same quoted.csv
 check "a byte order mark" same mark.csv
 printf %s "$(cat valid.csv)" > unended.csv
 check "a last line without its end" same unended.csv
+for end in '\n' '  \n' '\r\n' '\n\n\t\n' ' '; do
+    { cat valid.csv; printf "$end"; } > blank.csv
+    check "blank lines at the end" same blank.csv
+done
+{ cat valid.csv; yes '' | head -n 3000000; } > blank.csv # more than one buffer
+check "many blank lines at the end" same blank.csv
+echo '{"dense": [{"column": "x"}], "labels": [{"column": "y"}],
+       "model": {"layers": [{"width": 4}, {"width": 4}]}}' > one.json
+printf 'x,y\n1,0\n2,1\n3,0\n' > one.csv
+home train one.json --train one.csv --output one.safetensors > one.out 2>&1
+printf 'x\n1\n\n3\n\n\n' > blank.csv
+check "in a file of one column, a blank line counts before others" \
+    test "$(home predict one.safetensors blank.csv | wc -l)" -eq 4
+printf 'x\n1\n\n""\n\n' > blank.csv
+check "and an empty field in quotes always" test "$(home predict one.safetensors blank.csv | wc -l)" -eq 4
+sed '9s/^/\n/' valid.csv > blank.csv
+fails 1 'blank.csv:9:1: number of fields: 1; expected 9' home predict m.safetensors blank.csv
 cp valid.csv.gz './a;touch injected;.csv.gz'
 check "a file name is not a command" same './a;touch injected;.csv.gz'
 check "and was not run" test ! -e injected
@@ -526,6 +543,28 @@ fails 1 'nowhere.csv: cannot open: No such file' home predict m.safetensors nowh
 fails 1 '.: cannot read: Is a directory' home predict m.safetensors .
 cp valid.csv.gz hidden.csv
 fails 1 'hidden.csv: compressed by gzip; expected a name that ends in .gz' home predict m.safetensors hidden.csv
+for format in '' '"'; do # every line in CR, with and without quotes
+    awk -v q="$format" '{ gsub(/,/, q "," q); printf "%s\r", q $0 q }' valid.csv > cr.csv
+    for command in predict eval inspect; do
+        fails 1 'a line end of CR alone; expected LF, or CR and LF' home $command m.safetensors cr.csv
+    done
+    fails 1 'cr.csv:1:' home train recipe.json --train cr.csv --output bad.safetensors
+done
+awk 'NR == 500 { printf "%s\r", $0; next } 1' valid.csv > cr.csv
+fails 1 'cr.csv:500:' home predict m.safetensors cr.csv
+# A daemon ignores SIGCHLD, and so do its children: half a file is still no file. It ends with a whole line.
+half=10000
+until gzip -dc broken.csv.gz 2> half.err | tail -c 1 | grep -q '^$'; do
+    half=$((half + 1))
+    head -c "$half" train.csv.gz > broken.csv.gz
+done
+ignoring() { sh -c 'trap "" CHLD; exec "$@"' sh "$@"; }
+fails 1 'broken.csv.gz: gzip could not decompress it' ignoring home predict m.safetensors broken.csv.gz
+fails 1 'broken.csv.gz: gzip could not decompress it' \
+    ignoring home train recipe.json --train broken.csv.gz --output bad.safetensors
+check "a whole file is read where SIGCHLD is ignored" \
+    ignoring home predict m.safetensors valid.csv.gz --output ignored.pred
+check "all of it" cmp ignored.pred valid.pred
 tr , ';' < valid.csv > broken.csv
 fails 1 'expected one (and commas between fields, not ";")' home predict m.safetensors broken.csv
 sed '1s/age/Age/' valid.csv > broken.csv
