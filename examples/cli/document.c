@@ -81,6 +81,7 @@ bool document_read_file(document *doc, const char *path, failure *why) {
     source from;
     if (!source_open(&from, path, why))
         return false;
+    doc->name = from.path;
     const bool read = read_all(&from, doc, why);
     source_close(&from);
     if (read) {

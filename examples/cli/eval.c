@@ -52,7 +52,7 @@ static bool evaluate(subject *on, const char *json, failure *why) {
                       scores_start(&result, &on->by, why) &&
                       score_file(&reader, &with, &result, on->data_path, why) &&
                       (!json || write_json(&result, json, why));
-    if (good)
+    if (good && !options_is_dash(json)) /* the JSON stands alone there */
         scores_print(&result, stdout);
     scores_free(&result);
     predictor_free(&with);
@@ -82,6 +82,7 @@ const command eval_command = {
     "(AUC within users, weighted by their rows), log loss and calibration (mean prediction /\n"
     "mean label).\n"
     "\n"
-    "  --json FILE   write the same figures as JSON; what is not defined is null\n",
+    "  --json FILE   write the same figures as JSON; what is not defined is null;\n"
+    "                with - to standard output, in place of the table\n",
     run,
 };

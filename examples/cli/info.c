@@ -175,7 +175,8 @@ static outcome run(char *const *words, int count, failure *why) {
     const option options[] = {{.name = NULL}};
     const char *path;
     home_model *model;
-    if (!options_read(words, count, options, names, &path, 1, why))
+    if (!options_read(words, count, options, names, &path, 1, why) ||
+        !options_no_dash(names[0], path, why))
         return OUTCOME_USAGE;
     if (!checkpoint_load(path, &model, why))
         return OUTCOME_FAILED;

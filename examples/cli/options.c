@@ -60,6 +60,15 @@ static bool check_required(const option *options, failure *why) {
     return true;
 }
 
+bool options_is_dash(const char *path) {
+    return path && strcmp(path, "-") == 0;
+}
+
+bool options_no_dash(const char *name, const char *path, failure *why) {
+    return !options_is_dash(path) ||
+           fail(why, "%s: \"-\"; expected the name of a file; \"./-\" is a file called so", name);
+}
+
 bool options_read(char *const *words, int count, const option *options,
                   const char *const *operand_names, const char **operands, size_t operand_count,
                   failure *why) {
@@ -69,7 +78,7 @@ bool options_read(char *const *words, int count, const option *options,
     for (int at = 0; at < count; at++) {
         if (!only_operands && strcmp(words[at], "--") == 0) {
             only_operands = true;
-        } else if (!only_operands && strncmp(words[at], "-", 1) == 0) {
+        } else if (!only_operands && words[at][0] == '-' && words[at][1] != 0) {
             if (strncmp(words[at], "--", 2) != 0)
                 return fail(why, "%s: no such option", words[at]);
             if (!take_option(words, count, &at, options, &taken, why))

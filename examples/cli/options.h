@@ -33,4 +33,10 @@ bool options_read(char *const *words, int count, const option *options,
                   const char *const *operand_names, const char **operands, size_t operand_count,
                   failure *why);
 
+/* Whether a path is "-", which means standard input or standard output. NULL is not. */
+bool options_is_dash(const char *path);
+
+/* The error where a path is "-" and only a file can be meant. */
+bool options_no_dash(const char *name, const char *path, failure *why);
+
 #endif

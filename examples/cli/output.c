@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include "heap.h"
+#include "options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,8 @@ static bool folder_is_writable(const char *path, failure *why) {
 
 bool output_check(const char *path, failure *why) {
     struct stat there;
+    if (options_is_dash(path))
+        return true;
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return fail(why, "%s: not a file; expected the name of a new file or of one to replace",
                     path);
@@ -63,11 +66,21 @@ static bool is_same_file(const char *a, const char *b) {
     return same;
 }
 
+/* Whether one of two files would spoil the other. "-" is standard output where it is written and
+ * standard input, which can be read only once, where it is read. */
+static bool collide(const named_file *a, const named_file *b) {
+    if (!a->path || !b->path)
+        return false;
+    const bool dash = options_is_dash(a->path);
+    if (dash || options_is_dash(b->path))
+        return dash && options_is_dash(b->path) && a->written == b->written;
+    return a->written && is_same_file(a->path, b->path);
+}
+
 bool output_check_apart(const named_file *files, size_t count, failure *why) {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            if (i != j && files[i].written && files[i].path && files[j].path &&
-                is_same_file(files[i].path, files[j].path))
+            if (i != j && collide(&files[i], &files[j]))
                 return fail(why, "%s: \"%s\" is the file of %s too; expected another one",
                             files[i].name, files[i].path, files[j].name);
         }
@@ -98,6 +111,7 @@ static bool open_nameless(output *to, failure *why) {
 }
 
 bool output_open(output *to, const char *path, failure *why) {
+    path = options_is_dash(path) ? NULL : path;
     *to = (output){.path = path};
     const bool opened =
         path ? output_check(path, why) && open_beside(to, why) : open_nameless(to, why);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 typedef struct output {
-    const char *path; /* the caller's; NULL: standard output */
+    const char *path; /* the caller's; NULL: standard output, also for a path "-" */
     char *temporary;  /* its name, NULL where it has none */
     FILE *file;
 } output;

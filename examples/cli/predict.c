@@ -74,6 +74,8 @@ const command predict_command = {
     "needed. The result is a CSV with a column per task and a line per row, in order. It\n"
     "appears when all of DATA was read without an error, or not at all.\n"
     "\n"
-    "  --output FILE   write to FILE instead of standard output\n",
+    "  --output FILE   write to FILE instead of standard output\n"
+    "\n"
+    "DATA and FILE can be -, for standard input and output.\n",
     run,
 };

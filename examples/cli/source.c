@@ -1,6 +1,7 @@
 #include "source.h"
 
 #include "interrupt.h"
+#include "options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +31,8 @@ static bool open_pipe(int ends[2]) {
 /* gzip reads the opened file as its standard input, so no shell or file name is involved. */
 static int spawn_gzip(int input, int output, pid_t *child) {
     char program[] = "gzip";
-    char option[] = "-dc";
-    char *const arguments[] = {program, option, NULL};
+    char flags[] = "-dc";
+    char *const arguments[] = {program, flags, NULL};
     posix_spawn_file_actions_t actions;
     int status = posix_spawn_file_actions_init(&actions);
     if (status != 0)
@@ -62,9 +63,12 @@ static bool read_through_gzip(source *from, failure *why) {
 }
 
 bool source_open(source *from, const char *path, failure *why) {
-    *from = (source){.path = path, .descriptor = open(path, O_RDONLY | O_CLOEXEC)};
+    const bool standard = options_is_dash(path);
+    *from = (source){.path = standard ? "standard input" : path};
+    from->descriptor =
+        standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (from->descriptor < 0)
-        return fail_system(why, path, "open");
+        return fail_system(why, from->path, "open");
     if (!ends_in(path, ".gz") || read_through_gzip(from, why))
         return true;
     source_close(from);

@@ -7,12 +7,13 @@
 #include <sys/types.h>
 
 typedef struct source {
-    const char *path; /* the caller's */
+    const char *path; /* the caller's, or what messages call standard input */
     int descriptor;   /* -1: closed */
     pid_t child;      /* gzip, 0: none */
     bool ended;
 } source;
 
+/* The path "-" is standard input. */
 bool source_open(source *from, const char *path, failure *why);
 
 /* Reads up to `capacity` bytes; *count is 0 only at the end. */

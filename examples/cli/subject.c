@@ -40,7 +40,8 @@ outcome subject_open(subject *made, char *const *words, int count, const option 
                      failure *why) {
     const char *operands[2];
     named_files all;
-    if (!options_read(words, count, options, names, operands, 2, why))
+    if (!options_read(words, count, options, names, operands, 2, why) ||
+        !options_no_dash(names[0], operands[0], why))
         return OUTCOME_USAGE;
     list_files(&all, operands, options);
     if (!output_check_apart(all.files, all.count, why))

@@ -56,7 +56,10 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
     };
     *given = (arguments){
         .threads = 1, .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
-    if (!options_read(words, count, options, names, &given->recipe, 1, why))
+    if (!options_read(words, count, options, names, &given->recipe, 1, why) ||
+        !options_no_dash("--output", given->output, why) ||
+        !options_no_dash("--log", given->log, why) ||
+        !options_no_dash("--resume", given->resume, why))
         return false;
     if (given->plan.patience != UNSET && !given->valid)
         return fail(why, "--patience: only with --valid, whose rows tell which epoch is better");

@@ -206,6 +206,28 @@ check "and was not run" test ! -e injected
 cp valid.csv.gz ./-dash.csv.gz
 check "a file name is not an option" sh -c 'home predict m.safetensors -- -dash.csv.gz | cmp - valid.pred'
 
+# "-" is standard input or output, or refused; never a file of that name.
+check "predict from standard input" sh -c 'home predict m.safetensors - < valid.csv | cmp - valid.pred'
+check "predict to standard output" sh -c 'home predict m.safetensors valid.csv --output - | cmp - valid.pred'
+check "eval to standard output" sh -c 'home eval m.safetensors - --json - < valid.csv | cmp - valid.json'
+check "report to standard output" sh -c \
+    'home report m.safetensors - --output=- < valid.csv | tail -n 1 | grep -q "</html>"'
+check "inspect from standard input" sh -c 'home inspect m.safetensors - < valid.csv | grep -q "^-: 1000"'
+check "train from standard input" sh -c \
+    'home train recipe.json --train - --valid valid.csv --output dash.safetensors < train.csv'
+check "a recipe from standard input" sh -c \
+    'home train - --train train.csv --valid valid.csv --output dash.safetensors < recipe.json'
+check "and the same bytes" cmp m.safetensors dash.safetensors
+fails 1 'standard input:2:' sh -c 'sed 2s/,/,,/ valid.csv | home predict m.safetensors -'
+fails 2 'MODEL: "-"; expected the name of a file' home predict - valid.csv
+fails 2 'MODEL: "-"; expected the name of a file' home info -
+for words in '--output -' '--output x.safetensors --log -' '--output x.safetensors --resume -'; do
+    # shellcheck disable=SC2086
+    fails 2 ': "-"; expected the name of a file' home train recipe.json --train train.csv $words
+done
+fails 2 '--train: "-" is the file of' home train - --train - --output x.safetensors
+check "no file is called -" test ! -e ./-
+
 # Ids with separators, quotes and line ends in them, one user each.
 cat > ids.json <<'END'
 {"ids": [{"column": "id", "dim": 2}], "labels": [{"column": "y"}], "training": {"epochs": 1, "batch": 8},
