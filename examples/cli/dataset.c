@@ -250,6 +250,7 @@ void dataset_close(dataset_reader *reader) {
 /* ----------------------------------------------------------------------------------------- rows */
 
 bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failure *why) {
+    data->rows_before += data->rows;
     data->rows = 0;
     for (size_t f = 0; f < data->by->field_count; f++)
         data->ids[f].count = 0;

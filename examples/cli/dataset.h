@@ -19,12 +19,13 @@ typedef struct id_values {
 typedef struct dataset {
     const recipe *by;
     size_t rows;
-    size_t capacity; /* of the arrays below, in rows */
-    float *dense;    /* [rows, dense columns], transformed */
-    float *labels;   /* [rows, labels], NaN: missing */
-    float *weights;  /* [rows], 1 without a column of weights */
-    uint64_t *users; /* [rows], a hash of the user's key */
-    id_values *ids;  /* [fields] */
+    uint64_t rows_before; /* of the file, read and replaced */
+    size_t capacity;      /* of the arrays below, in rows */
+    float *dense;         /* [rows, dense columns], transformed */
+    float *labels;        /* [rows, labels], NaN: missing */
+    float *weights;       /* [rows], 1 without a column of weights */
+    uint64_t *users;      /* [rows], a hash of the user's key */
+    id_values *ids;       /* [fields] */
 } dataset;
 
 bool dataset_start(dataset *data, const recipe *by, failure *why);

@@ -3,6 +3,8 @@
 #include "heap.h"
 #include "interrupt.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static bool freeze(predictor *made, const home_model *model, failure *why) {
@@ -36,6 +38,21 @@ void predictor_free(predictor *made) {
     memset(made, 0, sizeof *made);
 }
 
+/* A probability that is no number is never handed on: the weights or the inputs are to blame. */
+static bool check_predictions(const predictor *with, const dataset *data, size_t first,
+                              size_t count, failure *why) {
+    const size_t tasks = data->by->label_count;
+    for (size_t i = 0; i < count * tasks; i++) {
+        if (!isfinite(with->predictions[i]))
+            return fail(why,
+                        "row %" PRIu64 ", task \"%.80s\": the prediction is %s; expected a "
+                        "probability (is an input out of range, or did training diverge?)",
+                        data->rows_before + first + i / tasks + 1, data->by->labels[i % tasks].task,
+                        isnan(with->predictions[i]) ? "not a number" : "infinite");
+    }
+    return true;
+}
+
 bool predictor_run(predictor *with, const dataset *data, size_t first, size_t count, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (interrupted())
@@ -45,5 +62,5 @@ bool predictor_run(predictor *with, const dataset *data, size_t first, size_t co
     if (home_model_predict(with->frozen, &with->rows.inputs, with->predictions, 0, with->workspace,
                            &error) != HOME_OK)
         return fail_library(why, "predicting", &error);
-    return true;
+    return check_predictions(with, data, first, count, why);
 }
