@@ -27,11 +27,12 @@ typedef struct trainer {
     learning_rates first_rates;
     batch batch;
     size_t batch_rows;
-    size_t *order;       /* [rows] */
-    float *predictions;  /* [batch rows, tasks] */
-    float *task_losses;  /* [tasks] */
-    double *mean_losses; /* [tasks] over the rows of the epoch so far */
-    uint64_t best_epoch; /* that the checkpoint holds, 0: none */
+    size_t *order;         /* [rows] */
+    float *predictions;    /* [batch rows, tasks] */
+    float *task_losses;    /* [tasks] */
+    double *mean_losses;   /* [tasks] over the labels of the epoch so far; NaN before the first */
+    double *label_weights; /* [tasks] the weights of those labels */
+    uint64_t best_epoch;   /* that the checkpoint holds, 0: none */
     double best_score;
 } trainer;
 
@@ -59,6 +60,7 @@ static void free_trainer(trainer *t) {
     heap_free(t->predictions);
     heap_free(t->task_losses);
     heap_free(t->mean_losses);
+    heap_free(t->label_weights);
 }
 
 static bool start_log(const training_job *job, failure *why) {
@@ -77,7 +79,8 @@ static bool start_trainer(trainer *t, failure *why) {
     t->predictions = heap_new(t->batch_rows * tasks, sizeof *t->predictions);
     t->task_losses = heap_new(tasks, sizeof *t->task_losses);
     t->mean_losses = heap_new(tasks, sizeof *t->mean_losses);
-    if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses)
+    t->label_weights = heap_new(tasks, sizeof *t->label_weights);
+    if (!t->order || !t->predictions || !t->task_losses || !t->mean_losses || !t->label_weights)
         return fail_memory(why);
     t->started = clock_seconds();
     return start_log(&t->job, why) && read_rates(t->job.model, &t->first_rates, why) &&
@@ -86,19 +89,46 @@ static bool start_trainer(trainer *t, failure *why) {
 
 /* ---------------------------------------------------------------------------------------- epoch */
 
-/* The mean total loss over the rows of an epoch so far. */
+/* The mean total loss over the labels of an epoch so far. A task without any adds nothing. */
 static double total_loss(const trainer *t) {
     double total = 0;
-    for (size_t i = 0; i < t->job.by->label_count; i++)
-        total += t->job.by->labels[i].weight * t->mean_losses[i];
+    for (size_t i = 0; i < t->job.by->label_count; i++) {
+        if (t->label_weights[i] > 0)
+            total += t->job.by->labels[i].weight * t->mean_losses[i];
+    }
     return total;
 }
 
-/* Adds the losses of a batch to the means, which already hold `before` rows. */
-static void add_losses(trainer *t, size_t before, size_t rows) {
-    const double share = (double)rows / (double)(before + rows);
-    for (size_t i = 0; i < t->job.by->label_count; i++)
-        t->mean_losses[i] += share * ((double)t->task_losses[i] - t->mean_losses[i]);
+/* The weight behind a task's loss of this batch: that of the rows that have its label. */
+static double batch_weight(const trainer *t, size_t task) {
+    const size_t tasks = t->job.by->label_count;
+    double weight = 0;
+    for (size_t r = 0; r < t->batch.inputs.rows; r++) {
+        if (!isnan(t->batch.labels[r * tasks + task]))
+            weight += (double)t->batch.weights[r];
+    }
+    return weight;
+}
+
+/* Adds the losses of a batch to the means. A batch without live labels of a task, whose loss is
+ * reported as 0, says nothing about it. */
+static void add_losses(trainer *t) {
+    for (size_t i = 0; i < t->job.by->label_count; i++) {
+        const double weight = batch_weight(t, i);
+        if (weight <= 0)
+            continue;
+        const double before = t->label_weights[i] > 0 ? t->mean_losses[i] : 0;
+        t->label_weights[i] += weight;
+        t->mean_losses[i] =
+            before + weight / t->label_weights[i] * ((double)t->task_losses[i] - before);
+    }
+}
+
+static void forget_losses(trainer *t) {
+    for (size_t i = 0; i < t->job.by->label_count; i++) {
+        t->mean_losses[i] = (double)NAN;
+        t->label_weights[i] = 0;
+    }
 }
 
 static bool step(trainer *t, failure *why) {
@@ -165,7 +195,7 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
         if (!batch_fill(&t->batch, t->job.rows, t->order, first, count, &dropout, why) ||
             !step(t, why) || (!t->job.validation && !score_batch(t, seen, why)))
             return false;
-        add_losses(t, *done, count);
+        add_losses(t);
         *done += count;
         progress_show(shown, *done, total_loss(t));
     }
@@ -180,7 +210,7 @@ static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) 
     progress shown = progress_start(epoch, last_epoch(t), t->job.rows->rows);
     size_t done = 0;
     shuffle(t, epoch);
-    memset(t->mean_losses, 0, t->job.by->label_count * sizeof *t->mean_losses);
+    forget_losses(t);
     if (!set_rates(t, epoch, why) || !train_rows(t, epoch, seen, &shown, &done, why)) {
         progress_clear(&shown);
         return false;
@@ -242,7 +272,9 @@ static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, do
     printf("epoch %" PRIu64 ", %zu %s rows\n", epoch, seen->rows,
            t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
-    if (t->job.validation)
+    if (t->job.validation && isnan(score))
+        printf("mean AUC -: no selected task has one\n");
+    else if (t->job.validation)
         printf("mean AUC %.5f%s\n", score,
                t->best_epoch == epoch ? ", the best so far: saved" : "");
     putchar('\n');

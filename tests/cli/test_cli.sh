@@ -228,6 +228,40 @@ done
 fails 2 '--train: "-" is the file of' home train - --train - --output x.safetensors
 check "no file is called -" test ! -e ./-
 
+# Losses are means over labels, however few: one row in 100 has the second. With hardly any learning
+# they are the log loss of what was predicted just before, which the metrics compute on their own.
+cat > rare.json <<'END'
+{"dense": [{"column": "x"}], "labels": [{"column": "click"}, {"column": "survey"}, {"column": "never"}],
+ "training": {"epochs": 1, "batch": 32},
+ "model": {"layers": [{"width": 4}, {"width": 4}], "optimizer": {"learning_rate": 1e-9}}}
+END
+awk 'BEGIN { srand(1); print "x,click,survey,never"; for (i = 0; i < 20000; i++)
+  print rand() "," (rand() < 0.5) "," (rand() < 0.01 ? (rand() < 0.5) : "") "," }' > rare.csv
+check "rare labels" sh -c 'home train rare.json --train rare.csv --output rare.safetensors --log rare.log 2> rare.err'
+for task in click survey; do
+    check "training loss of $task" within "$(awk -F, -v t=$task '$5 == t { print $8 }' rare.log)" \
+        "$(awk -F, -v t=$task '$5 == t { print $11 }' rare.log)" 1e-6
+done
+check "none without labels" test -z "$(awk -F, '$5 == "never" { print $8 }' rare.log)"
+check "their sum" within "$(sed -n 's/.*done: .* loss //p' rare.err)" \
+    "$(awk -F, 'NR > 1 { sum += $11 } END { print sum }' rare.log)" 1e-3
+
+# A prediction that is not a number is told, not written.
+printf 'x,y\n.001,0\n.002,1\n.003,0\n.004,1\n' > huge.csv
+echo '{"dense": [{"column": "x", "transform": "standardise"}], "labels": [{"column": "y"}],
+       "model": {"layers": [{"width": 4}, {"width": 4}]}}' > huge.json
+home train huge.json --train huge.csv --output huge.safetensors > huge.out 2>&1
+printf 'x,y\n1,0\n3e38,1\n' > huge.csv
+for command in 'predict --output huge.pred' eval inspect; do
+    # shellcheck disable=SC2086
+    set -- $command
+    word=$1
+    shift
+    fails 1 'task "y"' home "$word" huge.safetensors huge.csv "$@"
+done
+fails 1 'row 2, task "y": the prediction is not a number; expected a probability' home predict huge.safetensors huge.csv
+check "and none is written" test ! -e huge.pred
+
 # Ids with separators, quotes and line ends in them, one user each.
 cat > ids.json <<'END'
 {"ids": [{"column": "id", "dim": 2}], "labels": [{"column": "y"}], "training": {"epochs": 1, "batch": 8},
