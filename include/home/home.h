@@ -876,6 +876,8 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
  *     HOME_E_STATE     the model is frozen
  *     HOME_E_VALUE     a tensor is not finite
  *     HOME_E_FILE      the file cannot be written
+ *     HOME_E_TOO_LARGE names, configuration and metadata take more than 100 MB, which no reader of
+ *                      safetensors accepts
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: shared. Since 0.1. */
@@ -890,6 +892,8 @@ HOME_API home_status home_model_save(const home_model *model, const char *path, 
  *     HOME_E_ARGUMENT  capacity is too small; *length is set
  *     HOME_E_STATE     the model is frozen
  *     HOME_E_VALUE     a tensor is not finite
+ *     HOME_E_TOO_LARGE names, configuration and metadata take more than 100 MB, which no reader of
+ *                      safetensors accepts
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: shared. Since 0.1. */

@@ -346,6 +346,19 @@ static void draft_free(draft *d) {
     homearena_free(&d->list.arena);
 }
 
+/* A header that a reader would refuse must not be written either. Its other limits, of values and
+ * depth, cannot be met: what is written here takes more bytes a value, and nests three deep. */
+static home_status check_header(const hometext *header, home_error *error) {
+    if (header->failed)
+        return homefail_memory(error);
+    if (header->length <= HOME_MAX_HEADER)
+        return HOME_OK;
+    return homefail(error, HOME_E_TOO_LARGE,
+                    "the header of names, shapes, configuration and metadata takes %zu bytes, "
+                    "expected at most %u",
+                    header->length, HOME_MAX_HEADER);
+}
+
 /* All that can fail for other reasons than the target comes first, so that a bad argument or value
  * never opens a file. */
 static home_status draft_begin(const home_model *model, uint32_t flags, draft *d,
@@ -367,9 +380,10 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
     d->header = (hometext){.allocator = &model->allocator};
     size_t digits = 0;
     write_header(model, &d->list, &d->header, &digits);
-    if (d->header.failed) {
+    status = check_header(&d->header, error);
+    if (status != HOME_OK) {
         draft_free(d);
-        return homefail_memory(error);
+        return status;
     }
     d->size = 8 + d->header.length;
     for (size_t i = 0; i < d->list.count; i++)

@@ -10,7 +10,6 @@
 
 enum {
     LENGTH_BYTES = 8,
-    MAX_HEADER = 100 * 1000 * 1000, /* the format's own limit */
     /* At least, on average. A tensor's entry takes 50 with six values: so these are tensors of up
      * to 13 dimensions. */
     BYTES_PER_VALUE = 4
@@ -82,11 +81,12 @@ static home_status header_length(const unsigned char *data, size_t size, size_t 
     uint64_t value = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--)
         value = value << 8 | data[i];
-    if (value > MAX_HEADER || value > size - LENGTH_BYTES)
+    if (value > HOME_MAX_HEADER || value > size - LENGTH_BYTES)
         return homefail(error, HOME_E_FORMAT, "the header's length is %llu, expected at most %llu",
                         (unsigned long long)value,
-                        (unsigned long long)(size - LENGTH_BYTES < MAX_HEADER ? size - LENGTH_BYTES
-                                                                              : MAX_HEADER));
+                        (unsigned long long)(size - LENGTH_BYTES < HOME_MAX_HEADER
+                                                 ? size - LENGTH_BYTES
+                                                 : HOME_MAX_HEADER));
     *length = (size_t)value;
     return HOME_OK;
 }

@@ -15,6 +15,8 @@
 #define HOME_CHECKSUM_KEY    "home.crc32"
 #define HOME_CHECKSUM_DIGITS 8u
 
+#define HOME_MAX_HEADER 100000000u /* bytes: the format's own limit */
+
 /* The types of elements that a checkpoint has. The format has more. */
 typedef enum homedtype { HOME_F32, HOME_F64, HOME_I64, HOME_OTHER_DTYPE } homedtype;
 

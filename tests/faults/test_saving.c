@@ -359,6 +359,38 @@ static void links_are_followed(void) {
     scene_end(&s);
 }
 
+/* What no reader accepts is not written: the header's limit is met, or the old file stays. */
+static void a_header_that_no_reader_takes_is_refused(void) {
+    enum { LIMIT = 100 * 1000 * 1000 };
+    scene s;
+    home_error error;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    char *note = malloc(LIMIT);
+    REQUIRE(note);
+    memset(note, 'x', LIMIT);
+    const size_t max = LIMIT - 1000000; /* the rest of the header is smaller */
+    note[max] = 0;
+    REQUIRE(home_model_set_metadata(s.new_model, "note", note, NULL) == HOME_OK);
+    REQUIRE(save_new(&s, &error) == HOME_OK);
+    home_model *again = NULL;
+    CHECK_INTEGER(home_model_load(s.path, NULL, &again, NULL), HOME_OK);
+    home_model_release(again);
+
+    memset(note, '\n', max / 2); /* escaped, these take six bytes each */
+    REQUIRE(home_model_set_metadata(s.new_model, "note", note, NULL) == HOME_OK);
+    write_whole(s.path, s.old_bytes, s.old_length);
+    CHECK_INTEGER(save_new(&s, &error), HOME_E_TOO_LARGE);
+    CHECK_CONTAINS(error.message, "expected at max 100000000");
+    size_t length;
+    CHECK_INTEGER(home_model_serialize(s.new_model, 0, NULL, 0, &length, NULL), HOME_E_TOO_LARGE);
+    CHECK(file_is(s.path, s.old_bytes, s.old_length));
+    CHECK_INTEGER(files_in_folder(), 1);
+    free(note);
+    scene_end(&s);
+}
+
 /* --------------------------------------------------------------------------- many saves at once */
 
 typedef struct saver {
@@ -466,6 +498,7 @@ int main(void) {
     RUN(stale_temporary_files_are_used_again);
     RUN(what_has_the_temporary_name_stays);
     RUN(links_are_followed);
+    RUN(a_header_that_no_reader_takes_is_refused);
     RUN(saves_at_once_leave_one_whole_file);
     RUN(killed_savers_leave_a_whole_file);
     if (rmdir(folder) != 0)
