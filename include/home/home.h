@@ -866,10 +866,11 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
  * or a full disk leaves the old file whole. A symbolic link is followed.
  *
  * The temporary file is "<path>.0.tmp"; where another save holds the lock (flock) on it, ".1.tmp"
- * and so on. A regular file of such a name that is not locked, has the same owner and no other
- * links is taken to be the leftover of a killed process: it is emptied and used. So any number of
- * threads and processes may save to one path at the same time, and the path then has one of their
- * checkpoints. On a file system without locks, only one at a time may save to a path.
+ * and so on, or a random number where no such name or no lock can be had. A regular file of such a
+ * name that is not locked, has the same owner and no other links is taken to be the leftover of a
+ * killed process and removed. So any number of threads and processes may save to one path at the
+ * same time, and the path then has one of their checkpoints. The mode of the old file is kept, and
+ * its owner where root saves.
  *
  * Errors, after which the old file is as it was:
  *     HOME_E_ARGUMENT  NULL, or an unknown flag

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Makes a system call until no signal interrupts it. Not for close(): where that is interrupted,
@@ -103,11 +104,11 @@ home_status homefile_read(const home_allocator *allocator, const char *path, uns
 
 /* -------------------------------------------------------------------------------------- writing */
 
-#define TEMPORARY ".99.tmp" /* the longest ending of a temporary file's name */
+#define TEMPORARY ".0123456789abcdef.tmp" /* the longest ending of a temporary file's name */
 
 /* A save that is interrupted at any point leaves the old file or the new one, never part of one:
  *
- *     homefile_begin     open and lock "model.0.tmp" beside "model"
+ *     homefile_begin     make and lock "model.0.tmp" beside "model"
  *     homefile_write     to it
  *     homefile_commit    fsync model.0.tmp, rename it to "model", fsync the directory
  *
@@ -132,59 +133,105 @@ static home_status choose_target(homefile *file, const char *path, home_error *e
     return file->target && file->temporary ? HOME_OK : homefail_memory(error);
 }
 
-typedef enum claim { CLAIMED, TAKEN, MOVED } claim;
+typedef enum claim { HELD, LOST, NO_LOCKS } claim;
 
-/* A temporary file is this save's once it is locked and still the one of its name: another save may
- * have renamed or removed it meanwhile. A file that another program put there is left alone. On a
- * file system without locks it is the host's to save to one path from one thread at a time. */
-static claim claim_temporary(int descriptor, const char *name) {
-    struct stat opened;
+/* A file is held once it is locked and still the one of its name: another save may have renamed or
+ * removed that meanwhile. */
+static claim hold(int descriptor, const char *name, struct stat *opened) {
     struct stat named;
     int locked;
     UNINTERRUPTED(locked, flock(descriptor, LOCK_EX | LOCK_NB));
-    if (locked != 0 && errno == EWOULDBLOCK)
-        return TAKEN;
-    if (fstat(descriptor, &opened) != 0 || lstat(name, &named) != 0 ||
-        opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
-        return MOVED;
-    return S_ISREG(opened.st_mode) && opened.st_uid == geteuid() && opened.st_nlink == 1 ? CLAIMED
-                                                                                         : TAKEN;
+    if (locked != 0)
+        return errno == EWOULDBLOCK ? LOST : NO_LOCKS;
+    return fstat(descriptor, opened) == 0 && lstat(name, &named) == 0 &&
+                   opened->st_dev == named.st_dev && opened->st_ino == named.st_ino
+               ? HELD
+               : LOST;
 }
 
-/* Opens "<target>.<number>.tmp", the first that no other save holds, or returns -1. One that a
- * killed process left behind is not locked any more, and is used again: leftovers neither pile up
- * nor come in the way. */
-static int open_temporary(const homefile *file) {
-    enum { SAVES_AT_ONCE = 100, TRIES = 1000 };
+/* Makes a file of this name, which nothing may have yet. -1: errno says why not. */
+static int make_file(const char *name, mode_t mode) {
+    int descriptor;
+    UNINTERRUPTED(descriptor,
+                  open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    return descriptor;
+}
+
+/* Removes what a killed process left behind: a regular file of this user's that no save holds. It
+ * is locked meanwhile, so it cannot be one that a save is about to rename. Its bytes are never used
+ * again: someone may have it open. */
+static bool remove_leftover(const char *name) {
+    struct stat opened;
+    int descriptor;
+    UNINTERRUPTED(descriptor, open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (descriptor < 0)
+        return false;
+    const bool removed = hold(descriptor, name, &opened) == HELD && S_ISREG(opened.st_mode) &&
+                         opened.st_uid == geteuid() && opened.st_nlink == 1 && unlink(name) == 0;
+    close(descriptor);
+    return removed;
+}
+
+/* A number that others do not foresee, for a name. */
+static unsigned long long odd_number(const void *salt) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t x = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)getpid() << 44 ^
+                 (uint64_t)(uintptr_t)salt << 8;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* Makes and locks "<target>.<number>.tmp", the first that is free or a leftover, so these do not
+ * pile up. Where all are in the way, or nothing can be locked, the name has a random number, and
+ * nobody else ever touches the file. Returns -1 where neither can be made. */
+static int open_temporary(const homefile *file, mode_t mode) {
+    enum { NUMBERS = 16, TRIES = 100 };
     const size_t room = strlen(file->target) + sizeof TEMPORARY;
     int number = 0;
-    for (int i = 0; i < TRIES && number < SAVES_AT_ONCE; i++) {
-        int descriptor;
+    for (int i = 0; i < TRIES && number < NUMBERS; i++) {
+        struct stat status;
         snprintf(file->temporary, room, "%s.%d.tmp", file->target, number);
-        UNINTERRUPTED(
-            descriptor,
-            open(file->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
-        if (descriptor < 0 && errno != EACCES && errno != ELOOP && errno != EISDIR &&
-            errno != ENXIO)
+        const int made = make_file(file->temporary, mode);
+        if (made < 0 && errno != EEXIST)
             return -1;
-        const claim got = descriptor < 0 ? TAKEN : claim_temporary(descriptor, file->temporary);
-        if (got == CLAIMED)
-            return descriptor;
-        const int reason = descriptor < 0 ? errno : EBUSY;
-        if (descriptor >= 0)
-            close(descriptor);
-        number += got == TAKEN;
-        errno = reason;
+        if (made < 0) {
+            number += !remove_leftover(file->temporary);
+            continue;
+        }
+        const claim got = hold(made, file->temporary, &status);
+        if (got == HELD)
+            return made;
+        if (got == NO_LOCKS) {
+            unlink(file->temporary);
+            number = NUMBERS;
+        }
+        close(made);
     }
-    return -1;
+    int descriptor = -1;
+    for (int i = 0; i < TRIES && descriptor < 0; i++) {
+        snprintf(file->temporary, room, "%s.%016llx.tmp", file->target, odd_number(&descriptor));
+        descriptor = make_file(file->temporary, mode);
+        if (descriptor < 0 && errno != EEXIST)
+            return -1;
+    }
+    return descriptor;
 }
 
-/* Makes a claimed file empty, and readable for those who may read the old one. */
-static int prepare_temporary(int descriptor, const struct stat *old) {
+/* Gives the new file the old one's owner and mode. Only root can give a file away. Where the group
+ * cannot be kept, it may do no more than everyone: it is another group. */
+static int keep_rights(int descriptor, const struct stat *old) {
+    struct stat made;
+    mode_t mode = old->st_mode & 0777;
+    if (fstat(descriptor, &made) != 0)
+        return errno;
+    if ((made.st_uid != old->st_uid || made.st_gid != old->st_gid) &&
+        fchown(descriptor, old->st_uid, old->st_gid) != 0 && made.st_gid != old->st_gid &&
+        fchown(descriptor, (uid_t)-1, old->st_gid) != 0)
+        mode &= 0707u | (mode & 07u) << 3;
     int done;
-    UNINTERRUPTED(done, ftruncate(descriptor, 0));
-    if (done == 0 && old)
-        UNINTERRUPTED(done, fchmod(descriptor, old->st_mode & 0777));
+    UNINTERRUPTED(done, fchmod(descriptor, mode));
     return done == 0 ? 0 : errno;
 }
 
@@ -205,7 +252,8 @@ home_status homefile_begin(const home_allocator *allocator, const char *path, ho
     *file = (homefile){.allocator = allocator, .path = path};
     home_status status = choose_target(file, path, error);
     if (status == HOME_OK) {
-        file->descriptor = open_temporary(file);
+        /* For its owner alone until it has the rights of the old one. */
+        file->descriptor = open_temporary(file, exists ? 0600 : 0666);
         if (file->descriptor < 0)
             status = fail_system(error, "create", file->temporary, errno);
     }
@@ -213,7 +261,8 @@ home_status homefile_begin(const home_allocator *allocator, const char *path, ho
         free_names(file);
         return status;
     }
-    file->failure = prepare_temporary(file->descriptor, exists ? &old : NULL);
+    if (exists)
+        file->failure = keep_rights(file->descriptor, &old);
     return HOME_OK;
 }
 

@@ -27,6 +27,7 @@ static struct {
     bool fail_on;       /* and all that follow */
     int number;         /* errno */
     const char *failed; /* name of the first that failed */
+    mode_t widest;      /* all permissions that the file had while it was written */
     size_t max;         /* bytes that one write() takes, 0: all */
 } plan;
 
@@ -61,6 +62,11 @@ int open(const char *path, int flags, ...) {
 
 ssize_t write(int descriptor, const void *bytes, size_t size) {
     typedef ssize_t (*function)(int, const void *, size_t);
+    typedef int (*look)(int, struct stat *);
+    struct stat now;
+    memset(&now, 0, sizeof now);
+    if (plan.on && LIBC(look, "fstat")(descriptor, &now) == 0)
+        plan.widest |= now.st_mode & 0777;
     if (fails("write"))
         return -1;
     if (plan.on && plan.max && size > plan.max)
@@ -100,6 +106,11 @@ int ftruncate(int descriptor, off_t length) {
 int fchmod(int descriptor, mode_t mode) {
     typedef int (*function)(int, mode_t);
     return fails("fchmod") ? -1 : LIBC(function, "fchmod")(descriptor, mode);
+}
+
+int fchown(int descriptor, uid_t owner, gid_t group) {
+    typedef int (*function)(int, uid_t, gid_t);
+    return fails("fchown") ? -1 : LIBC(function, "fchown")(descriptor, owner, group);
 }
 
 int rename(const char *from, const char *to) {
@@ -332,6 +343,72 @@ static void what_has_the_temporary_name_stays(void) {
     scene_end(&s);
 }
 
+/* A hundred files that are not ours, or a lock that cannot be had, do not stop a save. */
+static void a_save_is_not_blocked_by_names(void) {
+    enum { FOREIGN = 120 };
+    scene s;
+    char path[PATH_SIZE];
+    char name[32];
+    home_error error;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    for (int i = 0; i < FOREIGN; i++) {
+        snprintf(name, sizeof name, "model.%d.tmp", i);
+        REQUIRE(mkdir(path_of(name, path), 0700) == 0);
+    }
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK(file_is(s.path, s.new_bytes, s.new_length));
+    CHECK_INTEGER(files_in_folder(), FOREIGN + 1);
+    scene_end(&s);
+}
+
+/* From its first byte on, the new file can be read by those alone who may read the old one. A file
+ * that a killed process left is not written into: someone may have it open. */
+static void no_one_else_reads_while_it_is_written(void) {
+    scene s;
+    char stale[PATH_SIZE];
+    home_error error;
+    struct stat found;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    const mode_t usual = umask(0);
+    REQUIRE(chmod(s.path, 0600) == 0);
+    write_whole(path_of("model.0.tmp", stale), "stale", 5);
+    const int spy = open(stale, O_RDONLY);
+    REQUIRE(spy >= 0);
+    plan.widest = 0;
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK_INTEGER(plan.widest, 0600);
+    CHECK(stat(s.path, &found) == 0 && (found.st_mode & 0777) == 0600);
+    CHECK(fstat(spy, &found) == 0 && found.st_size == 5);
+    close(spy);
+
+    umask(027);
+    unlink(s.path);
+    CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+    CHECK(stat(s.path, &found) == 0 && (found.st_mode & 0777) == 0640);
+    umask(usual);
+    scene_end(&s);
+}
+
+/* Root gives the file back to the one whose file it replaces. */
+static void the_owner_stays(void) {
+    scene s;
+    home_error error;
+    struct stat found;
+    scene_begin(&s);
+    plan.fail_at = -1;
+    plan.fail_on = false;
+    if (geteuid() == 0 && chown(s.path, 65534, 65533) == 0) {
+        CHECK_INTEGER(save_new(&s, &error), HOME_OK);
+        CHECK(stat(s.path, &found) == 0 && found.st_uid == 65534 && found.st_gid == 65533 &&
+              (found.st_mode & 0777) == 0640);
+    }
+    scene_end(&s);
+}
+
 /* A link stays a link, and the file at its end is replaced, with its mode. */
 static void links_are_followed(void) {
     scene s;
@@ -497,6 +574,9 @@ int main(void) {
     RUN(short_writes_are_continued);
     RUN(stale_temporary_files_are_used_again);
     RUN(what_has_the_temporary_name_stays);
+    RUN(a_save_is_not_blocked_by_names);
+    RUN(no_one_else_reads_while_it_is_written);
+    RUN(the_owner_stays);
     RUN(links_are_followed);
     RUN(a_header_that_no_reader_takes_is_refused);
     RUN(saves_at_once_leave_one_whole_file);
