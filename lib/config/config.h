@@ -55,8 +55,10 @@ typedef struct homesettings {
 home_status homeconfig_resolve(const home_config *given, homearena *arena, homesettings *settings,
                                home_error *error);
 
-/* JSON text -> config struct in the arena, checked only for names and types of the fields. */
-home_status homeconfig_from_json(const char *json, size_t length, homearena *arena,
+/* JSON text -> config struct in the arena, checked only for names and types of the fields. One that
+ * is stored in a checkpoint was written by the library: what is not known here is a later
+ * version's, so it gives HOME_E_UNSUPPORTED instead of HOME_E_CONFIG. */
+home_status homeconfig_from_json(const char *json, size_t length, bool stored, homearena *arena,
                                  home_config *config, home_error *error);
 
 /* The complete configuration as JSON. */

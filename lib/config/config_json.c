@@ -215,6 +215,7 @@ static const field model_fields[] = {
 typedef struct reader {
     homearena *arena;
     home_error *error;
+    home_status unknown; /* the status for keys and values that are not known here */
     const char *json;
     char where[128];
 } reader;
@@ -222,7 +223,7 @@ typedef struct reader {
 /* Names the field, its value as it was written (the beginning of it), and what was expected. */
 static home_status fail(const reader *in, const char *key, const homejson_value *value,
                         const char *expected) {
-    return homefail(in->error, HOME_E_CONFIG, "%s%.60s is %s, expected %s", in->where, key,
+    return homefail(in->error, in->unknown, "%s%.60s is %s, expected %s", in->where, key,
                     HOME_EXCERPT(in->json + value->begin, value->end - value->begin), expected);
 }
 
@@ -413,7 +414,7 @@ static home_status read_object(const reader *in, const field *fields, const home
     for (const homejson_value *member = value->first; member; member = member->next) {
         const field *f = find_field(fields, member);
         if (!f)
-            return homefail(in->error, HOME_E_CONFIG, "%s%.60s: there is no key of this name",
+            return homefail(in->error, in->unknown, "%s%.60s: there is no key of this name",
                             in->where, member->key);
         const home_status status = read_field(in, f, member, object);
         if (status != HOME_OK)
@@ -422,14 +423,18 @@ static home_status read_object(const reader *in, const field *fields, const home
     return check_zeros(in, fields, value, object);
 }
 
-home_status homeconfig_from_json(const char *json, size_t length, homearena *arena,
+home_status homeconfig_from_json(const char *json, size_t length, bool stored, homearena *arena,
                                  home_config *config, home_error *error) {
     homejson *document = NULL;
     home_status status = homejson_parse(arena->allocator, json, length, &document, error);
     if (status != HOME_OK)
         return status;
     *config = (home_config){.struct_size = sizeof *config};
-    const reader in = {.arena = arena, .error = error, .json = json, .where = "config."};
+    const reader in = {.arena = arena,
+                       .error = error,
+                       .unknown = stored ? HOME_E_UNSUPPORTED : HOME_E_CONFIG,
+                       .json = json,
+                       .where = "config."};
     status = read_object(&in, model_fields, homejson_root(document), (char *)config);
     homejson_free(document);
     return status;

@@ -85,8 +85,8 @@ static home_status build(home_model *model, const homecreate_blueprint *blueprin
     const home_config *config = blueprint->config;
     home_status status = HOME_OK;
     if (!config) {
-        status = homeconfig_from_json(blueprint->json, blueprint->json_length, &model->arena,
-                                      &parsed, error);
+        status = homeconfig_from_json(blueprint->json, blueprint->json_length, blueprint->stored,
+                                      &model->arena, &parsed, error);
         config = &parsed;
     }
     if (status == HOME_OK)

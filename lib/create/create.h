@@ -15,6 +15,7 @@ typedef struct homecreate_blueprint {
     const home_config *config;
     const char *json;
     size_t json_length;
+    bool stored; /* the JSON comes from a checkpoint */
     const home_allocator *allocator;
     bool folded;
     const homekernels *kernels;     /* NULL: chosen for this machine */

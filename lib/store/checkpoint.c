@@ -571,7 +571,7 @@ static home_status check_metadata(const homearchive *archive, home_error *error)
         if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, own[0]) != 0 &&
             strcmp(m->key, own[1]) != 0 && strcmp(m->key, own[2]) != 0)
             return homefail(
-                error, HOME_E_FORMAT,
+                error, HOME_E_UNSUPPORTED,
                 "__metadata__ has \"%.60s\", expected no other keys that begin with home.", m->key);
     }
     const char *schema = homearchive_metadata(archive, "home.schema");
@@ -610,12 +610,13 @@ static home_status load_archive(const homearchive *archive, const home_allocator
     home_model *made = NULL;
     const homecreate_blueprint blueprint = {.json = config,
                                             .json_length = strlen(config),
+                                            .stored = true,
                                             .allocator = allocator,
                                             .check_tensor = check_tensor,
                                             .check = check_model,
                                             .context = archive};
     status = homecreate_model(&blueprint, &made, error);
-    if (status == HOME_E_JSON || status == HOME_E_CONFIG)
+    if (status == HOME_E_JSON || status == HOME_E_CONFIG || status == HOME_E_UNSUPPORTED)
         homefail_within(error, "home.config");
     if (status != HOME_OK)
         return status;
