@@ -3,41 +3,64 @@
     with home.Model.load("model.safetensors").freeze() as model:
         probabilities = model.predict(dense, {"user": users, "liked": lists_of_videos})
 
-Dense values, labels and weights go in as NumPy arrays or as lists. A float32 array with dense rows is read where it
-lies; NumPy makes a float32 copy of other types and layouts (float64, Fortran order). Predictions come out as a NumPy
-array where dense values or ids went in as one, or else as a list of lists. NumPy is never needed.
+Values. Dense values, labels and weights go in as NumPy arrays or as lists. A float32 array with
+dense rows is read where it lies; NumPy makes a float32 copy of other types and layouts (float64,
+big-endian, Fortran order, steps). Predictions come out as a NumPy array where dense values or ids
+went in as one, or else as a list of lists. Other results are memoryviews: tolist() makes them
+lists, numpy.asarray() arrays. NumPy is never needed.
 
 Ids of a field are a sequence of integers, one a row; a sequence of sequences, any number a row; or
-Ragged(ids, offsets), where row r has ids[offsets[r]:offsets[r + 1]]. A uint64 array is read where it lies, other
-integers are copied.
+Ragged(ids, offsets), where row r has ids[offsets[r]:offsets[r + 1]]. A uint64 array is read where
+it lies, other integers are copied.
 
-Any number of threads may predict with one model at the same time; ctypes lets go of the interpreter's lock
-meanwhile. Training, and changing a model in other ways, waits until it has the model for itself. No thread may
-write to an array while a call reads it.
+What is masked in a masked array, None and pandas' NA are missing labels; anywhere else they are an
+error that names the argument.
 
-What the library refuses is a HomeError with a `status`, one of the E_* below; data of a wrong shape or type, a zero
-byte in a name, and the use of a closed model are a ValueError.
+Threads. Any number may predict with one model at the same time; ctypes lets go of the
+interpreter's lock meanwhile. Training, and changing a model in other ways, waits until it has the
+model for itself. No thread may write to an array while a call reads it.
+
+Signals. An exception from a signal handler (KeyboardInterrupt) may end any call; no lock stays
+behind. A handler that interrupted a call may read the same model and close it (the memory is then
+freed with the object), but not change it: that is a HomeError with E_STATE.
+
+Fork. A child process may use and close what its parent had. What another thread was changing at
+the moment of the fork is half done, so in the child it counts as closed and its memory stays.
+
+Errors. What the library refuses is a HomeError with a `status`, one of the E_* below; data of a
+wrong shape or type, a zero byte in a name, and the use of what is closed are a ValueError.
 
 The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
+
+Not wrapped: home_model_create (configurations are JSON here), home_model_retain and
+home_model_destroy (Python counts references), home_model_set_parallel, home_version,
+home_status_string, and allocators.
 """
 
-import contextlib
+from __future__ import annotations
+
 import ctypes
+import importlib
 import json
 import math
+import mmap
+import operator
 import os
 import pathlib
 import reprlib
 import threading
 import weakref
 from array import array
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_double, c_float, c_int32, c_size_t, c_uint32
-from ctypes import c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_double, c_float, c_int32, c_size_t
+from ctypes import c_uint32, c_uint64, c_void_p
+from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Type, TypeVar, Union
 
+numpy: Any
 try:
-    import numpy
+    numpy = importlib.import_module("numpy")
 except ImportError:
     numpy = None
 
@@ -57,19 +80,37 @@ E_MISMATCH = 33
 E_UNSUPPORTED = 40
 
 SAVE_OPTIMIZER = 1
+HEALTH_BINS = 63
+
+Values = Any  # a NumPy array, lists, or what either makes of itself
+Ids = Any  # of a field: the same, or Ragged
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Shape = Tuple[Optional[int], ...]
+T = TypeVar("T")
 
 
 class HomeError(Exception):
     """What the library refused: `status` is one of E_*, the text says which value and why."""
 
-    def __init__(self, status, message):
-        super().__init__(message)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
         self.status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Ragged(NamedTuple):
-    ids: object
-    offsets: object
+    """The ids of a field with any number a row: row r has ids[offsets[r]:offsets[r + 1]]."""
+    ids: Values  # integers
+    offsets: Values  # one more than rows
+
+
+class TableGradient(NamedTuple):
+    """What the last backward gave the rows of a table that it touched."""
+    rows: memoryview  # [count] of uint64, ascending
+    gradient: memoryview  # [count, dim]; empty where count is 0
 
 
 class TaskMetrics(NamedTuple):
@@ -84,13 +125,48 @@ class TaskMetrics(NamedTuple):
     calibration: float  # mean prediction / mean label
 
 
+class ExpertHealth(NamedTuple):
+    """Figures of an expert's output; home.h explains them under home_expert_health."""
+    layer: int
+    unit: str
+    expert: int  # in its unit
+    width: int
+    mean: float
+    deviation: float
+    min: float
+    max: float
+    near_zero: float
+    dead: int
+    nearest: Optional[int]  # number of the expert of its layer with the nearest output
+    nearest_distance: float
+    seen_by: int
+    mass: float
+    top_node: Optional[int]
+    top_share: float
+
+
+class NodeHealth(NamedTuple):
+    """Figures of a node's gate; home.h explains them under home_node_health."""
+    layer: int
+    node: str
+    experts: int
+    entropy: float
+    entropy_spread: float
+    top_expert: int
+    top_weight: float
+    deviation_ratio: float
+    own_experts: int
+    own_mass: float
+    self_weight: float
+
+
 # ------------------------------------------------------------------------------------ declarations
 
 
 class _Sized(Structure):
     """A struct that begins with its own size."""
 
-    def __init__(self, **fields):
+    def __init__(self, **fields: Any) -> None:
         super().__init__(struct_size=ctypes.sizeof(self), **fields)
 
 
@@ -103,8 +179,8 @@ class _Ids(Structure):
 
 
 class _Batch(_Sized):
-    _fields_ = [("struct_size", c_size_t), ("rows", c_size_t), ("dense", c_void_p), ("dense_stride", c_size_t),
-                ("fields", POINTER(_Ids)), ("field_count", c_size_t)]
+    _fields_ = [("struct_size", c_size_t), ("rows", c_size_t), ("dense", c_void_p),
+                ("dense_stride", c_size_t), ("fields", POINTER(_Ids)), ("field_count", c_size_t)]
 
 
 class _Targets(_Sized):
@@ -114,38 +190,87 @@ class _Targets(_Sized):
 
 class _Tensor(_Sized):
     _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("kind", c_int32), ("rank", c_int32),
-                ("shape", c_uint64 * 2), ("data", c_void_p), ("gradient", c_void_p), ("gradient_offset", c_size_t)]
+                ("shape", c_uint64 * 2), ("data", c_void_p), ("gradient", c_void_p),
+                ("gradient_offset", c_size_t)]
+
+
+class _TableGradient(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("count", c_size_t), ("dim", c_size_t),
+                ("rows", c_void_p), ("gradient", c_void_p)]
+
+
+class _ImageOptions(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("panel", c_size_t), ("block_rows", c_size_t)]
 
 
 class _MetricResult(_Sized):
-    _fields_ = [("struct_size", c_size_t), ("rows", c_uint64), ("positives", c_uint64), ("auc", c_double),
-                ("gauc", c_double), ("gauc_users", c_uint64), ("gauc_rows", c_uint64), ("log_loss", c_double),
-                ("calibration", c_double)]
+    _fields_ = [("struct_size", c_size_t), ("rows", c_uint64), ("positives", c_uint64),
+                ("auc", c_double), ("gauc", c_double), ("gauc_users", c_uint64),
+                ("gauc_rows", c_uint64), ("log_loss", c_double), ("calibration", c_double)]
 
 
-def _load_library():
+class _ExpertHealth(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_size_t), ("unit", c_char_p),
+                ("expert", c_size_t), ("width", c_size_t), ("mean", c_double),
+                ("deviation", c_double), ("min", c_double), ("max", c_double),
+                ("near_zero", c_double), ("dead", c_size_t), ("nearest", c_size_t),
+                ("nearest_distance", c_double), ("seen_by", c_size_t), ("mass", c_double),
+                ("top_node", c_size_t), ("top_share", c_double)]
+
+
+class _NodeHealth(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_size_t), ("node", c_char_p),
+                ("experts", c_size_t), ("entropy", c_double), ("entropy_spread", c_double),
+                ("top_expert", c_size_t), ("top_weight", c_double), ("deviation_ratio", c_double),
+                ("own_experts", c_size_t), ("own_mass", c_double), ("self_weight", c_double)]
+
+
+def _load_library() -> ctypes.CDLL:
     built = pathlib.Path(__file__).resolve().parent / "../../../build/libhome.so"
-    library = ctypes.CDLL(os.environ.get("HOME_LIBRARY") or (str(built) if built.exists() else "libhome.so.0.2"))
-    model, out, error = c_void_p, POINTER(c_void_p), POINTER(_Error)
-    for name, result, arguments in [
+    library = ctypes.CDLL(os.environ.get("HOME_LIBRARY")
+                          or (str(built) if built.exists() else "libhome.so.0.2"))
+    model, metrics, health = c_void_p, c_void_p, c_void_p
+    out, size, error, batch = POINTER(c_void_p), POINTER(c_size_t), POINTER(_Error), POINTER(_Batch)
+    declarations: List[Tuple[str, Any, List[Any]]] = [
+        ("version_string", c_char_p, []),
+        ("hash_id", c_uint64, [c_uint64, c_uint64]),
         ("model_create_json", c_int32, [c_char_p, c_size_t, c_void_p, out, error]),
         ("model_load", c_int32, [c_char_p, c_void_p, out, error]),
+        ("model_load_memory", c_int32, [c_void_p, c_size_t, c_void_p, out, error]),
         ("model_load_weights", c_int32, [model, c_char_p, error]),
         ("model_save", c_int32, [model, c_char_p, c_uint32, error]),
+        ("model_serialize", c_int32, [model, c_uint32, c_void_p, c_size_t, size, error]),
         ("model_freeze", c_int32, [model, out, error]),
         ("model_release", None, [model]),
-        ("model_predict", c_int32, [model, POINTER(_Batch), c_void_p, c_size_t, c_void_p, error]),
-        ("model_forward", c_int32, [model, POINTER(_Batch), c_void_p, c_size_t, error]),
+        ("model_predict", c_int32, [model, batch, c_void_p, c_size_t, c_void_p, error]),
+        ("workspace_size", c_size_t, [model]),
+        ("workspace_init", c_int32, [model, c_void_p, c_size_t, out, error]),
+        ("image_write", c_int32, [model, POINTER(_ImageOptions), c_void_p, c_size_t, size, error]),
+        ("image_model_size", c_int32, [c_void_p, c_size_t, size, error]),
+        ("image_open", c_int32, [c_void_p, c_size_t, c_void_p, c_size_t, out, error]),
+        ("model_forward", c_int32, [model, batch, c_void_p, c_size_t, error]),
         ("model_backward", c_int32, [model, POINTER(_Targets), c_void_p, error]),
+        ("model_backward_from", c_int32, [model, c_void_p, c_size_t, error]),
+        ("model_task_gradient", c_int32,
+         [model, POINTER(_Targets), c_size_t, c_void_p, c_size_t, POINTER(c_float), error]),
         ("model_step", c_int32, [model, error]),
         ("model_step_count", c_uint64, [model]),
         ("model_gradient_norm", c_double, [model]),
+        ("model_gradients", c_void_p, [model, size]),
+        ("model_table_gradient", c_int32, [model, c_char_p, POINTER(_TableGradient), error]),
+        ("model_input_gradient", c_int32, [model, out, size, error]),
+        ("model_unit_gradient_norm", c_int32,
+         [model, c_size_t, c_char_p, c_void_p, c_size_t, POINTER(c_double), error]),
         ("model_set_learning_rate", c_int32, [model, c_double, error]),
         ("model_set_embedding_learning_rate", c_int32, [model, c_double, error]),
         ("model_set_threads", c_int32, [model, c_size_t, error]),
         ("model_set_metadata", c_int32, [model, c_char_p, c_char_p, error]),
         ("model_metadata", c_char_p, [model, c_char_p]),
         ("model_config_json", c_char_p, [model]),
+        ("model_topology_json", c_char_p, [model]),
+        ("model_isa", c_char_p, [model]),
+        ("model_parameter_count", c_uint64, [model]),
+        ("model_macs_per_row", c_uint64, [model]),
         ("model_dense_width", c_size_t, [model]),
         ("model_field_count", c_size_t, [model]),
         ("model_field_name", c_char_p, [model, c_size_t]),
@@ -157,10 +282,27 @@ def _load_library():
         ("model_tensor", c_int32, [model, c_char_p, POINTER(_Tensor), error]),
         ("model_set_tensor", c_int32, [model, c_char_p, c_void_p, c_size_t, error]),
         ("metrics_create", c_int32, [c_size_t, c_void_p, out, error]),
-        ("metrics_destroy", None, [c_void_p]),
-        ("metrics_add", c_int32, [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, error]),
-        ("metrics_result", c_int32, [c_void_p, c_size_t, POINTER(_MetricResult), error]),
-    ]:
+        ("metrics_destroy", None, [metrics]),
+        ("metrics_add", c_int32,
+         [metrics, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, error]),
+        ("metrics_merge", c_int32, [metrics, metrics, error]),
+        ("metrics_result", c_int32, [metrics, c_size_t, POINTER(_MetricResult), error]),
+        ("health_create", c_int32, [model, c_void_p, out, error]),
+        ("health_destroy", None, [health]),
+        ("health_add", c_int32, [health, model, batch, error]),
+        ("health_merge", c_int32, [health, health, error]),
+        ("health_rows", c_uint64, [health]),
+        ("health_expert_count", c_size_t, [health]),
+        ("health_node_count", c_size_t, [health]),
+        ("health_expert", c_int32, [health, c_size_t, POINTER(_ExpertHealth), error]),
+        ("health_node", c_int32, [health, c_size_t, POINTER(_NodeHealth), error]),
+        ("health_gate_weight", c_double, [health, c_size_t, c_size_t]),
+        ("health_self_weight", c_double, [health, c_size_t, c_size_t]),
+        ("health_distance", c_double, [health, c_size_t, c_size_t]),
+        ("health_bin_edge", c_double, [c_size_t]),
+        ("health_histogram", c_int32, [health, c_size_t, POINTER(c_uint64), error]),
+    ]
+    for name, result, arguments in declarations:
         function = getattr(library, "home_" + name)
         function.restype, function.argtypes = result, arguments
     return library
@@ -168,8 +310,10 @@ def _load_library():
 
 _library = _load_library()
 
+__version__: str = _library.home_version_string().decode()
 
-def _call(name, *arguments):
+
+def _call(name: str, *arguments: Any) -> None:
     """Calls home_<name> and turns a failure into an exception."""
     error = _Error()
     status = getattr(_library, "home_" + name)(*arguments, byref(error))
@@ -177,68 +321,101 @@ def _call(name, *arguments):
         raise HomeError(status, error.message.decode(errors="replace"))
 
 
-def _c_string(encoded):
+def _c_string(encoded: bytes) -> bytes:
     """Text for C, where a zero byte is the end."""
     if b"\0" in encoded:
         raise ValueError("embedded null byte")
     return encoded
 
 
+def hash_id(id: int, rows: int) -> int:
+    """The row of a hashed table with that many rows that an id maps to.
+
+    ValueError: a number that does not fit 64 bits. Any thread."""
+    numbers = _of_sequence("hash_id", [id, rows], "Q", (2,), False)
+    return int(_library.home_hash_id(*numbers.owner))
+
+
 # -------------------------------------------------------------------------------------------- data
 
 _SIZE = "Q" if ctypes.sizeof(c_size_t) == 8 else "L"  # array's code of a size_t
-_EXPECTED = {"f": "a number", "Q": "an integer from 0 to 2^64 - 1", "L": "an integer from 0 to 2^32 - 1"}
+_EXPECTED = {"f": "a number", "Q": "an integer from 0 to 2^64 - 1",
+             "L": "an integer from 0 to 2^32 - 1"}
 
 
 class _Memory(NamedTuple):
     address: int
     stride: int  # elements from row to row
-    shape: tuple
-    owner: object  # keeps the memory alive
+    shape: Tuple[int, ...]
+    owner: Any  # keeps the memory alive
 
 
-def _is_array(values):
+def _is_array(values: Values) -> bool:
     """Of NumPy, or what NumPy takes for one: a tensor of PyTorch, a column of pandas."""
     return numpy is not None and hasattr(values, "__array__")
 
 
-def _memory(name, values, code, shape):
-    """Numbers where they lie, if they are a NumPy array of array's type `code` with dense rows; else a copy. A None
-    in `shape` stands for any length; `name` is for errors."""
-    return (_of_array if _is_array(values) else _of_sequence)(name, values, code, shape)
+def _array(name: str, values: Values, missing: bool = False) -> Any:
+    """What is an array as one of NumPy's own. Masked elements become NaN, if they may be `missing`,
+    or are an error."""
+    if not isinstance(values, numpy.ma.MaskedArray):
+        return numpy.asarray(values)
+    mask = numpy.ma.getmaskarray(values)
+    if not mask.any():
+        return values.data
+    if not missing:
+        position = ", ".join(map(str, numpy.argwhere(mask)[0]))
+        raise ValueError(f"{name} is masked at position {position}, expected a value")
+    return numpy.where(mask, numpy.nan, values.data)
 
 
-def _expect_shape(name, shape, expected):
-    if len(shape) != len(expected) or any(wanted not in (None, n) for n, wanted in zip(shape, expected)):
-        raise ValueError(f"{name} has the shape {shape}, expected {str(expected).replace('None', 'any')}")
+def _memory(name: str, values: Values, code: str, shape: Shape, missing: bool = False,
+            packed: bool = False) -> _Memory:
+    """Numbers where they lie, if they are a NumPy array of array's type `code` with dense rows
+    (that also touch, if `packed`); else a copy. A None in `shape` stands for any length; `name` is
+    for errors. What is masked or None becomes NaN if it may be `missing`, and is else an error."""
+    if _is_array(values):
+        return _of_array(name, values, code, shape, missing, packed)
+    return _of_sequence(name, values, code, shape, missing)
 
 
-def _of_array(name, values, code, shape):
-    values = numpy.asarray(values)
+def _expect_shape(name: str, shape: Sequence[int], expected: Shape) -> None:
+    if len(shape) != len(expected) or any(e not in (None, n) for n, e in zip(shape, expected)):
+        wanted = str(expected).replace("None", "any")
+        raise ValueError(f"{name} has the shape {tuple(shape)}, expected {wanted}")
+
+
+def _of_array(name: str, values: Values, code: str, shape: Shape, missing: bool,
+              packed: bool) -> _Memory:
+    values = _array(name, values, missing)
     if values.dtype == object:
-        return _of_sequence(name, values, code, shape)
+        return _of_sequence(name, values, code, shape, missing)
     _expect_shape(name, values.shape, shape)
     if values.size and values.dtype.kind not in ("biuf" if code == "f" else "iu"):
-        raise ValueError(f"{name} is an array of {values.dtype}, expected one of {numpy.dtype(code)}")
+        raise ValueError(f"{name} is an array of {values.dtype}, "
+                         f"expected one of {numpy.dtype(code)}")
     if values.size and values.dtype.kind == "i" and code != "f" and values.min() < 0:
-        raise ValueError(f"{name}: {values.min()} at position {values.argmin()}, expected {_EXPECTED[code]}")
+        raise ValueError(f"{name}: {values.min()} at position {values.argmin()}, "
+                         f"expected {_EXPECTED[code]}")
     item = array(code).itemsize
     dense_rows = values.size and values.strides[-1] == item and all(
         stride >= item * values.shape[-1] and stride % item == 0 for stride in values.strides[:-1])
-    if values.dtype != code or not dense_rows or not values.flags.aligned:
+    fits = dense_rows and values.flags.aligned and (values.flags.c_contiguous or not packed)
+    if values.dtype != code or not fits:
         values = numpy.ascontiguousarray(values, code)
     return _Memory(values.ctypes.data, values.strides[0] // item, values.shape, values)
 
 
-def _of_sequence(name, values, code, shape):
+def _of_sequence(name: str, values: Values, code: str, shape: Shape, missing: bool) -> _Memory:
     if hasattr(values, "tolist"):  # a memoryview of two dimensions has no other way in
         values = values.tolist()
+    made: Tuple[int, ...]
     if len(shape) == 1:
-        flat = _numbers(name, values, code)
+        flat = _numbers(name, values, code, missing)
         made = (len(flat),)
     else:
-        rows = _rows(name, values, code)
-        made = (len(rows), len(rows[0]) if rows else shape[1])
+        rows = _rows(name, values, code, missing)
+        made = (len(rows), len(rows[0]) if rows else shape[1] or 0)
         for r, row in enumerate(rows):
             if len(row) != made[1]:
                 raise ValueError(f"{name}, row {r} has {len(row)} values, row 0 has {made[1]}")
@@ -247,45 +424,58 @@ def _of_sequence(name, values, code, shape):
     return _Memory(flat.buffer_info()[0], made[-1], made, flat)
 
 
-def _rows(name, values, code):
-    return [_numbers(f"{name}, row {r}", row, code) for r, row in enumerate(_listed(name, values))]
+def _rows(name: str, values: Values, code: str, missing: bool = False) -> List[array[Any]]:
+    return [_numbers(f"{name}, row {r}", row, code, missing)
+            for r, row in enumerate(_listed(name, values))]
 
 
-def _listed(name, values):
+def _listed(name: str, values: Values) -> List[Any]:
     try:
         return list(values)
     except TypeError:
         raise ValueError(f"{name} is {reprlib.repr(values)}, expected a sequence") from None
 
 
-def _numbers(name, values, code):
-    """An array of the numbers, where None is NaN."""
+def _numbers(name: str, values: Values, code: str, missing: bool = False) -> array[Any]:
+    """An array of the numbers. What is missing is NaN, where it may be."""
+    if _is_array(values):
+        values = _array(name, values, missing)
     numbers = _listed(name, values)
-    if code == "f":
-        numbers = [math.nan if number is None else number for number in numbers]
+    if missing:
+        numbers = [math.nan if _is_missing(number) else number for number in numbers]
+    elif numpy is not None and any(map(partial(operator.is_, numpy.ma.masked), numbers)):
+        position = next(i for i, number in enumerate(numbers) if number is numpy.ma.masked)
+        raise ValueError(f"{name} is masked at position {position}, expected {_EXPECTED[code]}")
     try:
         return array(code, numbers)
-    except (TypeError, OverflowError):
-        position = next(i for i, number in enumerate(numbers) if not _fits(number, code))
+    except (TypeError, ValueError, OverflowError):
+        position = next((i for i, n in enumerate(numbers) if not _fits(n, code)), 0)
         raise ValueError(f"{name}: {reprlib.repr(numbers[position])} at position {position}, "
                          f"expected {_EXPECTED[code]}") from None
 
 
-def _fits(number, code):
+def _is_missing(number: Any) -> bool:
+    """None, NumPy's masked, or pandas' NA, which need not be installed."""
+    return (number is None or type(number).__name__ == "NAType"
+            or numpy is not None and number is numpy.ma.masked)
+
+
+def _fits(number: Any, code: str) -> bool:
     try:
         return len(array(code, [number])) == 1
-    except (TypeError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _ragged(name, values):
+def _ragged(name: str, values: Ids) -> Ids:
     """Ids with any number a row as Ragged; those with one a row as they are."""
     if isinstance(values, Ragged):
         return values
     if _is_array(values):
-        values = numpy.asarray(values)
+        values = _array(name, values)
         if values.ndim == 2:
-            return Ragged(values.reshape(-1), [r * values.shape[1] for r in range(len(values) + 1)])
+            width = values.shape[1]
+            return Ragged(values.reshape(-1), [r * width for r in range(len(values) + 1)])
         if values.dtype != object:
             return values
         values = values.tolist()
@@ -293,260 +483,714 @@ def _ragged(name, values):
     if not values or not hasattr(values[0], "__len__"):
         return values
     rows = _rows(name, values, "Q")
-    return Ragged(array("Q", b"".join(rows)), array(_SIZE, accumulate(map(len, rows), initial=0)))
+    offsets = array(_SIZE, accumulate(map(len, rows), initial=0))
+    return Ragged(array("Q", b"".join(rows)), offsets)
 
 
-def _field(field, values, rows):
-    """An id field as the library wants it, its number of rows, which must be `rows` unless that is None, and what
-    keeps its memory alive."""
+def _field(field: str, values: Ids, rows: Optional[int]) -> Tuple[_Ids, int, Any]:
+    """An id field as the library wants it, its number of rows, which must be `rows` unless that is
+    None, and what keeps its memory alive."""
     name = f'field "{field}"'
     values = _ragged(name, values)
     if not isinstance(values, Ragged):
         ids = _memory(name, values, "Q", (rows,))
         return _Ids(ids.address, None), ids.shape[0], ids
     ids = _memory(name, values.ids, "Q", (None,))
-    # A copy, so that no other thread can change what was checked; that of a sequence is one anyway.
-    offsets = numpy.array(values.offsets) if _is_array(values.offsets) else values.offsets
-    offsets = _memory("offsets of " + name, offsets, _SIZE, (None if rows is None else rows + 1,))
+    offsets_name = "offsets of " + name
+    given = values.offsets
+    if _is_array(given):  # a copy, so that no other thread can change what was checked
+        given = _array(offsets_name, given).copy()
+    offsets = _memory(offsets_name, given, _SIZE, (None if rows is None else rows + 1,))
     if offsets.shape[0] == 0:
         raise ValueError(f"offsets of {name} are empty, expected one more than rows")
     if offsets.owner[-1] > ids.shape[0]:
-        raise ValueError(f"the last offset of {name} is {offsets.owner[-1]}, of {ids.shape[0]} ids")
+        raise ValueError(f"the last offset of {name} is {offsets.owner[-1]}, "
+                         f"of {ids.shape[0]} ids")
     return _Ids(ids.address, offsets.address), offsets.shape[0] - 1, (ids, offsets)
 
 
+def _bytes_at(name: str, data: Any) -> Tuple[int, int, Any]:
+    """Address and length of a bytes-like object, and what keeps its memory alive. What is read-only
+    and not of the type bytes is copied."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise ValueError(f"{name} is {reprlib.repr(data)}, expected bytes") from None
+    if view.readonly or not view.c_contiguous or not view.nbytes:
+        memory = data if isinstance(data, bytes) else bytes(view)
+        return ctypes.cast(c_char_p(memory), c_void_p).value or 0, len(memory), memory
+    owner = (c_char * view.nbytes).from_buffer(view)
+    return ctypes.addressof(owner), view.nbytes, owner
+
+
+def _view(address: Optional[int], shape: Tuple[int, ...], code: str = "f") -> memoryview:
+    """A copy of an array of the library's."""
+    count = math.prod(shape)
+    if not count or not address:
+        return memoryview(b"").cast(code)  # which cannot have a shape with a 0
+    item: Any = c_float if code == "f" else c_uint64
+    return memoryview(bytearray((item * count).from_address(address))).cast("B").cast(code, shape)
+
+
+class _Floats:
+    """Room for a matrix of results, given back as a NumPy array or as lists."""
+
+    def __init__(self, rows: int, columns: int, as_array: bool) -> None:
+        self.columns, self.as_array = columns, as_array
+        self.values: Any
+        if as_array:
+            self.values = numpy.empty((rows, columns), numpy.float32)
+            self.address = self.values.ctypes.data
+        else:
+            self.values = array("f", bytes(4 * rows * columns))
+            self.address = self.values.buffer_info()[0]
+
+    def result(self) -> Any:
+        if self.as_array:
+            return self.values
+        return [self.values[i:i + self.columns].tolist()
+                for i in range(0, len(self.values), self.columns)]
+
+
+# ------------------------------------------------------------------------------------------ access
+
+
 class _Access:
-    """Many readers or one writer, who need not wait for readers that come after."""
+    """Many readers or one writer, who need not wait for readers that come after.
 
-    def __init__(self):
-        self._turn = threading.Lock()  # held by a writer, and by a reader on its way in
-        self._condition = threading.Condition()
-        self._readers = 0
+    An exception from a signal handler may be raised between any two steps, but not between taking a
+    lock by `with` and entering its block, nor between leaving the block and giving it back (CPython
+    3.10 and later; very rarely before). So there is nothing here that must be undone except by a
+    `with` on a lock itself: each thread reads under a lock of its own, and a writer, after a sign
+    that it wants to write, waits for each of these once. Who finds the sign of a writer that was
+    interrupted takes it down.
 
-    @contextlib.contextmanager
-    def shared(self):
-        with self._turn, self._condition:
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._readers -= 1
-                self._condition.notify_all()
+    A handler may call again what it interrupted. Its thread owns the lock already then; locks that
+    may be taken twice (RLock) tell so."""
 
-    @contextlib.contextmanager
-    def exclusive(self):
+    def __init__(self) -> None:
+        self._turn: Any = threading.RLock()  # held by a writer, from its wish to its end
+        self._wanted = False  # a writer holds the turn, or was interrupted
+        self._changing = False  # ... and all readers have left
+        self._thread = threading.local()  # .lock: held by this thread while it reads
+        self._locks: Set[weakref.ref[Any]] = set()  # those of all threads
+
+    def _own_lock(self) -> Any:
+        lock = getattr(self._thread, "lock", None)
+        if lock is None:
+            lock = threading.RLock()
+            self._locks.add(weakref.ref(lock, self._locks.discard))
+            self._thread.lock = lock
+        return lock
+
+    def inside(self) -> bool:
+        """Whether a call of this thread is under way, which a signal handler has interrupted."""
+        return bool(self._turn._is_owned() or self._own_lock()._is_owned())
+
+    def shared(self, function: Callable[[], T]) -> T:
+        if self.inside():
+            return function()
+        own = self._own_lock()
+        while True:
+            with own:
+                if not self._wanted:
+                    return function()
+            with self._turn:
+                self._wanted = False
+
+    def exclusive(self, function: Callable[[], T]) -> T:
+        if self.inside():
+            raise HomeError(E_STATE, "a signal handler cannot change what the call that it "
+                                     "interrupted is using")
         with self._turn:
-            with self._condition:
-                self._condition.wait_for(lambda: self._readers == 0)
-            yield
+            self._changing = False
+            self._wanted = True
+            for known in list(self._locks):
+                lock = known()
+                if lock is not None:
+                    with lock:
+                        pass
+            self._changing = True
+            try:
+                return function()
+            finally:
+                self._wanted = self._changing = False
+
+    def after_fork(self) -> bool:
+        """In a child process: lets go of what threads of the parent held. Returns False if one of
+        them was changing the object."""
+        whole = True
+        if not self._turn._is_owned():
+            if self._turn.acquire(blocking=False):
+                self._turn.release()
+            else:
+                whole = not self._changing
+                self._turn = threading.RLock()
+            self._wanted = self._changing = False
+        self._locks.clear()
+        lock = getattr(self._thread, "lock", None)
+        if lock is not None:
+            self._locks.add(weakref.ref(lock, self._locks.discard))
+        return whole
+
+
+_owners: Set[weakref.ref[_Owner]] = set()
+_merging = threading.RLock()  # who holds two objects at once waits for nobody who does too
 
 
 class _Owner:
-    """Frees what it owns in the library when it is collected. A copy would free the same once more."""
+    """Frees what it owns in the library when it is collected. A copy would free it once more."""
 
-    def __init__(self, handle, release):
-        self._handle = handle
-        self._release = weakref.finalize(self, release, handle)
+    _noun = "object"
+
+    def __init__(self, handle: c_void_p, release: Callable[..., None], *memory: Any) -> None:
+        """`memory` is kept until after the release."""
+        self._handle: Optional[c_void_p] = handle
+        self._gone = f"the {self._noun} is closed"
+        self._release = weakref.finalize(self, _release, release, handle, *memory)
         self._release.atexit = False  # a daemon thread may be in a call when the interpreter ends
+        self._access = _Access()
+        _owners.add(weakref.ref(self, _owners.discard))
 
-    def __reduce__(self):  # which copy.copy, copy.deepcopy and pickle end up with
+    def __reduce__(self) -> Any:  # which copy.copy, copy.deepcopy and pickle end up with
         raise TypeError(f"a {type(self).__name__} can be neither copied nor pickled")
+
+    def close(self) -> None:
+        """Frees its memory once no thread uses it; then every call is a ValueError. May be called
+        again.
+
+        Any thread."""
+        if self._access.inside():
+            self._handle = None  # the call that this one has interrupted still needs the memory
+        else:
+            self._access.exclusive(self._free)
+
+    def _free(self) -> None:
+        self._handle = None
+        self._release()
+
+    def __enter__(self: O) -> O:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def _open(self) -> c_void_p:
+        handle = self._handle
+        if handle is None:
+            raise ValueError(self._gone)
+        return handle
+
+    def _shared(self, function: Callable[[c_void_p], T]) -> T:
+        return self._access.shared(lambda: function(self._open()))
+
+    def _exclusive(self, function: Callable[[c_void_p], T]) -> T:
+        return self._access.exclusive(lambda: function(self._open()))
+
+    def _after_fork(self) -> None:
+        if not self._access.after_fork():
+            self._handle = None
+            self._gone = (f"another thread was changing the {self._noun} when this process was "
+                          "forked")
+            self._release.detach()
+
+
+O = TypeVar("O", bound=_Owner)
+
+
+def _release(release: Callable[[c_void_p], None], handle: c_void_p, *memory: Any) -> None:
+    release(handle)
+
+
+def _after_fork() -> None:
+    global _merging
+    _merging = threading.RLock()
+    for known in list(_owners):
+        owner = known()
+        if owner is not None:
+            owner._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _merge(name: str, into: _Owner, other: _Owner) -> None:
+    with _merging:
+        into._exclusive(lambda a: other._shared(lambda b: _call(name, a, b)))
 
 
 # ------------------------------------------------------------------------------------------- model
 
 
 class Model(_Owner):
-    """A model; made by create(), load() or freeze(). Freed when closed, left by `with`, or collected.
+    """A model; made by create(), load(), load_memory(), freeze() or open_image(). Freed when
+    closed, left by `with`, or collected.
 
-    `dense_width`, `fields` and `tasks` tell what it takes and gives."""
+    `dense_width`, `fields` and `tasks` tell what it takes and gives, `frozen` whether it is for
+    serving only. Docstrings say of every method which threads may call it: "any thread" at the
+    same time as others, or "alone", which waits for the other calls of this model and they for it.
+    """
 
-    def __init__(self, handle):
-        super().__init__(handle, _library.home_model_release)
-        self._access = _Access()
-        self.dense_width = _library.home_model_dense_width(handle)
-        self.fields = tuple(_library.home_model_field_name(handle, i).decode()
-                            for i in range(_library.home_model_field_count(handle)))
-        self.tasks = tuple(_library.home_model_task_name(handle, i).decode()
-                           for i in range(_library.home_model_task_count(handle)))
+    _noun = "model"
+
+    def __init__(self, handle: c_void_p, *memory: Any) -> None:
+        """For the functions that make models. `memory`: of an image, which has no allocator."""
+        super().__init__(handle, _library.home_model_release, *memory)
+        self.dense_width = int(_library.home_model_dense_width(handle))
+        self.fields: Tuple[str, ...] = tuple(
+            _library.home_model_field_name(handle, i).decode()
+            for i in range(_library.home_model_field_count(handle)))
+        self.tasks: Tuple[str, ...] = tuple(
+            _library.home_model_task_name(handle, i).decode()
+            for i in range(_library.home_model_task_count(handle)))
         self.frozen = bool(_library.home_model_is_frozen(handle))
+        self._from_image = bool(memory)
+        self._workspaces: List[_Workspace] = []  # of an image, not in use now
+        self._rows: Optional[int] = None  # of the last forward
 
     @classmethod
-    def _made_by(cls, name, *arguments):
+    def _made_by(cls, name: str, *arguments: Any) -> Model:
         handle = c_void_p()
         _call(name, *arguments, byref(handle))
         return cls(handle)
 
     @classmethod
-    def create(cls, config):
-        """A new model from a configuration, a dict or JSON text."""
+    def create(cls, config: Union[str, Mapping[str, Any]]) -> Model:
+        """A new model from a configuration, a dict or JSON text; docs/model.md has the keys.
+
+        HomeError: E_JSON, E_CONFIG, E_MEMORY, E_TOO_LARGE, E_UNSUPPORTED. Any thread."""
         text = (config if isinstance(config, str) else json.dumps(config)).encode()
         return cls._made_by("model_create_json", text, len(text), None)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: Path) -> Model:
+        """A model from a checkpoint file, with the optimizer's state where the file has it.
+
+        HomeError: E_FILE, E_FORMAT, E_CHECKSUM, E_JSON, E_CONFIG, E_MISMATCH, E_VALUE, E_MEMORY,
+        E_TOO_LARGE, E_UNSUPPORTED. Any thread."""
         return cls._made_by("model_load", _c_string(os.fsencode(path)), None)
 
-    def freeze(self):
-        """A read-only copy for serving, which lives on its own."""
-        with self._shared() as handle:
-            return self._made_by("model_freeze", handle)
+    @classmethod
+    def load_memory(cls, data: Any) -> Model:
+        """A model from the bytes of a checkpoint, such as serialize() gives, which are copied.
 
-    def save(self, path, optimizer=False):
-        """Writes a checkpoint, with the optimizer's state if training is to go on."""
-        with self._shared() as handle:
-            _call("model_save", handle, _c_string(os.fsencode(path)), SAVE_OPTIMIZER if optimizer else 0)
-
-    def load_weights(self, path):
-        """Takes the weights of a safetensors file that has exactly this model's tensors."""
-        with self._exclusive() as handle:
-            _call("model_load_weights", handle, _c_string(os.fsencode(path)))
-
-    def predict(self, dense=None, ids=None):
-        """Probabilities [rows, tasks]. `ids` maps each field's name to its ids."""
-        batch, memory = self._batch(dense, ids)
-        shape = (batch.rows, len(self.tasks))
-        inputs = [dense, *(ids or {}).values()]
-        as_array = any(_is_array(values.ids if isinstance(values, Ragged) else values) for values in inputs)
-        predictions = numpy.empty(shape, numpy.float32) if as_array else array("f", bytes(4 * math.prod(shape)))
-        address = predictions.ctypes.data if as_array else predictions.buffer_info()[0]
-        with self._shared() as handle:
-            _call("model_predict", handle, byref(batch), address, 0, None)
+        HomeError: as load(), without E_FILE. Any thread."""
+        address, length, memory = _bytes_at("data", data)
+        model = cls._made_by("model_load_memory", address, length, None)
         del memory
-        if as_array:
-            return predictions
-        return [predictions[i:i + shape[1]].tolist() for i in range(0, len(predictions), shape[1])]
+        return model
 
-    def train_step(self, dense=None, ids=None, *, labels, row_weights=None, weights=None):
-        """One step of the optimizer on a batch; returns each task's loss before it. A label that is NaN or None
-        is missing."""
+    def freeze(self) -> Model:
+        """A read-only copy for serving, which lives on its own.
+
+        HomeError: E_STATE if this one is frozen, E_MEMORY. Any thread."""
+        return self._shared(lambda handle: self._made_by("model_freeze", handle))
+
+    def save(self, path: Path, optimizer: bool = False) -> None:
+        """Writes a checkpoint, with the optimizer's state if training is to go on. A file that is
+        there already stays whole until the new one is.
+
+        HomeError: E_STATE if frozen, E_VALUE if a weight is not finite, E_FILE, E_MEMORY. Any
+        thread."""
+        name = _c_string(os.fsencode(path))
+        flags = SAVE_OPTIMIZER if optimizer else 0
+        self._shared(lambda handle: _call("model_save", handle, name, flags))
+
+    def serialize(self, optimizer: bool = False) -> bytes:
+        """The bytes that save() would write.
+
+        HomeError: as save(), without E_FILE. Any thread."""
+        flags = SAVE_OPTIMIZER if optimizer else 0
+        return self._shared(lambda handle: _written("model_serialize", handle, flags))
+
+    def load_weights(self, path: Path) -> None:
+        """Takes the weights of a safetensors file that has exactly this model's tensors. The
+        optimizer starts anew.
+
+        HomeError: as load(), and E_STATE if frozen. Alone."""
+        name = _c_string(os.fsencode(path))
+        self._exclusive(lambda handle: _call("model_load_weights", handle, name))
+
+    # ---- serving
+
+    def predict(self, dense: Optional[Values] = None,
+                ids: Optional[Mapping[str, Ids]] = None) -> Any:
+        """Predictions [rows, tasks] as array or lists: probabilities of binary tasks.
+
+        dense: [rows, dense_width]; left out where dense_width is 0. ids: maps each field's name to
+        the ids of all rows. A dense value that is not finite spoils its own row only.
+
+        ValueError: shapes and types. HomeError: E_VALUE if an id is out of range or offsets fall,
+        E_MEMORY, E_TOO_LARGE. Any thread."""
         batch, memory = self._batch(dense, ids)
-        shape = (batch.rows, len(self.tasks))
-        label = _memory("labels", labels, "f", shape)
-        targets = _Targets(labels=label.address, label_stride=label.stride)
-        if row_weights is not None:
-            row_weights = _memory("row_weights", row_weights, "f", shape[:1])
-            targets.row_weights = row_weights.address
-        if weights is not None:
-            weights = _memory("weights", weights, "f", shape)
-            targets.weights, targets.weight_stride = weights.address, weights.stride
-        losses = (c_float * shape[1])()
-        with self._exclusive() as handle:
-            _call("model_forward", handle, byref(batch), None, 0)
-            _call("model_backward", handle, byref(targets), losses)
-            _call("model_step", handle)
+        out = _Floats(batch.rows, len(self.tasks), _any_array(dense, ids))
+        self._shared(lambda handle: self._predict(handle, batch, out))
         del memory
-        return dict(zip(self.tasks, losses))
+        return out.result()
 
-    @property
-    def gradient_norm(self):
-        """The Euclidean norm of all gradients of the last train_step(), before clipping."""
-        with self._shared() as handle:
-            return _library.home_model_gradient_norm(handle)
+    def _predict(self, handle: c_void_p, batch: _Batch, out: _Floats) -> None:
+        if not self._from_image:
+            _call("model_predict", handle, byref(batch), out.address, 0, None)
+            return
+        try:
+            workspace = self._workspaces.pop()
+        except IndexError:
+            workspace = _Workspace(handle)
+        _call("model_predict", handle, byref(batch), out.address, 0, workspace.pointer)
+        self._workspaces.append(workspace)
 
-    @property
-    def step_count(self):
-        """Steps taken since the model was created."""
-        with self._shared() as handle:
-            return _library.home_model_step_count(handle)
+    def image(self, panel: int = 0, block_rows: int = 0) -> bytes:
+        """The serving image of a frozen model (docs/embedding.md). panel: columns of a panel of
+        weights, 1 to 256, block_rows: rows at once, 1 to 4096; 0: those for this machine.
 
-    def set_learning_rate(self, rate):
-        """Of the dense parameters; the embedding tables have their own."""
-        with self._exclusive() as handle:
-            _call("model_set_learning_rate", handle, rate)
+        HomeError: E_STATE if not frozen, E_ARGUMENT if an option is out of range, E_VALUE,
+        E_TOO_LARGE. Any thread."""
+        options = _ImageOptions(panel=_count("panel", panel),
+                                block_rows=_count("block_rows", block_rows))
+        return self._shared(lambda handle: _written("image_write", handle, byref(options)))
 
-    def set_embedding_learning_rate(self, rate):
-        with self._exclusive() as handle:
-            _call("model_set_embedding_learning_rate", handle, rate)
+    @classmethod
+    def open_image(cls, source: Any) -> Model:
+        """A frozen model that reads its weights where they lie in an image: `source` is the path
+        of a file, which is mapped, so that processes share its memory, or bytes, which are copied.
+        The file must not change until the model is closed; to replace it, rename another over it.
 
-    def set_threads(self, count):
-        """Lets each call use `count` threads; results do not change."""
+        OSError: the file. HomeError: E_FORMAT, E_CHECKSUM, E_UNSUPPORTED. Any thread. set_threads,
+        set_metadata, Health and all that trains are E_STATE for such a model."""
+        if isinstance(source, (str, os.PathLike)):
+            with open(source, "rb") as file:
+                # Copies pages only when they are written to, which they never are.
+                data: Any = (mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+                             if os.fstat(file.fileno()).st_size else b"")
+        else:
+            data = source
+        address, size, image = _bytes_at("the image", data)
+        if not isinstance(data, mmap.mmap):
+            image = _aligned_copy(address, size)
+            address = image.address
+        needed = c_size_t()
+        _call("image_model_size", address, size, byref(needed))
+        memory = ctypes.create_string_buffer(max(needed.value, 1))
+        handle = c_void_p()
+        _call("image_open", address, size, memory, needed, byref(handle))
+        return cls(handle, image, memory)
+
+    def set_threads(self, count: int) -> None:
+        """Lets each call use `count` threads of the model's own, 1 to 1024; results do not change.
+        In a child process after fork it starts new ones.
+
+        ValueError: count. HomeError: E_STATE for an image, E_MEMORY. Alone."""
         if not 1 <= count <= 1024:
             raise ValueError(f"{count} threads, expected 1 to 1024")
-        with self._exclusive() as handle:
-            _call("model_set_threads", handle, count)
+        self._exclusive(lambda handle: _call("model_set_threads", handle, count))
 
-    def set_metadata(self, key, value):
-        """Text of your own that is saved with the model; None removes it."""
-        value = None if value is None else _c_string(value.encode())
-        with self._exclusive() as handle:
-            _call("model_set_metadata", handle, _c_string(key.encode()), value)
+    # ---- training
 
-    def metadata(self, key):
-        with self._shared() as handle:
-            value = _library.home_model_metadata(handle, _c_string(key.encode()))
-            return None if value is None else value.decode()
+    def train_step(self, dense: Optional[Values] = None, ids: Optional[Mapping[str, Ids]] = None,
+                   *, labels: Values, row_weights: Optional[Values] = None,
+                   weights: Optional[Values] = None) -> Dict[str, float]:
+        """forward(), backward() and step() on a batch; returns each task's loss before the step.
+
+        labels: [rows, tasks], where NaN, None or masked is missing. row_weights: [rows], weights:
+        [rows, tasks], finite and >= 0; left out: all 1.
+
+        ValueError: shapes and types. HomeError: E_STATE if frozen, E_ARGUMENT (no rows, or one row
+        with batch norms), E_VALUE (a value that is not allowed; the model may have moved its batch
+        norms' running values by then), E_MEMORY, E_TOO_LARGE. Alone, from begin to end."""
+        batch, memory = self._batch(dense, ids)
+        targets, more = self._targets(labels, row_weights, weights, batch.rows)
+        losses = (c_float * len(self.tasks))()
+
+        def train(handle: c_void_p) -> None:
+            self._forward(handle, batch, None)
+            _call("model_backward", handle, byref(targets), losses)
+            _call("model_step", handle)
+
+        self._exclusive(train)
+        del memory, more
+        return dict(zip(self.tasks, losses))
+
+    def forward(self, dense: Optional[Values] = None,
+                ids: Optional[Mapping[str, Ids]] = None) -> Any:
+        """Runs the model on a batch in training mode and keeps what backward needs; the first part
+        of a step. Returns predictions as predict() does, which differ from it where batch norms use
+        the mean and variance of the batch.
+
+        ValueError, HomeError: as train_step(). Alone; the host sees to it that no other thread
+        trains between forward() and step()."""
+        batch, memory = self._batch(dense, ids)
+        out = _Floats(batch.rows, len(self.tasks), _any_array(dense, ids))
+        self._exclusive(lambda handle: self._forward(handle, batch, out))
+        del memory
+        return out.result()
+
+    def _forward(self, handle: c_void_p, batch: _Batch, out: Optional[_Floats]) -> None:
+        # C trusts the rows of what is handed to backward, so they are known for sure or not at all.
+        before, self._rows = self._rows, None
+        try:
+            _call("model_forward", handle, byref(batch), out.address if out else None, 0)
+        except HomeError:
+            self._rows = before
+            raise
+        self._rows = int(batch.rows)
+
+    def _expect_rows(self, name: str, rows: int) -> None:
+        if self._rows is None:
+            raise HomeError(E_STATE, f"{name} are given without a forward before")
+        if rows != self._rows:
+            raise ValueError(f"{name} are of {rows} rows, the last forward is of {self._rows}")
+
+    def backward(self, labels: Values, row_weights: Optional[Values] = None,
+                 weights: Optional[Values] = None) -> Dict[str, float]:
+        """Computes the losses of the last forward, which it returns by task, and all gradients.
+        Arguments as in train_step().
+
+        ValueError: shapes, types, other rows than in the forward. HomeError: E_STATE if frozen or
+        without a forward since the last backward, E_VALUE, E_MEMORY. Alone."""
+        targets, memory = self._targets(labels, row_weights, weights, None)
+        rows = memory[0].shape[0]
+        losses = (c_float * len(self.tasks))()
+
+        def run(handle: c_void_p) -> None:
+            self._expect_rows("labels", rows)
+            _call("model_backward", handle, byref(targets), losses)
+
+        self._exclusive(run)
+        return dict(zip(self.tasks, losses))
+
+    def backward_from(self, dlogits: Values) -> None:
+        """Computes all gradients of a loss of the caller's, in place of backward(). dlogits:
+        [rows, tasks], the derivative of that loss by each logit (before the sigmoid).
+
+        ValueError, HomeError: as backward(); E_VALUE if a derivative is not finite. Alone."""
+        values = _memory("dlogits", dlogits, "f", (None, len(self.tasks)))
+
+        def run(handle: c_void_p) -> None:
+            self._expect_rows("dlogits", values.shape[0])
+            _call("model_backward_from", handle, values.address, values.stride)
+
+        self._exclusive(run)
+
+    def step(self) -> None:
+        """Moves the parameters along the gradients.
+
+        HomeError: E_STATE if frozen or without a backward since the last forward or step, E_VALUE
+        if the gradients' norm is not finite or above 1e15, after which nothing moved. Alone."""
+        self._exclusive(lambda handle: _call("model_step", handle))
 
     @property
-    def config(self):
-        """The complete configuration, defaults filled in."""
-        with self._shared() as handle:
-            return json.loads(_library.home_model_config_json(handle))
+    def gradient_norm(self) -> float:
+        """The Euclidean norm of all gradients of the last backward, before clipping. Any thread."""
+        return self._shared(lambda handle: float(_library.home_model_gradient_norm(handle)))
 
     @property
-    def tensors(self):
-        """The tensors' shapes by their names, in the order of the checkpoint; none of a frozen model."""
-        shapes = {}
-        with self._shared() as handle:
-            for i in range(_library.home_model_tensor_count(handle)):
-                tensor = _Tensor()
-                _call("model_tensor_at", handle, i, byref(tensor))
-                shapes[tensor.name.decode()] = tuple(tensor.shape[:tensor.rank])
-        return shapes
+    def step_count(self) -> int:
+        """Steps taken since the model was created. Any thread."""
+        return self._shared(lambda handle: int(_library.home_model_step_count(handle)))
 
-    def tensor(self, name):
-        """A copy of a tensor as a memoryview: tolist() makes it lists, numpy.asarray() an array."""
-        tensor = _Tensor()
-        with self._shared() as handle:
-            _call("model_tensor", handle, _c_string(name.encode()), byref(tensor))
-            shape = tuple(tensor.shape[:tensor.rank])
-            values = bytearray((c_float * math.prod(shape)).from_address(tensor.data))
-        return memoryview(values).cast("f", shape)
+    def gradient(self, name: str) -> memoryview:
+        """A copy of the gradient of a dense parameter, in the shape of its tensor, as the last
+        backward left it.
 
-    def set_tensor(self, name, values):
-        """Overwrites a tensor with an array, lists, or what tensor() gave, of the same shape."""
-        tensor = _Tensor()
-        if _is_array(values):
-            values = numpy.ascontiguousarray(values)
-        with self._exclusive() as handle:
-            _call("model_tensor", handle, _c_string(name.encode()), byref(tensor))
-            shape = tuple(tensor.shape[:tensor.rank])
-            memory = _memory(f'tensor "{name}"', values, "f", shape)
-            _call("model_set_tensor", handle, _c_string(name.encode()), memory.address, math.prod(shape))
+        HomeError: E_NOT_FOUND if there is no such tensor. ValueError: it has no such gradient (a
+        statistic or a table). Any thread."""
+        return self._shared(lambda handle: _view(*_gradient_of(handle, name)))
 
-    def close(self):
-        """Frees the model once no thread uses it; then every call fails."""
-        with self._access.exclusive():
-            self._handle = None
-            self._release()
+    def set_gradient(self, name: str, values: Values) -> None:
+        """Overwrites it before step().
 
-    def __enter__(self):
-        return self
+        HomeError, ValueError: as gradient(), and a shape that is not the tensor's. Alone."""
+        def run(handle: c_void_p) -> None:
+            address, shape = _gradient_of(handle, name)
+            memory = _memory(f'gradient "{name}"', values, "f", shape, packed=True)
+            ctypes.memmove(address, memory.address, 4 * math.prod(shape))
 
-    def __exit__(self, *exception):
-        self.close()
+        self._exclusive(run)
 
-    @contextlib.contextmanager
-    def _shared(self):
-        with self._access.shared():
-            yield self._open()
+    def table_gradient(self, table: str) -> TableGradient:
+        """The rows of a table that the last backward touched, and a copy of their gradients.
 
-    @contextlib.contextmanager
-    def _exclusive(self):
-        with self._access.exclusive():
-            yield self._open()
+        HomeError: E_STATE if frozen or without a backward since the last forward, E_NOT_FOUND.
+        Alone."""
+        def run(handle: c_void_p) -> TableGradient:
+            found = _table_gradient(handle, table)
+            return TableGradient(_view(found.rows, (found.count,), "Q"),
+                                 _view(found.gradient, (found.count, found.dim)))
 
-    def _open(self):
-        if self._handle is None:
-            raise ValueError("the model is closed")
-        return self._handle
+        return self._exclusive(run)
 
-    def _batch(self, dense, ids):
+    def set_table_gradient(self, table: str, values: Values) -> None:
+        """Overwrites them before step(): [count, dim], in the order that table_gradient() tells.
+
+        HomeError: as table_gradient(). ValueError: another shape. Alone."""
+        def run(handle: c_void_p) -> None:
+            found = _table_gradient(handle, table)
+            shape = (found.count, found.dim)
+            memory = _memory(f'gradient of table "{table}"', values, "f", shape, packed=True)
+            ctypes.memmove(found.gradient, memory.address, 4 * math.prod(shape))
+
+        self._exclusive(run)
+
+    def input_gradient(self) -> memoryview:
+        """A copy of the gradient by the dense input, [rows, dense_width], of the last backward.
+
+        HomeError: E_STATE if frozen or without a backward since the last forward. Any thread."""
+        def run(handle: c_void_p) -> memoryview:
+            start, stride = c_void_p(), c_size_t()
+            _call("model_input_gradient", handle, byref(start), byref(stride))
+            self._expect_rows("gradients", self._rows or 0)
+            rows, width = self._rows or 0, self.dense_width
+            if stride.value == width or rows == 0 or width == 0:
+                return _view(start.value, (rows, width))
+            wide = _view(start.value, ((rows - 1) * stride.value + width,))
+            lines = [bytes(wide[r * stride.value:r * stride.value + width]) for r in range(rows)]
+            return memoryview(b"".join(lines)).cast("f", (rows, width))
+
+        return self._shared(run)
+
+    def task_gradient(self, task: str, labels: Values, row_weights: Optional[Values] = None,
+                      weights: Optional[Values] = None) -> Tuple[float, Dict[str, memoryview]]:
+        """A task's loss, and the gradients of its term of the total by the names of the dense
+        parameters; for each task between a forward and its backward (GradNorm, PCGrad).
+
+        ValueError, HomeError: as backward(); ValueError if there is no such task. Alone."""
+        if task not in self.tasks:
+            raise ValueError(f"no task is named {task!r}, expected one of {self.tasks}")
+        targets, memory = self._targets(labels, row_weights, weights, None)
+        rows = memory[0].shape[0]
+        loss, gradients = c_float(), {}
+
+        def run(handle: c_void_p) -> None:
+            self._expect_rows("labels", rows)
+            count = c_size_t()
+            _library.home_model_gradients(handle, byref(count))
+            flat = array("f", bytes(4 * count.value))
+            address = flat.buffer_info()[0]
+            _call("model_task_gradient", handle, byref(targets), self.tasks.index(task), address,
+                  count, byref(loss))
+            for tensor in _tensors(handle):
+                if tensor.gradient:
+                    gradients[tensor.name.decode()] = _view(address + 4 * tensor.gradient_offset,
+                                                            _shape(tensor))
+
+        self._exclusive(run)
+        return loss.value, gradients
+
+    def unit_gradient_norm(self, layer: int, unit: str) -> float:
+        """The Euclidean norm of the last backward's gradient by the parameters of a unit's experts.
+
+        HomeError: E_STATE if frozen or without a backward since the last forward, E_NOT_FOUND. Any
+        thread."""
+        norm, number, name = c_double(), _count("layer", layer), _c_string(unit.encode())
+        self._shared(lambda handle: _call("model_unit_gradient_norm", handle, number, name, None, 0,
+                                          byref(norm)))
+        return norm.value
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Of the dense parameters, from the next step on: 0 to 1e6. The tables have their own.
+
+        HomeError: E_ARGUMENT, E_STATE if frozen. Alone."""
+        self._exclusive(lambda handle: _call("model_set_learning_rate", handle, rate))
+
+    def set_embedding_learning_rate(self, rate: float) -> None:
+        """Of the embedding tables, from the next step on: 0 to 1e6.
+
+        HomeError: E_ARGUMENT, E_STATE if frozen. Alone."""
+        self._exclusive(lambda handle: _call("model_set_embedding_learning_rate", handle, rate))
+
+    # ---- looking inside
+
+    def set_metadata(self, key: str, value: Optional[str]) -> None:
+        """Text of your own that is saved with the model; None removes it.
+
+        HomeError: E_ARGUMENT if the key is empty or reserved, E_STATE for an image, E_MEMORY.
+        Alone."""
+        name = _c_string(key.encode())
+        text = None if value is None else _c_string(value.encode())
+        self._exclusive(lambda handle: _call("model_set_metadata", handle, name, text))
+
+    def metadata(self, key: str) -> Optional[str]:
+        """The text of a key, or None. Any thread."""
+        name = _c_string(key.encode())
+
+        def run(handle: c_void_p) -> Optional[str]:
+            value = _library.home_model_metadata(handle, name)
+            return None if value is None else str(value.decode())
+
+        return self._shared(run)
+
+    @property
+    def config(self) -> Dict[str, Any]:
+        """The complete configuration, defaults filled in. Any thread."""
+        return self._json("config")
+
+    @property
+    def topology(self) -> Dict[str, Any]:
+        """Who sees whom, with presets and masks resolved; home_model_topology_json() in home.h says
+        how it is written. Any thread."""
+        return self._json("topology")
+
+    def _json(self, what: str) -> Dict[str, Any]:
+        function = getattr(_library, f"home_model_{what}_json")
+        text = self._shared(lambda handle: bytes(function(handle)))
+        value: Dict[str, Any] = json.loads(text)
+        return value
+
+    @property
+    def isa(self) -> str:
+        """The instruction set it computes with: portable, avx2, avx512 or neon. Any thread."""
+        return self._shared(lambda handle: str(_library.home_model_isa(handle).decode()))
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters outside the embedding tables. Any thread."""
+        return self._shared(lambda handle: int(_library.home_model_parameter_count(handle)))
+
+    @property
+    def macs_per_row(self) -> int:
+        """Multiply-adds of the matrix products for a row at serving. Any thread."""
+        return self._shared(lambda handle: int(_library.home_model_macs_per_row(handle)))
+
+    @property
+    def tensors(self) -> Dict[str, Tuple[int, ...]]:
+        """The tensors' shapes by their names, in the order of the checkpoint; none of a frozen
+        model. Any thread."""
+        return self._shared(lambda handle: {tensor.name.decode(): _shape(tensor)
+                                            for tensor in _tensors(handle)})
+
+    def tensor(self, name: str) -> memoryview:
+        """A copy of a tensor.
+
+        HomeError: E_NOT_FOUND. Any thread."""
+        def run(handle: c_void_p) -> memoryview:
+            tensor = _tensor(handle, name)
+            return _view(tensor.data, _shape(tensor))
+
+        return self._shared(run)
+
+    def set_tensor(self, name: str, values: Values) -> None:
+        """Overwrites a tensor with an array, lists, or what tensor() gave, of the same shape.
+
+        ValueError: shape and types. HomeError: E_NOT_FOUND, E_VALUE if a value is not finite or a
+        running variance is below 0. Alone."""
+        def run(handle: c_void_p) -> None:
+            shape = _shape(_tensor(handle, name))
+            memory = _memory(f'tensor "{name}"', values, "f", shape, packed=True)
+            _call("model_set_tensor", handle, _c_string(name.encode()), memory.address,
+                  math.prod(shape))
+
+        self._exclusive(run)
+
+    # ---- what goes to C
+
+    def _batch(self, dense: Optional[Values],
+               ids: Optional[Mapping[str, Ids]]) -> Tuple[_Batch, Any]:
         """The rows as the library wants them, and what must stay alive as long as it reads them."""
-        ids = ids or {}
+        ids = {} if ids is None else ids
         if set(ids) != set(self.fields):
-            raise ValueError(f"ids are given for {sorted(ids)}, the model's fields are {sorted(self.fields)}")
+            raise ValueError(f"ids are given for {sorted(ids)}, "
+                             f"the model's fields are {sorted(self.fields)}")
         values, rows = None, None
         if dense is not None:
             values = _memory("dense", dense, "f", (None, self.dense_width))
@@ -562,8 +1206,107 @@ class Model(_Owner):
             batch.dense, batch.dense_stride = values.address, values.stride
         return batch, (values, fields, memory)
 
+    def _targets(self, labels: Values, row_weights: Optional[Values], weights: Optional[Values],
+                 rows: Optional[int]) -> Tuple[_Targets, List[_Memory]]:
+        """The same of labels and weights; the first of the memory is that of the labels."""
+        label = _memory("labels", labels, "f", (rows, len(self.tasks)), missing=True)
+        targets, memory = _Targets(labels=label.address, label_stride=label.stride), [label]
+        if row_weights is not None:
+            memory.append(_memory("row_weights", row_weights, "f", label.shape[:1]))
+            targets.row_weights = memory[-1].address
+        if weights is not None:
+            memory.append(_memory("weights", weights, "f", label.shape))
+            targets.weights, targets.weight_stride = memory[-1].address, memory[-1].stride
+        return targets, memory
 
-# ----------------------------------------------------------------------------------------- metrics
+
+def _any_array(dense: Optional[Values], ids: Optional[Mapping[str, Ids]]) -> bool:
+    inputs = [dense] if ids is None else [dense, *(ids[name] for name in ids)]
+    return any(_is_array(values.ids if isinstance(values, Ragged) else values)
+               for values in inputs)
+
+
+def _count(name: str, number: int) -> int:
+    """A size for C, where a number below 0 would become a large one."""
+    if not 0 <= operator.index(number) <= 2**31:
+        raise ValueError(f"{name} is {number}, expected 0 to 2^31")
+    return number
+
+
+def _written(name: str, *arguments: Any) -> bytes:
+    """What a function of the library writes to memory whose size it tells first."""
+    length = c_size_t()
+    _call(name, *arguments, None, 0, byref(length))
+    buffer = ctypes.create_string_buffer(max(length.value, 1))
+    _call(name, *arguments, buffer, length, byref(length))
+    return buffer.raw[:length.value]
+
+
+class _Aligned:
+    """Memory at an address that can be divided by 64, as images must lie."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = ctypes.create_string_buffer(size + 63)
+        self.address = (ctypes.addressof(self.buffer) + 63) & ~63
+
+
+def _aligned_copy(address: int, size: int) -> _Aligned:
+    copy = _Aligned(size)
+    ctypes.memmove(copy.address, address, size)
+    return copy
+
+
+class _Workspace:
+    """Scratch memory of one prediction at a time."""
+
+    def __init__(self, handle: c_void_p) -> None:
+        size = _library.home_workspace_size(handle)
+        self.memory = ctypes.create_string_buffer(size)
+        self.pointer = c_void_p()
+        _call("workspace_init", handle, self.memory, size, byref(self.pointer))
+
+
+def _tensors(handle: c_void_p) -> List[_Tensor]:
+    tensors = []
+    for i in range(_library.home_model_tensor_count(handle)):
+        tensors.append(_Tensor())
+        _call("model_tensor_at", handle, i, byref(tensors[-1]))
+    return tensors
+
+
+def _tensor(handle: c_void_p, name: str) -> _Tensor:
+    tensor = _Tensor()
+    _call("model_tensor", handle, _c_string(name.encode()), byref(tensor))
+    return tensor
+
+
+def _shape(tensor: _Tensor) -> Tuple[int, ...]:
+    return tuple(tensor.shape[:tensor.rank])
+
+
+def _gradient_of(handle: c_void_p, name: str) -> Tuple[int, Tuple[int, ...]]:
+    tensor = _tensor(handle, name)
+    if not tensor.gradient:
+        raise ValueError(f'tensor "{name}" is not a dense parameter, which alone have gradients')
+    return int(tensor.gradient), _shape(tensor)
+
+
+def _table_gradient(handle: c_void_p, table: str) -> _TableGradient:
+    found = _TableGradient()
+    _call("model_table_gradient", handle, _c_string(table.encode()), byref(found))
+    return found
+
+
+# ----------------------------------------------------------------------------- metrics and health
+
+R = TypeVar("R", TaskMetrics, ExpertHealth, NodeHealth)
+_NONE = c_size_t(-1).value  # SIZE_MAX: no expert, no node
+
+
+def _figures(kind: Type[R], result: _Sized) -> R:
+    values: List[Any] = [getattr(result, figure) for figure in kind._fields]
+    return kind._make(value.decode() if isinstance(value, bytes)
+                      else None if value == _NONE else value for value in values)
 
 
 class Metrics(_Owner):
@@ -574,30 +1317,141 @@ class Metrics(_Owner):
         print(metrics.result()["like"].auc)
     """
 
-    def __init__(self, tasks):
+    _noun = "accumulator"
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        """Empty; `tasks` names the columns. HomeError: E_ARGUMENT without tasks, E_MEMORY."""
         self.tasks = tuple(tasks)
-        self._lock = threading.Lock()
         handle = c_void_p()
         _call("metrics_create", len(self.tasks), None, byref(handle))
         super().__init__(handle, _library.home_metrics_destroy)
 
-    def add(self, predictions, labels, users=None):
-        """Adds rows: predictions and labels [rows, tasks], a label that is NaN or None is missing; an id a row of
-        its user, without which the rows have no part in GAUC."""
-        predictions = _memory("predictions", predictions, "f", (None, len(self.tasks)))
-        labels = _memory("labels", labels, "f", predictions.shape)
-        rows = predictions.shape[0]
-        users = users if users is None else _memory("users", users, "Q", (rows,))
-        with self._lock:
-            _call("metrics_add", self._handle, rows, predictions.address, predictions.stride, labels.address,
-                  labels.stride, users.address if users else None)
+    def add(self, predictions: Values, labels: Values, users: Optional[Values] = None) -> None:
+        """Adds rows: predictions and labels [rows, tasks], a label that is NaN, None or masked is
+        missing; an id a row of its user, without which the rows have no part in GAUC.
 
-    def result(self):
-        """The figures by the tasks' names."""
-        return {task: self._result_of(t) for t, task in enumerate(self.tasks)}
+        ValueError: shapes and types. HomeError: E_VALUE if a label, or the prediction of one, is
+        outside 0 to 1; E_MEMORY. Either leaves what it held. Any thread; one at a time is in."""
+        columns = len(self.tasks)
+        predicted = _memory("predictions", predictions, "f", (None, columns))
+        label = _memory("labels", labels, "f", predicted.shape, missing=True)
+        rows = predicted.shape[0]
+        user = None if users is None else _memory("users", users, "Q", (rows,))
+        self._exclusive(lambda handle: _call(
+            "metrics_add", handle, rows, predicted.address, predicted.stride, label.address,
+            label.stride, user.address if user else None))
 
-    def _result_of(self, task):
-        result = _MetricResult()
-        with self._lock:
-            _call("metrics_result", self._handle, task, byref(result))
-        return TaskMetrics(*(getattr(result, figure) for figure in TaskMetrics._fields))
+    def merge(self, other: Metrics) -> None:
+        """Adds all that another one holds, of as many tasks.
+
+        HomeError: E_ARGUMENT if the numbers of tasks differ, E_MEMORY. Any thread."""
+        _merge("metrics_merge", self, other)
+
+    def result(self) -> Dict[str, TaskMetrics]:
+        """The figures by the tasks' names.
+
+        HomeError: E_MEMORY, E_TOO_LARGE. Any thread."""
+        def run(handle: c_void_p) -> Dict[str, TaskMetrics]:
+            results = {}
+            for t, task in enumerate(self.tasks):
+                result = _MetricResult()
+                _call("metrics_result", handle, t, byref(result))
+                results[task] = _figures(TaskMetrics, result)
+            return results
+
+        return self._shared(run)
+
+
+class Health(_Owner):
+    """What a model's experts and gates compute on rows that it is shown (docs/health.md). Experts
+    and nodes are numbered through all layers, in the order of Model.topology. Threads may share
+    one.
+
+        health = home.Health(model)
+        health.add(model, dense, ids)
+        worst = max(health.experts(), key=lambda expert: expert.near_zero)
+    """
+
+    _noun = "accumulator"
+
+    def __init__(self, model: Model) -> None:
+        """Empty, for models like this one, which it keeps no reference to.
+
+        HomeError: E_STATE if the model was opened from an image, E_MEMORY."""
+        handle = c_void_p()
+        model._shared(lambda of: _call("health_create", of, None, byref(handle)))
+        super().__init__(handle, _library.home_health_destroy)
+
+    def add(self, model: Model, dense: Optional[Values] = None,
+            ids: Optional[Mapping[str, Ids]] = None) -> None:
+        """Runs the model on rows, given as to Model.predict(), and adds what it computes.
+
+        ValueError: shapes and types. HomeError: E_ARGUMENT for a model of another shape, E_VALUE
+        for a value that is not finite or an id out of range, E_MEMORY. Any thread; one at a time is
+        in, with other calls of the model."""
+        batch, memory = model._batch(dense, ids)
+        self._exclusive(lambda handle: model._shared(
+            lambda of: _call("health_add", handle, of, byref(batch))))
+        del memory
+
+    def merge(self, other: Health) -> None:
+        """Adds all that another one holds.
+
+        HomeError: E_ARGUMENT if they are for models of different shapes. Any thread."""
+        _merge("health_merge", self, other)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has seen. Any thread."""
+        return self._shared(lambda handle: int(_library.home_health_rows(handle)))
+
+    def experts(self) -> List[ExpertHealth]:
+        """The figures of all experts; NaN where not defined. Any thread."""
+        return self._all("expert", _ExpertHealth, ExpertHealth)
+
+    def nodes(self) -> List[NodeHealth]:
+        """The figures of all nodes; NaN where not defined. Any thread."""
+        return self._all("node", _NodeHealth, NodeHealth)
+
+    def _all(self, what: str, struct: Type[_Sized], kind: Type[R]) -> List[R]:
+        def run(handle: c_void_p) -> List[R]:
+            figures = []
+            for i in range(getattr(_library, f"home_health_{what}_count")(handle)):
+                result = struct()
+                _call("health_" + what, handle, i, byref(result))
+                figures.append(_figures(kind, result))
+            return figures
+
+        return self._shared(run)
+
+    def gate_weight(self, node: int, expert: int) -> float:
+        """The mean weight that a node's gate gives an expert; NaN where it does not see it, or for
+        a number past the end. Any thread."""
+        return self._matrix("gate_weight", node, expert)
+
+    def self_weight(self, node: int, expert: int) -> float:
+        """The same in the node's self term. Any thread."""
+        return self._matrix("self_weight", node, expert)
+
+    def distance(self, a: int, b: int) -> float:
+        """How far apart the outputs of two experts of a layer are: 0 the same, about 1 unrelated,
+        NaN for experts of different layers. Any thread."""
+        return self._matrix("distance", a, b)
+
+    def _matrix(self, name: str, i: int, j: int) -> float:
+        _count(name, i), _count(name, j)
+        function = getattr(_library, "home_health_" + name)
+        return self._shared(lambda handle: float(function(handle, i, j)))
+
+    def histogram(self, expert: int) -> List[int]:
+        """Counts of an expert's values in HEALTH_BINS bins; bin_edge() tells their limits.
+
+        HomeError: E_NOT_FOUND. Any thread."""
+        counts, number = (c_uint64 * HEALTH_BINS)(), _count("expert", expert)
+        self._shared(lambda handle: _call("health_histogram", handle, number, counts))
+        return list(counts)
+
+    @staticmethod
+    def bin_edge(i: int) -> float:
+        """The upper limit of bin i and the lower one of the next. Any thread."""
+        return float(_library.home_health_bin_edge(_count("bin", i)))
