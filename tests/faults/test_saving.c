@@ -459,7 +459,7 @@ static void a_header_that_no_reader_takes_is_refused(void) {
     REQUIRE(home_model_set_metadata(s.new_model, "note", note, NULL) == HOME_OK);
     write_whole(s.path, s.old_bytes, s.old_length);
     CHECK_INTEGER(save_new(&s, &error), HOME_E_TOO_LARGE);
-    CHECK_CONTAINS(error.message, "expected at max 100000000");
+    CHECK_CONTAINS(error.message, "expected at most 100000000");
     size_t length;
     CHECK_INTEGER(home_model_serialize(s.new_model, 0, NULL, 0, &length, NULL), HOME_E_TOO_LARGE);
     CHECK(file_is(s.path, s.old_bytes, s.old_length));
