@@ -271,7 +271,7 @@ static home_status custom_node(const builder *b, const homelayer *layer, size_t 
         find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
     if (status == HOME_OK)
         status = find_units(b, layer, l, given->name, "gate", given->gate, read_count, &reads);
-    if (status != HOME_OK)
+    if (status != HOME_OK || !sees || !reads)
         return status;
     const size_t own_name = find_unit(layer, given->name);
     const size_t usual = own_name == HOME_NONE ? sees[0] : own_name;
