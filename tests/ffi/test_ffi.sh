@@ -167,7 +167,39 @@ message_lengths() {
         grep "message: \[c_char; $length\]" examples/ffi/rust/src/sys.rs
 }
 
+# Every function of home.h is used in a wrapper or named in its head as one that is not, a group of them as home_x_*;
+# and what is named is in home.h.
+same_calls() { # same_calls FILE...
+    cat "$@" >"$folder/wrapper"
+    sed -n 's/^HOME_API .*[ *]\(home_[a-z0-9_]*\)(.*/\1/p' include/home/home.h >"$folder/calls"
+    [ "$(grep -c '' "$folder/calls")" -eq "$(grep -c '^HOME_API' include/home/home.h)" ] || return 1
+    missing=0
+    while read -r call; do
+        short=${call#home_}
+        group=${short%%_*}
+        grep -Eq "(^|[^a-z0-9_])(home_)?$short([^a-z0-9_]|\$)|home_${group}_\*" "$folder/wrapper" && continue
+        echo "$* does not mention $call"
+        missing=1
+    done <"$folder/calls"
+    for name in $(grep -Eo '(^|[^a-z0-9_])home_[a-z0-9_]*[a-z0-9]([^a-z0-9_*]|$)' "$folder/wrapper" |
+        sed 's/.*\(home_[a-z0-9_]*\).*/\1/' | sort -u); do
+        case $name in
+        *_ | home_jni) continue ;;
+        esac
+        grep -qw "$name" include/home/home.h && continue
+        echo "$* has $name, which is not in home.h"
+        missing=1
+    done
+    [ "$missing" -eq 0 ]
+}
+
 check "home_error is the header's" message_lengths
+check 'Python: calls' same_calls examples/ffi/python/home.py
+check 'C++: calls' same_calls examples/ffi/cpp/home.hpp
+check 'Rust: calls' same_calls examples/ffi/rust/src/lib.rs examples/ffi/rust/src/sys.rs
+check 'Go: calls' same_calls examples/ffi/go/home.go
+check 'Java: calls' same_calls examples/ffi/java/home/Model.java examples/ffi/java/home_jni.c
+check 'Node: calls' same_calls examples/ffi/node/home.js
 if check 'C: models, predictions and errors' make_expectations; then
     for model in $models; do
         check "C: training of $model learns" learns "$folder/$model.losses"

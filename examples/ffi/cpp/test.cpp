@@ -8,8 +8,10 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sys/wait.h>
 #include <thread>
 #include <type_traits>
+#include <unistd.h>
 
 static int failures = 0;
 
@@ -116,6 +118,31 @@ static void predictors_are_shared(const home::model &model, const made_up_rows &
     CHECK(first.predict(rows.batch()) == expected);
 }
 
+// A child process uses and frees what other threads of its parent are predicting with.
+static void children_use_what_they_inherit(const home::model &model, const made_up_rows &rows) {
+    home::predictor shared = model.freeze(2);
+    const std::vector<float> expected = shared.predict(rows.batch());
+    std::atomic<bool> stop{false};
+    std::thread thread([copy = shared, &rows, &stop] {
+        while (!stop)
+            copy.predict(rows.batch());
+    });
+    for (int i = 0; i < 20; i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(20); // ends a child that hangs
+            bool same = shared.predict(rows.batch()) == expected;
+            shared = model.freeze(2); // lets go of the inherited one
+            same = same && shared.predict(rows.batch()) == expected;
+            _exit(same ? 0 : 1);
+        }
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    stop = true;
+    thread.join();
+}
+
 // Steps that move nothing have the same losses.
 static void learning_rates(const std::string &config, const made_up_rows &rows) {
     const auto moves = [&](double rate, double embedding_rate) {
@@ -165,6 +192,7 @@ int main(int argc, char **argv) {
     strides(model, rows, expected);
     errors(model);
     predictors_are_shared(model, rows);
+    children_use_what_they_inherit(model, rows);
     learning_rates(config, rows);
     training(std::move(model), rows);
     return failures != 0;

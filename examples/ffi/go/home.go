@@ -6,6 +6,24 @@
 //
 // A Model may be used by any number of goroutines. Predict, Freeze and the like run at the same time;
 // SetThreads and Close wait until they have the model for themselves.
+//
+// Not wrapped, of home.h:
+//
+//   - making: home_model_create, home_model_create_json, home_model_load_memory, home_model_retain,
+//     home_model_destroy
+//   - training: home_model_forward, home_model_backward, home_model_backward_from, home_model_step,
+//     home_model_task_gradient, home_model_gradients, home_model_table_gradient, home_model_input_gradient,
+//     home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count,
+//     home_model_set_learning_rate, home_model_set_embedding_learning_rate
+//   - serving: home_workspace_size, home_workspace_init, home_image_write, home_image_model_size,
+//     home_image_open, home_model_set_parallel
+//   - files: home_model_save, home_model_serialize, home_model_load_weights, home_model_set_metadata,
+//     home_model_metadata
+//   - a look inside: home_model_config_json, home_model_topology_json, home_model_isa, home_model_is_frozen,
+//     home_model_parameter_count, home_model_macs_per_row, home_model_tensor_count, home_model_tensor_at,
+//     home_model_tensor, home_model_set_tensor
+//   - figures: home_metrics_*, home_health_*
+//   - the rest: home_version, home_version_string, home_hash_id
 package home
 
 /*
@@ -57,9 +75,9 @@ var ErrClosed = errors.New("home: the model is closed")
 // Batch is rows to predict. No goroutine may change them during a call.
 type Batch struct {
 	Rows   int
-	Dense  []float32
-	Stride int   // elements of Dense from one row to the next; 0: the rows touch
-	Fields []Ids // in the order of the configuration
+	Dense  []float32 // rows of DenseWidth() values
+	Stride int       // elements of Dense from one row to the next; 0: the rows touch
+	Fields []Ids     // in the order of the configuration
 }
 
 // Ids are those of one field: row r has IDs[Offsets[r]:Offsets[r+1]]; without Offsets each row has one.
@@ -78,7 +96,8 @@ type Model struct {
 	tasks      []string
 }
 
-// Load makes a model from a checkpoint.
+// Load makes a model from a checkpoint. It fails with an *Error; home.h lists the statuses under home_model_load.
+// Any goroutine may call it.
 func Load(path string) (*Model, error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, refused("a zero byte in the path %q", path)
@@ -90,7 +109,8 @@ func Load(path string) (*Model, error) {
 	})
 }
 
-// Freeze makes a read-only copy for serving, which lives on its own.
+// Freeze makes a read-only copy for serving, which lives on its own. It fails with ErrClosed, or an *Error of
+// HOME_E_STATE for a frozen model and HOME_E_MEMORY. Any number of goroutines may be inside.
 func (m *Model) Freeze() (*Model, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -102,7 +122,9 @@ func (m *Model) Freeze() (*Model, error) {
 	})
 }
 
-// Predict returns probabilities, len(Tasks()) for each row.
+// Predict returns probabilities, len(Tasks()) for each row. It fails where lengths or offsets do not fit; with an
+// *Error of HOME_E_VALUE where an id is out of range, and of HOME_E_MEMORY; and with ErrClosed. Any number of
+// goroutines may be inside.
 func (m *Model) Predict(b Batch) ([]float32, error) {
 	if err := m.check(b); err != nil {
 		return nil, err
@@ -125,7 +147,9 @@ func (m *Model) Predict(b Batch) ([]float32, error) {
 	return predictions, nil
 }
 
-// SetThreads lets each call use n threads of the model's own; results do not change.
+// SetThreads lets each call use n threads of the model's own, 1 to 1024; results do not change. It fails with
+// ErrClosed, or an *Error of HOME_E_ARGUMENT for another n and HOME_E_MEMORY. It waits until it has the model for
+// itself.
 func (m *Model) SetThreads(n int) error {
 	if n < 1 {
 		return refused("%d threads, expected 1 to 1024", n)
@@ -149,7 +173,7 @@ func (m *Model) Fields() []string { return append([]string(nil), m.fields...) }
 // Tasks names what is predicted.
 func (m *Model) Tasks() []string { return append([]string(nil), m.tasks...) }
 
-// Close frees the model once no other goroutine is using it. It may be called twice.
+// Close frees the model once no other goroutine is using it. It may be called twice, and always returns nil.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

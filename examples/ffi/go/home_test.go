@@ -67,6 +67,19 @@ func TestErrorsCarryTheLibrarysMessage(t *testing.T) {
 	}
 }
 
+// Slices of larger arrays are read where they begin.
+func TestSlices(t *testing.T) {
+	model, batch, expected := load(t)
+	batch.Dense = append([]float32{9, 9, 9}, append(batch.Dense, 9)...)[3 : 3+len(batch.Dense)]
+	for f, field := range batch.Fields {
+		n := len(field.IDs)
+		batch.Fields[f].IDs = append([]uint64{1 << 63}, append(field.IDs, 1<<63)...)[1 : 1+n : 1+n]
+	}
+	if got := predict(t, model, batch); !reflect.DeepEqual(got, expected) {
+		t.Error("slices of larger arrays change the predictions")
+	}
+}
+
 func TestStride(t *testing.T) {
 	model, batch, expected := load(t)
 	dense := batch.Dense

@@ -1,6 +1,11 @@
 import home.Batch;
 import home.HomeException;
 import home.Model;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.LongBuffer;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -109,6 +114,49 @@ public final class ModelTest {
         check(message.startsWith("field \"liked\": offset -1 of row 0"), message);
     }
 
+    /** Direct, sliced, read-only and foreign-endian buffers, of which only what remains counts. */
+    private void buffers() {
+        for (ByteOrder order : List.of(ByteOrder.BIG_ENDIAN, ByteOrder.LITTLE_ENDIAN))
+            for (boolean direct : List.of(false, true)) {
+                FloatBuffer dense = bytes(direct, batch.dense().length * 4, order).asFloatBuffer();
+                dense.duplicate().put(batch.dense());
+                List<Batch.Ids> fields = new ArrayList<>();
+                for (Batch.Ids field : batch.fields()) {
+                    LongBuffer ids = bytes(direct, field.ids().length * 8, order).asLongBuffer();
+                    ids.duplicate().put(field.ids());
+                    if (field.offsets() == null) {
+                        fields.add(new Batch.Ids(ids.asReadOnlyBuffer()));
+                        continue;
+                    }
+                    IntBuffer wide = IntBuffer.allocate(field.offsets().length + 9);
+                    IntBuffer offsets = wide.position(7).slice().limit(field.offsets().length);
+                    offsets.duplicate().put(field.offsets());
+                    fields.add(new Batch.Ids(ids, offsets));
+                }
+                Batch other = new Batch(batch.rows(), dense.asReadOnlyBuffer(), 0, fields);
+                checkSame(model.predict(other), order + " buffers");
+                check(dense.position() == 0 && dense.remaining() == batch.dense().length, "the buffer stays as it was");
+                FloatBuffer shorter = dense.duplicate().position(1);
+                thrown(IllegalArgumentException.class,
+                       () -> model.predict(new Batch(batch.rows(), shorter, 0, fields)));
+            }
+    }
+
+    /** A slice that begins at an odd address of a larger buffer, whose other bytes make NaN. */
+    private static ByteBuffer bytes(boolean direct, int size, ByteOrder order) {
+        ByteBuffer large = direct ? ByteBuffer.allocateDirect(size + 20) : ByteBuffer.allocate(size + 20);
+        while (large.hasRemaining())
+            large.put((byte) -1);
+        return large.position(3).limit(3 + size).slice().order(order);
+    }
+
+    private void nullIsNamed() {
+        String message = thrown(NullPointerException.class, () -> new Batch(0, (float[]) null)).getMessage();
+        check(message.equals("dense"), message);
+        message = thrown(NullPointerException.class, () -> new Batch.Ids((long[]) null)).getMessage();
+        check(message.equals("ids"), message);
+    }
+
     private void theListOfFieldsIsCopied() {
         List<Batch.Ids> fields = new ArrayList<>(batch.fields());
         Batch other = new Batch(batch.rows(), batch.dense(), fields);
@@ -186,6 +234,8 @@ public final class ModelTest {
         test.errorsCarryTheLibrarysMessage();
         test.strides();
         test.wrongLengthsNeverReachC();
+        test.buffers();
+        test.nullIsNamed();
         test.theListOfFieldsIsCopied();
         test.aFrozenCopyOutlivesTheModel();
         test.aClosedModelRefuses();

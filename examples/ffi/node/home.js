@@ -11,6 +11,23 @@
 //
 // close() frees a model early, Node's garbage collector frees forgotten ones; calls still running keep it alive.
 // The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
+//
+// Not wrapped, of home.h:
+//
+//   making      home_model_create, home_model_create_json, home_model_load_memory, home_model_destroy
+//   training    home_model_forward, home_model_backward, home_model_backward_from, home_model_step,
+//               home_model_task_gradient, home_model_gradients, home_model_table_gradient, home_model_input_gradient,
+//               home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count,
+//               home_model_set_learning_rate, home_model_set_embedding_learning_rate
+//   serving     home_workspace_size, home_workspace_init, home_image_write, home_image_model_size, home_image_open,
+//               home_model_set_parallel, home_model_set_threads
+//   files       home_model_save, home_model_serialize, home_model_load_weights, home_model_set_metadata,
+//               home_model_metadata
+//   a look      home_model_config_json, home_model_topology_json, home_model_isa, home_model_is_frozen,
+//               home_model_parameter_count, home_model_macs_per_row, home_model_tensor_count, home_model_tensor_at,
+//               home_model_tensor, home_model_set_tensor
+//   figures     home_metrics_*, home_health_*
+//   the rest    home_version, home_version_string, home_status_string, home_hash_id
 
 import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -72,13 +89,20 @@ export class Model {
         [this, this.fields, this.tasks].forEach(Object.freeze); // memory for C has these lengths
     }
 
+    /**
+     * A model from the checkpoint at `path`, a string. Throws TypeError for another type or a zero byte, and HomeError
+     * with a status that home.h lists under home_model_load(). Any thread.
+     */
     static load(path) {
         if (typeof path !== 'string' || path.includes('\0'))
             throw new TypeError(`the path ${JSON.stringify(path)} is not a string without zero bytes`);
         return Model.#made((model, error) => c.load(path, null, model, error));
     }
 
-    /** A read-only copy for serving, which lives on its own. */
+    /**
+     * A read-only copy for serving, which lives on its own. Throws HomeError: HOME_E_STATE for a frozen model,
+     * HOME_E_MEMORY.
+     */
     freeze() {
         return Model.#made((model, error) => c.freeze(this.#open(), model, error));
     }
@@ -87,7 +111,10 @@ export class Model {
      * Probabilities, tasks.length for each row.
      * dense: Float32Array, rows of denseWidth values, `stride` from one row to the next (default: they touch).
      * ids: by the fields' names, each a BigUint64Array with one id a row, or {ids, offsets}, where row r has
-     * ids[offsets[r]] .. ids[offsets[r + 1] - 1].
+     * ids[offsets[r]] .. ids[offsets[r + 1] - 1]; offsets are an array or typed array of integers.
+     * Arrays may be views of any part of any buffer. Throws TypeError for another type of array, RangeError where
+     * lengths or offsets do not fit, HomeError: HOME_E_VALUE where an id is out of range or offsets fall,
+     * HOME_E_MEMORY; and Error if the model is closed.
      */
     predict(batch) {
         const rows = this.#rows(batch);
@@ -98,7 +125,10 @@ export class Model {
         return rows.predictions;
     }
 
-    /** The same on another thread. Input is copied first; the model may be closed meanwhile. */
+    /**
+     * The same on another thread; what predict() throws rejects the promise. Input is copied first; the model may be
+     * closed meanwhile.
+     */
     async predictAsync(batch) {
         const rows = this.#rows(batch);
         const error = newError();
@@ -116,13 +146,17 @@ export class Model {
         }
     }
 
-    /** A token to post to another thread, which must take the model from it with Model.from(), once. */
+    /**
+     * A token to post to another thread, which must take the model from it with Model.from(), once. A token that nobody
+     * takes keeps the model's memory.
+     */
     share() {
         const token = new BigUint64Array(new SharedArrayBuffer(8));
         token[0] = BigInt(c.retain(this.#open()));
         return token;
     }
 
+    /** The model of a token that share() made, and of no other number. Throws Error where it was taken already. */
     static from(token) {
         const handle = Atomics.exchange(token, 0, 0n);
         if (handle === 0n)
@@ -197,6 +231,11 @@ function fieldMemory(name, field) {
         const ids = copied(BigUint64Array, field, name);
         return {ids, offsets: null, rows: ids.length, idsRead: ids.length};
     }
-    const offsets = BigUint64Array.from(field.offsets, BigInt);
-    return {ids: copied(BigUint64Array, field.ids, name), offsets, rows: offsets.length - 1, idsRead: offsets.at(-1)};
+    const ids = copied(BigUint64Array, field.ids, name);
+    const exact = Array.from(field.offsets, BigInt); // of 64 bits at last, where larger ones would wrap around
+    const wrong = exact.find((offset) => offset < 0n || offset > ids.length);
+    if (wrong !== undefined)
+        throw new RangeError(`an offset of ${name} is ${wrong}, of ${ids.length} ids`);
+    const offsets = BigUint64Array.from(exact);
+    return {ids, offsets, rows: offsets.length - 1, idsRead: offsets.at(-1)};
 }

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import {execFileSync} from 'node:child_process';
+import {once} from 'node:events';
 import {test} from 'node:test';
+import {Worker} from 'node:worker_threads';
 import {HomeError, Model} from './home.js';
 import {ROWS, makeRows} from './rows.js';
 
@@ -76,6 +78,62 @@ test('wrong lengths never reach C', () => {
         {dense, ids: {...ids, liked: {ids: ids.liked.ids, offsets: ids.liked.offsets.slice(1)}}},
     ])
         assert.throws(() => model.predict(wrong), RangeError);
+});
+
+test('views of larger buffers are read where they begin', () => {
+    const view = (values, Shared) => {
+        const {constructor, BYTES_PER_ELEMENT: size, length} = values;
+        const buffer = new Shared((length + 5) * size);
+        new Uint8Array(buffer).fill(255);
+        const part = new constructor(buffer, 3 * size, length);
+        part.set(values);
+        return part;
+    };
+    for (const Shared of [ArrayBuffer, SharedArrayBuffer]) {
+        const {liked, watched} = batch.ids;
+        const ids = {
+            user: view(batch.ids.user, Shared),
+            liked: {ids: view(liked.ids, Shared), offsets: view(Uint32Array.from(liked.offsets, Number), Shared)},
+            watched: {ids: view(watched.ids, Shared),
+                      offsets: view(BigUint64Array.from(watched.offsets, BigInt), Shared)},
+        };
+        assert.deepEqual(model.predict({dense: view(batch.dense, Shared), ids}), expected);
+    }
+    const gone = Float32Array.from(batch.dense);
+    structuredClone(gone, {transfer: [gone.buffer]});
+    assert.throws(() => model.predict({...batch, dense: gone}));
+    for (const dense of [Float64Array.from(batch.dense), Buffer.from(batch.dense.buffer), [...batch.dense],
+                         new DataView(batch.dense.buffer)])
+        assert.throws(() => model.predict({...batch, dense}), /dense is object, expected a Float32Array/);
+});
+
+test('offsets do not wrap around', () => {
+    const {ids, offsets} = batch.ids.liked;
+    for (const wrong of [2n ** 64n, -1, 2n ** 64n + 1n]) {
+        const changed = [...offsets];
+        changed[1] = wrong;
+        assert.throws(() => model.predict({...batch, ids: {...batch.ids, liked: {ids, offsets: changed}}}),
+                      {name: 'RangeError', message: /an offset of field "liked" is/});
+    }
+});
+
+test('a worker may end during a call', async () => {
+    const program = `
+        import {Model} from ${JSON.stringify(new URL('home.js', import.meta.url).href)};
+        import {makeRows} from ${JSON.stringify(new URL('rows.js', import.meta.url).href)};
+        import {parentPort} from 'node:worker_threads';
+        const model = Model.load(${JSON.stringify(path)});
+        const batch = makeRows(model);
+        parentPort.postMessage('begins');
+        for (;;)
+            await Promise.all(Array.from({length: 8}, () => model.predictAsync(batch)));`;
+    for (let i = 0; i < 5; i++) {
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(program)));
+        await once(worker, 'message');
+        await new Promise((resolve) => setTimeout(resolve, 5 * i));
+        await worker.terminate();
+    }
+    assert.deepEqual(model.predict(batch), expected);
 });
 
 test('a frozen copy outlives its model', () => {

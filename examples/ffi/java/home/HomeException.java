@@ -13,6 +13,7 @@ public final class HomeException extends RuntimeException {
         this.status = status;
     }
 
+    /** One of HOME_E_*. */
     public int status() {
         return status;
     }

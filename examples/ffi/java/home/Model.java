@@ -23,7 +23,26 @@ import java.util.function.LongFunction;
  *
  * Any number of threads may use one model: predict() and freeze() run at the same time, setThreads() and close()
  * wait until they have the model for themselves. A model that is forgotten is freed with the garbage; one that is
- * closed throws IllegalStateException.
+ * closed throws IllegalStateException. What the library refuses is a HomeException.
+ *
+ * <p>Not wrapped, of home.h:
+ *
+ * <ul>
+ * <li>making: home_model_create, home_model_create_json, home_model_load_memory, home_model_retain, home_model_destroy
+ * <li>training: home_model_forward, home_model_backward, home_model_backward_from, home_model_step,
+ * home_model_task_gradient, home_model_gradients, home_model_table_gradient, home_model_input_gradient,
+ * home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count, home_model_set_learning_rate,
+ * home_model_set_embedding_learning_rate
+ * <li>serving: home_workspace_size, home_workspace_init, home_image_write, home_image_model_size, home_image_open,
+ * home_model_set_parallel
+ * <li>files: home_model_save, home_model_serialize, home_model_load_weights, home_model_set_metadata,
+ * home_model_metadata
+ * <li>a look inside: home_model_config_json, home_model_topology_json, home_model_isa, home_model_is_frozen,
+ * home_model_parameter_count, home_model_macs_per_row, home_model_field_count, home_model_task_count (the lists tell),
+ * home_model_tensor_count, home_model_tensor_at, home_model_tensor, home_model_set_tensor
+ * <li>figures: home_metrics_*, home_health_*
+ * <li>the rest: home_version, home_version_string, home_status_string, home_hash_id
+ * </ul>
  */
 public final class Model implements AutoCloseable {
     static {
@@ -47,17 +66,32 @@ public final class Model implements AutoCloseable {
         tasks = names(task -> taskName(handle, task));
     }
 
-    /** Makes a model from a checkpoint. */
+    /**
+     * Makes a model from a checkpoint. Any thread.
+     *
+     * @throws HomeException with a status that home.h lists under home_model_load()
+     */
     public static Model load(Path path) {
         return new Model(load((path + "\0").getBytes(StandardCharsets.UTF_8)));
     }
 
-    /** Makes a read-only copy for serving, which lives on its own. */
+    /**
+     * Makes a read-only copy for serving, which lives on its own. Any number of threads.
+     *
+     * @throws HomeException HOME_E_STATE for a frozen model, HOME_E_MEMORY
+     * @throws IllegalStateException if closed
+     */
     public Model freeze() {
         return new Model(with(lock.readLock(), Model::freeze));
     }
 
-    /** Returns probabilities, tasks().size() for each row. */
+    /**
+     * Returns probabilities, tasks().size() for each row. Any number of threads.
+     *
+     * @throws IllegalArgumentException where lengths or offsets do not fit
+     * @throws HomeException HOME_E_VALUE where an id is out of range, HOME_E_MEMORY
+     * @throws IllegalStateException if closed
+     */
     public float[] predict(Batch batch) {
         checkDense(batch);
         long[] offsets = offsets(batch);
@@ -70,7 +104,14 @@ public final class Model implements AutoCloseable {
         return predictions;
     }
 
-    /** Lets each call use that many threads of the model's own; results do not change. */
+    /**
+     * Lets each call use that many threads of the model's own, 1 to 1024; results do not change. Waits until it has
+     * the model for itself.
+     *
+     * @throws IllegalArgumentException below 1
+     * @throws HomeException HOME_E_ARGUMENT above 1024, HOME_E_MEMORY
+     * @throws IllegalStateException if closed
+     */
     public void setThreads(int threads) {
         if (threads < 1)
             throw new IllegalArgumentException(threads + " threads, expected 1 to 1024");
@@ -80,18 +121,22 @@ public final class Model implements AutoCloseable {
         });
     }
 
+    /** How many dense values a row has. */
     public int denseWidth() {
         return denseWidth;
     }
 
+    /** The names of the id fields, in the order of a batch. */
     public List<String> fields() {
         return fields;
     }
 
+    /** The names of what is predicted, in the order of predictions. */
     public List<String> tasks() {
         return tasks;
     }
 
+    /** Frees the model once no thread uses it. May be called again. */
     @Override
     public void close() {
         lock.writeLock().lock();

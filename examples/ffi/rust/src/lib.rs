@@ -18,7 +18,24 @@
 //! }
 //! ```
 //!
-//! Lengths are checked here before C sees a pointer, and no call panics on bad input.
+//! Lengths are checked here before C sees a pointer, and no call panics on bad input. There is no lock in here: what
+//! home.h says of `fork()` holds as it is.
+//!
+//! Not wrapped, of home.h:
+//!
+//! - making: home_model_create, home_model_load_memory, home_model_retain, home_model_destroy
+//! - training: home_model_backward_from, home_model_task_gradient, home_model_gradients, home_model_table_gradient,
+//!   home_model_input_gradient, home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count
+//! - serving: home_workspace_size, home_workspace_init, home_image_write, home_image_model_size, home_image_open,
+//!   home_model_set_parallel
+//! - files: home_model_serialize, home_model_load_weights, home_model_set_metadata, home_model_metadata
+//! - a look inside: home_model_config_json, home_model_topology_json, home_model_isa, home_model_is_frozen,
+//!   home_model_parameter_count, home_model_macs_per_row, home_model_tensor_count, home_model_tensor_at,
+//!   home_model_tensor, home_model_set_tensor
+//! - figures: home_metrics_*, home_health_*
+//! - the rest: home_version, home_version_string, home_status_string, home_hash_id
+
+#![warn(missing_docs)]
 
 #[allow(non_camel_case_types)]
 mod sys;
@@ -34,7 +51,9 @@ use std::ptr::{self, NonNull};
 /// What was refused: one of HOME_E_* of home.h, and a text that names the value and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
+    /// One of HOME_E_*.
     pub status: i32,
+    /// For people.
     pub message: String,
 }
 
@@ -46,6 +65,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What a call of this crate gives.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The ids of one field.
@@ -55,7 +75,9 @@ pub enum Ids<'a> {
     One(&'a [u64]),
     /// Row `r` has `ids[offsets[r]..offsets[r + 1]]`.
     Many {
+        /// Of all rows.
         ids: &'a [u64],
+        /// One more than rows, never falling.
         offsets: &'a [usize],
     },
 }
@@ -63,8 +85,11 @@ pub enum Ids<'a> {
 /// Rows to predict or to train on. A stride leads from one row to the next, in elements; 0: the rows touch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Batch<'a> {
+    /// How many.
     pub rows: usize,
+    /// [rows, dense_width]
     pub dense: &'a [f32],
+    /// Of `dense`.
     pub dense_stride: usize,
     /// In the order of the configuration.
     pub fields: &'a [Ids<'a>],
@@ -73,10 +98,15 @@ pub struct Batch<'a> {
 /// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Targets<'a> {
+    /// [rows, tasks]
     pub labels: &'a [f32],
+    /// Of `labels`; 0: the rows touch.
     pub label_stride: usize,
+    /// [rows], finite and >= 0.
     pub row_weights: Option<&'a [f32]>,
+    /// [rows, tasks], finite and >= 0.
     pub weights: Option<&'a [f32]>,
+    /// Of `weights`; 0: the rows touch.
     pub weight_stride: usize,
 }
 
@@ -100,7 +130,9 @@ impl Drop for Model {
 }
 
 impl Model {
-    /// A new model from a configuration in JSON.
+    /// A new model from a configuration in JSON; docs/model.md has the keys.
+    ///
+    /// Errors: HOME_E_JSON, HOME_E_CONFIG, HOME_E_MEMORY, HOME_E_TOO_LARGE, HOME_E_UNSUPPORTED.
     pub fn create(config: &str) -> Result<Model> {
         made(|model, error| unsafe {
             let text = config.as_ptr() as *const c_char;
@@ -108,6 +140,11 @@ impl Model {
         })
     }
 
+    /// A model from a checkpoint.
+    ///
+    /// Errors: HOME_E_ARGUMENT for a zero byte in the path, HOME_E_FILE, HOME_E_FORMAT, HOME_E_CHECKSUM,
+    /// HOME_E_JSON, HOME_E_CONFIG, HOME_E_MISMATCH, HOME_E_VALUE, HOME_E_MEMORY, HOME_E_TOO_LARGE,
+    /// HOME_E_UNSUPPORTED.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         let path = c_path(path.as_ref())?;
         made(|model, error| unsafe {
@@ -116,6 +153,9 @@ impl Model {
     }
 
     /// Saves a checkpoint, with the optimizer's state if training is to go on.
+    ///
+    /// Errors, after which the old file is whole: HOME_E_STATE for a frozen model, HOME_E_VALUE where a weight is
+    /// not finite, HOME_E_FILE, HOME_E_MEMORY.
     pub fn save(&self, path: impl AsRef<Path>, optimizer: bool) -> Result<()> {
         let path = c_path(path.as_ref())?;
         let flags = if optimizer {
@@ -129,11 +169,16 @@ impl Model {
     }
 
     /// A read-only copy for serving, which lives on its own.
+    ///
+    /// Errors: HOME_E_STATE for a frozen model, HOME_E_MEMORY.
     pub fn freeze(&self) -> Result<Model> {
         made(|frozen, error| unsafe { sys::home_model_freeze(self.handle.as_ptr(), frozen, error) })
     }
 
-    /// Probabilities [rows, tasks].
+    /// Predictions [rows, tasks]: probabilities of binary tasks.
+    ///
+    /// Errors: HOME_E_ARGUMENT for lengths that do not fit, HOME_E_VALUE for an id out of range or offsets that
+    /// fall, HOME_E_MEMORY.
     pub fn predict(&self, batch: &Batch) -> Result<Vec<f32>> {
         let c = CBatch::new(self, batch)?;
         let mut predictions = vec![0.0; batch.rows * self.task_count()];
@@ -164,7 +209,10 @@ impl Model {
         })
     }
 
-    /// One step of the optimizer; returns each task's loss before it.
+    /// One step of the optimizer; returns each task's loss before it, [tasks].
+    ///
+    /// Errors: HOME_E_ARGUMENT for lengths that do not fit, no rows, or one row where there are batch norms;
+    /// HOME_E_STATE for a frozen model; HOME_E_VALUE for a value that is not allowed; HOME_E_MEMORY.
     pub fn train_step(&mut self, batch: &Batch, targets: &Targets) -> Result<Vec<f32>> {
         let c = CBatch::new(self, batch)?;
         let tasks = self.task_count();
@@ -196,36 +244,41 @@ impl Model {
         Ok(losses)
     }
 
-    /// Of the dense parameters; the embedding tables have their own.
+    /// Of the dense parameters, from the next step on: 0 to 1e6. The embedding tables have their own.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
         call(|error| unsafe {
             sys::home_model_set_learning_rate(self.handle.as_ptr(), rate, error)
         })
     }
 
+    /// Of the embedding tables, from the next step on: 0 to 1e6.
     pub fn set_embedding_learning_rate(&mut self, rate: f64) -> Result<()> {
         call(|error| unsafe {
             sys::home_model_set_embedding_learning_rate(self.handle.as_ptr(), rate, error)
         })
     }
 
-    /// Lets each call use that many threads; results do not change.
+    /// Lets each call use that many threads of the model's own, 1 to 1024; results do not change.
     pub fn set_threads(&mut self, threads: usize) -> Result<()> {
         call(|error| unsafe { sys::home_model_set_threads(self.handle.as_ptr(), threads, error) })
     }
 
+    /// Dense values of a row.
     pub fn dense_width(&self) -> usize {
         unsafe { sys::home_model_dense_width(self.handle.as_ptr()) }
     }
 
+    /// Id fields of a row.
     pub fn field_count(&self) -> usize {
         unsafe { sys::home_model_field_count(self.handle.as_ptr()) }
     }
 
+    /// Predictions of a row.
     pub fn task_count(&self) -> usize {
         unsafe { sys::home_model_task_count(self.handle.as_ptr()) }
     }
 
+    /// The names of the id fields, in the order of [`Batch::fields`].
     pub fn fields(&self) -> Vec<String> {
         (0..self.field_count()).map(|f| self.field(f)).collect()
     }
@@ -234,6 +287,7 @@ impl Model {
         text(unsafe { sys::home_model_field_name(self.handle.as_ptr(), f) })
     }
 
+    /// The names of what is predicted, in the order of predictions and labels.
     pub fn tasks(&self) -> Vec<String> {
         let name = |t| unsafe { sys::home_model_task_name(self.handle.as_ptr(), t) };
         (0..self.task_count()).map(|t| text(name(t))).collect()
