@@ -181,13 +181,13 @@ same_calls() { # same_calls FILE...
         echo "$* does not mention $call"
         missing=1
     done <"$folder/calls"
-    for name in $(grep -Eo '(^|[^a-z0-9_])home_[a-z0-9_]*[a-z0-9]([^a-z0-9_*]|$)' "$folder/wrapper" |
+    for word in $(grep -Eo '(^|[^a-z0-9_])home_[a-z0-9_]*[a-z0-9]([^a-z0-9_*]|$)' "$folder/wrapper" |
         sed 's/.*\(home_[a-z0-9_]*\).*/\1/' | sort -u); do
-        case $name in
+        case $word in
         *_ | home_jni) continue ;;
         esac
-        grep -qw "$name" include/home/home.h && continue
-        echo "$* has $name, which is not in home.h"
+        grep -qw "$word" include/home/home.h && continue
+        echo "$* has $word, which is not in home.h"
         missing=1
     done
     [ "$missing" -eq 0 ]

@@ -559,11 +559,11 @@ class _Access:
     """Many readers or one writer, who need not wait for readers that come after.
 
     An exception from a signal handler may be raised between any two steps, but not between taking a
-    lock by `with` and entering its block, nor between leaving the block and giving it back (CPython
-    3.10 and later; very rarely before). So there is nothing here that must be undone except by a
-    `with` on a lock itself: each thread reads under a lock of its own, and a writer, after a sign
-    that it wants to write, waits for each of these once. Who finds the sign of a writer that was
-    interrupted takes it down.
+    lock by `with` and entering its block, nor, since CPython 3.10, between leaving the block and
+    giving it back; for older ones _let_go() does that. So there is nothing here that must be undone
+    except by a `with` on a lock itself: each thread reads under a lock of its own, and a writer,
+    after a sign that it wants to write, waits for each of these once. Who finds the sign of a
+    writer that was interrupted takes it down.
 
     A handler may call again what it interrupted. Its thread owns the lock already then; locks that
     may be taken twice (RLock) tell so."""
@@ -591,30 +591,46 @@ class _Access:
         if self.inside():
             return function()
         own = self._own_lock()
-        while True:
-            with own:
-                if not self._wanted:
-                    return function()
-            with self._turn:
-                self._wanted = False
+        try:
+            while True:
+                with own:
+                    if not self._wanted:
+                        return function()
+                with self._turn:
+                    self._wanted = False
+        except BaseException:
+            self._let_go()
+            raise
 
     def exclusive(self, function: Callable[[], T]) -> T:
         if self.inside():
             raise HomeError(E_STATE, "a signal handler cannot change what the call that it "
                                      "interrupted is using")
-        with self._turn:
-            self._changing = False
-            self._wanted = True
-            for known in list(self._locks):
-                lock = known()
-                if lock is not None:
+        try:
+            with self._turn:
+                self._changing = False
+                self._wanted = True
+                for lock in self._all_locks():
                     with lock:
                         pass
-            self._changing = True
-            try:
-                return function()
-            finally:
-                self._wanted = self._changing = False
+                self._changing = True
+                try:
+                    return function()
+                finally:
+                    self._wanted = self._changing = False
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _all_locks(self) -> List[Any]:
+        locks = [known() for known in list(self._locks)]
+        return [lock for lock in locks if lock is not None]
+
+    def _let_go(self) -> None:
+        """Gives back what this thread holds, at the end of a call that interrupted no other."""
+        for lock in [self._turn, *self._all_locks()]:
+            while lock._is_owned():
+                lock.release()
 
     def after_fork(self) -> bool:
         """In a child process: lets go of what threads of the parent held. Returns False if one of
