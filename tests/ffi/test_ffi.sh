@@ -163,7 +163,7 @@ with_numpy() {
 message_lengths() {
     length=$(sed -n 's/^ *char message\[\([0-9]*\)\];.*/\1/p' include/home/home.h)
     grep "\"message\", c_char \* $length)" examples/ffi/python/home.py &&
-        grep "message: koffi.array('char', $length, 'String')" examples/ffi/node/home.js &&
+        grep "MESSAGE_BYTES = $length;" examples/ffi/node/home.js &&
         grep "message: \[c_char; $length\]" examples/ffi/rust/src/sys.rs
 }
 

@@ -10,6 +10,7 @@
 //     worker.postMessage(model.share());              and there:  const model = Model.from(token);
 //
 // close() frees a model early, Node's garbage collector frees forgotten ones; calls still running keep it alive.
+// A worker that ends without closing its models keeps their memory. It may be terminated at any time, also during calls.
 // The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
 //
 // Not wrapped, of home.h:
@@ -36,21 +37,19 @@ import koffi from 'koffi';
 const built = fileURLToPath(new URL('../../../build/libhome.so', import.meta.url));
 const library = koffi.load(process.env.HOME_LIBRARY || (existsSync(built) ? built : 'libhome.so.0.2'));
 
-const ERROR = koffi.struct('home_error', {
-    struct_size: 'size_t', status: 'int32_t', message: koffi.array('char', 244, 'String'),
-});
-const BATCH = koffi.struct('home_batch', {
-    struct_size: 'size_t', rows: 'size_t', dense: 'void *', dense_stride: 'size_t', fields: 'void *',
-    field_count: 'size_t',
-});
+// Structs are typed arrays here. Objects, whose properties koffi would read, are not safe in a worker that is
+// terminated at that moment: the process crashes.
+if (koffi.sizeof('size_t') !== 8)
+    throw new Error('a machine of 64 bits is needed');
+const MESSAGE_BYTES = 244;
 koffi.opaque('home_model');
 const c = Object.fromEntries([
-    'int32_t home_model_load(const char *path, void *allocator, _Out_ home_model **model, _Inout_ home_error *error)',
-    'int32_t home_model_freeze(home_model *model, _Out_ home_model **frozen, _Inout_ home_error *error)',
+    'int32_t home_model_load(const char *path, void *allocator, void *model, void *error)',
+    'int32_t home_model_freeze(home_model *model, void *frozen, void *error)',
     'home_model *home_model_retain(home_model *model)',
     'void home_model_release(home_model *model)',
-    'int32_t home_model_predict(home_model *model, home_batch *batch, void *predictions, size_t stride, ' +
-        'void *workspace, _Inout_ home_error *error)',
+    'int32_t home_model_predict(home_model *model, void *batch, void *predictions, size_t stride, ' +
+        'void *workspace, void *error)',
     'size_t home_model_dense_width(home_model *model)',
     'size_t home_model_field_count(home_model *model)',
     'const char *home_model_field_name(home_model *model, size_t field)',
@@ -67,11 +66,18 @@ export class HomeError extends Error {
     }
 }
 
-const newError = () => ({struct_size: koffi.sizeof(ERROR), status: 0, message: ''});
+// A home_error: size_t struct_size, int32_t status, char message[].
+function newError() {
+    const error = new Uint8Array(8 + 4 + MESSAGE_BYTES);
+    new BigUint64Array(error.buffer, 0, 1)[0] = BigInt(error.length);
+    return error;
+}
 
 function check(status, error) {
-    if (status !== 0)
-        throw new HomeError({...error, status});
+    if (status === 0)
+        return;
+    const message = error.subarray(8 + 4);
+    throw new HomeError({status, message: new TextDecoder().decode(message.subarray(0, message.indexOf(0)))});
 }
 
 const forgotten = new FinalizationRegistry((handle) => c.release(handle));
@@ -174,7 +180,7 @@ export class Model {
     }
 
     static #made(make) {
-        const model = [null];
+        const model = new BigUint64Array(1);
         const error = newError();
         check(make(model, error), error);
         return new Model(model[0]);
@@ -202,11 +208,12 @@ export class Model {
         });
         const fields = new BigUint64Array(memory.flatMap(
             ({ids, offsets}) => [koffi.address(ids), offsets === null ? 0n : koffi.address(offsets)]));
+        // A home_batch: struct_size, rows, dense, dense_stride, fields, field_count.
+        const batch = new BigUint64Array(6);
+        batch.set([batch.byteLength, rows, koffi.address(values), stride, koffi.address(fields), this.fields.length]
+            .map(BigInt));
         return {
-            batch: {
-                struct_size: koffi.sizeof(BATCH), rows, dense: koffi.address(values), dense_stride: stride,
-                fields: koffi.address(fields), field_count: this.fields.length,
-            },
+            batch,
             predictions: new Float32Array(rows * this.tasks.length),
             memory: [values, fields, memory], // what the batch points to
         };
