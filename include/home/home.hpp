@@ -5,31 +5,36 @@
 //
 // Two classes make the library's rule for threads a matter of types:
 //
-//   model      has one owner: it moves, and is not copied. Its const functions may run in any number of threads
-//              at once, the others only while no other thread uses it, as with a standard container.
-//   predictor  a frozen model, which copies share; the last one frees it. All its functions are const, so any
-//              number of threads may use one object, or a copy each.
+//   model      has one owner: it moves, and is not copied. Its const functions may run in any
+//              number of threads at once, the others only while no other thread uses it, as with a
+//              standard container.
+//   predictor  a frozen model, which copies share; the last one frees it. All its functions are
+//              const, so any number of threads may use one object, or a copy each.
 //
-// What was moved from can only be destroyed or assigned to. There is no lock in here: what home.h says of fork() and
-// of signals holds as it is.
+// What was moved from can only be destroyed or assigned to. There is no lock in here: what home.h
+// says of fork() and of signals holds as it is.
 //
 // get() gives the C handle for all that has no wrapper:
 //
 //   making      home_model_create, home_model_retain, home_model_destroy
-//   training    home_model_forward, home_model_backward, home_model_backward_from, home_model_step (train_step is all
-//               of them), home_model_task_gradient, home_model_gradients, home_model_table_gradient,
-//               home_model_input_gradient, home_model_unit_gradient_norm, home_model_gradient_norm,
-//               home_model_step_count
-//   serving     home_workspace_size, home_workspace_init, home_image_write, home_image_model_size, home_image_open,
-//               home_model_set_parallel
-//   files       home_model_serialize, home_model_load_weights, home_model_set_metadata, home_model_metadata
-//   a look      home_model_topology_json, home_model_isa, home_model_is_frozen, home_model_parameter_count,
-//               home_model_macs_per_row, home_model_tensor_count, home_model_tensor_at, home_model_tensor,
-//               home_model_set_tensor
+//   training    home_model_backward_from, home_model_task_gradient, home_model_gradients,
+//               home_model_table_gradient, home_model_input_gradient,
+//               home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count
+//   serving     home_workspace_size, home_workspace_init, home_image_write,
+//               home_image_model_size, home_image_open, home_model_set_parallel
+//   files       home_model_serialize, home_model_load_weights, home_model_set_metadata,
+//               home_model_metadata
+//   a look      home_model_topology_json, home_model_isa, home_model_is_frozen,
+//               home_model_parameter_count, home_model_macs_per_row, home_model_tensor_count,
+//               home_model_tensor_at, home_model_tensor, home_model_set_tensor
 //   figures     home_metrics_*, home_health_*
 //   the rest    home_version, home_version_string, home_status_string, home_hash_id
-#ifndef HOME_HPP
-#define HOME_HPP
+#ifndef HOME_HOME_HPP
+#define HOME_HOME_HPP
+
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 201703L : __cplusplus < 201703L
+#error "home/home.hpp needs C++17; in C++11 and C++14, home/home.h is the whole interface"
+#endif
 
 #include <home/home.h>
 
@@ -47,7 +52,8 @@ namespace home {
 // What the library refused: status() is one of HOME_E_*, what() says which value and why.
 class error : public std::runtime_error {
   public:
-    explicit error(const home_error &failure) : std::runtime_error(failure.message), status_(failure.status) {
+    explicit error(const home_error &failure)
+        : std::runtime_error(failure.message), status_(failure.status) {
     }
     home_status status() const noexcept {
         return status_;
@@ -57,8 +63,8 @@ class error : public std::runtime_error {
     home_status status_;
 };
 
-// A piece of somebody else's memory, as std::span in C++20: it must outlive the calls that read it, and not change
-// during them.
+// A piece of somebody else's memory, as std::span in C++20: it must outlive the calls that read it,
+// and not change during them.
 template <typename T> struct view {
     const T *data = nullptr;
     std::size_t size = 0;
@@ -76,7 +82,8 @@ struct matrix {
     std::size_t stride = 0;
 };
 
-// The ids of a field: one a row; or, with offsets, row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1].
+// The ids of a field: one a row; or, with offsets, row r has ids[offsets[r]] .. ids[offsets[r + 1]
+// - 1].
 struct field {
     view<std::uint64_t> ids = {};
     view<std::size_t> offsets = {};
@@ -89,7 +96,8 @@ struct batch {
     std::vector<field> fields = {};
 };
 
-// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are any.
+// What was seen on a batch's rows: labels [rows, tasks], NaN where missing; weights where there are
+// any.
 struct targets {
     matrix labels = {};
     view<float> row_weights = {};
@@ -99,7 +107,8 @@ struct targets {
 namespace detail {
 
 // Calls a function of the C interface that ends in a home_error *.
-template <typename Function, typename... Arguments> void call(Function function, Arguments... arguments) {
+template <typename Function, typename... Arguments>
+void call(Function function, Arguments... arguments) {
     home_error failure{};
     failure.struct_size = sizeof failure;
     if (function(arguments..., &failure) != HOME_OK)
@@ -114,26 +123,30 @@ inline const char *c_string(const std::string &text) {
 }
 
 // C trusts the lengths behind its pointers; they are checked here.
-inline const float *checked(const char *name, const matrix &m, std::size_t rows, std::size_t width) {
+inline const float *checked(const char *name, const matrix &m, std::size_t rows,
+                            std::size_t width) {
     const std::size_t stride = m.stride ? m.stride : width;
     const bool none = rows == 0 || width == 0;
-    if (!none && (stride < width || m.values.size < width || (m.values.size - width) / stride < rows - 1))
+    if (!none &&
+        (stride < width || m.values.size < width || (m.values.size - width) / stride < rows - 1))
         throw std::invalid_argument(std::string(name) + ": " + std::to_string(m.values.size) +
-                                    " values and stride " + std::to_string(stride) + " do not make " +
-                                    std::to_string(rows) + " rows of " + std::to_string(width));
+                                    " values and stride " + std::to_string(stride) +
+                                    " do not make " + std::to_string(rows) + " rows of " +
+                                    std::to_string(width));
     return m.values.data;
 }
 
 inline home_ids checked(const char *name, const field &f, std::size_t rows) {
     const std::size_t offsets = f.offsets.size;
     const bool one_a_row = !f.offsets.data;
-    const bool fits = one_a_row ? f.ids.size == rows
-                                : offsets > 0 && offsets - 1 == rows && f.offsets.data[rows] <= f.ids.size;
+    const bool fits =
+        one_a_row ? f.ids.size == rows
+                  : offsets > 0 && offsets - 1 == rows && f.offsets.data[rows] <= f.ids.size;
     if (!fits)
-        throw std::invalid_argument("field \"" + std::string(name) + "\": " + std::to_string(f.ids.size) +
-                                    " ids" +
-                                    (one_a_row ? "" : " and " + std::to_string(offsets) + " offsets") +
-                                    " do not fit " + std::to_string(rows) + " rows");
+        throw std::invalid_argument(
+            "field \"" + std::string(name) + "\": " + std::to_string(f.ids.size) + " ids" +
+            (one_a_row ? "" : " and " + std::to_string(offsets) + " offsets") + " do not fit " +
+            std::to_string(rows) + " rows");
     return {f.ids.data, f.offsets.data};
 }
 
@@ -144,8 +157,8 @@ struct c_batch {
     c_batch(const home_model *model, const batch &b) {
         const std::size_t fields = home_model_field_count(model);
         if (b.fields.size() != fields)
-            throw std::invalid_argument("ids of " + std::to_string(b.fields.size()) + " fields, expected " +
-                                        std::to_string(fields));
+            throw std::invalid_argument("ids of " + std::to_string(b.fields.size()) +
+                                        " fields, expected " + std::to_string(fields));
         for (std::size_t f = 0; f < fields; f++)
             ids.push_back(checked(home_model_field_name(model, f), b.fields[f], b.rows));
         value.struct_size = sizeof value;
@@ -165,7 +178,8 @@ class reader {
     const home_model *get() const noexcept {
         return handle_.get();
     }
-    // What a row has and gets: dense values, predictions; and the names of tasks and id fields, in order.
+    // What a row has and gets: dense values, predictions; and the names of tasks and id fields, in
+    // order.
     std::size_t dense_width() const noexcept {
         return home_model_dense_width(get());
     }
@@ -183,9 +197,9 @@ class reader {
         return home_model_config_json(get());
     }
 
-    // Predictions [rows, tasks]: probabilities of binary tasks. Any number of threads at once. Throws
-    // std::invalid_argument where lengths do not fit, error with HOME_E_VALUE where an id is out of range or offsets
-    // fall, and with HOME_E_MEMORY.
+    // Predictions [rows, tasks]: probabilities of binary tasks. Any number of threads at once.
+    // Throws std::invalid_argument where lengths do not fit, error with HOME_E_VALUE where an id is
+    // out of range or offsets fall, and with HOME_E_MEMORY.
     std::vector<float> predict(const batch &rows) const {
         const c_batch b(get(), rows);
         std::vector<float> predictions(rows.rows * task_count());
@@ -234,9 +248,10 @@ class predictor : public detail::reader {
 // A model that can be trained and saved. Has one owner.
 class model : public detail::reader {
   public:
-    // From a configuration in JSON (docs/model.md), from a checkpoint, and from a checkpoint's bytes, which are
-    // copied. Any thread. Throw error with what home.h lists under home_model_create_json() and home_model_load(), and
-    // std::invalid_argument where a path has a zero byte.
+    // From a configuration in JSON (docs/model.md), from a checkpoint, and from a checkpoint's
+    // bytes, which are copied. Any thread. Throw error with what home.h lists under
+    // home_model_create_json() and home_model_load(), and std::invalid_argument where a path has a
+    // zero byte.
     static model create(std::string_view config_json) {
         return made_by(home_model_create_json, config_json.data(), config_json.size(), nullptr);
     }
@@ -253,8 +268,9 @@ class model : public detail::reader {
         return handle_.get();
     }
 
-    // A copy for serving, which shares nothing with this model. Each of its calls uses `threads` threads, 1 to 1024.
-    // Throws error with HOME_E_ARGUMENT for another number, and with HOME_E_MEMORY. Any number of threads at once.
+    // A copy for serving, which shares nothing with this model. Each of its calls uses `threads`
+    // threads, 1 to 1024. Throws error with HOME_E_ARGUMENT for another number, and with
+    // HOME_E_MEMORY. Any number of threads at once.
     predictor freeze(std::size_t threads = 1) const {
         home_model *made = nullptr;
         detail::call(home_model_freeze, get(), &made);
@@ -263,16 +279,18 @@ class model : public detail::reader {
         return frozen;
     }
 
-    // Writes a checkpoint, with the optimizer's state if training is to go on. Throws error with HOME_E_FILE,
-    // HOME_E_VALUE (a weight is not finite) and HOME_E_MEMORY; the old file is then whole. Any number of threads at
-    // once.
+    // Writes a checkpoint, with the optimizer's state if training is to go on. Throws error with
+    // HOME_E_FILE, HOME_E_VALUE (a weight is not finite) and HOME_E_MEMORY; the old file is then
+    // whole. Any number of threads at once.
     void save(const std::string &path, bool optimizer = false) const {
-        detail::call(home_model_save, get(), detail::c_string(path), optimizer ? HOME_SAVE_OPTIMIZER : 0u);
+        detail::call(home_model_save, get(), detail::c_string(path),
+                     optimizer ? HOME_SAVE_OPTIMIZER : 0u);
     }
 
-    // One step of the optimizer; returns each task's loss before it, [tasks]. Throws std::invalid_argument where
-    // lengths do not fit, error with HOME_E_ARGUMENT (no rows, or one where there are batch norms), HOME_E_VALUE (a
-    // value that is not allowed) and HOME_E_MEMORY. No other thread may use the model meanwhile.
+    // One step of the optimizer; returns each task's loss before it, [tasks]. Throws
+    // std::invalid_argument where lengths do not fit, error with HOME_E_ARGUMENT (no rows, or one
+    // where there are batch norms), HOME_E_VALUE (a value that is not allowed) and HOME_E_MEMORY.
+    // No other thread may use the model meanwhile.
     std::vector<float> train_step(const batch &rows, const targets &seen) {
         const detail::c_batch b(get(), rows);
         home_targets t{};

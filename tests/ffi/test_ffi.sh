@@ -181,6 +181,7 @@ same_calls() { # same_calls FILE...
         echo "$* does not mention $call"
         missing=1
     done <"$folder/calls"
+    # shellcheck disable=SC2013 # words on purpose
     for word in $(grep -Eo '(^|[^a-z0-9_])home_[a-z0-9_]*[a-z0-9]([^a-z0-9_*]|$)' "$folder/wrapper" |
         sed 's/.*\(home_[a-z0-9_]*\).*/\1/' | sort -u); do
         case $word in

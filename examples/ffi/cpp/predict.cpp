@@ -1,5 +1,5 @@
-// Loads a checkpoint in one thread, predicts the made-up rows in four others, and prints the bits of the
-// probabilities; then the same with a frozen copy.
+// Loads a checkpoint in one thread, predicts the made-up rows in four others, and prints the bits
+// of the probabilities; then the same with a frozen copy.
 //
 // Usage: predict MODEL
 #include "rows.hpp"

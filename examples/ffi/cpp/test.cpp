@@ -1,5 +1,5 @@
-// Tests of home.hpp. Usage: test CONFIG, with the configuration ../ids.json. Says what failed; the exit status
-// is 0 when nothing did.
+// Tests of home.hpp. Usage: test CONFIG, with the configuration ../ids.json. Says what failed; the
+// exit status is 0 when nothing did.
 #include "rows.hpp"
 
 #include <algorithm>
@@ -32,7 +32,8 @@ template <typename Failure, typename Function> static bool throws(Function funct
     return false;
 }
 
-static_assert(!std::is_copy_constructible_v<home::model> && !std::is_copy_assignable_v<home::model>);
+static_assert(!std::is_copy_constructible_v<home::model> &&
+              !std::is_copy_assignable_v<home::model>);
 static_assert(std::is_nothrow_move_constructible_v<home::model> &&
               std::is_nothrow_move_assignable_v<home::model>);
 static_assert(std::is_nothrow_copy_constructible_v<home::predictor>);
@@ -71,7 +72,8 @@ static void wrong_lengths_never_reach_c(const home::model &model, const made_up_
     }
 }
 
-static void strides(const home::model &model, const made_up_rows &rows, const std::vector<float> &expected) {
+static void strides(const home::model &model, const made_up_rows &rows,
+                    const std::vector<float> &expected) {
     const std::size_t width = model.dense_width();
     const std::size_t stride = width + 2;
     std::vector<float> wide(rows.count * stride - 2, std::nanf(""));

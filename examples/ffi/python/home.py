@@ -364,7 +364,7 @@ def _array(name: str, values: Values, missing: bool = False) -> Any:
     if not mask.any():
         return values.data
     if not missing:
-        position = ", ".join(map(str, numpy.argwhere(mask)[0]))
+        position = ", ".join(map(str, numpy.argwhere(mask)[0])) if mask.ndim else "0"
         raise ValueError(f"{name} is masked at position {position}, expected a value")
     return numpy.where(mask, numpy.nan, values.data)
 

@@ -1009,6 +1009,7 @@ class NumPyTest(Fixture):
         model.forward(self.dense, self.ids)
         for call, text in (
             (lambda: model.predict(dense, self.ids), "dense is masked at position 3, 1, expected a value"),
+            (lambda: model.predict(numpy.ma.masked, self.ids), "dense is masked at position 0, expected a value"),
             (lambda: model.predict(list(dense), self.ids), "dense, row 3 is masked at position 1"),
             (lambda: model.predict(dense_list, self.ids), "dense, row 3 is masked at position 1"),
             (lambda: model.train_step(dense, self.ids, labels=labels), "dense is masked at position 3, 1"),
