@@ -196,7 +196,7 @@ same_calls() { # same_calls FILE...
 
 check "home_error is the header's" message_lengths
 check 'Python: calls' same_calls examples/ffi/python/home.py
-check 'C++: calls' same_calls examples/ffi/cpp/home.hpp
+check 'C++: calls' same_calls include/home/home.hpp
 check 'Rust: calls' same_calls examples/ffi/rust/src/lib.rs examples/ffi/rust/src/sys.rs
 check 'Go: calls' same_calls examples/ffi/go/home.go
 check 'Java: calls' same_calls examples/ffi/java/home/Model.java examples/ffi/java/home_jni.c
