@@ -421,7 +421,7 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
         return homefail_null(error, "length");
     draft d = {0};
     home_status status = draft_begin(model, flags, &d, error);
-    if (status != HOME_OK)
+    if (status != HOME_OK || !d.header.data)
         return status;
     *length = d.size;
     if (buffer && capacity < d.size) {
