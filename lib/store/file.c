@@ -11,6 +11,7 @@
 #include "file.h"
 
 #include "../base/fail.h"
+#include "../base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,11 +177,8 @@ static bool remove_leftover(const char *name) {
 static unsigned long long odd_number(const void *salt) {
     struct timespec now = {0};
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t x = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)getpid() << 44 ^
-                 (uint64_t)(uintptr_t)salt << 8;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return homehash_mix64((uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^
+                          (uint64_t)getpid() << 44 ^ (uint64_t)(uintptr_t)salt << 8);
 }
 
 /* Makes and locks "<target>.<number>.tmp", the first that is free or a leftover, so these do not
