@@ -93,10 +93,9 @@ static home_status check_phase(const home_model *model, homephase phase, const c
 }
 
 /* Gradients of all parameters and tables, once dlogits are in place. */
-static void run_backward(home_model *model) {
-    const homerun run = hometraining_run(model);
-    homerun_backward(&run);
-    homeembedding_reduce(model, &run);
+static void run_backward(home_model *model, const homerun *run) {
+    homerun_backward(run);
+    homeembedding_reduce(model, run);
     model->training->phase = HOME_PHASE_BACKWARD;
 }
 
@@ -125,7 +124,7 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
         if (task_losses)
             task_losses[t] = (float)loss;
     }
-    run_backward(model);
+    run_backward(model, &run);
     homefloat_end(host);
     return HOME_OK;
 }
@@ -184,7 +183,7 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
             homerun_gradient_row(&run, logits, r)[t] = dlogits[r * stride + t];
     zero_uncertainty(model);
     const homefloat_mode host = homefloat_begin();
-    run_backward(model);
+    run_backward(model, &run);
     homefloat_end(host);
     return HOME_OK;
 }
