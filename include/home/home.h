@@ -14,6 +14,8 @@
  *         home_model_step(...)               parameters move
  *     home_model_save(...)
  *
+ * (docs/training.md has a whole program)
+ *
  * and serves like this:
  *
  *     home_model_load(...); home_model_freeze(...);
@@ -523,6 +525,13 @@ typedef struct home_targets {
     const float *row_weights; /* [rows], finite and >= 0; NULL: all 1 */
     const float *weights;     /* [rows, tasks], finite and >= 0; NULL: all 1 */
     size_t weight_stride;     /* 0: tasks */
+    /* [tasks] What the losses are divided by, finite and >= 0: where the rows are one part of a
+     * batch, the sums of w_rt over the whole batch. NULL: the sums over these rows. */
+    const double *total_weights;
+    /* HOME_ON: the gradients are added to those that came since the last step. HOME_OFF or 0: they
+     * replace them. */
+    int32_t accumulate;
+    int32_t reserved; /* 0 */
 } home_targets;
 
 /* ------------------------------------------------------------------------------------- training */
@@ -549,22 +558,47 @@ HOME_API home_status home_model_forward(home_model *model, const home_batch *bat
                                         float *predictions, size_t prediction_stride,
                                         home_error *error);
 
-/* Computes the losses of the last forward and all gradients, which replace the earlier ones.
- *
- *     L_t   = sum_r w_rt bce(logit_rt, label_rt) / sum_r w_rt
- *     w_rt  = row_weights[r] * weights[r, t]
- *     total = sum_t weight_t L_t
- *
- * The sums run over the rows with a label; L_t is 0 where the weights sum to 0. A squared error
- * replaces bce where configured; docs/model.md has the terms of chained tasks and of uncertainty.
- *
- * task_losses: [tasks], L_t without the task's weight; may be NULL.
+/* Gives the logits of the last forward: the towers' outputs, before the sigmoid. logits:
+ * [rows, tasks] with row stride `stride`, for the rows of that forward. Steps and changed weights
+ * do not change them.
  *
  * Errors:
  *     HOME_E_ARGUMENT  NULL, or a stride that is too small
+ *     HOME_E_STATE     the model is frozen, there was no forward, or the last one failed after
+ *                      it had begun
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_model_logits(const home_model *model, float *logits, size_t stride,
+                                       home_error *error);
+
+/* Computes the losses of the last forward and all gradients.
+ *
+ *     L_t   = sum_r w_rt bce(logit_rt, label_rt) / W_t
+ *     w_rt  = row_weights[r] * weights[r, t]
+ *     W_t   = sum_r w_rt, or total_weights[t]
+ *     total = sum_t weight_t L_t
+ *
+ * The sums run over the rows with a label; L_t is 0 where W_t is 0. A squared error replaces bce
+ * where configured; docs/model.md has the terms of chained tasks and of uncertainty.
+ *
+ * Training by parts: a batch too large for one forward, or one that comes in pieces, may be taken
+ * in parts before one step. Each part is a forward and a backward, with the W_t of the whole batch
+ * in total_weights; all parts but the first set `accumulate`, or all do, for there is nothing to
+ * add to after a step. The gradients, of tables too, are then those of one batch to float rounding,
+ * and the task_losses of the parts add up to its losses. Two things differ: batch norms take mean
+ * and variance of each part and move their running values once a part, and
+ * home_model_input_gradient() is that of the last part. Where uncertainty is on, the s / 2 of a
+ * task counts by the part's share in W_t.
+ *
+ * task_losses: [tasks], L_t without the task's weight; may be NULL.
+ *
+ * Errors, after which the gradients are as they were:
+ *     HOME_E_ARGUMENT  NULL; a stride that is too small; or accumulate is no switch
  *     HOME_E_STATE     the model is frozen, or there was no forward since the last backward
  *     HOME_E_VALUE     a label of a binary task is outside [0, 1], a label is infinite, or a weight
  *                      is negative or not finite
+ *     HOME_E_VALUE     an element of total_weights is negative or not finite, or is 0 where the
+ *                      task's w_rt are not
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */
@@ -572,28 +606,34 @@ HOME_API home_status home_model_backward(home_model *model, const home_targets *
                                          float *task_losses, home_error *error);
 
 /* Computes the gradients of a loss of the host, in place of home_model_backward(). dlogits:
- * [rows, tasks], the derivative of that loss with respect to each logit (the tower's output, before
- * the sigmoid).
+ * [rows, tasks], the derivative of that loss with respect to each logit, which home_model_logits()
+ * gives. accumulate: as in home_targets. The scalars of `uncertainty` get no gradient.
  *
- * Errors:
- *     HOME_E_ARGUMENT  NULL, or a stride that is too small
+ * Errors, after which the gradients are as they were:
+ *     HOME_E_ARGUMENT  NULL; a stride that is too small; or accumulate is no switch
  *     HOME_E_STATE     the model is frozen, or there was no forward since the last backward
  *     HOME_E_VALUE     a derivative is not finite
+ *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */
 HOME_API home_status home_model_backward_from(home_model *model, const float *dlogits,
-                                              size_t stride, home_error *error);
+                                              size_t stride, int32_t accumulate, home_error *error);
 
-/* Computes the gradient of one task's term in the total with respect to the dense parameters, for
- * methods that weigh or project the gradients of tasks (GradNorm, PCGrad). Call it for each task
- * after one forward, then home_model_backward(), overwrite home_model_gradients(), and step.
+/* Computes the gradient of one task's term in the total, for methods that weigh or project the
+ * gradients of tasks (GradNorm, PCGrad). Call it for each task after one forward, then
+ * home_model_backward(), overwrite what home_model_gradient() and home_model_table_gradient() give,
+ * and step.
  *
- * gradients: [count], memory of the caller, in the layout of home_model_gradients(), whose count it
- * must be. loss: L_t, may be NULL. The model's own gradients are undefined until the next backward.
+ * gradients: [count], memory of the caller, gets those of the dense parameters in the layout of
+ * home_model_gradient(), whose width count must be. Until the next call of this function, of
+ * home_model_backward() or home_model_forward(), home_model_table_gradient() and
+ * home_model_input_gradient() give those of this task alone. The gradients that came since the last
+ * step are untouched: home_model_backward() may still add to them. targets->accumulate has no
+ * meaning here. loss: L_t, may be NULL.
  *
  * Errors:
  *     those of home_model_backward(), and
- *     HOME_E_ARGUMENT   count is not that of home_model_gradients()
+ *     HOME_E_ARGUMENT   count is not the number of dense parameters
  *     HOME_E_NOT_FOUND  the model has no task of this number
  *
  * Threads: exclusive. Since 0.1. */
@@ -608,18 +648,27 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  *     G_r   += mean(g_r^2)
  *     row_r -= learning_rate g_r / (sqrt(G_r) + epsilon)
  *
+ * The gradients can still be read afterwards, but the next backward begins anew, whatever its
+ * `accumulate` says.
+ *
  * Errors:
  *     HOME_E_ARGUMENT  NULL
- *     HOME_E_STATE     the model is frozen, or there was no backward since the last forward or step
+ *     HOME_E_STATE     the model is frozen, the last forward had no backward yet, or there are no
+ *                      gradients since the last step
  *     HOME_E_VALUE     the norm of the gradients, after clipping, is not finite or is above 1e15;
- *                      nothing moves
+ *                      nothing moves, and the gradients stay. A backward without `accumulate`
+ *                      begins anew.
  *
  * Threads: exclusive. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
 
-/* Set the learning rates of dense parameters and of embeddings from the next step on: 0 to 1e6. A
- * checkpoint saved with HOME_SAVE_OPTIMIZER keeps them; a model from any other checkpoint starts
- * with the rates of its configuration.
+/* What follows changes how a model trains from the next forward, backward or step on. The
+ * configuration stays as it was: home_model_config_json() does not show these values. A checkpoint
+ * saved with HOME_SAVE_OPTIMIZER keeps them, so that training can go on after a load as if it had
+ * never stopped; a model from any other checkpoint starts with those of its configuration.
+ * home_model_load_weights() leaves them as they are. */
+
+/* Set the learning rates of dense parameters and of embeddings: 0 to 1e6.
  *
  * Errors:
  *     HOME_E_ARGUMENT  NULL, or a rate outside 0 to 1e6
@@ -631,6 +680,58 @@ HOME_API home_status home_model_set_learning_rate(home_model *model, double rate
 HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, double rate,
                                                             home_error *error);
 
+/* Sets the factor of a task's loss in the total: 0 to 1e30. 0 takes the task out of the total; its
+ * loss is still computed. With uncertainty it is the factor of the whole term.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT   NULL, or a weight outside 0 to 1e30
+ *     HOME_E_STATE      the model is frozen
+ *     HOME_E_NOT_FOUND  the model has no task of this number
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_set_task_weight(home_model *model, size_t task, double weight,
+                                                home_error *error);
+
+/* Sets how far a forward moves the running mean and variance of the batch norms towards those of
+ * the batch: 0 to 1. 0 leaves them where they are. Without batch norms it has no effect.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT  NULL, or a momentum outside 0 to 1
+ *     HOME_E_STATE     the model is frozen
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_set_norm_momentum(home_model *model, double momentum,
+                                                  home_error *error);
+
+/* Says which parameters and tables train: HOME_ON or HOME_OFF for all whose names match. In
+ * `pattern`, `*` stands for any characters, dots too, and `?` for one character; a pattern that is
+ * the name of a tensor means this one alone. A later call overrules earlier ones where both match.
+ * docs/checkpoint.md has the names: "embeddings.*" are all tables, "towers.like.*" is one tower.
+ *
+ * A tensor that does not train is left alone by step: its values and its optimizer's state stay to
+ * the byte, without decay or momentum. Its gradients are computed all the same, but count neither
+ * in home_model_gradient_norm() nor for clip_norm. The step count goes on for all, so Adam's
+ * correction of its means does not start anew for what trains again. Running values of batch norms
+ * do not train: see home_model_set_norm_momentum().
+ *
+ * Errors, after which nothing has changed:
+ *     HOME_E_ARGUMENT   NULL, or trained is neither HOME_ON nor HOME_OFF
+ *     HOME_E_STATE      the model is frozen
+ *     HOME_E_NOT_FOUND  no parameter and no table matches
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_set_trained(home_model *model, const char *pattern, int32_t trained,
+                                            home_error *error);
+
+/* Return the values in use, set or configured. 0 for a task past the end, a frozen model and NULL.
+ * Whether a tensor trains is in home_tensor.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API double home_model_learning_rate(const home_model *model);
+HOME_API double home_model_embedding_learning_rate(const home_model *model);
+HOME_API double home_model_task_weight(const home_model *model, size_t task);
+HOME_API double home_model_norm_momentum(const home_model *model);
+
 /* Returns the number of steps taken since the model was created, including those before a save with
  * HOME_SAVE_OPTIMIZER. A model from any other checkpoint starts at 0, and home_model_load_weights()
  * sets the number back to 0. 0 for a frozen model and for NULL.
@@ -638,24 +739,93 @@ HOME_API home_status home_model_set_embedding_learning_rate(home_model *model, d
  * Threads: shared. Since 0.1. */
 HOME_API uint64_t home_model_step_count(const home_model *model);
 
-/* Returns the Euclidean norm of all gradients of the last backward, of dense parameters and table
- * rows, before any clipping. It includes changes that the host has made to the gradients. 0 before
- * the first backward, between a forward and its backward, for a frozen model and for NULL.
- *
- * Threads: shared. Since 0.1. */
-HOME_API double home_model_gradient_norm(const home_model *model);
+/* A gradient: of the dense parameters, a table or the dense input. The model owns what the pointers
+ * point to, and the host may change the values. They are valid until the next forward, backward,
+ * home_model_task_gradient() or home_model_set_table_gradient(), or the release of the model. */
+typedef struct home_gradient {
+    size_t struct_size;
+    float *data; /* [rows, width] */
+    size_t rows; /* 1 for the dense parameters; of a table: as many as were touched */
+    size_t width;
+    size_t stride;
+    /* [rows] Of a table: which of its rows these are, each once and ascending. Else NULL. */
+    const uint64_t *ids;
+} home_gradient;
 
-/* Gives the gradient of the total with respect to the dense input, for hosts that own their
- * embeddings: *gradient is [rows, dense_width] with row stride *stride. The model owns it; it is
- * valid until the next forward or the release of the model.
+/* Gives the gradient of all dense parameters as one row: those since the last step, or of the last
+ * step itself until there are new ones. home_tensor says where in it each tensor lies. A step takes
+ * what the host has changed.
  *
  * Errors:
  *     HOME_E_ARGUMENT  NULL
  *     HOME_E_STATE     the model is frozen, or there was no backward since the last forward
  *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_gradient(home_model *model, home_gradient *gradient,
+                                         home_error *error);
+
+/* Gives the gradient of a table: the rows that occurred in the batch or in any of its parts, or, of
+ * a task after home_model_task_gradient(), those of the last forward. A step takes what the host
+ * has changed; it moves the rows in `ids` and no others, whatever their gradients.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT   NULL
+ *     HOME_E_STATE      the model is frozen, or there was no backward and no
+ *                       home_model_task_gradient() since the last forward
+ *     HOME_E_NOT_FOUND  the model has no table of this number
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_table_gradient(home_model *model, size_t table,
+                                               home_gradient *gradient, home_error *error);
+
+/* Gives the gradient with respect to the dense input of the last forward, [rows, dense_width], for
+ * hosts that own their embeddings: of the total, of the host's loss, or of one task after
+ * home_model_task_gradient(). No step reads it.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT  NULL
+ *     HOME_E_STATE     the model is frozen, or there was no backward and no
+ *                      home_model_task_gradient() since the last forward
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_input_gradient(home_model *model, home_gradient *gradient,
+                                               home_error *error);
+
+/* Set the gradient that the next step takes: of all dense parameters, and of a table. For gradients
+ * that come from elsewhere, such as the sums over several machines.
+ *
+ * After a backward they replace the model's own. Where no gradients came since the last step, all
+ * that are not set are zero, and tables have no rows touched; so a host may take steps without any
+ * forward.
+ *
+ * gradient: [count] in the layout of home_model_gradient(), and [count, dim] with row stride
+ * `stride`, both in memory of the caller. ids: [count] row numbers of the table (for a hashed table
+ * see home_hash_id()), in any order; the gradients of a row that is named more than once are added
+ * up, in their order. A table's count may be 0, and then both pointers NULL: no row is touched.
+ *
+ * Errors, after which the gradients are as they were:
+ *     HOME_E_ARGUMENT   NULL; a stride that is too small; or count is not the number of dense
+ *                       parameters
+ *     HOME_E_STATE      the model is frozen, or the last forward had no backward yet
+ *     HOME_E_NOT_FOUND  the model has no table of this number
+ *     HOME_E_VALUE      a gradient is not finite, or the table has no such row
+ *     HOME_E_MEMORY     out of memory
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_set_gradient(home_model *model, const float *gradient, size_t count,
+                                             home_error *error);
+HOME_API home_status home_model_set_table_gradient(home_model *model, size_t table,
+                                                   const uint64_t *ids, size_t count,
+                                                   const float *gradient, size_t stride,
+                                                   home_error *error);
+
+/* Returns the Euclidean norm of what home_model_gradient() and home_model_table_gradient() give
+ * after a backward, all tables together, before any clipping and without what does not train. It
+ * includes changes that the host has made. 0 where there are no gradients, between a forward and
+ * its backward, for a frozen model and for NULL.
+ *
  * Threads: shared. Since 0.1. */
-HOME_API home_status home_model_input_gradient(const home_model *model, const float **gradient,
-                                               size_t *stride, home_error *error);
+HOME_API double home_model_gradient_norm(const home_model *model);
 
 /* -------------------------------------------------------------------------------------- serving */
 
@@ -855,8 +1025,9 @@ HOME_API home_status home_model_set_threads(home_model *model, size_t threads, h
 
 /* ---------------------------------------------------------------------------------- checkpoints */
 
-/* Also save the optimizer's state, learning rates and step count, so that training can continue as
- * if it had never stopped. */
+/* Also save the optimizer's state, the step count and what the host has set for training (learning
+ * rates, weights of tasks, momentum, what trains), so that training can continue as if it had never
+ * stopped. Gradients are not saved: save after a step. */
 #define HOME_SAVE_OPTIMIZER 1u
 
 /* Writes a checkpoint: a safetensors file with the tensors by name and, in its metadata, the
@@ -991,15 +1162,28 @@ HOME_API const char *home_model_config_json(const home_model *model);
  * Threads: shared. Since 0.1. */
 HOME_API const char *home_model_topology_json(const home_model *model);
 
-/* Return what the model takes and gives. A name past the end is NULL; names are valid until the
- * model is released. For a NULL model all are 0 or NULL.
+/* Return what the model takes, gives and is made of. All go by number, from 0, in the order of the
+ * configuration; layers from the input up; the units of a layer in the order of
+ * home_model_topology_json(). A name past the end is NULL; names are valid until the model is
+ * released. _index() returns the number of a name; SIZE_MAX where there is none, and for NULL. For
+ * a NULL model all others are 0 or NULL. A model opened from an image does not know its layers: it
+ * has 0 of them.
  *
- * Threads: shared. Since 0.1. */
+ * Threads: shared. Since 0.1, tables, layers, units and _index() since 0.2. */
 HOME_API size_t home_model_dense_width(const home_model *model);
 HOME_API size_t home_model_field_count(const home_model *model);
 HOME_API const char *home_model_field_name(const home_model *model, size_t field);
+HOME_API size_t home_model_field_index(const home_model *model, const char *name);
 HOME_API size_t home_model_task_count(const home_model *model);
 HOME_API const char *home_model_task_name(const home_model *model, size_t task);
+HOME_API size_t home_model_task_index(const home_model *model, const char *name);
+HOME_API size_t home_model_table_count(const home_model *model);
+HOME_API const char *home_model_table_name(const home_model *model, size_t table);
+HOME_API size_t home_model_table_index(const home_model *model, const char *name);
+HOME_API size_t home_model_layer_count(const home_model *model);
+HOME_API size_t home_model_unit_count(const home_model *model, size_t layer);
+HOME_API const char *home_model_unit_name(const home_model *model, size_t layer, size_t unit);
+HOME_API size_t home_model_unit_index(const home_model *model, size_t layer, const char *name);
 
 /* Return the number of parameters outside the embedding tables (for a frozen model, of those left
  * after folding batch norms), and the multiply-adds of all matrix products for one row at serving.
@@ -1024,7 +1208,9 @@ typedef struct home_tensor {
     uint64_t shape[2];      /* shape[1] is 1 where rank is 1 */
     const float *data;      /* row-major */
     float *gradient;        /* of a parameter, same shape; NULL for the other kinds */
-    size_t gradient_offset; /* of `gradient` in home_model_gradients(), in elements */
+    size_t gradient_offset; /* of `gradient` in home_model_gradient(), in elements */
+    int32_t trained;        /* HOME_ON where a step moves it; HOME_OFF for statistics */
+    int32_t reserved;       /* 0 */
 } home_tensor;
 
 /* Returns the number of tensors; 0 for a frozen model, whose weights have another form, and for
@@ -1046,7 +1232,8 @@ HOME_API home_status home_model_tensor(const home_model *model, const char *name
                                        home_tensor *tensor, home_error *error);
 
 /* Overwrites a tensor with `count` floats, row-major, which must be its number of elements. A
- * backward of an earlier forward is then no longer possible.
+ * backward of an earlier forward is then no longer possible. Gradients that came since the last
+ * step stay.
  *
  * Errors:
  *     HOME_E_ARGUMENT   NULL, or count is not the tensor's
@@ -1056,36 +1243,6 @@ HOME_API home_status home_model_tensor(const home_model *model, const char *name
  * Threads: exclusive. Since 0.1. */
 HOME_API home_status home_model_set_tensor(home_model *model, const char *name, const float *data,
                                            size_t count, home_error *error);
-
-/* Returns the gradients of all dense parameters as one contiguous array of *count floats, which the
- * host may read and change between backward and step. The model owns it; it is valid until the
- * model is released. `count` may be NULL. For a frozen model and for NULL it returns NULL and
- * *count is 0.
- *
- * Threads: exclusive. Since 0.1. */
-HOME_API float *home_model_gradients(home_model *model, size_t *count);
-
-/* The rows of a table that the last backward touched, each once and in ascending order, with their
- * summed gradients, which the host may change before the step. The model owns what the pointers
- * point to; they are valid until the next forward or the release of the model. */
-typedef struct home_table_gradient {
-    size_t struct_size;
-    size_t count;
-    size_t dim;
-    const uint64_t *rows; /* [count] */
-    float *gradient;      /* [count, dim] */
-} home_table_gradient;
-
-/* Gives the gradient of a table.
- *
- * Errors:
- *     HOME_E_ARGUMENT   NULL
- *     HOME_E_STATE      the model is frozen, or there was no backward since the last forward
- *     HOME_E_NOT_FOUND  the model has no such table
- *
- * Threads: exclusive. Since 0.1. */
-HOME_API home_status home_model_table_gradient(home_model *model, const char *table,
-                                               home_table_gradient *gradient, home_error *error);
 
 /* Returns the row of a hashed table that an id maps to: the high 64 bits of mix(id) * rows, where
  * mix is the finalizer of splitmix64 (docs/checkpoint.md). It is part of the checkpoint format and
@@ -1338,18 +1495,18 @@ HOME_API home_status home_health_histogram(const home_health *health, size_t exp
                                            uint64_t *counts, home_error *error);
 
 /* Computes the Euclidean norm of a gradient with respect to the parameters of a unit's experts.
- * gradients: [count], in the layout of home_model_gradients(), as home_model_task_gradient() fills
- * it for one task. NULL: the model's own, of the last backward.
+ * gradients: [count], in the layout of home_model_gradient(), as home_model_task_gradient() fills
+ * it for one task. NULL: the model's own, as home_model_gradient() gives them.
  *
  * Errors:
- *     HOME_E_ARGUMENT   NULL (except gradients), or count is not that of home_model_gradients()
+ *     HOME_E_ARGUMENT   NULL (except gradients), or count is not the number of dense parameters
  *     HOME_E_STATE      the model is frozen, or gradients is NULL and there was no backward since
  *                       the last forward
- *     HOME_E_NOT_FOUND  the model has no such layer or unit
+ *     HOME_E_NOT_FOUND  the model has no layer, or the layer no unit, of this number
  *
  * Threads: shared. Since 0.1. */
 HOME_API home_status home_model_unit_gradient_norm(const home_model *model, size_t layer,
-                                                   const char *unit, const float *gradients,
+                                                   size_t unit, const float *gradients,
                                                    size_t count, double *norm, home_error *error);
 
 #ifdef __cplusplus
