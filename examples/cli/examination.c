@@ -80,8 +80,10 @@ static bool measure_task(examination *of, home_model *model, gradient_memory *wi
         return fail_library(why, "computing gradients", &error);
     for (size_t u = 0; u < of->unit_count; u++) {
         double norm = 0;
-        if (home_model_unit_gradient_norm(model, of->units[u].layer, of->units[u].name,
-                                          with->gradients, with->count, &norm, &error) != HOME_OK)
+        const size_t layer = of->units[u].layer;
+        const size_t unit = home_model_unit_index(model, layer, of->units[u].name);
+        if (home_model_unit_gradient_norm(model, layer, unit, with->gradients, with->count, &norm,
+                                          &error) != HOME_OK)
             return fail_library(why, "computing gradients", &error);
         double *mean = &of->gradients[u * of->by->label_count + task];
         *mean += (norm - *mean) / (double)(with->batches + 1);
@@ -110,7 +112,7 @@ static bool measure_gradients(examination *of, home_model *model, const dataset 
     gradient_memory with = {0};
     const size_t batch_rows =
         of->by->training.batch < rows->rows ? (size_t)of->by->training.batch : rows->rows;
-    home_model_gradients(model, &with.count);
+    with.count = (size_t)home_model_parameter_count(model);
     with.gradients = heap_new(with.count, sizeof *with.gradients);
     const size_t batches = batch_rows < 2 ? 0 : rows->rows / batch_rows;
     bool good =

@@ -443,7 +443,7 @@ static void check_distinct(reader *in, const task_names *names, size_t i) {
 static void read_task(reader *in, home_task_config *task) {
     task->name = read_name(in, task->name, "name");
     task->group = read_name(in, task->group ? task->group : "all", "group");
-    number_below(in, &task->weight, 1, 0, 1e30, "weight");
+    number_below(in, &task->weight, 1, 0, HOME_MAX_WEIGHT, "weight");
     choose(in, &task->loss, HOME_LOSS_BCE, HOME_LOSS_SQUARED, "loss");
     must_be_zero(in, task->reserved, "reserved");
     if (ok(in) && task->loss == HOME_LOSS_SQUARED && task->base_rate != 0)

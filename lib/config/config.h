@@ -11,7 +11,8 @@
 #include "../host/json.h"
 #include "../host/memory.h"
 
-#define HOME_MAX_RATE 1e6 /* of learning */
+#define HOME_MAX_RATE   1e6  /* of learning */
+#define HOME_MAX_WEIGHT 1e30 /* of a task */
 
 /* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
 #define HOME_MAX_ITEMS  4096u /* tables, fields, units or nodes of a layer */

@@ -250,35 +250,34 @@ home_status home_health_node(const home_health *health, size_t node, home_node_h
 
 /* ------------------------------------------------------------------------------------ gradients */
 
-/* Sum of squares over the tensors of a unit's experts; false where there is none. */
-static bool unit_squares(const home_model *model, size_t layer, const char *unit,
-                         const float *gradients, double *squares) {
-    bool found = false;
+/* Sum of squares over the tensors of a unit's experts. */
+static double unit_squares(const home_model *model, size_t layer, const char *unit,
+                           const float *gradients) {
     char prefix[HOME_TENSOR_NAME_SIZE];
     const int length = snprintf(prefix, sizeof prefix, "layers.%zu.units.%s.experts.", layer, unit);
-    *squares = 0;
-    if (length < 0 || (size_t)length >= sizeof prefix)
-        return false;
+    double squares = 0;
     for (size_t i = 0; i < model->tensors.count; i++) {
         const hometensor *tensor = &model->tensors.items[i];
         if (tensor->kind != HOME_TENSOR_PARAMETER ||
             strncmp(tensor->name, prefix, (size_t)length) != 0)
             continue;
-        found = true;
-        *squares +=
+        squares +=
             model->kernels->sum_of_squares(hometensors_size(tensor), gradients + tensor->offset);
     }
-    return found;
+    return squares;
 }
 
-home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, const char *unit,
+home_status home_model_unit_gradient_norm(const home_model *model, size_t layer, size_t unit,
                                           const float *gradients, size_t count, double *norm,
                                           home_error *error) {
     home_status status = hometraining_check(model, error);
     if (status != HOME_OK)
         return status;
-    if (!unit || !norm)
-        return homefail_null(error, unit ? "norm" : "unit");
+    if (!norm)
+        return homefail_null(error, "norm");
+    const char *name = home_model_unit_name(model, layer, unit);
+    if (!name)
+        return homefail(error, HOME_E_NOT_FOUND, "there is no unit %zu in layer %zu", unit, layer);
     if (gradients && count != model->tensors.parameter_count)
         return homefail(error, HOME_E_ARGUMENT, "count is %zu, expected %zu", count,
                         model->tensors.parameter_count);
@@ -286,11 +285,7 @@ home_status home_model_unit_gradient_norm(const home_model *model, size_t layer,
         status = hometraining_check_gradients(model, error);
     if (status != HOME_OK)
         return status;
-    double squares;
-    if (!unit_squares(model, layer, unit, gradients ? gradients : model->training->run.gradients,
-                      &squares))
-        return homefail(error, HOME_E_NOT_FOUND, "there is no unit \"%.60s\" in layer %zu", unit,
-                        layer);
-    *norm = sqrt(squares);
+    *norm = sqrt(
+        unit_squares(model, layer, name, gradients ? gradients : model->training->run.gradients));
     return HOME_OK;
 }

@@ -91,6 +91,60 @@ const char *home_model_task_name(const home_model *model, size_t task) {
     return task < home_model_task_count(model) ? model->settings.config.tasks[task].name : NULL;
 }
 
+size_t home_model_table_count(const home_model *model) {
+    return model ? model->settings.config.table_count : 0;
+}
+
+const char *home_model_table_name(const home_model *model, size_t table) {
+    return table < home_model_table_count(model) ? model->settings.config.tables[table].name : NULL;
+}
+
+size_t home_model_layer_count(const home_model *model) {
+    return model ? model->topology.layer_count : 0;
+}
+
+size_t home_model_unit_count(const home_model *model, size_t layer) {
+    return layer < home_model_layer_count(model) ? model->topology.layers[layer].unit_count : 0;
+}
+
+const char *home_model_unit_name(const home_model *model, size_t layer, size_t unit) {
+    return unit < home_model_unit_count(model, layer)
+               ? model->topology.layers[layer].units[unit].name
+               : NULL;
+}
+
+static bool is_name(const char *name, const char *wanted) {
+    return wanted && strcmp(name, wanted) == 0;
+}
+
+size_t home_model_field_index(const home_model *model, const char *name) {
+    for (size_t i = 0; i < home_model_field_count(model); i++)
+        if (is_name(home_model_field_name(model, i), name))
+            return i;
+    return SIZE_MAX;
+}
+
+size_t home_model_task_index(const home_model *model, const char *name) {
+    for (size_t i = 0; i < home_model_task_count(model); i++)
+        if (is_name(home_model_task_name(model, i), name))
+            return i;
+    return SIZE_MAX;
+}
+
+size_t home_model_table_index(const home_model *model, const char *name) {
+    for (size_t i = 0; i < home_model_table_count(model); i++)
+        if (is_name(home_model_table_name(model, i), name))
+            return i;
+    return SIZE_MAX;
+}
+
+size_t home_model_unit_index(const home_model *model, size_t layer, const char *name) {
+    for (size_t i = 0; i < home_model_unit_count(model, layer); i++)
+        if (is_name(home_model_unit_name(model, layer, i), name))
+            return i;
+    return SIZE_MAX;
+}
+
 uint64_t home_model_parameter_count(const home_model *model) {
     return model ? model->tensors.parameter_count : 0;
 }

@@ -297,16 +297,30 @@ static void add_entry(hometext *text, const item *i, size_t begin) {
     hometext_add(text, "]}");
 }
 
+/* What the host has set for training, where it differs from the configuration. */
+static void add_tuning(hometext *text, const home_model *model) {
+    hometext tuning = {.allocator = &model->allocator};
+    hometuning_write(model, &tuning);
+    if (tuning.data) {
+        hometext_add(text, ",");
+        add_pair(text, "home.training", tuning.data);
+    }
+    text->failed = text->failed || tuning.failed;
+    homememory_free(&model->allocator, tuning.data);
+}
+
 /* The header with a checksum of zeros, filled with spaces to a multiple of 8 bytes. *digits gets
  * the checksum's place. */
-static void write_header(const home_model *model, const item_list *list, hometext *text,
-                         size_t *digits) {
+static void write_header(const home_model *model, const item_list *list, bool optimizer,
+                         hometext *text, size_t *digits) {
     hometext_add(text, "{\"__metadata__\":{\"" HOME_CHECKSUM_KEY "\":\"");
     *digits = text->length;
     hometext_add(text, "00000000\",");
     add_pair(text, "home.schema", SCHEMA);
     hometext_add(text, ",");
     add_pair(text, "home.config", model->config_json.data);
+    if (optimizer)
+        add_tuning(text, model);
     for (const homemetadata *m = model->metadata; m; m = m->next) {
         hometext_add(text, ",");
         add_pair(text, m->key, m->value);
@@ -369,7 +383,8 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
     if ((flags & ~HOME_SAVE_OPTIMIZER) != 0)
         return homefail(error, HOME_E_ARGUMENT, "flags is %lu, expected 0 or HOME_SAVE_OPTIMIZER",
                         (unsigned long)flags);
-    status = list_items(&d->list, model, (flags & HOME_SAVE_OPTIMIZER) != 0, error);
+    const bool optimizer = (flags & HOME_SAVE_OPTIMIZER) != 0;
+    status = list_items(&d->list, model, optimizer, error);
     if (status != HOME_OK)
         return status;
     status = check_own_values(&d->list, error);
@@ -379,7 +394,7 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
     }
     d->header = (hometext){.allocator = &model->allocator};
     size_t digits = 0;
-    write_header(model, &d->list, &d->header, &digits);
+    write_header(model, &d->list, optimizer, &d->header, &digits);
     status = check_header(&d->header, error);
     if (status != HOME_OK) {
         draft_free(d);
@@ -556,8 +571,17 @@ static home_status take_metadata(home_model *model, const homearchive *archive, 
     return HOME_OK;
 }
 
+static home_status take_tuning(home_model *model, const homearchive *archive, home_error *error) {
+    const char *training = homearchive_metadata(archive, "home.training");
+    const home_status status = training ? hometuning_read(model, training, error) : HOME_OK;
+    if (status != HOME_OK)
+        homefail_within(error, "home.training");
+    return status;
+}
+
 static home_status check_metadata(const homearchive *archive, home_error *error) {
-    static const char *const own[] = {"home.schema", "home.config", HOME_CHECKSUM_KEY};
+    static const char *const own[] = {"home.schema", "home.config", HOME_CHECKSUM_KEY,
+                                      "home.training"};
     for (size_t i = 0; i < 2; i++)
         if (!homearchive_metadata(archive, own[i]))
             return homefail(error, HOME_E_FORMAT,
@@ -569,7 +593,8 @@ static home_status check_metadata(const homearchive *archive, home_error *error)
             return homefail(error, HOME_E_FORMAT,
                             "__metadata__ \"%.60s\": expected texts without zero bytes", m->key);
         if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, own[0]) != 0 &&
-            strcmp(m->key, own[1]) != 0 && strcmp(m->key, own[2]) != 0)
+            strcmp(m->key, own[1]) != 0 && strcmp(m->key, own[2]) != 0 &&
+            strcmp(m->key, own[3]) != 0)
             return homefail(
                 error, HOME_E_UNSUPPORTED,
                 "__metadata__ has \"%.60s\", expected no other keys that begin with home.", m->key);
@@ -621,6 +646,8 @@ static home_status load_archive(const homearchive *archive, const home_allocator
     if (status != HOME_OK)
         return status;
     status = take_tensors(made, archive, has_optimizer(archive), error);
+    if (status == HOME_OK)
+        status = take_tuning(made, archive, error);
     if (status == HOME_OK)
         status = take_metadata(made, archive, error);
     if (status != HOME_OK) {
@@ -683,7 +710,7 @@ static void reset_optimizer(home_model *model) {
         }
     }
     training->step_count = 0;
-    training->phase = HOME_PHASE_IDLE;
+    hometraining_forget(model);
 }
 
 home_status home_model_load_weights(home_model *model, const char *path, home_error *error) {

@@ -26,6 +26,63 @@ static home_status check_weight(float weight, size_t row, const char *task, home
                                         row, task, HOME_BRIEF((double)weight));
 }
 
+static home_status check_label(const home_task_config *task, float label, size_t row,
+                               home_error *error) {
+    const bool binary = task->loss == HOME_LOSS_BCE;
+    if (isnan(label) || (binary ? label >= 0 && label <= 1 : isfinite(label)))
+        return HOME_OK;
+    return homefail(error, HOME_E_VALUE,
+                    "targets.labels at row %zu, task \"%.60s\" is %s, expected %s, or NaN", row,
+                    task->name, HOME_BRIEF((double)label), binary ? "0 to 1" : "a finite number");
+}
+
+/* 0 where the label is missing. */
+static double live_weight(const home_targets *targets, size_t row, size_t task) {
+    if (isnan(targets->labels[row * targets->label_stride + task]))
+        return 0;
+    const double by_row = targets->row_weights ? (double)targets->row_weights[row] : 1;
+    return by_row *
+           (targets->weights ? (double)targets->weights[row * targets->weight_stride + task] : 1);
+}
+
+static home_status check_rows(const home_model *model, const home_targets *targets,
+                              home_error *error) {
+    home_status status = HOME_OK;
+    for (size_t r = 0; r < model->training->rows && status == HOME_OK; r++) {
+        if (targets->row_weights)
+            status = check_row_weight(targets->row_weights[r], r, error);
+        for (size_t t = 0; t < model->settings.config.task_count && status == HOME_OK; t++) {
+            const home_task_config *task = &model->settings.config.tasks[t];
+            status = check_label(task, targets->labels[r * targets->label_stride + t], r, error);
+            if (status == HOME_OK && targets->weights)
+                status = check_weight(targets->weights[r * targets->weight_stride + t], r,
+                                      task->name, error);
+        }
+    }
+    return status;
+}
+
+/* A total of 0 says that no row of the whole batch counts for the task. */
+static home_status check_totals(const home_model *model, const home_targets *targets,
+                                home_error *error) {
+    for (size_t t = 0; t < model->settings.config.task_count; t++) {
+        const char *task = model->settings.config.tasks[t].name;
+        const double total = targets->total_weights[t];
+        if (!(isfinite(total) && total >= 0))
+            return homefail(error, HOME_E_VALUE,
+                            "targets.total_weights of task \"%.60s\" is %s, expected a finite "
+                            "number >= 0",
+                            task, HOME_BRIEF(total));
+        for (size_t r = 0; total == 0 && r < model->training->rows; r++)
+            if (live_weight(targets, r, t) > 0)
+                return homefail(error, HOME_E_VALUE,
+                                "targets.total_weights of task \"%.60s\" is 0, but row %zu has a "
+                                "label and a weight above 0",
+                                task, r);
+    }
+    return HOME_OK;
+}
+
 home_status homeloss_check(const home_model *model, const home_targets *given,
                            home_targets *targets, home_error *error) {
     const size_t tasks = model->settings.config.task_count;
@@ -44,33 +101,9 @@ home_status homeloss_check(const home_model *model, const home_targets *given,
             error, HOME_E_ARGUMENT,
             "targets.label_stride is %zu and weight_stride %zu, expected 0 or at least %zu",
             targets->label_stride, targets->weight_stride, tasks);
-    for (size_t r = 0; r < model->training->rows && status == HOME_OK; r++) {
-        if (targets->row_weights)
-            status = check_row_weight(targets->row_weights[r], r, error);
-        for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
-            const float label = targets->labels[r * targets->label_stride + t];
-            const bool binary = model->settings.config.tasks[t].loss == HOME_LOSS_BCE;
-            if (!isnan(label) && !(binary ? label >= 0 && label <= 1 : isfinite(label)))
-                return homefail(
-                    error, HOME_E_VALUE,
-                    "targets.labels at row %zu, task \"%.60s\" is %s, expected %s, or NaN", r,
-                    model->settings.config.tasks[t].name, HOME_BRIEF((double)label),
-                    binary ? "0 to 1" : "a finite number");
-            if (targets->weights)
-                status = check_weight(targets->weights[r * targets->weight_stride + t], r,
-                                      model->settings.config.tasks[t].name, error);
-        }
-    }
-    return status;
-}
-
-/* 0 where the label is missing. */
-static double live_weight(const home_targets *targets, size_t row, size_t task) {
-    if (isnan(targets->labels[row * targets->label_stride + task]))
-        return 0;
-    const double by_row = targets->row_weights ? (double)targets->row_weights[row] : 1;
-    return by_row *
-           (targets->weights ? (double)targets->weights[row * targets->weight_stride + task] : 1);
+    status = check_rows(model, targets, error);
+    return status == HOME_OK && targets->total_weights ? check_totals(model, targets, error)
+                                                       : status;
 }
 
 static double sigmoid(double x) {
@@ -145,30 +178,34 @@ static double squared_row_backward(const home_model *model, const homerun *run, 
  * halved for a squared error, and b = weight s / 2. */
 static double term_factor(const home_model *model, size_t task) {
     const home_task_config *config = &model->settings.config.tasks[task];
+    const double weight = model->training->task_weights[task];
     if (model->plan.uncertainty == HOME_NONE)
-        return config->weight;
+        return weight;
     const double s = (double)model->parameters[model->plan.uncertainty + task];
-    return config->weight * exp(-s) * (config->loss == HOME_LOSS_SQUARED ? 0.5 : 1);
+    return weight * exp(-s) * (config->loss == HOME_LOSS_SQUARED ? 0.5 : 1);
 }
 
 /* The derivative of the task's term by its s. */
-static void set_uncertainty_gradient(const home_model *model, size_t task, double derivative) {
+static void set_uncertainty_gradient(const home_model *model, const homerun *run, size_t task,
+                                     double derivative) {
     if (model->plan.uncertainty != HOME_NONE)
-        model->training->run.gradients[model->plan.uncertainty + task] = (float)derivative;
+        run->training->gradients[model->plan.uncertainty + task] = (float)derivative;
 }
 
-/* L = sum_r w_r loss_r / sum_r w_r, and the derivatives of the task's term in the total, added to
- * those by the logits. */
+/* L = sum_r w_r loss_r / W, with W = sum_r w_r or that of the whole batch, and the derivatives of
+ * the task's term in the total, added to those by the logits. Where the rows are a part of a batch,
+ * b counts by their share in W, so that the parts add up to b. */
 double homeloss_backward(const home_model *model, const homerun *run, const home_targets *targets,
                          size_t task) {
     const bool binary = model->settings.config.tasks[task].loss == HOME_LOSS_BCE;
     const double term = term_factor(model, task);
-    double total = 0;
+    double own = 0;
     double loss = 0;
     for (size_t r = 0; r < run->rows; r++)
-        total += live_weight(targets, r, task);
+        own += live_weight(targets, r, task);
+    const double total = targets->total_weights ? targets->total_weights[task] : own;
     if (total == 0) {
-        set_uncertainty_gradient(model, task, 0); /* the term is absent */
+        set_uncertainty_gradient(model, run, task, 0); /* the term is absent */
         return 0;
     }
     for (size_t r = 0; r < run->rows; r++) {
@@ -182,7 +219,7 @@ double homeloss_backward(const home_model *model, const homerun *run, const home
         loss += w * row_loss;
     }
     loss /= total;
-    set_uncertainty_gradient(model, task,
-                             model->settings.config.tasks[task].weight / 2 - term * loss);
+    set_uncertainty_gradient(model, run, task,
+                             own / total * model->training->task_weights[task] / 2 - term * loss);
     return loss;
 }

@@ -39,12 +39,53 @@ static double sum_of_squares(const home_model *model, const float *x, size_t cou
     return total;
 }
 
+/* Parameters that train and lie side by side, [first, end) of all; start with zeros. */
+typedef struct trained_range {
+    size_t first;
+    size_t end;
+    size_t next; /* the tensor to go on from */
+} trained_range;
+
+/* The next such range; false where there are none left. Where everything trains, there is one. */
+static bool next_range(const home_model *model, trained_range *range) {
+    bool found = false;
+    for (; range->next < model->tensors.count; range->next++) {
+        const hometensor *tensor = &model->tensors.items[range->next];
+        const bool trained = model->training->trained[range->next];
+        if (tensor->kind != HOME_TENSOR_PARAMETER)
+            continue;
+        if (found && !trained)
+            return true;
+        if (!trained)
+            continue;
+        if (!found)
+            range->first = tensor->offset;
+        range->end = tensor->offset + hometensors_size(tensor);
+        found = true;
+    }
+    return found;
+}
+
+/* The number of the table that a tensor is, where that trains; HOME_NONE otherwise. */
+static size_t trained_table(const home_model *model, size_t tensor) {
+    const hometensor *info = &model->tensors.items[tensor];
+    return info->kind == HOME_TENSOR_TABLE && model->training->trained[tensor] ? info->offset
+                                                                               : HOME_NONE;
+}
+
+/* Of what trains. */
 double homeoptimizer_gradient_norm(const home_model *model) {
-    double sum =
-        sum_of_squares(model, model->training->run.gradients, model->tensors.parameter_count);
-    for (size_t i = 0; i < model->settings.config.table_count; i++) {
-        const homeembedding *e = &model->training->embeddings[i];
-        sum += sum_of_squares(model, e->gradient, e->touched_count * model->tables[i].config->dim);
+    double sum = 0;
+    trained_range range = {0};
+    while (next_range(model, &range))
+        sum += sum_of_squares(model, model->training->run.gradients + range.first,
+                              range.end - range.first);
+    for (size_t i = 0; i < model->tensors.count; i++) {
+        const size_t table = trained_table(model, i);
+        if (table == HOME_NONE)
+            continue;
+        const homerow_gradients *g = &model->training->embeddings[table].total;
+        sum += sum_of_squares(model, g->values, g->count * model->tables[table].config->dim);
     }
     return sqrt(sum);
 }
@@ -84,10 +125,11 @@ static void correct_bias(const home_model *model, homeupdate *update) {
     update->root_factor = (float)(1 / sqrt(1 - pow(o->beta2, t)));
 }
 
-/* A step on the dense parameters, and what it needs. */
+/* A step on the dense parameters from `first` on, and what it needs. */
 typedef struct dense_step {
     const home_model *model;
     homeupdate update;
+    size_t first;
 } dense_step;
 
 /* Values are independent of each other, so they are cut anywhere. */
@@ -95,9 +137,10 @@ static void step_range(void *context, size_t first, size_t end) {
     const dense_step *d = context;
     const homekernels *kernels = d->model->kernels;
     const hometraining *training = d->model->training;
-    const float *g = training->run.gradients + first;
-    float *value = d->model->parameters + first;
-    float *state = training->state[0] + first;
+    const size_t at = d->first + first;
+    const float *g = training->run.gradients + at;
+    float *value = d->model->parameters + at;
+    float *state = training->state[0] + at;
     switch (d->model->settings.optimizer.kind) {
     case HOME_OPTIMIZER_SGD:
         kernels->sgd(end - first, &d->update, g, value, state);
@@ -106,13 +149,13 @@ static void step_range(void *context, size_t first, size_t end) {
         kernels->adagrad(end - first, &d->update, g, value, state);
         break;
     default:
-        kernels->adam(end - first, &d->update, g, value, state, training->state[1] + first);
+        kernels->adam(end - first, &d->update, g, value, state, training->state[1] + at);
         break;
     }
 }
 
-/* One step on all dense parameters. AdamW takes its weight decay off the values, the others add it
- * to the gradient. */
+/* One step on all dense parameters that train. AdamW takes its weight decay off the values, the
+ * others add it to the gradient. */
 static void step_dense(home_model *model, float gradient_factor) {
     const hometraining *training = model->training;
     const home_optimizer_config *o = &model->settings.optimizer;
@@ -128,8 +171,12 @@ static void step_dense(home_model *model, float gradient_factor) {
     };
     if (o->kind == HOME_OPTIMIZER_ADAM || o->kind == HOME_OPTIMIZER_ADAMW)
         correct_bias(model, &d.update);
-    homeparallel_ranges(homemodel_parallel(model), model->tensors.parameter_count, GRAIN,
-                        step_range, &d);
+    trained_range range = {0};
+    while (next_range(model, &range)) {
+        d.first = range.first;
+        homeparallel_ranges(homemodel_parallel(model), range.end - range.first, GRAIN, step_range,
+                            &d);
+    }
 }
 
 /* Row-wise Adagrad on a touched row:  G_r += mean(g_r²),  row_r -= lr g_r / (sqrt(G_r) + ε). In
@@ -156,9 +203,9 @@ static void step_table(const home_model *model, const hometable *table, const ho
     };
     if (o->embedding_kind == HOME_OPTIMIZER_ADAM)
         correct_bias(model, &update);
-    for (size_t i = 0; i < e->touched_count; i++) {
-        const size_t r = (size_t)e->touched[i];
-        const float *g = e->gradient + i * dim;
+    for (size_t i = 0; i < e->total.count; i++) {
+        const size_t r = (size_t)e->total.rows[i];
+        const float *g = e->total.values + i * dim;
         float *row = table->weights + r * dim;
         if (o->embedding_kind == HOME_OPTIMIZER_ROWWISE_ADAGRAD)
             step_row(model, &update, dim, g, row, e->state[0] + r);
@@ -174,6 +221,9 @@ void homeoptimizer_step(home_model *model, double norm) {
     const float factor = limit > 0 && norm > limit ? (float)(limit / norm) : 1;
     model->training->step_count++;
     step_dense(model, factor);
-    for (size_t i = 0; i < model->settings.config.table_count; i++)
-        step_table(model, &model->tables[i], &model->training->embeddings[i], factor);
+    for (size_t i = 0; i < model->tensors.count; i++) {
+        const size_t table = trained_table(model, i);
+        if (table != HOME_NONE)
+            step_table(model, &model->tables[table], &model->training->embeddings[table], factor);
+    }
 }

@@ -70,11 +70,15 @@ home_status home_model_forward(home_model *model, const home_batch *given, float
         status = hometraining_reserve(model, batch.rows, error);
     if (status != HOME_OK)
         return status;
-    model->training->rows = batch.rows;
+    hometraining *training = model->training;
+    training->rows = batch.rows;
+    training->input_gradient = false;
     const homefloat_mode host = homefloat_begin();
     const bool finite = compute_forward(model, &batch, predictions, stride);
     homefloat_end(host);
-    model->training->phase = finite ? HOME_PHASE_FORWARD : HOME_PHASE_IDLE;
+    training->phase = finite ? HOME_PHASE_FORWARD : HOME_PHASE_IDLE;
+    if (!finite)
+        training->rows = 0;
     if (!finite)
         return homefail(error, HOME_E_VALUE,
                         "batch.dense or the weights are so large that a batch norm's mean or "
@@ -82,49 +86,119 @@ home_status home_model_forward(home_model *model, const home_batch *given, float
     return HOME_OK;
 }
 
+home_status home_model_logits(const home_model *model, float *logits, size_t stride,
+                              home_error *error) {
+    const home_status status = hometraining_check(model, error);
+    if (status != HOME_OK)
+        return status;
+    const homeview view = model->plan.logits;
+    stride = homemodel_stride_or(stride, view.width);
+    if (!logits)
+        return homefail_null(error, "logits");
+    if (stride < view.width)
+        return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
+                        view.width);
+    const homerun run = hometraining_run(model);
+    if (run.rows == 0)
+        return homefail(error, HOME_E_STATE, "call home_model_forward() first");
+    for (size_t r = 0; r < run.rows; r++)
+        memcpy(logits + r * stride, homerun_row(&run, view, r), view.width * sizeof *logits);
+    return HOME_OK;
+}
+
 /* ------------------------------------------------------------------------------------- backward */
 
-static home_status check_phase(const home_model *model, homephase phase, const char *expected,
-                               home_error *error) {
+/* A backward at work: its run, whose gradients of parameters may go elsewhere than the model's, and
+ * whether they are added to those that came since the last step. */
+typedef struct backward {
+    homerun run;
+    homerun_training training;
+    bool add;
+} backward;
+
+static home_status check_forward(const home_model *model, home_error *error) {
     const home_status status = hometraining_check(model, error);
-    if (status == HOME_OK && model->training->phase != phase)
-        return homefail(error, HOME_E_STATE, "call %s first", expected);
+    if (status != HOME_OK || model->training->phase == HOME_PHASE_FORWARD ||
+        model->training->phase == HOME_PHASE_TASK)
+        return status;
+    return homefail(error, HOME_E_STATE, "call home_model_forward() first");
+}
+
+/* Room for the gradients of a part and for the sum. */
+static home_status reserve_parts(home_model *model, home_error *error) {
+    hometraining *training = model->training;
+    if (!training->part)
+        training->part =
+            homememory_allocate(&model->allocator, model->tensors.parameter_count, sizeof(float));
+    if (!training->part)
+        return homefail_memory(error);
+    const home_status status = homeembedding_reserve_part(model, error);
+    return status == HOME_OK ? homeembedding_reserve_sum(model, error) : status;
+}
+
+static void set_up(const home_model *model, float *gradients, backward *work) {
+    work->run = hometraining_run(model);
+    work->training = model->training->run;
+    work->training.gradients = gradients;
+    work->run.training = &work->training;
+}
+
+static home_status begin_backward(home_model *model, int32_t accumulate, backward *work,
+                                  home_error *error) {
+    if (accumulate < 0 || accumulate > HOME_OFF)
+        return homefail(error, HOME_E_ARGUMENT,
+                        "accumulate is %ld, expected HOME_ON, HOME_OFF or 0", (long)accumulate);
+    work->add = accumulate == HOME_ON && model->training->unstepped;
+    const home_status status = work->add ? reserve_parts(model, error) : HOME_OK;
+    set_up(model, work->add ? model->training->part : model->training->run.gradients, work);
     return status;
 }
 
 /* Gradients of all parameters and tables, once dlogits are in place. */
-static void run_backward(home_model *model, const homerun *run) {
-    homerun_backward(run);
-    homeembedding_reduce(model, run);
-    model->training->phase = HOME_PHASE_BACKWARD;
+static void finish_backward(home_model *model, const backward *work) {
+    hometraining *training = model->training;
+    homerun_backward(&work->run);
+    if (work->add) {
+        model->kernels->scale_add(model->tensors.parameter_count, 1, training->part,
+                                  training->run.gradients);
+        homeembedding_reduce_part(model, &work->run);
+        homeembedding_add_part(model);
+    } else {
+        homeembedding_reduce(model, &work->run);
+    }
+    training->phase = HOME_PHASE_BACKWARD;
+    training->unstepped = true;
+    training->input_gradient = true;
 }
 
 /* Only the losses write the gradients of the uncertainties: for where not all of them run. */
-static void zero_uncertainty(const home_model *model) {
+static void zero_uncertainty(const home_model *model, const homerun *run) {
     const size_t count =
         model->plan.uncertainty == HOME_NONE ? 0 : model->settings.config.task_count;
     for (size_t t = 0; t < count; t++)
-        model->training->run.gradients[model->plan.uncertainty + t] = 0;
+        run->training->gradients[model->plan.uncertainty + t] = 0;
 }
 
 home_status home_model_backward(home_model *model, const home_targets *given, float *task_losses,
                                 home_error *error) {
-    home_status status = check_phase(model, HOME_PHASE_FORWARD, "home_model_forward()", error);
+    home_status status = check_forward(model, error);
     if (status != HOME_OK)
         return status;
-    const homerun run = hometraining_run(model);
     home_targets targets;
+    backward work;
     status = homeloss_check(model, given, &targets, error);
+    if (status == HOME_OK)
+        status = begin_backward(model, targets.accumulate, &work, error);
     if (status != HOME_OK)
         return status;
     const homefloat_mode host = homefloat_begin();
-    homeloss_zero(model, &run);
+    homeloss_zero(model, &work.run);
     for (size_t t = 0; t < model->settings.config.task_count; t++) {
-        const double loss = homeloss_backward(model, &run, &targets, t);
+        const double loss = homeloss_backward(model, &work.run, &targets, t);
         if (task_losses)
             task_losses[t] = (float)loss;
     }
-    run_backward(model, &run);
+    finish_backward(model, &work);
     homefloat_end(host);
     return HOME_OK;
 }
@@ -132,7 +206,7 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
 home_status home_model_task_gradient(home_model *model, const home_targets *given, size_t task,
                                      float *gradients, size_t count, float *loss,
                                      home_error *error) {
-    home_status status = check_phase(model, HOME_PHASE_FORWARD, "home_model_forward()", error);
+    home_status status = check_forward(model, error);
     if (status != HOME_OK)
         return status;
     if (task >= model->settings.config.task_count)
@@ -143,64 +217,63 @@ home_status home_model_task_gradient(home_model *model, const home_targets *give
     if (count != model->tensors.parameter_count)
         return homefail(error, HOME_E_ARGUMENT, "count is %zu, expected %zu", count,
                         model->tensors.parameter_count);
-    const homerun run = hometraining_run(model);
     home_targets targets;
     status = homeloss_check(model, given, &targets, error);
+    if (status == HOME_OK)
+        status = homeembedding_reserve_part(model, error);
     if (status != HOME_OK)
         return status;
+    backward work;
+    set_up(model, gradients, &work);
     const homefloat_mode host = homefloat_begin();
-    homeloss_zero(model, &run);
-    zero_uncertainty(model);
-    const double value = homeloss_backward(model, &run, &targets, task);
-    homerun_backward(&run);
+    homeloss_zero(model, &work.run);
+    zero_uncertainty(model, &work.run);
+    const double value = homeloss_backward(model, &work.run, &targets, task);
+    homerun_backward(&work.run);
+    homeembedding_reduce_part(model, &work.run);
     homefloat_end(host);
-    memcpy(gradients, model->training->run.gradients, count * sizeof *gradients);
+    model->training->phase = HOME_PHASE_TASK;
+    model->training->input_gradient = true;
     if (loss)
         *loss = (float)value;
     return HOME_OK;
 }
 
-home_status home_model_backward_from(home_model *model, const float *dlogits, size_t stride,
-                                     home_error *error) {
-    const home_status status =
-        check_phase(model, HOME_PHASE_FORWARD, "home_model_forward()", error);
-    if (status != HOME_OK)
-        return status;
-    const homerun run = hometraining_run(model);
-    const homeview logits = model->plan.logits;
-    stride = homemodel_stride_or(stride, logits.width);
+static home_status check_dlogits(const home_model *model, const float *dlogits, size_t stride,
+                                 home_error *error) {
+    const size_t width = model->plan.logits.width;
     if (!dlogits)
         return homefail_null(error, "dlogits");
-    if (stride < logits.width)
+    if (stride < width)
         return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
-                        logits.width);
-    for (size_t r = 0; r < run.rows; r++)
-        for (size_t t = 0; t < logits.width; t++)
+                        width);
+    for (size_t r = 0; r < model->training->rows; r++)
+        for (size_t t = 0; t < width; t++)
             if (!isfinite(dlogits[r * stride + t]))
                 return homefail(error, HOME_E_VALUE, "dlogits[%zu, %zu] is not finite", r, t);
-    for (size_t r = 0; r < run.rows; r++)
-        for (size_t t = 0; t < logits.width; t++)
-            homerun_gradient_row(&run, logits, r)[t] = dlogits[r * stride + t];
-    zero_uncertainty(model);
-    const homefloat_mode host = homefloat_begin();
-    run_backward(model, &run);
-    homefloat_end(host);
     return HOME_OK;
 }
 
-home_status home_model_input_gradient(const home_model *model, const float **gradient,
-                                      size_t *stride, home_error *error) {
-    home_status status = hometraining_check(model, error);
+home_status home_model_backward_from(home_model *model, const float *dlogits, size_t stride,
+                                     int32_t accumulate, home_error *error) {
+    home_status status = check_forward(model, error);
     if (status != HOME_OK)
         return status;
-    if (!gradient || !stride)
-        return homefail_null(error, gradient ? "stride" : "gradient");
-    status = hometraining_check_gradients(model, error);
+    const homeview logits = model->plan.logits;
+    backward work;
+    stride = homemodel_stride_or(stride, logits.width);
+    status = check_dlogits(model, dlogits, stride, error);
+    if (status == HOME_OK)
+        status = begin_backward(model, accumulate, &work, error);
     if (status != HOME_OK)
         return status;
-    const homerun run = hometraining_run(model);
-    *gradient = homerun_gradient_row(&run, model->plan.input, 0);
-    *stride = homerun_stride(&run, model->plan.input);
+    for (size_t r = 0; r < work.run.rows; r++)
+        memcpy(homerun_gradient_row(&work.run, logits, r), dlogits + r * stride,
+               logits.width * sizeof *dlogits);
+    zero_uncertainty(model, &work.run);
+    const homefloat_mode host = homefloat_begin();
+    finish_backward(model, &work);
+    homefloat_end(host);
     return HOME_OK;
 }
 
@@ -221,10 +294,11 @@ static bool take_step(home_model *model, double *norm) {
 }
 
 home_status home_model_step(home_model *model, home_error *error) {
-    const home_status status =
-        check_phase(model, HOME_PHASE_BACKWARD, "home_model_backward()", error);
+    const home_status status = hometraining_check(model, error);
     if (status != HOME_OK)
         return status;
+    if (model->training->phase != HOME_PHASE_BACKWARD)
+        return homefail(error, HOME_E_STATE, "call home_model_backward() first");
     double norm;
     const homefloat_mode host = homefloat_begin();
     const bool taken = take_step(model, &norm);
@@ -236,27 +310,8 @@ home_status home_model_step(home_model *model, home_error *error) {
             "were left as they are (try a lower learning rate, smaller inputs, or clip_norm)",
             HOME_BRIEF(norm), HOME_BRIEF(LARGEST_NORM));
     model->training->phase = HOME_PHASE_STEPPED;
+    model->training->unstepped = false;
     return HOME_OK;
-}
-
-static home_status set_rate(double *rate, double value, home_error *error) {
-    if (!(value >= 0 && value <= HOME_MAX_RATE))
-        return homefail(error, HOME_E_ARGUMENT, "rate is %s, expected a number from 0 to %s",
-                        HOME_BRIEF(value), HOME_BRIEF(HOME_MAX_RATE));
-    *rate = value;
-    return HOME_OK;
-}
-
-home_status home_model_set_learning_rate(home_model *model, double rate, home_error *error) {
-    const home_status status = hometraining_check(model, error);
-    return status == HOME_OK ? set_rate(&model->training->learning_rate, rate, error) : status;
-}
-
-home_status home_model_set_embedding_learning_rate(home_model *model, double rate,
-                                                   home_error *error) {
-    const home_status status = hometraining_check(model, error);
-    return status == HOME_OK ? set_rate(&model->training->embedding_learning_rate, rate, error)
-                             : status;
 }
 
 uint64_t home_model_step_count(const home_model *model) {

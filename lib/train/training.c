@@ -28,6 +28,25 @@ static bool create_embeddings(home_model *model) {
     return true;
 }
 
+/* As the configuration has it, until the host sets something else. */
+static bool create_tuning(home_model *model) {
+    hometraining *training = model->training;
+    const home_config *config = &model->settings.config;
+    training->learning_rate = model->settings.optimizer.learning_rate;
+    training->embedding_learning_rate = model->settings.optimizer.embedding_learning_rate;
+    training->task_weights =
+        homememory_allocate(&model->allocator, config->task_count, sizeof(double));
+    training->trained =
+        homememory_allocate(&model->allocator, model->tensors.count, sizeof *training->trained);
+    if (!training->task_weights || !training->trained)
+        return false;
+    for (size_t t = 0; t < config->task_count; t++)
+        training->task_weights[t] = config->tasks[t].weight;
+    for (size_t i = 0; i < model->tensors.count; i++)
+        training->trained[i] = model->tensors.items[i].kind != HOME_TENSOR_STATISTIC;
+    return true;
+}
+
 /* What does not depend on a batch. The rest, which does, comes with the first forward: a model that
  * is only loaded and frozen never pays for it. */
 bool hometraining_create(home_model *model) {
@@ -48,12 +67,15 @@ bool hometraining_create(home_model *model) {
         .norm_epsilon = model->settings.config.norm_epsilon,
         .norm_momentum = model->settings.config.norm_momentum,
     };
-    training->learning_rate = model->settings.optimizer.learning_rate;
-    training->embedding_learning_rate = model->settings.optimizer.embedding_learning_rate;
     const homeoptimizer_traits *traits = homeoptimizer_traits_of(model->settings.optimizer.kind);
     return training->run.gradients && training->run.batch_mean && training->run.batch_scale &&
            training->run.batch_variance && allocate_state(a, traits, parameters, training->state) &&
-           create_embeddings(model);
+           create_tuning(model) && create_embeddings(model);
+}
+
+static void free_row_gradients(const home_allocator *allocator, homerow_gradients *gradients) {
+    homememory_free(allocator, gradients->rows);
+    homememory_free(allocator, gradients->values);
 }
 
 static void free_embedding(const home_allocator *allocator, homeembedding *embedding) {
@@ -61,8 +83,8 @@ static void free_embedding(const home_allocator *allocator, homeembedding *embed
         homememory_free(allocator, embedding->state[i]);
     homememory_free(allocator, embedding->entries);
     homememory_free(allocator, embedding->sorted);
-    homememory_free(allocator, embedding->touched);
-    homememory_free(allocator, embedding->gradient);
+    free_row_gradients(allocator, &embedding->total);
+    free_row_gradients(allocator, &embedding->part);
 }
 
 void hometraining_free(home_model *model) {
@@ -83,6 +105,9 @@ void hometraining_free(home_model *model) {
     homememory_free(a, training->run.scratch);
     homememory_free(a, training->activations);
     homememory_free(a, training->activation_gradients);
+    homememory_free(a, training->task_weights);
+    homememory_free(a, training->trained);
+    homememory_free(a, training->part);
     homememory_free(a, training);
 }
 
@@ -147,6 +172,14 @@ homerun hometraining_run(const home_model *model) {
     return run;
 }
 
+void hometraining_forget(home_model *model) {
+    hometraining *training = model->training;
+    training->phase = HOME_PHASE_IDLE;
+    training->unstepped = false;
+    training->input_gradient = false;
+    training->rows = 0;
+}
+
 /* --------------------------------------------------------------------------------------- checks */
 
 home_status hometraining_check(const home_model *model, home_error *error) {
@@ -164,4 +197,11 @@ home_status hometraining_check_gradients(const home_model *model, home_error *er
         return HOME_OK;
     return homefail(error, HOME_E_STATE,
                     "there are no gradients: call home_model_backward() first");
+}
+
+home_status hometraining_check_table(const home_model *model, size_t table, home_error *error) {
+    const size_t count = model->settings.config.table_count;
+    return table < count ? HOME_OK
+                         : homefail(error, HOME_E_NOT_FOUND, "table is %zu, expected less than %zu",
+                                    table, count);
 }

@@ -170,7 +170,7 @@ static void train(home_model *model, const rows *r) {
         if (step + 1 < STEPS)
             expect(home_model_backward(model, &r->targets, losses, &error), "backward");
         else
-            expect(home_model_backward_from(model, dlogits, 0, &error), "backward from");
+            expect(home_model_backward_from(model, dlogits, 0, 0, &error), "backward from");
         expect(home_model_step(model, &error), "step");
     }
     printf("steps: %llu\n", (unsigned long long)home_model_step_count(model));
@@ -181,9 +181,8 @@ static void train(home_model *model, const rows *r) {
 
 static void print_gradients(home_model *model, const rows *r) {
     expect(home_model_forward(model, &r->batch, NULL, 0, &error), "forward");
-    size_t count;
+    const size_t count = (size_t)home_model_parameter_count(model);
     float loss;
-    float *all = home_model_gradients(model, &count);
     float *own = malloc(count * sizeof *own);
     if (!own)
         exit(1);
@@ -192,17 +191,18 @@ static void print_gradients(home_model *model, const rows *r) {
     print_hash("task gradient", own, count * sizeof *own);
     free(own);
     expect(home_model_backward(model, &r->targets, NULL, &error), "backward");
-    print_hash("gradients", all, count * sizeof *all);
+    home_gradient all = {.struct_size = sizeof all};
+    expect(home_model_gradient(model, &all, &error), "gradient");
+    print_hash("gradients", all.data, all.width * sizeof *all.data);
     printf("norm: %.9g\n", home_model_gradient_norm(model));
-    const float *input;
-    size_t stride;
-    expect(home_model_input_gradient(model, &input, &stride, &error), "input gradient");
-    printf("input gradient: %.9g, stride %zu\n", (double)input[0], stride);
-    home_table_gradient rows_of = {.struct_size = sizeof rows_of};
-    expect(home_model_table_gradient(model, "tag", &rows_of, &error), "table gradient");
-    print_hash("table rows", rows_of.rows, rows_of.count * sizeof *rows_of.rows);
-    print_hash("table gradient", rows_of.gradient,
-               rows_of.count * rows_of.dim * sizeof *rows_of.gradient);
+    home_gradient input = {.struct_size = sizeof input};
+    expect(home_model_input_gradient(model, &input, &error), "input gradient");
+    printf("input gradient: %.9g, stride %zu\n", (double)input.data[0], input.stride);
+    home_gradient rows_of = {.struct_size = sizeof rows_of};
+    expect(home_model_table_gradient(model, home_model_table_index(model, "tag"), &rows_of, &error),
+           "table gradient");
+    print_hash("table rows", rows_of.ids, rows_of.rows * sizeof *rows_of.ids);
+    print_hash("table gradient", rows_of.data, rows_of.rows * rows_of.width * sizeof *rows_of.data);
 }
 
 static void print_tensors(home_model *model) {
@@ -334,8 +334,7 @@ static void print_health(home_model *model, const rows *r) {
     expect(home_health_expert(all, 1, &expert, &error), "expert");
     expect(home_health_node(all, 1, &node, &error), "node");
     expect(home_health_histogram(all, 1, counts, &error), "histogram");
-    expect(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &norm, &error),
-           "unit's gradient");
+    expect(home_model_unit_gradient_norm(model, 0, 0, NULL, 0, &norm, &error), "unit's gradient");
     printf("health: %llu rows, %zu experts, %zu nodes, unit %s, mean %.6g, deviation %.6g, mass "
            "%.6g; node %s, "
            "entropy %.6g; weights %.6g, %.6g; distance %.6g; edge %.6g; gradient %.6g\n",

@@ -257,7 +257,7 @@ static void try_targets(const void *given, outcome *o) {
     set_status(o, home_model_backward(world.model, given, losses, &error), &error);
     if (o->status != HOME_OK)
         return;
-    const float *gradients = home_model_gradients(world.model, &count);
+    const float *gradients = gradients_of(world.model, &count);
     add_bytes(o, losses, sizeof losses);
     add_bytes(o, gradients, count * sizeof *gradients);
 }
@@ -399,7 +399,7 @@ static home_status ask_tensor(void *result, home_error *error) {
 static home_status ask_table_gradient(void *result, home_error *error) {
     free(forward_all(world.model, &world.rows.batch));
     REQUIRE(home_model_backward(world.model, &world.rows.targets, NULL, error) == HOME_OK);
-    return home_model_table_gradient(world.model, "user", result, error);
+    return home_model_table_gradient(world.model, 0, result, error);
 }
 
 static home_status ask_metrics(void *result, home_error *error) {
@@ -510,7 +510,7 @@ static const given_case given_cases[] = {
 
 static const result_case result_cases[] = {
     {"home_tensor", sizeof(home_tensor), ask_tensor},
-    {"home_table_gradient", sizeof(home_table_gradient), ask_table_gradient},
+    {"home_gradient", sizeof(home_gradient), ask_table_gradient},
     {"home_metric_result", sizeof(home_metric_result), ask_metrics},
     {"home_expert_health", sizeof(home_expert_health), ask_expert},
     {"home_node_health", sizeof(home_node_health), ask_node},

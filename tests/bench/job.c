@@ -21,12 +21,10 @@ void model_job_predict(void *context) {
 void model_job_train(void *context) {
     const model_job *job = context;
     home_error error = {.struct_size = sizeof error};
-    const float *gradient = NULL;
-    size_t stride = 0;
+    home_gradient gradient = {.struct_size = sizeof gradient};
     must(home_model_forward(job->model, &job->batch, job->predictions, 0, &error), &error,
          "forward");
     must(home_model_backward(job->model, &job->targets, NULL, &error), &error, "backward");
-    must(home_model_input_gradient(job->model, &gradient, &stride, &error), &error,
-         "input_gradient");
+    must(home_model_input_gradient(job->model, &gradient, &error), &error, "input_gradient");
     must(home_model_step(job->model, &error), &error, "step");
 }

@@ -139,14 +139,13 @@ static void run_backward(check *c, const training_data *d, float *losses) {
 
 static void take_input_gradient(check *c, training_data *d) {
     const size_t width = c->m->config.dense_width;
-    const float *gradient = NULL;
-    size_t stride = 0;
-    must(home_model_input_gradient(c->model, &gradient, &stride, &c->error), &c->error,
-         "input_gradient");
+    home_gradient gradient = {.struct_size = sizeof gradient};
+    must(home_model_input_gradient(c->model, &gradient, &c->error), &c->error, "input_gradient");
     for (size_t i = 0; i < DISTINCT * width; i++) {
         d->direction[i] = 0;
         for (size_t k = 0; k < COPIES; k++)
-            d->direction[i] += (double)gradient[(k * DISTINCT + i / width) * stride + i % width];
+            d->direction[i] +=
+                (double)gradient.data[(k * DISTINCT + i / width) * gradient.stride + i % width];
     }
 }
 
@@ -171,10 +170,17 @@ static void move_along(check *c, training_data *d, double distance) {
         d->dense[i] += distance * d->direction[i];
 }
 
+static float *gradients_of(check *c, size_t *count) {
+    home_gradient gradient = {.struct_size = sizeof gradient};
+    must(home_model_gradient(c->model, &gradient, &c->error), &c->error, "gradient");
+    *count = gradient.width;
+    return gradient.data;
+}
+
 /* Along the gradient g, the loss must rise with slope |g|². */
 static void verify_slope(check *c, training_data *d) {
     size_t count = 0;
-    const float *gradients = home_model_gradients(c->model, &count);
+    const float *gradients = gradients_of(c, &count);
     double square = 0;
     for (size_t i = 0; i < count; i++)
         square += (double)gradients[i] * (double)gradients[i];
@@ -222,7 +228,7 @@ static void verify_training(check *c, const model_rows *rows, size_t threads) {
     verify_slope(c, &d);
 
     size_t count = 0;
-    float *gradients = home_model_gradients(c->model, &count);
+    float *gradients = gradients_of(c, &count);
     float *alone = allocate(count, sizeof *alone);
     memcpy(alone, gradients, count * sizeof *alone);
     for (size_t n = 2; n <= threads; n++) {

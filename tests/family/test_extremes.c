@@ -126,7 +126,7 @@ static void check_slope(home_model *model, const rows *d) {
     total_loss(model, d);
     const double norm = home_model_gradient_norm(model);
     size_t count;
-    const float *gradients = home_model_gradients(model, &count);
+    const float *gradients = gradients_of(model, &count);
     float *direction = malloc(count * sizeof *direction);
     REQUIRE(direction);
     for (size_t i = 0; i < count; i++)

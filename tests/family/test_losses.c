@@ -286,7 +286,7 @@ static void make_rows(rows *d, uint64_t seed) {
 }
 
 static float *copy_gradients(home_model *model, size_t *count) {
-    const float *gradients = home_model_gradients(model, count);
+    const float *gradients = gradients_of(model, count);
     float *copy = malloc(*count * sizeof *copy);
     REQUIRE(copy);
     memcpy(copy, gradients, *count * sizeof *copy);
@@ -301,7 +301,7 @@ static float *gradients_from(home_model *model, const home_batch *batch, const e
         for (size_t t = 0; t < MAX_TASKS; t++)
             dlogits[r][t] = (float)e->dlogits[r][t];
     REQUIRE(home_model_forward(model, batch, NULL, 0, NULL) == HOME_OK);
-    REQUIRE(home_model_backward_from(model, dlogits[0], 0, NULL) == HOME_OK);
+    REQUIRE(home_model_backward_from(model, dlogits[0], 0, 0, NULL) == HOME_OK);
     return copy_gradients(model, count);
 }
 
@@ -498,7 +498,7 @@ static void task_parts_begin(task_parts *p) {
     p->model = make_full(&s);
     p->tasks = s.config.task_count;
     data_create(&p->d, &s.config, 9, 3);
-    home_model_gradients(p->model, &p->count);
+    p->count = (size_t)home_model_parameter_count(p->model);
     p->gradients = malloc(p->tasks * p->count * sizeof *p->gradients);
     REQUIRE(p->gradients);
     REQUIRE(home_model_forward(p->model, &p->d.batch, NULL, 0, NULL) == HOME_OK);
@@ -536,7 +536,7 @@ static void task_gradients_and_losses_sum_to_the_whole(void) {
     task_parts_begin(&p);
     float losses[3];
     REQUIRE(home_model_backward(p.model, &p.d.targets, losses, NULL) == HOME_OK);
-    const float *whole = home_model_gradients(p.model, &p.count);
+    const float *whole = gradients_of(p.model, &p.count);
     double largest = 0;
     for (size_t i = 0; i < p.count; i++)
         largest = fmax(largest, fabs((double)whole[i]));
@@ -556,7 +556,7 @@ static void a_task_gradient_has_nothing_of_other_towers(void) {
     task_parts p;
     task_parts_begin(&p);
     REQUIRE(home_model_backward(p.model, &p.d.targets, NULL, NULL) == HOME_OK);
-    const float *whole = home_model_gradients(p.model, &p.count);
+    const float *whole = gradients_of(p.model, &p.count);
     const home_tensor tower = tensor_of(p.model, "towers.like.linear.0.weight");
     for (size_t k = 0; k < tensor_size(&tower); k++) {
         const size_t at = tower.gradient_offset + k;
@@ -574,7 +574,7 @@ static void task_gradients_leave_no_trace(void) {
     data d;
     data_create(&d, &s.config, 9, 3);
     size_t count;
-    home_model_gradients(asked, &count);
+    count = (size_t)home_model_parameter_count(asked);
     float *part = malloc(count * sizeof *part);
     REQUIRE(part);
     for (int step = 0; step < 4; step++) {
@@ -599,7 +599,7 @@ static void bad_calls_for_task_gradients_are_refused(void) {
     data d;
     data_create(&d, &s.config, 9, 3);
     size_t count;
-    home_model_gradients(model, &count);
+    count = (size_t)home_model_parameter_count(model);
     float *part = malloc(count * sizeof *part);
     REQUIRE(part);
     home_error error = new_error();
@@ -646,24 +646,26 @@ static void bad_derivatives_are_refused(void) {
         dlogits[i / (MAX_TASKS + 1)][i % (MAX_TASKS + 1)] =
             i % (MAX_TASKS + 1) == MAX_TASKS ? NAN : 0.25f;
     home_error error = new_error();
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, 0, &error),
+                  HOME_E_STATE);
     REQUIRE(home_model_forward(model, &d.batch, NULL, 0, NULL) == HOME_OK);
-    CHECK_INTEGER(home_model_backward_from(model, NULL, 0, &error), HOME_E_ARGUMENT);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS - 1, &error),
+    CHECK_INTEGER(home_model_backward_from(model, NULL, 0, 0, &error), HOME_E_ARGUMENT);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS - 1, 0, &error),
                   HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "stride");
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < 3; i++) {
         dlogits[ROWS - 1][2] = bad[i];
-        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error),
+        CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, 0, &error),
                       HOME_E_VALUE);
         CHECK_CONTAINS(error.message, "dlogits[22, 2]");
     }
     dlogits[ROWS - 1][2] = 0.25f;
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_OK);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, 0, &error), HOME_OK);
     for (size_t t = 0; t < MAX_TASKS; t++) /* no gap was read */
         CHECK_NEAR(bias_gradient(model, tasks[t].name), 0.25 * (double)ROWS, 1e-5);
-    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, &error), HOME_E_STATE);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits[0], MAX_TASKS + 1, 0, &error),
+                  HOME_E_STATE);
     CHECK_INTEGER(home_model_step(model, &error), HOME_OK);
     home_model_release(model);
 }

@@ -201,16 +201,16 @@ static double clip_factor(const shadow *s, const optimizer_case *c, double dense
 }
 
 static void shadow_step(shadow *s, const optimizer_case *c, rates r, int t, const float *dense,
-                        const home_table_gradient *table) {
+                        const home_gradient *table) {
     const double factor = clip_factor(s, c, sum_of_squares(dense, s->count),
-                                      sum_of_squares(table->gradient, table->count * DIM));
+                                      sum_of_squares(table->data, table->rows * DIM));
     for (size_t i = 0; i < s->count; i++)
         dense_step(s, c, r.dense, t, factor * (double)dense[i], &s->dense[i]);
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; i < table->rows; i++) {
         double g[DIM];
         for (size_t k = 0; k < DIM; k++)
-            g[k] = factor * (double)table->gradient[i * DIM + k];
-        row_step(s, c, r.table, t, (size_t)table->rows[i], g);
+            g[k] = factor * (double)table->data[i * DIM + k];
+        row_step(s, c, r.table, t, (size_t)table->ids[i], g);
     }
 }
 
@@ -275,18 +275,18 @@ static float made_gradient(size_t i, uint64_t *seed) {
     return (float)(i % 2 ? steady : sign * pow(10, free));
 }
 
-static home_table_gradient make_gradients(home_model *model, uint64_t *seed) {
+static home_gradient make_gradients(home_model *model, uint64_t *seed) {
     size_t count;
-    float *dense = home_model_gradients(model, &count);
-    home_table_gradient table = {.struct_size = sizeof table};
-    REQUIRE(home_model_table_gradient(model, "id", &table, NULL) == HOME_OK && table.dim == DIM);
+    float *dense = gradients_of(model, &count);
+    const home_gradient table = table_gradient_of(model, "id");
+    REQUIRE(table.width == DIM && table.stride == DIM);
     for (size_t i = 0; i < count; i++)
         dense[i] = made_gradient(i, seed);
-    for (size_t i = 0; i < table.count; i++)
+    for (size_t i = 0; i < table.rows; i++)
         for (size_t k = 0; k < DIM; k++)
-            table.gradient[i * DIM + k] = made_gradient((size_t)table.rows[i] * DIM + k, seed);
+            table.data[i * DIM + k] = made_gradient((size_t)table.ids[i] * DIM + k, seed);
     const double norm =
-        sqrt(sum_of_squares(dense, count) + sum_of_squares(table.gradient, table.count * DIM));
+        sqrt(sum_of_squares(dense, count) + sum_of_squares(table.data, table.rows * DIM));
     CHECK_NEAR(home_model_gradient_norm(model), norm, 1e-5 * norm);
     return table;
 }
@@ -329,9 +329,9 @@ static void check_case(const optimizer_case *c) {
         shadow_create(&shadows[w], model, (mistake)w);
     for (int t = 1; t <= STEPS; t++) {
         run_backward(model, t, &seed);
-        const home_table_gradient table = make_gradients(model, &seed);
+        const home_gradient table = make_gradients(model, &seed);
         size_t count;
-        const float *dense = home_model_gradients(model, &count);
+        const float *dense = gradients_of(model, &count);
         const rates r = rates_at(model, c, t);
         for (int w = 0; w < MISTAKES; w++)
             shadow_step(&shadows[w], c, r, t, dense, &table);
@@ -435,13 +435,13 @@ static home_model *train_clipped(const char *dense_kind, const char *table_kind,
     uint64_t seed = 3;
     for (int t = 0; t < 3; t++) {
         run_backward(model, t, &seed);
-        const home_table_gradient table = make_gradients(model, &seed);
+        const home_gradient table = make_gradients(model, &seed);
         size_t count;
-        float *dense = home_model_gradients(model, &count);
+        float *dense = gradients_of(model, &count);
         for (size_t i = 0; i < count; i++)
             dense[i] = ldexpf(dense[i], exponent);
-        for (size_t i = 0; i < table.count * DIM; i++)
-            table.gradient[i] = ldexpf(table.gradient[i], exponent);
+        for (size_t i = 0; i < table.rows * DIM; i++)
+            table.data[i] = ldexpf(table.data[i], exponent);
         CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
     }
     return model;

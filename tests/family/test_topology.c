@@ -632,7 +632,7 @@ static void backward_logits(home_model *model, size_t rows, const float factors[
         memcpy(dlogits[r], factors, sizeof dlogits[r]);
     const home_batch batch = batch_of(rows);
     REQUIRE(home_model_forward(model, &batch, NULL, 0, NULL) == HOME_OK);
-    REQUIRE(home_model_backward_from(model, dlogits[0], 0, NULL) == HOME_OK);
+    REQUIRE(home_model_backward_from(model, dlogits[0], 0, 0, NULL) == HOME_OK);
 }
 
 static double largest_gradient(const home_model *model, const char *name) {

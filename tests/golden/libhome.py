@@ -24,18 +24,19 @@ class Batch(Structure):
 
 class Targets(Structure):
     _fields_ = [("struct_size", c_size_t), ("labels", c_void_p), ("label_stride", c_size_t), ("row_weights", c_void_p),
-                ("weights", c_void_p), ("weight_stride", c_size_t)]
+                ("weights", c_void_p), ("weight_stride", c_size_t), ("total_weights", c_void_p), ("accumulate", c_int32),
+                ("reserved", c_int32)]
 
 
 class Tensor(Structure):
     _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("kind", c_int32), ("rank", c_int32),
                 ("shape", c_uint64 * 2), ("data", POINTER(c_float)), ("gradient", POINTER(c_float)),
-                ("gradient_offset", c_size_t)]
+                ("gradient_offset", c_size_t), ("trained", c_int32), ("reserved", c_int32)]
 
 
-class TableGradient(Structure):
-    _fields_ = [("struct_size", c_size_t), ("count", c_size_t), ("dim", c_size_t), ("rows", POINTER(c_uint64)),
-                ("gradient", POINTER(c_float))]
+class Gradient(Structure):
+    _fields_ = [("struct_size", c_size_t), ("data", POINTER(c_float)), ("rows", c_size_t), ("width", c_size_t),
+                ("stride", c_size_t), ("ids", POINTER(c_uint64))]
 
 
 # Every argument that is no number is a pointer.
@@ -50,7 +51,7 @@ SIGNATURES = {
     "step": [c_void_p, c_void_p],
     "predict": [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p],
     "tensor_at": [c_void_p, c_size_t, c_void_p, c_void_p],
-    "table_gradient": [c_void_p, c_char_p, c_void_p, c_void_p],
+    "table_gradient": [c_void_p, c_size_t, c_void_p, c_void_p],
 }
 
 
@@ -153,15 +154,18 @@ class Model:
     def gradients(self):
         """Of every parameter and table; zeros for rows of a table that were not touched."""
         gradients = {}
+        tables = 0
         for name, tensor, shape in self._tensors():
             if tensor.kind == PARAMETER:
                 gradients[name] = numpy.ctypeslib.as_array(tensor.gradient, shape).copy()
             elif tensor.kind == TABLE:
                 gradients[name] = numpy.zeros(shape, numpy.float32)
-                touched = sized(TableGradient)
-                self._call("table_gradient", name.split(".")[1].encode(), byref(touched))
-                for i in range(touched.count):
-                    gradients[name][touched.rows[i]] = touched.gradient[i * touched.dim:(i + 1) * touched.dim]
+                touched = sized(Gradient)
+                self._call("table_gradient", tables, byref(touched))
+                tables += 1
+                for i in range(touched.rows):
+                    at = i * touched.stride
+                    gradients[name][touched.ids[i]] = touched.data[at:at + touched.width]
         return gradients
 
     def task_gradient(self, rows, task):

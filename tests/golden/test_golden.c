@@ -301,16 +301,18 @@ static void check_table_gradient(const golden *g, home_model *model, const home_
     const record *touched = golden_get(g, "touched/", table);
     const float *expected = part_of(g, tensor, GRADIENT);
     const double limit = GRADIENT_LIMIT * largest(expected, size_of(tensor)) + noise;
-    home_table_gradient actual = {.struct_size = sizeof actual};
+    home_gradient actual = {.struct_size = sizeof actual};
     home_error error = {.struct_size = sizeof error};
-    if (!check_ok(home_model_table_gradient(model, table, &actual, &error), &error, table) ||
-        !CHECK_INTEGER(actual.count, touched->count) ||
-        !CHECK_INTEGER(actual.dim, tensor->shape[1]))
+    if (!check_ok(
+            home_model_table_gradient(model, home_model_table_index(model, table), &actual, &error),
+            &error, table) ||
+        !CHECK_INTEGER(actual.rows, touched->count) ||
+        !CHECK_INTEGER(actual.width, tensor->shape[1]))
         return;
-    for (size_t i = 0; i < actual.count; i++)
-        if (CHECK_INTEGER(actual.rows[i], touched->as.integers[i]))
-            check_all(actual.gradient + i * actual.dim, expected + actual.rows[i] * actual.dim,
-                      actual.dim, limit, "gradient", tensor->name);
+    for (size_t i = 0; i < actual.rows; i++)
+        if (CHECK_INTEGER(actual.ids[i], touched->as.integers[i]))
+            check_all(actual.data + i * actual.stride, expected + actual.ids[i] * actual.width,
+                      actual.width, limit, "gradient", tensor->name);
 }
 
 static double noise_of(const golden *g, const home_model *model) {
@@ -342,15 +344,14 @@ static void check_gradients(const golden *g, home_model *model, size_t rows, boo
                       "gradient", tensor.name);
     }
     const record *dinput = golden_find(g, "dinput", "");
-    const float *gradient = NULL;
-    size_t stride = 0;
-    if (!dinput ||
-        !check_ok(home_model_input_gradient(model, &gradient, &stride, &error), &error, "dinput"))
+    home_gradient actual = {.struct_size = sizeof actual};
+    if (!dinput || !check_ok(home_model_input_gradient(model, &actual, &error), &error, "dinput"))
         return;
     const size_t width = home_model_dense_width(model);
     const double limit = GRADIENT_LIMIT * largest(dinput->as.floats, dinput->count) + noise;
     for (size_t r = 0; r < rows; r++)
-        check_all(gradient + r * stride, dinput->as.floats + r * width, width, limit, "dinput", "");
+        check_all(actual.data + r * actual.stride, dinput->as.floats + r * width, width, limit,
+                  "dinput", "");
 }
 
 /* Forward and backward in training mode, then once more with the derivatives by the logits
@@ -373,7 +374,7 @@ static void check_training(const golden *g, home_model *model, const data *d) {
     }
     set_tensors(g, model); /* the running statistics have moved */
     if (check_ok(home_model_forward(model, &d->batch, NULL, 0, &error), &error, "forward") &&
-        check_ok(home_model_backward_from(model, dlogits->as.floats, 0, &error), &error,
+        check_ok(home_model_backward_from(model, dlogits->as.floats, 0, 0, &error), &error,
                  "backward_from"))
         check_gradients(g, model, d->batch.rows, false);
     free(predictions);

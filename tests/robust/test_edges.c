@@ -218,15 +218,11 @@ static void files_that_cannot_be_read_are_reported(void) {
 /* ----------------------------------------------------------------------------------------- NULL */
 
 static void questions_about_nothing_have_answers(void) {
-    size_t count = 7;
     CHECK(home_model_retain(NULL) == NULL);
     CHECK(home_model_config_json(NULL) == NULL);
     CHECK(home_model_topology_json(NULL) == NULL);
     CHECK(home_model_field_name(NULL, 0) == NULL);
     CHECK(home_model_task_name(NULL, 0) == NULL);
-    CHECK(home_model_gradients(NULL, &count) == NULL);
-    CHECK_INTEGER(count, 0);
-    CHECK(home_model_gradients(NULL, NULL) == NULL);
     CHECK_INTEGER(home_workspace_size(NULL), 0);
     CHECK_INTEGER(home_model_dense_width(NULL), 0);
     CHECK_INTEGER(home_model_field_count(NULL), 0);

@@ -160,6 +160,22 @@ size_t tensor_size(const home_tensor *tensor) {
     return (size_t)(tensor->shape[0] * tensor->shape[1]);
 }
 
+float *gradients_of(home_model *model, size_t *count) {
+    home_error error = new_error();
+    home_gradient g = {.struct_size = sizeof g};
+    expect(home_model_gradient(model, &g, &error), &error, "gradient");
+    *count = g.width;
+    return g.data;
+}
+
+home_gradient table_gradient_of(home_model *model, const char *table) {
+    home_error error = new_error();
+    home_gradient g = {.struct_size = sizeof g};
+    expect(home_model_table_gradient(model, home_model_table_index(model, table), &g, &error),
+           &error, table);
+    return g;
+}
+
 home_tensor tensor_of(const home_model *model, const char *name) {
     home_error error = new_error();
     home_tensor tensor = {.struct_size = sizeof tensor};

@@ -58,6 +58,10 @@ void randomize(home_model *model, uint64_t seed);
 /* Copies the values of all tensors of `to` from those of `from` with the same name. */
 void copy_tensors(home_model *to, const home_model *from);
 
+/* After a backward: the gradients of the dense parameters, *count of them, and those of a table. */
+float *gradients_of(home_model *model, size_t *count);
+home_gradient table_gradient_of(home_model *model, const char *table);
+
 /* A tensor by a name that must exist. */
 home_tensor tensor_of(const home_model *model, const char *name);
 size_t tensor_size(const home_tensor *tensor);

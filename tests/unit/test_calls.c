@@ -75,22 +75,21 @@ static void check_refusal(const scene *s, home_status actual, home_status expect
 static void null_is_refused_by_name_in_training(void) {
     scene s;
     scene_begin(&s);
-    const float *gradient;
-    size_t size;
-    home_table_gradient table = {.struct_size = sizeof table};
+    home_gradient gradient = {.struct_size = sizeof gradient};
+    home_gradient table = {.struct_size = sizeof table};
     REFUSED(home_model_forward(NULL, &s.d.batch, s.out, 0, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_forward(s.model, NULL, s.out, 0, &s.error), HOME_E_ARGUMENT, "batch");
     REFUSED(home_model_backward(NULL, &s.d.targets, NULL, &s.error), HOME_E_ARGUMENT, "model");
-    REFUSED(home_model_backward_from(NULL, s.out, 0, &s.error), HOME_E_ARGUMENT, "model");
+    REFUSED(home_model_backward_from(NULL, s.out, 0, 0, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_step(NULL, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_set_learning_rate(NULL, 1, &s.error), HOME_E_ARGUMENT, "model");
     REFUSED(home_model_set_embedding_learning_rate(NULL, 1, &s.error), HOME_E_ARGUMENT, "model");
-    REFUSED(home_model_input_gradient(NULL, &gradient, &size, &s.error), HOME_E_ARGUMENT, "model");
-    REFUSED(home_model_input_gradient(s.model, NULL, &size, &s.error), HOME_E_ARGUMENT, "gradient");
-    REFUSED(home_model_table_gradient(NULL, "user", &table, &s.error), HOME_E_ARGUMENT, "model");
-    REFUSED(home_model_table_gradient(s.model, NULL, &table, &s.error), HOME_E_ARGUMENT, "table");
-    REFUSED(home_model_table_gradient(s.model, "user", NULL, &s.error), HOME_E_ARGUMENT,
-            "gradient");
+    REFUSED(home_model_input_gradient(NULL, &gradient, &s.error), HOME_E_ARGUMENT, "model");
+    REFUSED(home_model_input_gradient(s.model, NULL, &s.error), HOME_E_ARGUMENT, "gradient");
+    REFUSED(home_model_table_gradient(NULL, 0, &table, &s.error), HOME_E_ARGUMENT, "model");
+    REFUSED(home_model_table_gradient(s.model, 0, NULL, &s.error), HOME_E_ARGUMENT, "gradient");
+    REFUSED(home_model_gradient(NULL, &gradient, &s.error), HOME_E_ARGUMENT, "model");
+    REFUSED(home_model_gradient(s.model, NULL, &s.error), HOME_E_ARGUMENT, "gradient");
     scene_end(&s);
 }
 
@@ -169,7 +168,7 @@ static void null_is_refused_by_name_in_backward(void) {
     free(forward_all(s.model, &s.d.batch));
     scene_begin_anew(&s);
     REFUSED(home_model_backward(s.model, NULL, NULL, &s.error), HOME_E_ARGUMENT, "targets");
-    REFUSED(home_model_backward_from(s.model, NULL, 0, &s.error), HOME_E_ARGUMENT, "dlogits");
+    REFUSED(home_model_backward_from(s.model, NULL, 0, 0, &s.error), HOME_E_ARGUMENT, "dlogits");
     home_targets targets = s.d.targets;
     targets.labels = NULL;
     REFUSED(home_model_backward(s.model, &targets, NULL, &s.error), HOME_E_ARGUMENT, "labels");
@@ -180,25 +179,23 @@ static void calls_out_of_order_are_refused(void) {
     scene s;
     scene_begin(&s);
     REFUSED(home_model_backward(s.model, &s.d.targets, NULL, &s.error), HOME_E_STATE, "forward");
-    REFUSED(home_model_backward_from(s.model, s.out, 0, &s.error), HOME_E_STATE, "forward");
+    REFUSED(home_model_backward_from(s.model, s.out, 0, 0, &s.error), HOME_E_STATE, "forward");
     REFUSED(home_model_step(s.model, &s.error), HOME_E_STATE, "backward");
     check_unchanged(&s);
 
     home_model *fresh = make_model(&s.config);
-    const float *gradient;
-    size_t stride;
-    home_table_gradient table = {.struct_size = sizeof table};
+    home_gradient gradient = {.struct_size = sizeof gradient};
+    home_gradient table = {.struct_size = sizeof table};
     REFUSED(home_model_backward(fresh, &s.d.targets, NULL, &s.error), HOME_E_STATE, "forward");
     REFUSED(home_model_step(fresh, &s.error), HOME_E_STATE, "backward");
-    REFUSED(home_model_input_gradient(fresh, &gradient, &stride, &s.error), HOME_E_STATE,
-            "backward");
-    REFUSED(home_model_table_gradient(fresh, "user", &table, &s.error), HOME_E_STATE, "backward");
+    REFUSED(home_model_input_gradient(fresh, &gradient, &s.error), HOME_E_STATE, "backward");
+    REFUSED(home_model_table_gradient(fresh, 0, &table, &s.error), HOME_E_STATE, "backward");
     CHECK(home_model_gradient_norm(fresh) == 0);
     free(forward_all(fresh, &s.d.batch));
     REFUSED(home_model_step(fresh, &s.error), HOME_E_STATE, "backward");
     ACCEPTED(home_model_backward(fresh, &s.d.targets, NULL, &s.error));
     REFUSED(home_model_backward(fresh, &s.d.targets, NULL, &s.error), HOME_E_STATE, "forward");
-    REFUSED(home_model_backward_from(fresh, s.out, 0, &s.error), HOME_E_STATE, "forward");
+    REFUSED(home_model_backward_from(fresh, s.out, 0, 0, &s.error), HOME_E_STATE, "forward");
     ACCEPTED(home_model_step(fresh, &s.error)); /* the refused calls took nothing away */
     REFUSED(home_model_step(fresh, &s.error), HOME_E_STATE, "backward");
     CHECK_INTEGER(home_model_step_count(fresh), 1);
@@ -505,10 +502,10 @@ static void bad_derivatives_are_refused_before_anything_moves(void) {
     waiting w = wait_for_backward(&s);
     float dlogits[ROWS * TASKS] = {0};
     dlogits[7] = NAN;
-    REFUSED(home_model_backward_from(w.model, dlogits, 0, &s.error), HOME_E_VALUE, "[2, 1]");
+    REFUSED(home_model_backward_from(w.model, dlogits, 0, 0, &s.error), HOME_E_VALUE, "[2, 1]");
     dlogits[7] = INFINITY;
-    REFUSED(home_model_backward_from(w.model, dlogits, 0, &s.error), HOME_E_VALUE, "[2, 1]");
-    REFUSED(home_model_backward_from(w.model, dlogits, 2, &s.error), HOME_E_ARGUMENT, "stride");
+    REFUSED(home_model_backward_from(w.model, dlogits, 0, 0, &s.error), HOME_E_VALUE, "[2, 1]");
+    REFUSED(home_model_backward_from(w.model, dlogits, 2, 0, &s.error), HOME_E_ARGUMENT, "stride");
     check_still_waiting(&s, &w);
     scene_end(&s);
 }
@@ -520,9 +517,8 @@ static void gradients_that_are_not_finite_are_refused(void) {
     free(forward_all(s.model, &s.d.batch));
     ACCEPTED(home_model_backward(s.model, &s.d.targets, NULL, &s.error));
     size_t count;
-    float *gradients = home_model_gradients(s.model, &count);
-    home_table_gradient table = {.struct_size = sizeof table};
-    ACCEPTED(home_model_table_gradient(s.model, "tag", &table, &s.error));
+    float *gradients = gradients_of(s.model, &count);
+    const home_gradient table = table_gradient_of(s.model, "tag");
     free(s.before);
     free(s.predicted);
     s.before = model_bytes(s.model, HOME_SAVE_OPTIMIZER, &s.length);
@@ -535,11 +531,11 @@ static void gradients_that_are_not_finite_are_refused(void) {
     REFUSED(home_model_step(s.model, &s.error), HOME_E_VALUE, "gradient");
     check_unchanged(&s);
     gradients[count / 2] = kept;
-    kept = table.gradient[1];
-    table.gradient[1] = NAN;
+    kept = table.data[1];
+    table.data[1] = NAN;
     REFUSED(home_model_step(s.model, &s.error), HOME_E_VALUE, "gradient");
     check_unchanged(&s);
-    table.gradient[1] = kept;
+    table.data[1] = kept;
     scene_end(&s);
 }
 
@@ -596,8 +592,9 @@ static void table_gradients_of_no_table_are_not_found(void) {
     scene_begin(&s);
     free(forward_all(s.model, &s.d.batch));
     ACCEPTED(home_model_backward(s.model, &s.d.targets, NULL, &s.error));
-    home_table_gradient table = {.struct_size = sizeof table};
-    REFUSED(home_model_table_gradient(s.model, "tags", &table, &s.error), HOME_E_NOT_FOUND, "tags");
+    home_gradient table = {.struct_size = sizeof table};
+    REFUSED(home_model_table_gradient(s.model, 2, &table, &s.error), HOME_E_NOT_FOUND,
+            "table is 2");
     scene_begin_anew(&s);
     scene_end(&s);
 }
@@ -671,7 +668,7 @@ static void a_frozen_model_refuses_to_train(void) {
     const float value = 0;
     REFUSED(home_model_forward(frozen, &s.d.batch, s.out, 0, &s.error), HOME_E_STATE, "frozen");
     REFUSED(home_model_backward(frozen, &s.d.targets, NULL, &s.error), HOME_E_STATE, "");
-    REFUSED(home_model_backward_from(frozen, s.out, 0, &s.error), HOME_E_STATE, "");
+    REFUSED(home_model_backward_from(frozen, s.out, 0, 0, &s.error), HOME_E_STATE, "");
     REFUSED(home_model_step(frozen, &s.error), HOME_E_STATE, "");
     REFUSED(home_model_save(frozen, "/nonexistent/x", 0, &s.error), HOME_E_STATE, "frozen");
     REFUSED(home_model_serialize(frozen, 0, NULL, 0, &size, &s.error), HOME_E_STATE, "frozen");
@@ -679,7 +676,8 @@ static void a_frozen_model_refuses_to_train(void) {
     const home_status status =
         home_model_set_tensor(frozen, "towers.like.linear.1.bias", &value, 1, &s.error);
     CHECK(status == HOME_E_STATE || status == HOME_E_NOT_FOUND);
-    CHECK(home_model_gradients(frozen, &size) == NULL && size == 0);
+    home_gradient gradient = {.struct_size = sizeof gradient};
+    REFUSED(home_model_gradient(frozen, &gradient, &s.error), HOME_E_STATE, "frozen");
     CHECK_INTEGER(home_model_step_count(frozen), 0);
     /* Batch norms are folded away. */
     CHECK(home_model_parameter_count(frozen) < home_model_parameter_count(s.model));

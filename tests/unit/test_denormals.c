@@ -134,9 +134,9 @@ static void tiny_gradients_vanish(void) {
     for (size_t i = 0; i < sizeof dlogits / sizeof *dlogits; i++)
         dlogits[i] = 1e-37f;
     free(forward_all(model, &d.batch));
-    REQUIRE(home_model_backward_from(model, dlogits, 0, NULL) == HOME_OK);
+    REQUIRE(home_model_backward_from(model, dlogits, 0, 0, NULL) == HOME_OK);
     size_t count;
-    const float *gradients = home_model_gradients(model, &count);
+    const float *gradients = gradients_of(model, &count);
     for (size_t i = 0; i < count; i++)
         CHECK(fpclassify(gradients[i]) != FP_SUBNORMAL);
     home_model_release(model);

@@ -359,10 +359,8 @@ static void check_tensor(problem *p, const home_tensor *t, size_t samples) {
 
 /* All rows of a table: untouched ones have no gradient. */
 static void check_table(problem *p, const home_table_config *table) {
-    home_error error = new_error();
-    home_table_gradient got = {.struct_size = sizeof got};
-    CHECK_INTEGER(home_model_table_gradient(p->model, table->name, &got, &error), HOME_OK);
-    CHECK_INTEGER(got.dim, table->dim);
+    const home_gradient got = table_gradient_of(p->model, table->name);
+    CHECK_INTEGER(got.width, table->dim);
     char name[64];
     snprintf(name, sizeof name, "embeddings.%s.weight", table->name);
     size_t count;
@@ -371,17 +369,17 @@ static void check_table(problem *p, const home_table_config *table) {
     double *actual = calloc(2 * count, sizeof *actual);
     REQUIRE(actual);
     double *expected = actual + count;
-    for (size_t i = 0; i < got.count; i++) {
-        CHECK(got.rows[i] < table->rows && (i == 0 || got.rows[i] > got.rows[i - 1]));
+    for (size_t i = 0; i < got.rows; i++) {
+        CHECK(got.ids[i] < table->rows && (i == 0 || got.ids[i] > got.ids[i - 1]));
         for (size_t k = 0; k < table->dim; k++)
-            actual[got.rows[i] * table->dim + k] = (double)got.gradient[i * table->dim + k];
+            actual[got.ids[i] * table->dim + k] = (double)got.data[i * got.stride + k];
     }
     size_t untouched = 0;
     for (size_t i = 0; i < count; i++) {
         expected[i] = central_difference(p, &x[i]);
         untouched += expected[i] == 0;
     }
-    CHECK(got.count * table->dim + untouched >= count);
+    CHECK(got.rows * table->dim + untouched >= count);
     compare_gradients(actual, expected, count, name);
     free(actual);
 }
@@ -389,9 +387,9 @@ static void check_table(problem *p, const home_table_config *table) {
 static void check_input(problem *p, size_t samples) {
     home_error error = new_error();
     const size_t width = p->config.config.dense_width;
-    const float *gradient;
-    size_t stride;
-    CHECK_INTEGER(home_model_input_gradient(p->model, &gradient, &stride, &error), HOME_OK);
+    home_gradient g = {.struct_size = sizeof g};
+    CHECK_INTEGER(home_model_input_gradient(p->model, &g, &error), HOME_OK);
+    CHECK(g.rows == p->rows.rows && g.width == width && !g.ids);
     if (width == 0 || samples == 0)
         return;
     const size_t rows = p->rows.rows < samples ? p->rows.rows : samples;
@@ -401,7 +399,7 @@ static void check_input(problem *p, size_t samples) {
     for (size_t k = 0; k < rows; k++) {
         const size_t row = k * p->rows.rows / rows;
         for (size_t i = 0; i < width; i++) {
-            actual[k * width + i] = (double)gradient[row * (stride ? stride : width) + i];
+            actual[k * width + i] = (double)g.data[row * g.stride + i];
             expected[k * width + i] = central_difference(p, &p->dense[row * width + i]);
         }
     }
@@ -461,7 +459,7 @@ static void check_variant(const variant *v) {
 
     size_t parameters = 0;
     size_t gradient_count;
-    const float *gradients = home_model_gradients(p.model, &gradient_count);
+    const float *gradients = gradients_of(p.model, &gradient_count);
     for (size_t i = 0; i < home_model_tensor_count(p.model); i++) {
         home_tensor t = {.struct_size = sizeof t};
         CHECK_INTEGER(home_model_tensor_at(p.model, i, &t, NULL), HOME_OK);

@@ -196,7 +196,7 @@ static void the_norm_survives_large_and_small_gradients(void) {
     REQUIRE(home_model_forward(model, &rows.batch, NULL, 0, &error) == HOME_OK);
     REQUIRE(home_model_backward(model, &rows.targets, NULL, &error) == HOME_OK);
     size_t count;
-    float *gradients = home_model_gradients(model, &count);
+    float *gradients = gradients_of(model, &count);
     memset(gradients, 0, count * sizeof *gradients);
     gradients[1] = 3e20f;
     gradients[count - 1] = 4e20f;

@@ -191,7 +191,7 @@ static void a_task_reaches_no_other_tasks_experts(void) {
     float dlogits[16 * 3] = {0};
     for (size_t row = 0; row < 16; row++)
         dlogits[row * 3] = row % 2 ? 1.0f : -0.7f; /* task like alone */
-    CHECK_INTEGER(home_model_backward_from(model, dlogits, 0, NULL), HOME_OK);
+    CHECK_INTEGER(home_model_backward_from(model, dlogits, 0, 0, NULL), HOME_OK);
 
     for (size_t i = 0; i < sizeof untouched_by_like / sizeof *untouched_by_like; i++)
         check_exactly_zero(model, untouched_by_like[i]);

@@ -22,7 +22,7 @@ static const numbers defaults = {0.001, 0.9, 0.999, 1e-8, 0, 0.01, 1e-8};
 /* What follows a model step by step, in double, from the model's own gradients. */
 typedef struct shadow {
     size_t count;
-    double *x; /* dense parameters, as home_model_gradients() orders them */
+    double *x; /* dense parameters, as home_model_gradient() orders them */
     double *m;
     double *v;
     double *table; /* the rows of table "tag" */
@@ -33,7 +33,7 @@ typedef struct shadow {
 } shadow;
 
 static void shadow_create(shadow *s, home_model *model) {
-    home_model_gradients(model, &s->count);
+    s->count = (size_t)home_model_parameter_count(model);
     const home_tensor table = tensor_of(model, "embeddings.tag.weight");
     s->rows = (size_t)table.shape[0];
     s->dim = (size_t)table.shape[1];
@@ -71,13 +71,12 @@ static double sum_of_squares(const float *values, size_t count) {
 /* The norm of everything that has a gradient. */
 static double total_norm(home_model *model) {
     size_t count;
-    const float *dense = home_model_gradients(model, &count);
+    const float *dense = gradients_of(model, &count);
     double sum = sum_of_squares(dense, count);
     static const char *const tables[] = {"user", "tag"};
     for (size_t i = 0; i < 2; i++) {
-        home_table_gradient g = {.struct_size = sizeof g};
-        REQUIRE(home_model_table_gradient(model, tables[i], &g, NULL) == HOME_OK);
-        sum += sum_of_squares(g.gradient, g.count * g.dim);
+        const home_gradient g = table_gradient_of(model, tables[i]);
+        sum += sum_of_squares(g.data, g.rows * g.width);
     }
     return sqrt(sum);
 }
@@ -91,7 +90,7 @@ static void shadow_step(shadow *s, home_model *model, const numbers *n) {
     CHECK_NEAR(home_model_gradient_norm(model), norm, 1e-6 * norm);
     const double scale = n->clip_norm > 0 && norm > n->clip_norm ? n->clip_norm / norm : 1;
     size_t count;
-    const float *gradients = home_model_gradients(model, &count);
+    const float *gradients = gradients_of(model, &count);
     s->steps++;
     for (size_t i = 0; i < count; i++) {
         const double g = scale * (double)gradients[i];
@@ -101,15 +100,14 @@ static void shadow_step(shadow *s, home_model *model, const numbers *n) {
         const double v = s->v[i] / (1 - pow(n->beta2, s->steps));
         s->x[i] -= n->learning_rate * m / (sqrt(v) + n->epsilon);
     }
-    home_table_gradient g = {.struct_size = sizeof g};
-    REQUIRE(home_model_table_gradient(model, "tag", &g, NULL) == HOME_OK);
-    for (size_t i = 0; i < g.count; i++) {
-        const float *row = g.gradient + i * g.dim;
-        const size_t r = (size_t)g.rows[i];
-        s->sums[r] += scale * scale * sum_of_squares(row, g.dim) / (double)g.dim;
-        for (size_t k = 0; k < g.dim; k++)
-            s->table[r * g.dim + k] -= n->embedding_learning_rate * scale * (double)row[k] /
-                                       (sqrt(s->sums[r]) + n->embedding_epsilon);
+    const home_gradient g = table_gradient_of(model, "tag");
+    for (size_t i = 0; i < g.rows; i++) {
+        const float *row = g.data + i * g.stride;
+        const size_t r = (size_t)g.ids[i];
+        s->sums[r] += scale * scale * sum_of_squares(row, g.width) / (double)g.width;
+        for (size_t k = 0; k < g.width; k++)
+            s->table[r * g.width + k] -= n->embedding_learning_rate * scale * (double)row[k] /
+                                         (sqrt(s->sums[r]) + n->embedding_epsilon);
     }
 }
 
@@ -209,10 +207,9 @@ static void untouched_rows_keep_their_bytes(void) {
     memcpy(before, table.data, sizeof before);
     free(forward_all(model, &d.batch));
     CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, NULL), HOME_OK);
-    home_table_gradient g = {.struct_size = sizeof g};
-    CHECK_INTEGER(home_model_table_gradient(model, "user", &g, NULL), HOME_OK);
-    if (CHECK_INTEGER(g.count, 3))
-        CHECK(g.rows[0] == 0 && g.rows[1] == 3 && g.rows[2] == 9 && g.dim == 3);
+    const home_gradient g = table_gradient_of(model, "user");
+    if (CHECK_INTEGER(g.rows, 3))
+        CHECK(g.ids[0] == 0 && g.ids[1] == 3 && g.ids[2] == 9 && g.width == 3);
     CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
     table = tensor_of(model, "embeddings.user.weight");
     for (size_t r = 0; r < 11; r++) {
@@ -237,13 +234,12 @@ static void a_step_takes_the_changed_gradients(void) {
     free(forward_all(model, &d.batch));
     CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, NULL), HOME_OK);
     size_t count;
-    float *gradients = home_model_gradients(model, &count);
+    float *gradients = gradients_of(model, &count);
     for (size_t i = 0; i < count; i++)
         gradients[i] = (float)i - 3;
-    home_table_gradient g = {.struct_size = sizeof g};
-    CHECK_INTEGER(home_model_table_gradient(model, "tag", &g, NULL), HOME_OK);
-    for (size_t i = 0; i < g.count * g.dim; i++)
-        g.gradient[i] = 2 - (float)i;
+    const home_gradient g = table_gradient_of(model, "tag");
+    for (size_t i = 0; i < g.rows * g.width; i++)
+        g.data[i] = 2 - (float)i;
     shadow_step(&expected, model, &defaults);
     CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
     shadow_compare(&expected, model);
@@ -403,10 +399,10 @@ static void a_loss_of_the_host_moves_as_the_built_in_one(void) {
     free(forward_all(b, &d.batch));
     bce_derivative(&s, &d, p, dlogits);
     CHECK_INTEGER(home_model_backward(a, &d.targets, NULL, NULL), HOME_OK);
-    CHECK_INTEGER(home_model_backward_from(b, dlogits, 0, NULL), HOME_OK);
+    CHECK_INTEGER(home_model_backward_from(b, dlogits, 0, 0, NULL), HOME_OK);
     size_t count;
-    const float *x = home_model_gradients(a, &count);
-    const float *y = home_model_gradients(b, &count);
+    const float *x = gradients_of(a, &count);
+    const float *y = gradients_of(b, &count);
     const double norm = home_model_gradient_norm(a);
     CHECK(norm > 0.01);
     for (size_t i = 0; i < count; i++)
@@ -420,7 +416,7 @@ static void a_loss_of_the_host_moves_as_the_built_in_one(void) {
     REQUIRE(kept);
     memcpy(kept, y, count * sizeof *kept);
     free(forward_all(b, &d.batch));
-    CHECK_INTEGER(home_model_backward_from(b, wide, 5, NULL), HOME_OK);
+    CHECK_INTEGER(home_model_backward_from(b, wide, 5, 0, NULL), HOME_OK);
     for (size_t i = 0; i < count; i++)
         CHECK(y[i] == 2 * kept[i]);
     free(kept);
@@ -544,22 +540,20 @@ static void gradients_outlive_the_step(void) {
     setup_small(&s);
     data_create(&d, &s.config, 20, 3);
     home_model *model = make_model(&s);
-    const float *input;
-    size_t stride;
     double unit;
-    home_table_gradient table = {.struct_size = sizeof table};
+    home_gradient input = {.struct_size = sizeof input};
+    home_gradient table = {.struct_size = sizeof table};
     for (int turn = 0; turn < 2; turn++) {
         free(forward_all(model, &d.batch));
         CHECK(home_model_gradient_norm(model) == 0);
-        CHECK_INTEGER(home_model_input_gradient(model, &input, &stride, NULL), HOME_E_STATE);
+        CHECK_INTEGER(home_model_input_gradient(model, &input, NULL), HOME_E_STATE);
         REQUIRE(home_model_backward(model, &d.targets, NULL, NULL) == HOME_OK);
         const double norm = home_model_gradient_norm(model);
         REQUIRE(home_model_step(model, NULL) == HOME_OK);
         CHECK(norm > 0 && home_model_gradient_norm(model) == norm);
-        CHECK_INTEGER(home_model_input_gradient(model, &input, &stride, NULL), HOME_OK);
-        CHECK_INTEGER(home_model_table_gradient(model, "user", &table, NULL), HOME_OK);
-        CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, "shared", NULL, 0, &unit, NULL),
-                      HOME_OK);
+        CHECK_INTEGER(home_model_input_gradient(model, &input, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_table_gradient(model, 0, &table, NULL), HOME_OK);
+        CHECK_INTEGER(home_model_unit_gradient_norm(model, 0, 0, NULL, 0, &unit, NULL), HOME_OK);
         CHECK_INTEGER(home_model_step(model, NULL), HOME_E_STATE);
     }
     home_model_release(model);
