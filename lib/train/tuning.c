@@ -212,9 +212,11 @@ static home_status read_number(const homejson_value *value, double max, const ch
 static home_status read_weights(home_model *model, const homejson_value *member,
                                 home_error *error) {
     const size_t count = model->settings.config.task_count;
-    if (member->type != HOME_JSON_ARRAY || member->count != count)
-        return homefail(error, HOME_E_FORMAT, "task_weights: expected an array of %zu numbers",
-                        count);
+    if (member->type != HOME_JSON_ARRAY)
+        return homefail(error, HOME_E_FORMAT, "task_weights: expected an array");
+    if (member->count != count)
+        return homefail(error, HOME_E_FORMAT, "task_weights: %zu numbers, expected %zu",
+                        member->count, count);
     home_status status = HOME_OK;
     double *weight = model->training->task_weights;
     for (const homejson_value *v = member->first; v && status == HOME_OK; v = v->next)
@@ -225,10 +227,10 @@ static home_status read_weights(home_model *model, const homejson_value *member,
 static home_status read_untrained(home_model *model, const homejson_value *member,
                                   home_error *error) {
     if (member->type != HOME_JSON_ARRAY)
-        return homefail(error, HOME_E_FORMAT, "untrained: expected an array of names");
+        return homefail(error, HOME_E_FORMAT, "untrained: expected an array");
     for (const homejson_value *v = member->first; v; v = v->next) {
         if (v->type != HOME_JSON_STRING)
-            return homefail(error, HOME_E_FORMAT, "untrained: expected an array of names");
+            return homefail(error, HOME_E_FORMAT, "untrained: expected names");
         const hometensor *tensor = hometensors_find(&model->tensors, v->text);
         if (!tensor || tensor->kind == HOME_TENSOR_STATISTIC)
             return homefail(error, HOME_E_MISMATCH,
@@ -251,7 +253,10 @@ static home_status read_member(home_model *model, const homejson_value *member, 
 
 home_status hometuning_read(home_model *model, const char *json, home_error *error) {
     homejson *document = NULL;
-    home_status status = homejson_parse(&model->allocator, json, strlen(json), &document, error);
+    /* Each weight and name, the members and what they stand in, and some of a later version. */
+    const size_t max_values = model->settings.config.task_count + model->tensors.count + 64;
+    home_status status =
+        homejson_parse_sparse(&model->allocator, json, strlen(json), max_values, &document, error);
     if (status != HOME_OK)
         return status;
     const homejson_value *root = homejson_root(document);

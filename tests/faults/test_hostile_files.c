@@ -123,6 +123,13 @@ typedef struct edit {
     const char *message; /* a part of it */
 } edit;
 
+/* More values than there can be names. */
+#define ZEROS_10 "0,0,0,0,0,0,0,0,0,0"
+#define ZEROS_90                                                                                   \
+    ZEROS_10 "," ZEROS_10 "," ZEROS_10 "," ZEROS_10 "," ZEROS_10 "," ZEROS_10 "," ZEROS_10         \
+             "," ZEROS_10 "," ZEROS_10
+#define TRAINING(json) SCHEMA ",\"home.training\":\"" json "\""
+
 #define TOWER                                                                                      \
     "\"towers.a.linear.0.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[28,32]}"
 #define TOWER_OF(dtype, shape)                                                                     \
@@ -274,6 +281,34 @@ static const edit edits[] = {
      "__metadata__ \"key\": expected texts without zero bytes"},
     {SCHEMA, SCHEMA ",\"home.other\":\"\"", HOME_E_UNSUPPORTED,
      "has \"home.other\", expected no other keys that begin with"},
+
+    /* what was set for training */
+    {SCHEMA, TRAINING("{"), HOME_E_JSON, "home.training: line 1, column "},
+    {SCHEMA, TRAINING("[]"), HOME_E_FORMAT, "home.training: expected an object"},
+    {SCHEMA, TRAINING("{\\\"x\\\":1}"), HOME_E_UNSUPPORTED,
+     "home.training: \"x\" is not known to this version"},
+    {SCHEMA, TRAINING("{\\\"task_weights\\\":1}"), HOME_E_FORMAT,
+     "home.training: task_weights: expected an array"},
+    {SCHEMA, TRAINING("{\\\"task_weights\\\":[1,1]}"), HOME_E_FORMAT,
+     "task_weights: 2 numbers, expected 1"},
+    {SCHEMA, TRAINING("{\\\"task_weights\\\":[true]}"), HOME_E_FORMAT,
+     "task_weights: expected a number"},
+    {SCHEMA, TRAINING("{\\\"task_weights\\\":[-1]}"), HOME_E_VALUE,
+     "task_weights is -1, expected a number from 0 to 1e+30"},
+    {SCHEMA, TRAINING("{\\\"norm_momentum\\\":\\\"1\\\"}"), HOME_E_FORMAT,
+     "norm_momentum: expected a number"},
+    {SCHEMA, TRAINING("{\\\"norm_momentum\\\":1.5}"), HOME_E_VALUE,
+     "norm_momentum is 1.5, expected a number from 0 to 1"},
+    {SCHEMA, TRAINING("{\\\"untrained\\\":\\\"x\\\"}"), HOME_E_FORMAT,
+     "untrained: expected an array"},
+    {SCHEMA, TRAINING("{\\\"untrained\\\":[1]}"), HOME_E_FORMAT, "untrained: expected names"},
+    {SCHEMA, TRAINING("{\\\"untrained\\\":[\\\"x\\\"]}"), HOME_E_MISMATCH,
+     "untrained: the model has no parameter or table \"x\""},
+    {SCHEMA,
+     TRAINING("{\\\"untrained\\\":[\\\"layers.0.units.shared.experts.0.norm.running_mean\\\"]}"),
+     HOME_E_MISMATCH, "the model has no parameter or table \"layers.0"},
+    {SCHEMA, TRAINING("{\\\"untrained\\\":[" ZEROS_90 "]}"), HOME_E_JSON,
+     "home.training: line 1, column "},
 
     /* the checksum; without CHECKSUM in the header nothing is repaired */
     {CHECKSUM, "\"home.crc32\":\"12345678\"", HOME_E_CHECKSUM,
