@@ -68,8 +68,7 @@ double home_model_norm_momentum(const home_model *model) {
     return model && model->training ? model->training->run.norm_momentum : 0;
 }
 
-/* ------------------------------------------------------------------------------ which parts train
- */
+/* --------------------------------------------------------------------------------- what trains */
 
 /* The character of UTF-8 that follows; at the end, the end. */
 static const char *after_character(const char *text) {
@@ -81,7 +80,7 @@ static const char *after_character(const char *text) {
 }
 
 /* Whether a name is as the pattern says: * for any characters, ? for one. What a * took grows by a
- * character whenever the rest does not fit; only the last * need be tried again, for what stands
+ * byte whenever the rest does not fit; only the last * need be tried again, for what stands
  * between two of them may as well match as early as it can. */
 static bool matches(const char *pattern, const char *name) {
     const char *star = NULL; /* the pattern behind the last *, and where the name went on */
@@ -98,8 +97,7 @@ static bool matches(const char *pattern, const char *name) {
             name++;
         } else if (star) {
             pattern = star;
-            resume = after_character(resume);
-            name = resume;
+            name = ++resume;
         } else {
             return false;
         }

@@ -107,6 +107,17 @@ static home_status do_train(attempt *a) {
     return HOME_OK;
 }
 
+/* Of rows that take more room than those of the last backward. */
+static home_status do_set_table_gradient(attempt *a) {
+    uint64_t rows[MORE_ROWS];
+    float gradient[MORE_ROWS * 3];
+    for (size_t i = 0; i < MORE_ROWS; i++) {
+        rows[i] = (MORE_ROWS - i) % 11;
+        gradient[3 * i] = gradient[3 * i + 1] = gradient[3 * i + 2] = (float)i;
+    }
+    return home_model_set_table_gradient(a->model, 0, rows, MORE_ROWS, gradient, 0, NULL);
+}
+
 static home_status do_set_metadata(attempt *a) {
     return home_model_set_metadata(a->model, "key", "another value", NULL);
 }
@@ -148,6 +159,7 @@ static const struct {
     {"predict", do_predict},
     {"forward", do_forward},
     {"train", do_train},
+    {"set a table's gradient", do_set_table_gradient},
     {"replace metadata", do_set_metadata},
     {"add metadata", do_add_metadata},
     {"set threads", do_set_threads},

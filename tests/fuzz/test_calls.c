@@ -50,6 +50,7 @@ typedef struct scene {
     home_ids fields[FIELDS];
     home_batch batch;
     float labels[LABELS];
+    double total_weights[TASKS];
     home_targets targets;
     float out[LABELS];
     home_error error;
@@ -74,6 +75,12 @@ static void draw_targets(scene *s) {
     for (size_t i = 0; i < LABELS; i++)
         s->labels[i] = labels[fuzz_below(&s->in, bad ? 8 : 6)];
     s->targets = (home_targets){.struct_size = sizeof s->targets, .labels = s->labels};
+    s->targets.accumulate = (int32_t)(fuzz_byte(&s->in) >> 6);
+    if (fuzz_byte(&s->in) > 200) {
+        for (size_t t = 0; t < TASKS; t++)
+            s->total_weights[t] = (double)fuzz_float(&s->in);
+        s->targets.total_weights = s->total_weights;
+    }
 }
 
 /* ----------------------------------------------------------------------------- calls of a model */
@@ -94,7 +101,8 @@ static home_status call_backward_from(scene *s, home_model *model) {
     float dlogits[LABELS];
     for (size_t i = 0; i < LABELS; i++)
         dlogits[i] = fuzz_float(&s->in);
-    return home_model_backward_from(model, dlogits, 0, 0, &s->error);
+    const int32_t accumulate = (int32_t)(fuzz_byte(&s->in) >> 6);
+    return home_model_backward_from(model, dlogits, 0, accumulate, &s->error);
 }
 
 static home_status call_task_gradient(scene *s, home_model *model) {
@@ -139,6 +147,39 @@ static home_status call_rates(scene *s, home_model *model) {
     const double rate = (double)fuzz_float(&s->in);
     return fuzz_byte(&s->in) & 1 ? home_model_set_learning_rate(model, rate, &s->error)
                                  : home_model_set_embedding_learning_rate(model, rate, &s->error);
+}
+
+static home_status call_tuning(scene *s, home_model *model) {
+    static const char *const patterns[] = {"*",   "towers.*", "*.weight", "embeddings.t.weight",
+                                           "?*e", "x",        "",         "*?*?*"};
+    const double value = (double)fuzz_float(&s->in);
+    switch (fuzz_byte(&s->in) % 3) {
+    case 0:
+        return home_model_set_task_weight(model, fuzz_below(&s->in, TASKS + 1), value, &s->error);
+    case 1:
+        return home_model_set_norm_momentum(model, value, &s->error);
+    default:
+        return home_model_set_trained(model, patterns[fuzz_below(&s->in, 8)],
+                                      (int32_t)fuzz_below(&s->in, 4), &s->error);
+    }
+}
+
+/* Gradients that the host brings. */
+static home_status call_set_gradients(scene *s, home_model *model) {
+    float values[8 * 4];
+    uint64_t rows[8];
+    for (size_t i = 0; i < 8; i++) {
+        rows[i] = fuzz_below(&s->in, 10);
+        for (size_t k = 0; k < 4; k++)
+            values[4 * i + k] = fuzz_float(&s->in);
+    }
+    const home_status status = home_model_set_table_gradient(
+        model, fuzz_below(&s->in, 3), rows, fuzz_below(&s->in, 9), values, 4, &s->error);
+    home_gradient g = {.struct_size = sizeof g};
+    if (status == HOME_OK && fuzz_byte(&s->in) & 1 &&
+        home_model_gradient(model, &g, NULL) == HOME_OK)
+        FUZZ_CHECK(home_model_set_gradient(model, g.data, g.width, NULL) != HOME_E_ARGUMENT);
+    return status;
 }
 
 static home_status call_set_tensor(scene *s, home_model *model) {
@@ -199,11 +240,21 @@ static home_status call_threads(scene *s, home_model *model) {
 typedef home_status model_call(scene *s, home_model *model);
 
 static model_call *const model_calls[] = {
-    call_forward, call_backward,  call_backward_from, call_task_gradient, call_step,
-    call_predict, call_workspace, call_rates,         call_metadata,      call_set_tensor,
-    call_look,    call_save,      call_load_weights,  call_threads,
+    call_forward,      call_backward,   call_backward_from, call_task_gradient,
+    call_step,         call_predict,    call_workspace,     call_rates,
+    call_metadata,     call_set_tensor, call_look,          call_save,
+    call_load_weights, call_threads,    call_tuning,        call_set_gradients,
 };
 enum { MODEL_CALLS = sizeof model_calls / sizeof model_calls[0], MAKING_CALLS = 6 };
+
+static uint64_t hash_floats(uint64_t hash, const float *values, size_t count) {
+    for (size_t i = 0; i < count && values; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        hash = (hash ^ bits) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
 
 /* A number made of all that a model shows: cheap, but blind to the optimizer's state. */
 static uint64_t fingerprint(const home_model *model) {
@@ -211,11 +262,9 @@ static uint64_t fingerprint(const home_model *model) {
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         home_tensor t = {.struct_size = sizeof t};
         FUZZ_CHECK(home_model_tensor_at(model, i, &t, NULL) == HOME_OK);
-        for (size_t e = 0; e < t.shape[0] * t.shape[1]; e++) {
-            uint32_t bits;
-            memcpy(&bits, &t.data[e], sizeof bits);
-            hash = (hash ^ bits) * UINT64_C(0x100000001b3);
-        }
+        const size_t count = (size_t)(t.shape[0] * t.shape[1]);
+        hash = hash_floats(hash, t.data, count);
+        hash = hash_floats(hash, t.gradient, count) + (uint64_t)t.trained;
     }
     return hash;
 }
