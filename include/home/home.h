@@ -1254,34 +1254,97 @@ HOME_API uint64_t home_hash_id(uint64_t id, uint64_t rows);
 /* -------------------------------------------------------------------------------------- metrics */
 
 /* Accumulates predictions and labels, then computes how good the predictions are. Threads may each
- * fill one, and merge them. */
+ * fill one, and merge them; machines may send each other theirs as bytes. */
 typedef struct home_metrics home_metrics;
 
-/* The figures of one task over all rows added. A figure that is not defined (no rows, one class
- * only) is NaN. */
+/* In place of a user: the row belongs to nobody and does not count in GAUC. */
+#define HOME_NO_USER UINT64_MAX
+
+/* How to accumulate. */
+typedef struct home_metrics_options {
+    size_t struct_size;
+    size_t tasks;          /* required, at least 1 */
+    const int32_t *losses; /* [tasks] HOME_LOSS_*, 0: binary cross-entropy; NULL: all binary */
+    /* 0: every user, prediction and label of a binary task is kept, 16 bytes for each row and
+     * task, and all figures are exact.
+     *
+     * Else: the most bytes that it may hold, those that a result takes for its time included. All
+     * are taken by home_metrics_create(), so that adding and merging cannot run out of memory. They
+     * are shared evenly by the binary tasks. As long as a task's rows fit in its share, its figures
+     * are exact. After that AUC comes from a histogram of the predictions, fine on the scale of log
+     * odds, and GAUC from a sample of the users, chosen by a hash, with all their rows; the result
+     * states the error of both. All other figures stay exact. The minimum is less than 80 KB for
+     * each binary task; docs/metrics.md has the errors at a few sizes. */
+    size_t max_bytes;
+    const home_allocator *allocator; /* NULL: malloc and free */
+} home_metrics_options;
+
+/* Rows to add. The caller owns all memory; it is only read, during the call. */
+typedef struct home_metrics_rows {
+    size_t struct_size;
+    size_t rows;
+    const float *predictions; /* [rows, tasks], as home_model_predict() writes them */
+    size_t prediction_stride; /* 0: tasks */
+    const float *labels;      /* [rows, tasks], NaN: missing */
+    size_t label_stride;      /* 0: tasks */
+    const uint64_t *users;    /* [rows], HOME_NO_USER for none; NULL: no row has a user */
+    /* The weight of a label is the product of the two, as a float. One of weight 0 is as good as
+     * missing. */
+    const float *row_weights; /* [rows], finite and >= 0; NULL: all 1 */
+    const float *weights;     /* [rows, tasks], finite and >= 0; NULL: all 1 */
+    size_t weight_stride;     /* 0: tasks */
+} home_metrics_rows;
+
+/* The figures of one task over all rows added. p is a prediction, y a label and w its weight; means
+ * are weighted, as mean(x) = sum w x / sum w. A figure that is not defined (no rows, one class
+ * only, a loss of the other kind) is NaN. */
 typedef struct home_metric_result {
     size_t struct_size;
-    uint64_t rows;      /* rows with a label */
-    uint64_t positives; /* of these, rows with label > 0.5 */
-    double auc;         /* area under the ROC curve, exact, ties count one half */
-    /* Mean of the AUC of each user, weighted by the user's rows; users with one class are left
-     * out. */
+    uint64_t rows;         /* rows with a label whose weight is not 0 */
+    uint64_t no_user_rows; /* of these, rows without a user */
+    uint64_t positives;    /* of these, rows with label > 0.5; 0 with a squared error */
+    double weight;         /* sum of their weights: where none were given, rows */
+    double mean_prediction;
+    double mean_label;
+    /* mean prediction / mean label: 1 is perfect, 1.1 is 10 % too high; NaN unless the mean label
+     * is above 0 */
+    double calibration;
+
+    /* Binary tasks only. */
+    double log_loss; /* mean of -log p(label), with predictions clipped to [1e-15, 1 - 1e-15] */
+    /* Area under the ROC curve: the share of the pairs of a positive and a negative, each weighing
+     * the product of their weights, in which the positive has the higher prediction; ties count one
+     * half. */
+    double auc;
+    /* The AUC of all rows is between auc - auc_error and auc + auc_error, but for rounding. 0 where
+     * auc is exact; else half the share of the pairs whose predictions, not all the same, fell into
+     * one bin of the histogram. */
+    double auc_error;
+    /* Mean of the AUC of each user, weighted by the sum of the weights of the user's rows; users
+     * with one class and rows without a user are left out. */
     double gauc;
-    uint64_t gauc_users; /* users that count in gauc */
+    /* Standard error of gauc, from the spread between the sampled users. 0 where all users count;
+     * NaN with fewer than two. */
+    double gauc_error;
+    double gauc_share;   /* share of the users that were sampled: 1, 1/2, 1/4, .. */
+    uint64_t gauc_users; /* sampled users that count in gauc */
     uint64_t gauc_rows;  /* their rows */
-    double log_loss;     /* mean of -log p(label), with predictions clipped to [1e-15, 1 - 1e-15] */
-    double calibration;  /* mean prediction / mean label: 1 is perfect, 1.1 is 10 % too high */
+
+    /* Tasks with a squared error only. */
+    double rmse; /* sqrt(mean((p - y)^2)) */
+    double mae;  /* mean(|p - y|) */
 } home_metric_result;
 
-/* Makes an empty accumulator for `tasks` tasks, which home_metrics_destroy() frees. It keeps every
- * user, prediction and label: 16 bytes for each row and task. `allocator` may be NULL.
+/* Makes an empty accumulator, which home_metrics_destroy() frees.
  *
  * Errors:
- *     HOME_E_ARGUMENT  NULL, zero tasks, or an allocator with only one function
+ *     HOME_E_ARGUMENT  NULL, zero tasks, an unknown loss, a max_bytes that is too small, or an
+ *                      allocator with only one function
  *     HOME_E_MEMORY    out of memory
+ *     HOME_E_TOO_LARGE more tasks than size_t can count the bytes of
  *
- * Threads: any. Since 0.1. */
-HOME_API home_status home_metrics_create(size_t tasks, const home_allocator *allocator,
+ * Threads: any. Since 0.2. */
+HOME_API home_status home_metrics_create(const home_metrics_options *options,
                                          home_metrics **metrics, home_error *error);
 
 /* Frees an accumulator; NULL is allowed.
@@ -1289,43 +1352,83 @@ HOME_API home_status home_metrics_create(size_t tasks, const home_allocator *all
  * Threads: exclusive. Since 0.1. */
 HOME_API void home_metrics_destroy(home_metrics *metrics);
 
-/* Adds rows. predictions, labels: [rows, tasks]. Where a label is NaN, it and its prediction are
- * skipped. users: [rows], or NULL: then the rows belong to no user and do not count in GAUC. With
- * zero rows, which is a success, predictions and labels may be NULL. The figures are those of
- * binary tasks: give NaN for all labels of a task with a squared error, whose predictions are not
- * in [0, 1].
+/* Forgets all rows, as if it had just been made, and keeps its memory for the next ones; NULL is
+ * allowed.
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API void home_metrics_reset(home_metrics *metrics);
+
+/* Adds rows. Where a label is missing, its prediction and its weight are not looked at. With zero
+ * rows, which is a success, all pointers may be NULL.
  *
  * Errors, after which it holds what it held before:
  *     HOME_E_ARGUMENT   NULL, or a stride that is too small
- *     HOME_E_VALUE      a label is outside [0, 1], or the prediction of one is outside [0, 1] or
- *                       NaN
+ *     HOME_E_VALUE      of a binary task, a label is outside [0, 1], or the prediction of one is
+ *                       outside [0, 1] or NaN; with a squared error, either is not finite
+ *     HOME_E_VALUE      a weight, or the product of two, is negative or not finite
  *     HOME_E_MEMORY     out of memory
  *     HOME_E_TOO_LARGE  rows times a stride does not fit size_t
  *
- * Threads: exclusive. Since 0.1. */
-HOME_API home_status home_metrics_add(home_metrics *metrics, size_t rows, const float *predictions,
-                                      size_t prediction_stride, const float *labels,
-                                      size_t label_stride, const uint64_t *users,
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_metrics_add(home_metrics *metrics, const home_metrics_rows *rows,
                                       home_error *error);
 
-/* Adds all that `from` holds to `into`. The result does not depend on the order of merges. The two
- * may be the same.
+/* Adds all that `from` holds to `into`, as if its rows had been added there. Every figure is the
+ * same, to the last bit, whatever the order of rows and merges and however the rows were spread;
+ * only where weights were given and a histogram has taken the place of the rows, AUC and its error
+ * agree to rounding. The two may be the same.
  *
- * Errors:
- *     HOME_E_ARGUMENT  NULL, or the numbers of tasks differ
+ * Their max_bytes may differ; the result then has the coarser histogram and the smaller sample, and
+ * may depend on how the rows were spread.
+ *
+ * Errors, after which both hold what they held before:
+ *     HOME_E_ARGUMENT  NULL; tasks or losses differ; or into keeps all rows, and from, which has a
+ *                      max_bytes, no longer does
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive for into, shared for from. Since 0.1. */
 HOME_API home_status home_metrics_merge(home_metrics *into, const home_metrics *from,
                                         home_error *error);
 
-/* Computes the figures of a task. Takes the time and memory of a sort.
+/* Writes all it holds as bytes for home_metrics_merge_bytes(), on any machine. *length receives the
+ * number of bytes needed; if buffer is NULL, nothing else happens. The buffer may have any
+ * alignment. The bytes are for merging, not for archives: other versions of the library may refuse
+ * them.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT  NULL
+ *     HOME_E_ARGUMENT  capacity is too small; *length is set
+ *     HOME_E_TOO_LARGE they are more bytes than size_t can count
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_metrics_serialize(const home_metrics *metrics, void *buffer,
+                                            size_t capacity, size_t *length, home_error *error);
+
+/* Does what home_metrics_merge() does with the accumulator that the bytes were made from. Bytes are
+ * taken from anybody: all of them are checked before anything is added, and the memory asked for is
+ * never more than a small multiple of `size`. `bytes` may have any alignment; exactly those that
+ * were written, no more.
+ *
+ * Errors, after which it holds what it held before:
+ *     HOME_E_ARGUMENT    NULL; or into keeps all rows, and the bytes, from one with a max_bytes, do
+ *                        not have them all
+ *     HOME_E_FORMAT      they are not the bytes of an accumulator, or not all of them
+ *     HOME_E_CHECKSUM    they were damaged
+ *     HOME_E_UNSUPPORTED another version of the library wrote them in another form
+ *     HOME_E_MISMATCH    their tasks or losses are not those of into
+ *     HOME_E_MEMORY      out of memory
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_metrics_merge_bytes(home_metrics *into, const void *bytes, size_t size,
+                                              home_error *error);
+
+/* Computes the figures of a task. Takes the time of a sort of the rows that are kept, and twice
+ * their memory.
  *
  * Errors:
  *     HOME_E_ARGUMENT   NULL
  *     HOME_E_NOT_FOUND  there is no task of this number
  *     HOME_E_MEMORY     out of memory
- *     HOME_E_TOO_LARGE  2^32 rows or more
  *
  * Threads: shared. Since 0.1. */
 HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t task,
@@ -1335,7 +1438,8 @@ HOME_API home_status home_metrics_result(const home_metrics *metrics, size_t tas
 
 /* Statistics of what experts and gates compute on rows that it is shown. They express the collapse,
  * degradation and underfitting of a mixture in figures (docs/health.md). Threads or machines may
- * each fill one, and merge them. A program that makes none pays nothing.
+ * each fill one, and merge them. A program that makes none pays nothing. Every row counts the same:
+ * figures say what the network computes, whatever a row weighs in the loss.
  *
  * Experts are numbered through all layers, units and experts of a unit, nodes through all layers
  * and nodes, in the order of home_model_topology_json(). A figure that is not defined is NaN;
@@ -1433,6 +1537,40 @@ HOME_API home_status home_health_add(home_health *health, const home_model *mode
  * Threads: exclusive for into, shared for from. Since 0.1. */
 HOME_API home_status home_health_merge(home_health *into, const home_health *from,
                                        home_error *error);
+
+/* Forgets all rows, as if it had just been made; NULL is allowed.
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API void home_health_reset(home_health *health);
+
+/* Writes all it holds as bytes for home_health_merge_bytes(), on any machine. *length receives the
+ * number of bytes needed; if buffer is NULL, nothing else happens. The buffer may have any
+ * alignment. The bytes are for merging, not for archives: other versions of the library may refuse
+ * them.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT  NULL
+ *     HOME_E_ARGUMENT  capacity is too small; *length is set
+ *     HOME_E_TOO_LARGE they are more bytes than size_t can count
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_health_serialize(const home_health *health, void *buffer, size_t capacity,
+                                           size_t *length, home_error *error);
+
+/* Does what home_health_merge() does with the accumulator that the bytes were made from. Bytes are
+ * taken from anybody: all of them are checked before anything is added. `bytes` may have any
+ * alignment; exactly those that were written, no more.
+ *
+ * Errors, after which it holds what it held before:
+ *     HOME_E_ARGUMENT    NULL
+ *     HOME_E_FORMAT      they are not the bytes of an accumulator, or not all of them
+ *     HOME_E_CHECKSUM    they were damaged
+ *     HOME_E_UNSUPPORTED another version of the library wrote them in another form
+ *     HOME_E_MISMATCH    they are of a model of another shape
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_health_merge_bytes(home_health *into, const void *bytes, size_t size,
+                                             home_error *error);
 
 /* Return how many rows it has seen, and how many experts and nodes there are; 0 for NULL.
  *
