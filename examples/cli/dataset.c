@@ -181,7 +181,8 @@ static void parse_user(const dataset_reader *reader, dataset *data) {
     if (reader->user == CSV_NO_COLUMN)
         return;
     const csv_field *field = &reader->csv.fields[reader->user];
-    data->users[data->rows] = vocabulary_hash(field->text, field->length);
+    data->users[data->rows] =
+        field->length ? vocabulary_hash(field->text, field->length) : HOME_NO_USER;
 }
 
 static bool parse_row(const dataset_reader *reader, dataset *data, failure *why) {

@@ -24,7 +24,7 @@ typedef struct dataset {
     float *dense;         /* [rows, dense columns], transformed */
     float *labels;        /* [rows, labels], NaN: missing */
     float *weights;       /* [rows], 1 without a column of weights */
-    uint64_t *users;      /* [rows], a hash of the user's key */
+    uint64_t *users;      /* [rows], a hash of the user's key, HOME_NO_USER for an empty one */
     id_values *ids;       /* [fields] */
 } dataset;
 

@@ -13,7 +13,8 @@ bool scores_start(scores *made, const recipe *by, failure *why) {
     made->results = heap_new(by->label_count, sizeof *made->results);
     if (!made->results)
         return fail_memory(why);
-    if (home_metrics_create(by->label_count, NULL, &made->metrics, &error) == HOME_OK)
+    const home_metrics_options options = {.struct_size = sizeof options, .tasks = by->label_count};
+    if (home_metrics_create(&options, &made->metrics, &error) == HOME_OK)
         return true;
     scores_free(made);
     return fail_library(why, "making metrics", &error);
@@ -28,8 +29,12 @@ void scores_free(scores *made) {
 bool scores_add(scores *to, const char *subject, size_t rows, const float *predictions,
                 const float *labels, const uint64_t *users, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (home_metrics_add(to->metrics, rows, predictions, 0, labels, 0, to->by->user ? users : NULL,
-                         &error) != HOME_OK)
+    const home_metrics_rows added = {.struct_size = sizeof added,
+                                     .rows = rows,
+                                     .predictions = predictions,
+                                     .labels = labels,
+                                     .users = to->by->user ? users : NULL};
+    if (home_metrics_add(to->metrics, &added, &error) != HOME_OK)
         return fail_library(why, subject, &error);
     to->rows += rows;
     return true;

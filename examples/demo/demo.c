@@ -188,12 +188,15 @@ static float *predict_test_rows(const home_model *model, const feed_log *feed) {
 
 static home_metrics *measure(const float *predictions, const feed_log *feed) {
     home_error error = {.struct_size = sizeof error};
+    const home_metrics_options options = {.struct_size = sizeof options, .tasks = FEED_TASKS};
+    const home_metrics_rows rows = {.struct_size = sizeof rows,
+                                    .rows = TEST_ROWS,
+                                    .predictions = predictions,
+                                    .labels = feed->labels + (size_t)TRAIN_ROWS * FEED_TASKS,
+                                    .users = feed->users + TRAIN_ROWS};
     home_metrics *metrics;
-    must(home_metrics_create(FEED_TASKS, NULL, &metrics, &error), "create metrics", &error);
-    must(home_metrics_add(metrics, TEST_ROWS, predictions, 0,
-                          feed->labels + (size_t)TRAIN_ROWS * FEED_TASKS, 0,
-                          feed->users + TRAIN_ROWS, &error),
-         "add to metrics", &error);
+    must(home_metrics_create(&options, &metrics, &error), "create metrics", &error);
+    must(home_metrics_add(metrics, &rows, &error), "add to metrics", &error);
     return metrics;
 }
 

@@ -205,7 +205,7 @@ static void join_moments(double *mean, double *squares, double n, double other_m
     *squares += other_squares + apart * apart * (n * (m / (n + m)));
 }
 
-static void reset(const home_health *health, homehealth_tally *t) {
+void homehealth_reset(const home_health *health, homehealth_tally *t) {
     t->rows = 0;
     for (size_t i = 0; i < health->values; i++) {
         t->mean[i] = t->squares[i] = 0;
@@ -230,8 +230,8 @@ static void add_counts(uint64_t *into, const uint64_t *from, size_t count) {
         into[i] += from[i];
 }
 
-/* The two may be the same. */
-static void join(const home_health *health, homehealth_tally *into, const homehealth_tally *from) {
+void homehealth_join(const home_health *health, homehealth_tally *into,
+                     const homehealth_tally *from) {
     if (from->rows == 0)
         return;
     for (size_t i = 0; i < health->values; i++) {
@@ -255,8 +255,13 @@ home_status home_health_merge(home_health *into, const home_health *from, home_e
     if (strcmp(into->topology, from->topology) != 0)
         return homefail(error, HOME_E_ARGUMENT,
                         "from was made for a model of another shape, expected that of into");
-    join(into, &into->total, &from->total);
+    homehealth_join(into, &into->total, &from->total);
     return HOME_OK;
+}
+
+void home_health_reset(home_health *health) {
+    if (health)
+        homehealth_reset(health, &health->total);
 }
 
 /* ------------------------------------------------------------------------------------ observing */
@@ -476,13 +481,13 @@ home_status home_health_add(home_health *health, const home_model *model, const 
         status = homeinput_check_ids(model, &batch, error);
     if (status != HOME_OK)
         return status;
-    reset(health, &health->added);
+    homehealth_reset(health, &health->added);
     health->model = model;
     status = run_observed(model, &batch, &(homerun_observer){observe, health, BLOCK_ROWS}, error);
     health->model = NULL;
     if (status == HOME_OK)
         status = check_finite(health, error);
     if (status == HOME_OK)
-        join(health, &health->total, &health->added);
+        homehealth_join(health, &health->total, &health->added);
     return status;
 }

@@ -1,7 +1,8 @@
-/* What a home_health holds, for the two that work on it: health.c runs a model and counts,
- * health_figures.c reports what has been counted.
+/* What a home_health holds, for the three that work on it: health.c runs a model and counts,
+ * health_figures.c reports what has been counted, health_bytes.c sends it to other machines.
  *
- * Here: the health of a mixture, and the quality of predictions (metrics.c). Called by: hosts only.
+ * Here: the health of a mixture, and the quality of predictions (metrics.c, which adds
+ * them up in exact.c and ranks them in ranking.c). Called by: hosts only.
  * Calls: create, train, serve's workspaces, model, host, base. */
 #ifndef HOME_HEALTH_H
 #define HOME_HEALTH_H
@@ -85,6 +86,11 @@ struct home_health {
     double *block_squares;
     double edges[HOME_HEALTH_BINS]; /* of the histograms; the last one is infinite */
 };
+
+/* Empties a tally; adds one to another, which may be the same. */
+void homehealth_reset(const home_health *health, homehealth_tally *t);
+void homehealth_join(const home_health *health, homehealth_tally *into,
+                     const homehealth_tally *from);
 
 /* The place of a pair of experts of one layer, a < b: a triangle, row by row of b. */
 static inline size_t homehealth_pair(const home_health *health, size_t a, size_t b) {

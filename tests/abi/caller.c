@@ -281,10 +281,25 @@ static void print_metrics(const rows *r, const float *predictions) {
     home_metrics *first = NULL;
     home_metrics *second = NULL;
     home_metric_result result = {.struct_size = sizeof result};
-    expect(home_metrics_create(TASKS, NULL, &first, &error), "metrics");
-    expect(home_metrics_create(TASKS, NULL, &second, &error), "metrics");
-    expect(home_metrics_add(first, ROWS, predictions, 0, r->labels, 0, r->users, &error), "add");
+    const home_metrics_options options = {.struct_size = sizeof options, .tasks = TASKS};
+    const home_metrics_rows added = {.struct_size = sizeof added,
+                                     .rows = ROWS,
+                                     .predictions = predictions,
+                                     .labels = r->labels,
+                                     .users = r->users};
+    expect(home_metrics_create(&options, &first, &error), "metrics");
+    expect(home_metrics_create(&options, &second, &error), "metrics");
+    expect(home_metrics_add(first, &added, &error), "add");
     expect(home_metrics_merge(second, first, &error), "merge");
+    home_metrics_reset(second);
+    size_t length;
+    expect(home_metrics_serialize(first, NULL, 0, &length, &error), "size of metrics");
+    void *bytes = malloc(length);
+    if (!bytes)
+        exit(1);
+    expect(home_metrics_serialize(first, bytes, length, &length, &error), "bytes of metrics");
+    expect(home_metrics_merge_bytes(second, bytes, length, &error), "merge bytes");
+    free(bytes);
     expect(home_metrics_result(second, 0, &result, &error), "result");
     printf("metrics: %llu rows, %llu positives, auc %.9g, gauc %.9g over %llu users and %llu rows, "
            "log loss "
@@ -331,6 +346,15 @@ static void print_health(home_model *model, const rows *r) {
     expect(home_health_create(model, NULL, &all, &error), "health");
     expect(home_health_add(health, model, &r->batch, &error), "add health");
     expect(home_health_merge(all, health, &error), "merge health");
+    home_health_reset(all);
+    size_t length;
+    expect(home_health_serialize(health, NULL, 0, &length, &error), "size of health");
+    void *bytes = malloc(length);
+    if (!bytes)
+        exit(1);
+    expect(home_health_serialize(health, bytes, length, &length, &error), "bytes of health");
+    expect(home_health_merge_bytes(all, bytes, length, &error), "merge bytes of health");
+    free(bytes);
     expect(home_health_expert(all, 1, &expert, &error), "expert");
     expect(home_health_node(all, 1, &node, &error), "node");
     expect(home_health_histogram(all, 1, counts, &error), "histogram");

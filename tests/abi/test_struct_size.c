@@ -80,6 +80,11 @@ static struct {
     home_model *frozen;
     home_health *health;
     home_metrics *metrics;
+    home_metrics_options metrics_options;
+    home_metrics_rows metrics_rows;
+    int32_t losses[1];
+    meter metrics_meter;
+    home_allocator metrics_allocator;
 } world;
 
 static void make_world(void) {
@@ -150,12 +155,31 @@ static void make_world(void) {
     REQUIRE(home_model_freeze(world.model, &world.frozen, &error) == HOME_OK);
     REQUIRE(home_health_create(world.model, NULL, &world.health, &error) == HOME_OK);
     REQUIRE(home_health_add(world.health, world.model, &world.rows.batch, &error) == HOME_OK);
-    REQUIRE(home_metrics_create(1, NULL, &world.metrics, &error) == HOME_OK);
     static const float predictions[] = {0.1f, 0.4f, 0.35f, 0.8f};
     static const float labels[] = {0, 0, 1, 1};
     static const uint64_t users[] = {1, 1, 2, 2};
-    REQUIRE(home_metrics_add(world.metrics, 4, predictions, 0, labels, 0, users, &error) ==
-            HOME_OK);
+    static const float weights[] = {1, 2, 1, 3};
+    world.metrics_options = (home_metrics_options){.struct_size = sizeof world.metrics_options,
+                                                   .tasks = 1,
+                                                   .losses = world.losses,
+                                                   .max_bytes = 1 << 20,
+                                                   .allocator = &world.metrics_allocator};
+    world.metrics_rows = (home_metrics_rows){.struct_size = sizeof world.metrics_rows,
+                                             .rows = 4,
+                                             .predictions = predictions,
+                                             .prediction_stride = 1,
+                                             .labels = labels,
+                                             .label_stride = 1,
+                                             .users = users,
+                                             .row_weights = weights,
+                                             .weights = weights,
+                                             .weight_stride = 1};
+    world.losses[0] = HOME_LOSS_SQUARED;
+    world.metrics_allocator = meter_allocator(&world.metrics_meter);
+    REQUIRE(home_metrics_create(
+                &(home_metrics_options){.struct_size = sizeof(home_metrics_options), .tasks = 1},
+                &world.metrics, &error) == HOME_OK);
+    REQUIRE(home_metrics_add(world.metrics, &world.metrics_rows, &error) == HOME_OK);
 }
 
 static void end_world(void) {
@@ -273,6 +297,31 @@ static void try_image_options(const void *given, outcome *o) {
     REQUIRE(home_image_write(world.frozen, given, image, length, &length, &error) == HOME_OK);
     add_bytes(o, image, length);
     free(image);
+}
+
+static void try_metrics_options(const void *given, outcome *o) {
+    home_metrics *metrics = NULL;
+    home_error error = new_error();
+    world.metrics_allocator = meter_allocator(&world.metrics_meter);
+    set_status(o, home_metrics_create(given, &metrics, &error), &error);
+    if (o->status != HOME_OK)
+        return;
+    const long allocations = world.metrics_meter.allocations;
+    home_metric_result result = {.struct_size = sizeof result};
+    REQUIRE(home_metrics_add(metrics, &world.metrics_rows, &error) == HOME_OK);
+    REQUIRE(home_metrics_result(metrics, 0, &result, &error) == HOME_OK);
+    add_bytes(o, &allocations, sizeof allocations);
+    add_bytes(o, &result, sizeof result);
+    home_metrics_destroy(metrics);
+}
+
+static void try_metrics_rows(const void *given, outcome *o) {
+    home_error error = new_error();
+    home_metric_result result = {.struct_size = sizeof result};
+    home_metrics_reset(world.metrics);
+    set_status(o, home_metrics_add(world.metrics, given, &error), &error);
+    REQUIRE(home_metrics_result(world.metrics, 0, &result, NULL) == HOME_OK);
+    add_bytes(o, &result, sizeof result);
 }
 
 static size_t runs;
@@ -506,6 +555,10 @@ static const given_case given_cases[] = {
     {"home_image_options", "options", sizeof(home_image_options), 1, &image_options,
      try_image_options},
     {"home_parallel", "parallel", sizeof(home_parallel), 1, &parallel, try_parallel},
+    {"home_metrics_options", "options", sizeof(home_metrics_options), 1, &world.metrics_options,
+     try_metrics_options},
+    {"home_metrics_rows", "rows", sizeof(home_metrics_rows), 1, &world.metrics_rows,
+     try_metrics_rows},
 };
 
 static const result_case result_cases[] = {

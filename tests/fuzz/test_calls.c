@@ -336,20 +336,62 @@ static void call_copy(scene *s, const home_model *model) {
     free(bytes);
 }
 
+static home_status create_metrics(scene *s) {
+    static const int32_t losses[TASKS] = {HOME_LOSS_SQUARED};
+    const home_metrics_options options = {.struct_size = sizeof options,
+                                          .tasks = TASKS,
+                                          .losses = fuzz_byte(&s->in) & 1 ? losses : NULL,
+                                          .max_bytes = fuzz_byte(&s->in) & 1 ? 1 << 18 : 0,
+                                          .allocator = &s->allocator};
+    return home_metrics_create(&options, &s->metrics, &s->error);
+}
+
+static home_status add_to_metrics(scene *s) {
+    float weights[MAX_ROWS];
+    draw_targets(s);
+    for (size_t i = 0; i < LABELS; i++)
+        s->out[i] = (float)fuzz_byte(&s->in) / 254;
+    for (size_t i = 0; i < MAX_ROWS; i++)
+        weights[i] = fabsf(fuzz_float(&s->in));
+    const home_metrics_rows rows = {.struct_size = sizeof rows,
+                                    .rows = fuzz_below(&s->in, MAX_ROWS),
+                                    .predictions = s->out,
+                                    .labels = s->labels,
+                                    .users = fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL,
+                                    .row_weights = fuzz_byte(&s->in) & 1 ? weights : NULL};
+    return home_metrics_add(s->metrics, &rows, &s->error);
+}
+
+/* Twice what it holds. */
+static home_status merge_metrics(scene *s) {
+    size_t length;
+    home_status status = home_metrics_serialize(s->metrics, NULL, 0, &length, &s->error);
+    FUZZ_CHECK(status == HOME_OK);
+    if (fuzz_byte(&s->in) & 1 || length > 1 << 20)
+        return home_metrics_merge(s->metrics, s->metrics, &s->error);
+    unsigned char *bytes = malloc(length);
+    FUZZ_CHECK(bytes);
+    FUZZ_CHECK(home_metrics_serialize(s->metrics, bytes, length, &length, NULL) == HOME_OK);
+    status = home_metrics_merge_bytes(s->metrics, bytes, length, &s->error);
+    free(bytes);
+    return status;
+}
+
 static void call_metrics(scene *s) {
     home_metric_result result = {.struct_size = sizeof result};
     home_status status = HOME_OK;
+    const uint8_t choice = fuzz_byte(&s->in);
     if (!s->metrics) {
-        status = home_metrics_create(TASKS, &s->allocator, &s->metrics, &s->error);
-    } else if (fuzz_byte(&s->in) & 1) {
-        draw_targets(s);
-        for (size_t i = 0; i < LABELS; i++)
-            s->out[i] = (float)fuzz_byte(&s->in) / 254;
-        status = home_metrics_add(s->metrics, fuzz_below(&s->in, MAX_ROWS), s->out, 0, s->labels, 0,
-                                  fuzz_byte(&s->in) & 1 ? s->ids[0] : NULL, &s->error);
-    } else {
+        status = create_metrics(s);
+    } else if (choice & 1) {
+        status = add_to_metrics(s);
+    } else if (choice & 2) {
         status = home_metrics_result(s->metrics, fuzz_below(&s->in, TASKS + 1), &result, &s->error);
         FUZZ_CHECK(status != HOME_OK || isnan(result.auc) || (result.auc >= 0 && result.auc <= 1));
+    } else if (choice & 4) {
+        status = merge_metrics(s);
+    } else if (choice & 8) {
+        home_metrics_reset(s->metrics);
     }
     fuzz_check_outcome(status, &s->error, &s->memory);
 }

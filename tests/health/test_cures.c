@@ -245,9 +245,13 @@ static double mean_auc(const home_model *model, const feed *on, const home_batch
     float *predictions = predict_all(model, rows);
     double sum = 0;
     size_t count = 0;
-    REQUIRE(home_metrics_create(TASKS, NULL, &metrics, NULL) == HOME_OK);
-    REQUIRE(home_metrics_add(metrics, rows->rows, predictions, 0,
-                             on->labels + (size_t)TRAIN_ROWS * TASKS, 0, NULL, NULL) == HOME_OK);
+    const home_metrics_options options = {.struct_size = sizeof options, .tasks = TASKS};
+    const home_metrics_rows added = {.struct_size = sizeof added,
+                                     .rows = rows->rows,
+                                     .predictions = predictions,
+                                     .labels = on->labels + (size_t)TRAIN_ROWS * TASKS};
+    REQUIRE(home_metrics_create(&options, &metrics, NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, &added, NULL) == HOME_OK);
     for (size_t t = 0; t < TASKS; t++) {
         home_metric_result result = {.struct_size = sizeof result};
         REQUIRE(home_metrics_result(metrics, t, &result, NULL) == HOME_OK);

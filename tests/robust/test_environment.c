@@ -30,9 +30,14 @@ static double measure(const home_model *model, const data *rows, const float *pr
     const size_t tasks = home_model_task_count(model);
     home_metrics *metrics = NULL;
     home_metric_result result = {.struct_size = sizeof result};
-    REQUIRE(home_metrics_create(tasks, NULL, &metrics, NULL) == HOME_OK);
-    REQUIRE(home_metrics_add(metrics, ROWS, predictions, 0, rows->labels,
-                             rows->targets.label_stride, NULL, NULL) == HOME_OK);
+    const home_metrics_options options = {.struct_size = sizeof options, .tasks = tasks};
+    const home_metrics_rows added = {.struct_size = sizeof added,
+                                     .rows = ROWS,
+                                     .predictions = predictions,
+                                     .labels = rows->labels,
+                                     .label_stride = rows->targets.label_stride};
+    REQUIRE(home_metrics_create(&options, &metrics, NULL) == HOME_OK);
+    REQUIRE(home_metrics_add(metrics, &added, NULL) == HOME_OK);
     REQUIRE(home_metrics_result(metrics, 0, &result, NULL) == HOME_OK);
     home_metrics_destroy(metrics);
     return result.log_loss;
