@@ -18,7 +18,7 @@
  *
  * and serves like this:
  *
- *     home_model_load(...); home_model_freeze(...);
+ *     home_model_load(...)                   with frozen = HOME_ON
  *     home_model_predict(...)                from any number of threads at once
  *
  * Conventions that hold for every function:
@@ -112,13 +112,13 @@ typedef int32_t home_status;
 #define HOME_E_VALUE       3 /* a number in the data is not allowed: an id or label out of range */
 #define HOME_E_NOT_FOUND   4 /* no tensor, table, task or expert has this name or number */
 #define HOME_E_MEMORY      10 /* the allocator returned NULL */
-#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t */
+#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t, or is above a limit of memory */
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
 #define HOME_E_JSON        21 /* the text is not JSON */
 #define HOME_E_FILE        30 /* the operating system could not read or write a file */
 #define HOME_E_FORMAT      31 /* the bytes are not a valid checkpoint or image */
 #define HOME_E_CHECKSUM    32 /* the checksum of a checkpoint or image does not match its bytes */
-#define HOME_E_MISMATCH    33 /* the checkpoint is valid, but its tensors are not the model's */
+#define HOME_E_MISMATCH    33 /* the tensors of a checkpoint, or names, are not the model's */
 #define HOME_E_UNSUPPORTED 40 /* not supported by this version, build or machine */
 
 /* Returns what a status means, as one English phrase. Static, never NULL, for any number.
@@ -329,10 +329,15 @@ typedef struct home_optimizer_config {
  * that it points to are copied. JSON has the same fields: see home_model_create_json(). */
 typedef struct home_config {
     size_t struct_size;
-    int32_t preset;                  /* HOME_PRESET_* */
-    int32_t reserved;                /* 0 */
-    uint64_t seed;                   /* of the initial weights */
-    size_t dense_width;              /* dense values of a row */
+    int32_t preset;     /* HOME_PRESET_* */
+    int32_t reserved;   /* 0 */
+    uint64_t seed;      /* of the initial weights */
+    size_t dense_width; /* dense values of a row */
+    /* [dense_names_count] the names of the dense values, distinct, in their order; NULL and 0: they
+     * have none. The count is dense_width. Checkpoints and images keep them, and
+     * home_model_check_names() compares them with a host's. */
+    const char *const *dense_names;
+    size_t dense_names_count;
     const home_table_config *tables; /* [table_count] */
     size_t table_count;
     const home_field_config *fields; /* [field_count] */
@@ -433,7 +438,7 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  * be NULL. docs/model.md explains every key.
  *
  *     { "preset": "home"|"shared-bottom"|"mmoe"|"cgc"|"ple"|"adatt-sp"|"adatt"|"custom",
- *       "seed": 1, "dense": 18,
+ *       "seed": 1, "dense": 2, "dense_names": ["age", "price"],
  *       "tables": [{"name": "user", "rows": 30000, "dim": 8, "index": "direct"|"hashed",
  *                   "init_std": 0.01}],
  *       "fields": [{"name": "user", "table": "user", "pooling": "sum"|"mean"}],
@@ -870,13 +875,39 @@ HOME_API size_t home_workspace_size(const home_model *model);
 HOME_API home_status home_workspace_init(const home_model *model, void *memory, size_t size,
                                          home_workspace **workspace, home_error *error);
 
+/* Returns 1 where home_model_predict() takes this workspace for this model, else 0, also for NULL.
+ * A workspace fits a new model of the same configuration, so a thread keeps its own when the model
+ * it serves is replaced; where it does not fit, home_workspace_size() says how much the new one
+ * needs.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API int32_t home_workspace_fits(const home_workspace *workspace, const home_model *model);
+
+/* Returns the maximum number of rows that home_model_predict() takes through the model at once. It
+ * splits larger batches into blocks of at most as many, so one row more than a multiple of it costs
+ * a pass over all weights for itself: a host that gathers requests gathers this many. 0 for NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API size_t home_model_block_rows(const home_model *model);
+
 /* Makes a read-only copy for serving: batch norms are folded into the last linear layers of the
  * experts, weights are packed for speed, and nothing that only training needs is kept. Metadata are
  * copied. The copy shares nothing with the original, which is unchanged. *frozen holds one
  * reference.
  *
- * Probabilities agree with those of the original to 1e-5; the same bytes are not promised. The copy
- * can be neither trained nor saved as a checkpoint.
+ * Probabilities agree with those of the original to 1e-5 where no batch norm magnifies what float
+ * has lost before it. A batch norm after weights w multiplies by
+ * factor = weight / sqrt(running variance + norm_epsilon), and what goes into it, in the original
+ * as in the copy, has an error of about 6e-8 sum_j |w_j x_j|; so the two differ there by up to
+ * about
+ *
+ *     1e-7 |factor| (sum_j |w_j x_j| + |running mean|)
+ *
+ * which is 1e-6 for values around 1, but 3e-4 for a mean of 5 and a variance of 1e-7. The folded
+ * weights and biases are computed in double precision and rounded once. The same bytes are not
+ * promised. The copy can be neither trained nor saved as a checkpoint.
+ *
+ * home_model_load() makes a frozen model straight from a checkpoint, in less time and memory.
  *
  * Errors:
  *     HOME_E_ARGUMENT  NULL
@@ -1072,13 +1103,39 @@ HOME_API home_status home_model_save(const home_model *model, const char *path, 
 HOME_API home_status home_model_serialize(const home_model *model, uint32_t flags, void *buffer,
                                           size_t capacity, size_t *length, home_error *error);
 
-/* Make a model from a checkpoint file, or from its bytes in memory, which are copied. `allocator`
- * may be NULL. The optimizer's state is restored where the file has it. Every rule of the format is
- * checked. A file from elsewhere may lack a checksum; a wrong checksum is refused. On success
- * *model holds one reference.
+/* How a checkpoint becomes a model. Zeros: one that can be trained, like the one that was saved. */
+typedef struct home_load_options {
+    size_t struct_size;
+    const home_allocator *allocator; /* of the model; NULL: malloc and free */
+    const char *isa;                 /* as home_config.isa; NULL: any */
+    /* The most bytes that the model may take while it is made, those of home_model_bytes() and, of
+     * a frozen one, its parameters outside tables once more. What a configuration asks for is added
+     * up before it is allocated, so a small file from a stranger cannot take much memory. 0: 64 MiB
+     * + 16 times the size of the checkpoint, which no model that home_model_save() writes is known
+     * to exceed. */
+    uint64_t memory_limit;
+    /* HOME_ON: the model is frozen as home_model_freeze() would freeze it, and predicts the same
+     * bytes; but at no time is there memory for training, the optimizer's state or a second copy of
+     * the tables. */
+    int32_t frozen;
+    int32_t reserved; /* 0 */
+} home_load_options;
+
+/* Make a model from a checkpoint file, or from its bytes in memory, which are copied. `options` may
+ * be NULL. The optimizer's state is restored where the file has it. A file from elsewhere may lack
+ * a checksum; a wrong checksum is refused. On success *model holds one reference.
+ *
+ * The header is read and checked first, and nothing is allocated for a file whose header is wrong.
+ * Then each tensor is read to its place, once, while the checksum is computed: besides the model
+ * that needs 64 KiB and the header. The file must not change meanwhile; if it does, the load fails
+ * or the model has the values that were read. Where a file has several faults, one of the header is
+ * reported first, then one of the configuration or shapes, then HOME_E_VALUE or HOME_E_CHECKSUM.
+ * The values of an optimizer's tensors that a frozen model does not take are not checked, except by
+ * the checksum.
  *
  * Errors:
- *     HOME_E_ARGUMENT     NULL, or an allocator with only one function
+ *     HOME_E_ARGUMENT     NULL, an allocator with only one function, an unknown isa, or frozen is
+ *                         not 0, HOME_ON or HOME_OFF
  *     HOME_E_FILE         the file cannot be read
  *     HOME_E_FORMAT       the bytes are not a valid checkpoint
  *     HOME_E_CHECKSUM     the file is damaged
@@ -1087,23 +1144,25 @@ HOME_API home_status home_model_serialize(const home_model *model, uint32_t flag
  *     HOME_E_MISMATCH     the tensors are not those of the configuration
  *     HOME_E_VALUE        a tensor is not finite, or negative where that cannot be
  *     HOME_E_MEMORY       out of memory
- *     HOME_E_TOO_LARGE    a size does not fit size_t
+ *     HOME_E_TOO_LARGE    the model would take more than options.memory_limit, or a size does not
+ *                         fit size_t
  *     HOME_E_UNSUPPORTED  the file is of a later version, or the build has no kernels for this
  *                         machine
  *
  * Threads: any. Since 0.1. */
-HOME_API home_status home_model_load(const char *path, const home_allocator *allocator,
+HOME_API home_status home_model_load(const char *path, const home_load_options *options,
                                      home_model **model, home_error *error);
 HOME_API home_status home_model_load_memory(const void *data, size_t size,
-                                            const home_allocator *allocator, home_model **model,
+                                            const home_load_options *options, home_model **model,
                                             home_error *error);
 
 /* Takes the weights of a safetensors file, for example one that PyTorch has written, into an
  * existing model. The file must have exactly the model's tensors; optimizer tensors are ignored,
- * and a configuration is not needed. The optimizer's state starts anew.
+ * and a configuration is not needed. The optimizer's state starts anew. All tensors are read and
+ * checked before the first one of the model changes, so there is memory for them twice meanwhile.
  *
  * Errors:
- *     those of home_model_load(), and
+ *     those of home_model_load() but for the configuration's, and
  *     HOME_E_STATE  the model is frozen
  *
  * Threads: exclusive. Since 0.1. */
@@ -1128,6 +1187,104 @@ HOME_API home_status home_model_set_metadata(home_model *model, const char *key,
  *
  * Threads: shared. Since 0.1. */
 HOME_API const char *home_model_metadata(const home_model *model, const char *key);
+
+/* -------------------------------------------------------------------------- inside a checkpoint */
+
+/* What the header of a checkpoint says: its configuration, the host's own texts, and which tensors
+ * there are. Opening one takes milliseconds and about ten times the bytes of the header, whatever
+ * the size of the tensors; a model is not made. Any safetensors file can be opened. */
+typedef struct home_checkpoint home_checkpoint;
+
+/* Open a checkpoint, from a file or from its bytes in memory, and read its header and step count.
+ * The file is closed again, and the bytes are not needed afterwards. `allocator` may be NULL.
+ * home_checkpoint_destroy() frees *checkpoint.
+ *
+ * The header is checked as home_model_load() checks it: names, types, shapes, and places that fill
+ * the file. Not checked are the tensors' values and the checksum, whether the configuration is
+ * valid, and whether the tensors are those of the configuration.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT     NULL, or an allocator with only one function
+ *     HOME_E_FILE         the file cannot be read
+ *     HOME_E_FORMAT       the bytes are not a valid safetensors file
+ *     HOME_E_JSON         the header is not JSON
+ *     HOME_E_VALUE        the step count is negative
+ *     HOME_E_MEMORY       out of memory
+ *     HOME_E_TOO_LARGE    a size does not fit size_t
+ *     HOME_E_UNSUPPORTED  the file is a checkpoint of a later version
+ *
+ * Threads: any. Since 0.2. */
+HOME_API home_status home_checkpoint_open(const char *path, const home_allocator *allocator,
+                                          home_checkpoint **checkpoint, home_error *error);
+HOME_API home_status home_checkpoint_open_memory(const void *data, size_t size,
+                                                 const home_allocator *allocator,
+                                                 home_checkpoint **checkpoint, home_error *error);
+
+/* Frees it; NULL is allowed.
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API void home_checkpoint_destroy(home_checkpoint *checkpoint);
+
+/* Returns the configuration as home_model_config_json() gives it; NULL for a file that libhome has
+ * not written, and for NULL. Valid until home_checkpoint_destroy().
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API const char *home_checkpoint_config_json(const home_checkpoint *checkpoint);
+
+/* Return the text of a key, and the key and text of a number, in the order of the file: those that
+ * home_model_set_metadata() has set. NULL where there is none, past the end and for NULL. Valid
+ * until home_checkpoint_destroy().
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API const char *home_checkpoint_metadata(const home_checkpoint *checkpoint, const char *key);
+HOME_API size_t home_checkpoint_metadata_count(const home_checkpoint *checkpoint);
+HOME_API const char *home_checkpoint_metadata_key(const home_checkpoint *checkpoint, size_t index);
+HOME_API const char *home_checkpoint_metadata_text(const home_checkpoint *checkpoint, size_t index);
+
+/* Returns home_model_step_count() as it was saved; 0 where the file has no optimizer's state, and
+ * for NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API uint64_t home_checkpoint_step_count(const home_checkpoint *checkpoint);
+
+/* Returns 1 where the file has the optimizer's state (HOME_SAVE_OPTIMIZER), else 0; 0 for NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API int32_t home_checkpoint_has_optimizer(const home_checkpoint *checkpoint);
+
+/* Returns the bytes of the whole file; 0 for NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API uint64_t home_checkpoint_bytes(const home_checkpoint *checkpoint);
+
+/* A tensor in a file; docs/checkpoint.md has the names. Pointers are valid until
+ * home_checkpoint_destroy(). */
+typedef struct home_stored_tensor {
+    size_t struct_size;
+    const char *name;
+    const char *dtype;     /* "F32", "F64", "I64", or another of safetensors */
+    const uint64_t *shape; /* [rank] */
+    size_t rank;
+    uint64_t bytes;  /* of its values */
+    uint64_t offset; /* of the first of them from the beginning of the file */
+} home_stored_tensor;
+
+/* Returns the number of tensors, those of the optimizer included; 0 for NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API size_t home_checkpoint_tensor_count(const home_checkpoint *checkpoint);
+
+/* Describe a tensor by its number, in the order of the header, or by its name.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT   NULL
+ *     HOME_E_NOT_FOUND  there is no tensor of this number or name
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_checkpoint_tensor_at(const home_checkpoint *checkpoint, size_t index,
+                                               home_stored_tensor *tensor, home_error *error);
+HOME_API home_status home_checkpoint_tensor(const home_checkpoint *checkpoint, const char *name,
+                                            home_stored_tensor *tensor, home_error *error);
 
 /* ------------------------------------------------------------------------------- looking inside */
 
@@ -1164,13 +1321,14 @@ HOME_API const char *home_model_topology_json(const home_model *model);
 
 /* Return what the model takes, gives and is made of. All go by number, from 0, in the order of the
  * configuration; layers from the input up; the units of a layer in the order of
- * home_model_topology_json(). A name past the end is NULL; names are valid until the model is
- * released. _index() returns the number of a name; SIZE_MAX where there is none, and for NULL. For
- * a NULL model all others are 0 or NULL. A model opened from an image does not know its layers: it
- * has 0 of them.
+ * home_model_topology_json(). A name past the end is NULL, and so is that of a dense value where
+ * the configuration has no dense_names; names are valid until the model is released. _index()
+ * returns the number of a name; SIZE_MAX where there is none, and for NULL. For a NULL model all
+ * others are 0 or NULL. A model opened from an image does not know its layers: it has 0 of them.
  *
- * Threads: shared. Since 0.1, tables, layers, units and _index() since 0.2. */
+ * Threads: shared. Since 0.1; dense names, tables, layers, units and _index() since 0.2. */
 HOME_API size_t home_model_dense_width(const home_model *model);
+HOME_API const char *home_model_dense_name(const home_model *model, size_t column);
 HOME_API size_t home_model_field_count(const home_model *model);
 HOME_API const char *home_model_field_name(const home_model *model, size_t field);
 HOME_API size_t home_model_field_index(const home_model *model, const char *name);
@@ -1184,6 +1342,39 @@ HOME_API size_t home_model_layer_count(const home_model *model);
 HOME_API size_t home_model_unit_count(const home_model *model, size_t layer);
 HOME_API const char *home_model_unit_name(const home_model *model, size_t layer, size_t unit);
 HOME_API size_t home_model_unit_index(const home_model *model, size_t layer, const char *name);
+
+/* What a host feeds and reads, by name and in its order. A list that is NULL is not compared. The
+ * caller owns all memory; it is only read, during the call. */
+typedef struct home_names {
+    size_t struct_size;
+    const char *const *dense; /* [dense_count] */
+    size_t dense_count;
+    const char *const *fields; /* [field_count] */
+    size_t field_count;
+    const char *const *tasks; /* [task_count] */
+    size_t task_count;
+} home_names;
+
+/* Compares a host's names with the model's, so that a server learns when it starts, and not from
+ * its predictions, that columns were added, renamed or moved since the model was trained. Of a
+ * model without dense_names only the number of dense values is compared.
+ *
+ * Errors:
+ *     HOME_E_ARGUMENT  NULL, also for a name
+ *     HOME_E_MISMATCH  the message names the first difference
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_model_check_names(const home_model *model, const home_names *names,
+                                            home_error *error);
+
+/* Returns the bytes of memory that the model took when it was made: weights, tables, and for
+ * training gradients and the optimizer's state. Not counted are what a batch or a thread needs:
+ * what forward keeps for the largest batch so far, and workspaces; nor metadata and the memory
+ * behind home_model_set_threads(). 0 for a model opened from an image, which took none, and for
+ * NULL.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API uint64_t home_model_bytes(const home_model *model);
 
 /* Return the number of parameters outside the embedding tables (for a frozen model, of those left
  * after folding batch norms), and the multiply-adds of all matrix products for one row at serving.

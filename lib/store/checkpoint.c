@@ -1,4 +1,5 @@
 /* Checkpoints: a model as a safetensors file, and back. docs/checkpoint.md describes the format. */
+#include "../base/abi.h"
 #include "../base/crc32.h"
 #include "../create/create.h"
 #include "../host/number.h"
@@ -659,29 +660,42 @@ static home_status load_archive(const homearchive *archive, const home_allocator
     return HOME_OK;
 }
 
-home_status home_model_load_memory(const void *data, size_t size, const home_allocator *allocator,
+static home_status read_options(const home_load_options *given, home_load_options *options,
+                                home_error *error) {
+    *options = (home_load_options){0};
+    return given ? homeabi_read(given, options, sizeof *options, "options", HOME_E_ARGUMENT, error)
+                 : HOME_OK;
+}
+
+home_status home_model_load_memory(const void *data, size_t size, const home_load_options *given,
                                    home_model **model, home_error *error) {
     if (!data || !model)
         return homefail_null(error, data ? "model" : "data");
+    home_load_options options;
     home_allocator resolved;
-    home_status status = homememory_resolve(allocator, &resolved, error);
+    home_status status = read_options(given, &options, error);
+    if (status == HOME_OK)
+        status = homememory_resolve(options.allocator, &resolved, error);
     if (status != HOME_OK)
         return status;
     homearchive archive;
     status = homearchive_open(&resolved, data, size, &archive, error);
     if (status != HOME_OK)
         return status;
-    status = load_archive(&archive, allocator, model, error);
+    status = load_archive(&archive, options.allocator, model, error);
     homearchive_close(&archive);
     return status;
 }
 
-home_status home_model_load(const char *path, const home_allocator *allocator, home_model **model,
+home_status home_model_load(const char *path, const home_load_options *given, home_model **model,
                             home_error *error) {
     if (!path || !model)
         return homefail_null(error, path ? "model" : "path");
+    home_load_options options;
     home_allocator resolved;
-    home_status status = homememory_resolve(allocator, &resolved, error);
+    home_status status = read_options(given, &options, error);
+    if (status == HOME_OK)
+        status = homememory_resolve(options.allocator, &resolved, error);
     if (status != HOME_OK)
         return status;
     unsigned char *data = NULL;
@@ -689,7 +703,7 @@ home_status home_model_load(const char *path, const home_allocator *allocator, h
     status = homefile_read(&resolved, path, &data, &size, error);
     if (status != HOME_OK)
         return status;
-    status = home_model_load_memory(data, size, allocator, model, error);
+    status = home_model_load_memory(data, size, given, model, error);
     homememory_free(&resolved, data);
     return status;
 }

@@ -104,8 +104,10 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     home_error error = new_error();
     home_model *const untouched = (home_model *)&error;
     home_model *model = untouched;
-    const home_status status =
-        home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
+    const home_status status = home_model_load_memory(
+        file->bytes, file->size,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &allocator},
+        &model, &error);
     CHECK_INTEGER(status, expected);
     CHECK_INTEGER(error.status, expected);
     CHECK_CONTAINS(error.message, message);
@@ -718,8 +720,12 @@ static long load_without_tensors(const char *preset, const char *layer, int task
     file_bytes file = make_file(text, "", 0);
     home_error error = new_error();
     home_model *model = NULL;
-    CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error),
-                  HOME_E_MISMATCH);
+    CHECK_INTEGER(
+        home_model_load_memory(
+            file.bytes, file.size,
+            &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &allocator},
+            &model, &error),
+        HOME_E_MISMATCH);
     CHECK_CONTAINS(error.message, ".experts.0.linear.0.weight\" is missing");
     CHECK_INTEGER(m.live, 0);
     free(file.bytes);
@@ -752,8 +758,12 @@ static void dense_headers_take_bounded_memory(void) {
         home_error error = new_error();
         home_model *model = NULL;
         file_bytes file = make_file(text, "", 0);
-        CHECK_INTEGER(home_model_load_memory(file.bytes, file.size, &allocator, &model, &error),
-                      i == 0 ? HOME_E_FORMAT : HOME_E_JSON);
+        CHECK_INTEGER(
+            home_model_load_memory(file.bytes, file.size,
+                                   &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                        .allocator = &allocator},
+                                   &model, &error),
+            i == 0 ? HOME_E_FORMAT : HOME_E_JSON);
         CHECK_CONTAINS(error.message,
                        i == 0 ? "the header is [1,1,1,1,1" : "expected at most 5000");
         CHECK(m.allocations < VALUES / 2 / BLOCK + 100);

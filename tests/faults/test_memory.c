@@ -51,14 +51,19 @@ static home_status do_create_json(attempt *a) {
 
 static home_status do_load(attempt *a) {
     home_model *model = NULL;
-    const home_status status = home_model_load(a->path, &a->allocator, &model, NULL);
+    const home_status status = home_model_load(
+        a->path,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &a->allocator},
+        &model, NULL);
     return made(status, model);
 }
 
 static home_status do_load_memory(attempt *a) {
     home_model *model = NULL;
-    const home_status status =
-        home_model_load_memory(a->bytes, a->length, &a->allocator, &model, NULL);
+    const home_status status = home_model_load_memory(
+        a->bytes, a->length,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &a->allocator},
+        &model, NULL);
     return made(status, model);
 }
 
@@ -170,7 +175,10 @@ static const struct {
 /* A model that waits for its step. */
 static home_model *begin_model(const attempt *a, const home_allocator *allocator) {
     home_model *model = NULL;
-    REQUIRE(home_model_load_memory(a->bytes, a->length, allocator, &model, NULL) == HOME_OK);
+    REQUIRE(home_model_load_memory(a->bytes, a->length,
+                                   &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                        .allocator = allocator},
+                                   &model, NULL) == HOME_OK);
     REQUIRE(home_model_forward(model, &a->rows.batch, NULL, 0, NULL) == HOME_OK);
     REQUIRE(home_model_backward(model, &a->rows.targets, NULL, NULL) == HOME_OK);
     return model;

@@ -324,7 +324,10 @@ static void call_copy(scene *s, const home_model *model) {
         return; /* frozen, or not finite any more */
     unsigned char *bytes = fuzz_serialize(model, &size);
     fail_from_here(&s->memory, fail_at);
-    const home_status status = home_model_load_memory(bytes, size, &s->allocator, &copy, &s->error);
+    const home_status status = home_model_load_memory(
+        bytes, size,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &s->allocator},
+        &copy, &s->error);
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
     fuzz_memory_heal(&s->memory);
     if (copy) {
@@ -406,7 +409,10 @@ static void call_maker(scene *s, size_t which, size_t slot) {
         put(s, made, status);
         break;
     case 1:
-        status = home_model_load(s->path, &s->allocator, &made, &s->error);
+        status = home_model_load(s->path,
+                                 &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                      .allocator = &s->allocator},
+                                 &made, &s->error);
         put(s, made, status);
         break;
     case 2:

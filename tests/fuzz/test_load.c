@@ -64,7 +64,10 @@ static void check_round_trip(const home_model *model, const home_allocator *allo
     unsigned char *bytes = fuzz_serialize(model, &size);
     home_error error = {.struct_size = sizeof error};
     home_model *again = NULL;
-    const home_status status = home_model_load_memory(bytes, size, allocator, &again, &error);
+    const home_status status = home_model_load_memory(
+        bytes, size,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = allocator},
+        &again, &error);
     /* Two models may be too much for the budget. */
     FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY);
     if (again) {
@@ -147,8 +150,10 @@ static void load(const file_bytes *file, fuzz_memory *memory) {
     const home_allocator allocator = fuzz_allocator(memory);
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
-    const home_status status =
-        home_model_load_memory(file->bytes, file->size, &allocator, &model, &error);
+    const home_status status = home_model_load_memory(
+        file->bytes, file->size,
+        &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &allocator},
+        &model, &error);
     fuzz_check_outcome(status, &error, memory);
     FUZZ_CHECK((status == HOME_OK) == (model != NULL));
     FUZZ_CHECK(status == HOME_OK || memory->live == 0);

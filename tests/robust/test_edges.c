@@ -200,16 +200,28 @@ static void files_that_cannot_be_read_are_reported(void) {
     home_model *model = make_model(&s);
     CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_OK);
     reading = FAIL;
-    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_E_FILE);
+    CHECK_INTEGER(home_model_load(path,
+                                  &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                       .allocator = &allocator},
+                                  &loaded, &error),
+                  HOME_E_FILE);
     CHECK_CONTAINS(error.message, "cannot read");
     CHECK_CONTAINS(error.message, path);
     reading = END;
-    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_E_FILE);
+    CHECK_INTEGER(home_model_load(path,
+                                  &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                       .allocator = &allocator},
+                                  &loaded, &error),
+                  HOME_E_FILE);
     CHECK_CONTAINS(error.message, "became shorter");
     reading = READ;
     CHECK(loaded == NULL);
     CHECK_INTEGER(m.live, 0);
-    CHECK_INTEGER(home_model_load(path, &allocator, &loaded, &error), HOME_OK);
+    CHECK_INTEGER(home_model_load(path,
+                                  &(home_load_options){.struct_size = sizeof(home_load_options),
+                                                       .allocator = &allocator},
+                                  &loaded, &error),
+                  HOME_OK);
     home_model_release(loaded);
     home_model_release(model);
     remove(path);

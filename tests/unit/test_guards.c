@@ -98,8 +98,12 @@ static void a_small_file_cannot_ask_for_much(void) {
     bytes[0] = (sizeof header - 1) & 0xff;
     bytes[1] = (sizeof header - 1) >> 8;
     memcpy(bytes + 8, header, sizeof header - 1);
-    CHECK_INTEGER(home_model_load_memory(bytes, sizeof bytes, &allocator, &model, &error),
-                  HOME_E_MISMATCH);
+    CHECK_INTEGER(
+        home_model_load_memory(
+            bytes, sizeof bytes,
+            &(home_load_options){.struct_size = sizeof(home_load_options), .allocator = &allocator},
+            &model, &error),
+        HOME_E_MISMATCH);
     CHECK_CONTAINS(error.message, "is missing");
     CHECK_INTEGER(m.live, 0);
 }
