@@ -112,7 +112,7 @@ typedef int32_t home_status;
 #define HOME_E_VALUE       3 /* a number in the data is not allowed: an id or label out of range */
 #define HOME_E_NOT_FOUND   4 /* no tensor, table, task or expert has this name or number */
 #define HOME_E_MEMORY      10 /* the allocator returned NULL */
-#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t, or is above a limit of memory */
+#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t */
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
 #define HOME_E_JSON        21 /* the text is not JSON */
 #define HOME_E_FILE        30 /* the operating system could not read or write a file */
@@ -1113,7 +1113,7 @@ typedef struct home_load_options {
      * up before it is allocated, so a small file from a stranger cannot take much memory. 0: 64 MiB
      * + 16 times the size of the checkpoint, which no model that home_model_save() writes is known
      * to exceed. */
-    uint64_t memory_limit;
+    size_t memory_limit;
     /* HOME_ON: the model is frozen as home_model_freeze() would freeze it, and predicts the same
      * bytes; but at no time is there memory for training, the optimizer's state or a second copy of
      * the tables. */

@@ -22,6 +22,13 @@
 bool homesize_add(size_t a, size_t b, size_t *sum);
 bool homesize_multiply(size_t a, size_t b, size_t *product);
 
+/* *total += count * size; SIZE_MAX from the first sum on that no size_t holds. */
+static inline void homesize_count(size_t *total, size_t count, size_t size) {
+    size_t bytes;
+    if (!homesize_multiply(count, size, &bytes) || !homesize_add(*total, bytes, total))
+        *total = SIZE_MAX;
+}
+
 /* a / b, rounded up. */
 static inline size_t homesize_divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;

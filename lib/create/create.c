@@ -3,6 +3,7 @@
 
 #include "../base/abi.h"
 #include "../host/threads.h"
+#include "../serve/serve.h"
 #include "../train/training.h"
 
 #include <inttypes.h>
@@ -76,11 +77,73 @@ static home_status fail_size(const home_model *model, home_error *error) {
                     largest->rows, largest->dim);
 }
 
-/* Fills in an empty model that has its allocator. What is large comes last: settings, topology and
- * plan are checked, and the blueprint's own check has agreed, before memory is taken for weights.
- * So a configuration that asks for too much costs little. */
-static home_status build(home_model *model, const homecreate_blueprint *blueprint,
-                         home_error *error) {
+/* --------------------------------------------------------------------------------- memory limit */
+
+/* Of the two texts, without their final zeros. */
+static bool count_texts(const home_model *model, size_t *config, size_t *topology) {
+    hometext first = {.counting = true};
+    hometext second = {.counting = true};
+    homeconfig_to_json(&model->settings, &first);
+    homedescribe_topology(&model->settings, &model->topology, &second);
+    *config = first.length;
+    *topology = second.length;
+    return !first.failed && !second.failed;
+}
+
+/* Bytes of what the model will have once its plan is known: all that is allocated below, and what
+ * there is already. SIZE_MAX where no size_t holds them. */
+static size_t model_bytes(const home_model *model, bool folded) {
+    const home_config *config = &model->settings.config;
+    size_t config_length;
+    size_t topology_length;
+    if (!count_texts(model, &config_length, &topology_length))
+        return SIZE_MAX;
+    size_t bytes = sizeof *model + sizeof(homepool);
+    homesize_count(&bytes, model->arena.used, 1);
+    homesize_count(&bytes, config_length + 1, 1);
+    homesize_count(&bytes, topology_length + 1, 1);
+    homesize_count(&bytes, model->tensors.parameter_count, sizeof(float));
+    homesize_count(&bytes, model->tensors.statistic_count, sizeof(float));
+    homesize_count(&bytes, model->plan.packed_size, sizeof(float));
+    homesize_count(&bytes, config->table_count, sizeof *model->tables);
+    for (size_t i = 0; i < config->table_count; i++)
+        homesize_count(&bytes, (size_t)config->tables[i].rows,
+                       config->tables[i].dim * sizeof(float));
+    homesize_count(&bytes, folded ? 0 : hometraining_bytes(model), 1);
+    return bytes;
+}
+
+/* Before anything large is allocated. */
+static home_status check_bytes(home_model *model, const homecreate_blueprint *blueprint,
+                               home_error *error) {
+    model->bytes = model_bytes(model, blueprint->folded);
+    if (blueprint->memory_limit == 0 || model->bytes <= blueprint->memory_limit)
+        return HOME_OK;
+    return homefail(error, HOME_E_TOO_LARGE,
+                    "a model of %zu parameters and %zu tables takes %zu bytes, expected at most "
+                    "%zu (memory_limit)",
+                    model->tensors.parameter_count, model->settings.config.table_count,
+                    model->bytes, blueprint->memory_limit);
+}
+
+/* --------------------------------------------------------------------------------------- making */
+
+static bool write_texts(home_model *model) {
+    size_t config_length;
+    size_t topology_length;
+    if (!count_texts(model, &config_length, &topology_length))
+        return false;
+    hometext_reserve(&model->config_json, config_length);
+    homeconfig_to_json(&model->settings, &model->config_json);
+    hometext_reserve(&model->topology_json, topology_length);
+    homedescribe_topology(&model->settings, &model->topology, &model->topology_json);
+    return !model->config_json.failed && !model->topology_json.failed;
+}
+
+/* Settings, topology, plan and tensors of an empty model that has its allocator, as far as the
+ * blueprint's own check and limit agree: all that costs little. */
+static home_status plan_model(home_model *model, const homecreate_blueprint *blueprint,
+                              home_error *error) {
     home_config parsed;
     const home_config *config = blueprint->config;
     home_status status = HOME_OK;
@@ -112,11 +175,21 @@ static home_status build(home_model *model, const homecreate_blueprint *blueprin
         return status;
     if (blueprint->check)
         status = blueprint->check(model, blueprint->context, error);
-    if (status != HOME_OK)
+    return status == HOME_OK ? check_bytes(model, blueprint, error) : status;
+}
+
+/* What is large comes last, so a configuration that asks for too much costs little. */
+static home_status build(home_model *model, const homecreate_blueprint *blueprint,
+                         home_error *error) {
+    model->arena.limit = blueprint->memory_limit;
+    const home_status status = plan_model(model, blueprint, error);
+    if (model->arena.limited)
+        return homefail(error, HOME_E_TOO_LARGE,
+                        "the plan of the model alone takes more than %zu bytes (memory_limit)",
+                        blueprint->memory_limit);
+    if (status != HOME_OK || blueprint->plan_only)
         return status;
-    homeconfig_to_json(&model->settings, &model->config_json);
-    homedescribe_topology(&model->settings, &model->topology, &model->topology_json);
-    if (model->config_json.failed || model->topology_json.failed || !allocate_weights(model) ||
+    if (!write_texts(model) || !allocate_weights(model) ||
         (!blueprint->folded && !hometraining_create(model)))
         return fail_size(model, error);
     return HOME_OK;

@@ -17,7 +17,9 @@ typedef struct homecreate_blueprint {
     size_t json_length;
     bool stored; /* the JSON comes from a checkpoint */
     const home_allocator *allocator;
+    size_t memory_limit; /* the most bytes that the model may take while it is made; 0: any */
     bool folded;
+    bool plan_only; /* stop before memory for weights is taken: the model can only be looked at */
     const homekernels *kernels;     /* NULL: chosen for this machine */
     hometensors_check check_tensor; /* while the plan is made; may be NULL */
     /* Called when settings, topology, plan and tensors are known, before memory is taken for them;

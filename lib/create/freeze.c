@@ -93,6 +93,7 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     homefloat_end(host);
     homememory_free(&made->allocator, made->parameters); /* the panels hold them now */
     made->parameters = NULL;
+    made->bytes -= made->tensors.parameter_count * sizeof(float);
     homemetadata **end = &made->metadata;
     for (const homemetadata *m = model->metadata; m; m = m->next) {
         *end = homemetadata_create(&made->allocator, m->key, m->value);

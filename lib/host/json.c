@@ -545,17 +545,34 @@ const char *homejson_excerpt(const char *source, size_t length, char text[HOME_E
 
 /* -------------------------------------------------------------------------------------- writing */
 
-void hometext_add_bytes(hometext *text, const char *bytes, size_t length) {
+void hometext_reserve(hometext *text, size_t length) {
     size_t needed;
     void *data = text->data;
     if (text->failed)
         return;
-    if (!homesize_add(text->length, length, &needed) || !homesize_add(needed, 1, &needed) ||
+    if (!homesize_add(length, 1, &needed) ||
         !homememory_grow(text->allocator, &data, &text->capacity, needed, 1)) {
         text->failed = true;
         return;
     }
     text->data = data;
+}
+
+void hometext_add_bytes(hometext *text, const char *bytes, size_t length) {
+    size_t needed;
+    if (text->failed)
+        return;
+    if (!homesize_add(text->length, length, &needed)) {
+        text->failed = true;
+        return;
+    }
+    if (text->counting) {
+        text->length = needed;
+        return;
+    }
+    hometext_reserve(text, needed);
+    if (text->failed)
+        return;
     if (length)
         memcpy(text->data + text->length, bytes, length);
     text->length += length;

@@ -78,7 +78,11 @@ typedef struct hometext {
     size_t length;
     size_t capacity;
     bool failed;
+    bool counting; /* nothing is kept but `length`, so that hometext_reserve() can know it */
 } hometext;
+
+/* Takes exactly the room for a text of `length` bytes. */
+void hometext_reserve(hometext *text, size_t length);
 
 void hometext_add(hometext *text, const char *piece);
 void hometext_add_bytes(hometext *text, const char *bytes, size_t length);

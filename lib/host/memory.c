@@ -110,11 +110,17 @@ static struct homearena_block *add_block(homearena *arena, size_t bytes) {
     size_t total;
     if (!homesize_add(capacity, header, &total))
         return NULL;
+    if (arena->limit && (arena->used > arena->limit || total > arena->limit - arena->used)) {
+        arena->limited = true;
+        homearena_fail(arena, HOME_E_TOO_LARGE);
+        return NULL;
+    }
     struct homearena_block *block = homememory_allocate(arena->allocator, total, 1);
     if (!block)
         return NULL;
     *block = (struct homearena_block){arena->blocks, header, total};
     arena->blocks = block;
+    arena->used += total;
     return block;
 }
 

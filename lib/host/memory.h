@@ -35,6 +35,9 @@ typedef struct homearena {
     const home_allocator *allocator;
     struct homearena_block *blocks;
     home_status status; /* HOME_E_MEMORY, HOME_E_TOO_LARGE, or what homearena_fail() was given */
+    size_t used;        /* bytes of its blocks */
+    size_t limit;       /* of them; 0: none. One block more would be HOME_E_TOO_LARGE, and sets */
+    bool limited;
 } homearena;
 
 static inline bool homearena_ok(const homearena *arena) {

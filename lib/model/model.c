@@ -145,6 +145,10 @@ size_t home_model_unit_index(const home_model *model, size_t layer, const char *
     return SIZE_MAX;
 }
 
+uint64_t home_model_bytes(const home_model *model) {
+    return model ? model->bytes : 0;
+}
+
 uint64_t home_model_parameter_count(const home_model *model) {
     return model ? model->tensors.parameter_count : 0;
 }

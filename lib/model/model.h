@@ -68,6 +68,7 @@ struct home_model {
     homemetadata *metadata;
     hometext config_json;
     hometext topology_json;
+    size_t bytes;      /* that it took when it was made */
     bool in_image;     /* opened from an image: it can predict and nothing else */
     size_t block_rows; /* as the image wants it; 0: chosen by predict.c */
 };

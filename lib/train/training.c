@@ -78,6 +78,32 @@ static void free_row_gradients(const home_allocator *allocator, homerow_gradient
     homememory_free(allocator, gradients->values);
 }
 
+static size_t slots_of(const homeoptimizer_traits *traits) {
+    size_t slots = 0;
+    while (slots < HOME_STATE_SLOTS && traits->state[slots])
+        slots++;
+    return slots;
+}
+
+size_t hometraining_bytes(const home_model *model) {
+    const home_config *config = &model->settings.config;
+    const home_optimizer_config *optimizer = &model->settings.optimizer;
+    const homeoptimizer_traits *of_tables = homeoptimizer_traits_of(optimizer->embedding_kind);
+    size_t bytes = sizeof(hometraining);
+    homesize_count(&bytes, model->tensors.parameter_count, sizeof(float)); /* gradients */
+    for (size_t slot = slots_of(homeoptimizer_traits_of(optimizer->kind)); slot-- > 0;)
+        homesize_count(&bytes, model->tensors.parameter_count, sizeof(float));
+    homesize_count(&bytes, model->plan.batch_width, 3 * sizeof(float));
+    homesize_count(&bytes, config->table_count, sizeof(homeembedding));
+    for (size_t i = 0; i < config->table_count; i++) {
+        const home_table_config *table = &config->tables[i];
+        const size_t width = of_tables->row_wise ? 1 : table->dim;
+        for (size_t slot = slots_of(of_tables); slot-- > 0;)
+            homesize_count(&bytes, (size_t)table->rows, width * sizeof(float));
+    }
+    return bytes;
+}
+
 static void free_embedding(const home_allocator *allocator, homeembedding *embedding) {
     for (int i = 0; i < HOME_STATE_SLOTS; i++)
         homememory_free(allocator, embedding->state[i]);

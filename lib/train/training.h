@@ -99,6 +99,9 @@ struct hometraining {
 /* training.c: the state of a model that has its weights. False when out of memory; what was made by
  * then is freed with the model. */
 bool hometraining_create(home_model *model);
+
+/* The bytes that it takes for a model whose plan is known; SIZE_MAX where no size_t holds them. */
+size_t hometraining_bytes(const home_model *model);
 void hometraining_free(home_model *model);
 
 /* Room for batches of `rows` rows. After HOME_E_TOO_LARGE or HOME_E_MEMORY the old room stays. */
