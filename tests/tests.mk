@@ -74,6 +74,7 @@ test-valgrind: $(patsubst tests/%.c,build/tests/%,$(call chosen,$(VALGRIND_TESTS
 
 include tests/fuzz/fuzz.mk
 include tests/faults/faults.mk
+include tests/mutants/mutants.mk
 
 # Compiles everything again: $(1) is the folder, and test-$(1) the target; $(2) flags for compiler and linker; $(3) the
 # tests to run, all if empty; $(4) the compiler, if only one has the flags.
