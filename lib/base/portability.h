@@ -21,6 +21,25 @@
 #define HOME_PRINTF(text, values)
 #endif
 
+/* Bytes that nobody may read or write until they are opened, in builds with the address sanitizer:
+ * it knows blocks of malloc(), not what is handed out of them. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOME_CLOSES_BYTES 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HOME_CLOSES_BYTES 1
+#endif
+#ifdef HOME_CLOSES_BYTES
+#include <sanitizer/asan_interface.h>
+#define HOME_CLOSE_BYTES(memory, size) __asan_poison_memory_region(memory, size)
+#define HOME_OPEN_BYTES(memory, size)  __asan_unpoison_memory_region(memory, size)
+#else
+#define HOME_CLOSES_BYTES              0
+#define HOME_CLOSE_BYTES(memory, size) ((void)(memory), (void)(size))
+#define HOME_OPEN_BYTES(memory, size)  ((void)(memory), (void)(size))
+#endif
+
 /* Tells the CPU that a loop only waits. */
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #define HOME_PAUSE() __builtin_ia32_pause()

@@ -36,32 +36,43 @@ home_status homememory_resolve(const home_allocator *given, home_allocator *out,
     return HOME_OK;
 }
 
-/* The host's allocator aligns as malloc does, so each block carries slack, and the address to give
- * back lies just below the aligned address. */
+/* What lies just below the memory that is handed out. */
+typedef struct block_head {
+    void *raw;    /* the address to give back */
+    size_t bytes; /* of the memory, for what is closed behind it */
+} block_head;
+
+enum { SLACK = sizeof(block_head) + HOME_ALIGNMENT - 1 };
+
+/* The host's allocator aligns as malloc does, so each block carries slack: before the memory, with
+ * the head at its end, and behind it. */
 void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size) {
-    const size_t slack = sizeof(void *) + HOME_ALIGNMENT - 1;
-    size_t bytes;
+    block_head head;
     size_t total;
-    if (!homesize_multiply(count, size, &bytes) || !homesize_add(bytes, slack, &total))
+    if (!homesize_multiply(count, size, &head.bytes) || !homesize_add(head.bytes, SLACK, &total))
         return NULL;
-    void *raw = allocator->allocate(allocator->user, total);
-    if (!raw)
+    head.raw = allocator->allocate(allocator->user, total);
+    if (!head.raw)
         return NULL;
-    char *first = (char *)raw + sizeof(void *);
+    char *first = (char *)head.raw + sizeof head;
     const size_t past = (size_t)((uintptr_t)first % HOME_ALIGNMENT);
     char *aligned = first + (past ? HOME_ALIGNMENT - past : 0);
-    memcpy(aligned - sizeof(void *), &raw, sizeof raw);
-    memset(aligned, 0, bytes);
+    memcpy(aligned - sizeof head, &head, sizeof head);
+    memset(aligned, 0, head.bytes);
+    HOME_CLOSE_BYTES(head.raw, total);
+    HOME_OPEN_BYTES(aligned, head.bytes);
     return aligned;
 }
 
-/* The address that the allocator gave lies just below. */
 void homememory_free(const home_allocator *allocator, void *memory) {
     if (!memory)
         return;
-    void *raw;
-    memcpy(&raw, (char *)memory - sizeof(void *), sizeof raw);
-    allocator->release(allocator->user, raw);
+    block_head head;
+    char *below = (char *)memory - sizeof head;
+    HOME_OPEN_BYTES(below, sizeof head);
+    memcpy(&head, below, sizeof head);
+    HOME_OPEN_BYTES(head.raw, head.bytes + SLACK);
+    allocator->release(allocator->user, head.raw);
 }
 
 char *homememory_copy_text(const home_allocator *allocator, const char *text, size_t length) {
@@ -119,6 +130,7 @@ static struct homearena_block *add_block(homearena *arena, size_t bytes) {
     if (!block)
         return NULL;
     *block = (struct homearena_block){arena->blocks, header, total};
+    HOME_CLOSE_BYTES((char *)block + header, capacity);
     arena->blocks = block;
     arena->used += total;
     return block;
@@ -130,7 +142,8 @@ void homearena_fail(homearena *arena, home_status status) {
         arena->status = status;
 }
 
-/* Blocks are never moved, so pointers into the arena stay good until it is freed. */
+/* Blocks are never moved, so pointers into the arena stay good until it is freed. Where bytes can
+ * be closed, those behind the ones that are asked for stay closed, at least one. */
 void *homearena_take(homearena *arena, size_t count, size_t size) {
     size_t bytes;
     if (!homearena_ok(arena))
@@ -139,16 +152,17 @@ void *homearena_take(homearena *arena, size_t count, size_t size) {
         homearena_fail(arena, HOME_E_TOO_LARGE);
         return NULL;
     }
-    bytes = homesize_align(bytes ? bytes : 1);
+    const size_t room = homesize_align(bytes ? bytes + HOME_CLOSES_BYTES : 1);
     struct homearena_block *block = arena->blocks;
-    if (!block || bytes > block->capacity - block->used)
-        block = add_block(arena, bytes);
+    if (!block || room > block->capacity - block->used)
+        block = add_block(arena, room);
     if (!block) {
         homearena_fail(arena, HOME_E_MEMORY);
         return NULL;
     }
     void *taken = (char *)block + block->used;
-    block->used += bytes;
+    HOME_OPEN_BYTES(taken, bytes);
+    block->used += room;
     return taken;
 }
 
@@ -175,6 +189,7 @@ char *homearena_text(homearena *arena, const char *text, size_t length) {
 void homearena_free(homearena *arena) {
     while (arena->blocks) {
         struct homearena_block *next = arena->blocks->next;
+        HOME_OPEN_BYTES(arena->blocks, arena->blocks->capacity);
         homememory_free(arena->allocator, arena->blocks);
         arena->blocks = next;
     }

@@ -90,7 +90,63 @@ static void a_size_just_below_the_largest_fails_an_arena_too(void) {
     homearena_free(&arena);
 }
 
+#if HOME_CLOSES_BYTES
+static bool is_closed(const void *memory, size_t at) {
+    return __asan_address_is_poisoned((const char *)memory + at);
+}
+
+/* Otherwise an overrun by one element would end in the next piece, or in what a size is rounded up
+ * to, and the address sanitizer would see nothing wrong in it. */
+static void what_lies_behind_memory_is_closed(void) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    homearena arena = {.allocator = &allocator};
+    static const size_t sizes[] = {1, 5, 60, 64, 128, 1000, 16384, 16380, 40000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *pieces[] = {homearena_take(&arena, sizes[i], 1),
+                          homememory_allocate(&allocator, sizes[i], 1)};
+        for (size_t k = 0; k < 2; k++) {
+            REQUIRE(pieces[k]);
+            CHECK(!is_closed(pieces[k], 0) && !is_closed(pieces[k], sizes[i] - 1));
+            CHECK(is_closed(pieces[k], sizes[i]));
+        }
+        CHECK(is_closed(pieces[1] - 1, 0));
+        homememory_free(&allocator, pieces[1]);
+    }
+    CHECK(is_closed(homearena_take(&arena, 0, 4), 0));
+    homearena_free(&arena);
+    CHECK_INTEGER(m.live, 0);
+}
+
+static void *whole;
+
+static void *give_whole(void *user, size_t bytes) {
+    whole = calloc(1, bytes);
+    *(size_t *)user = bytes;
+    return whole;
+}
+
+static void take_whole_back(void *user, void *memory) {
+    CHECK(memory == whole && __asan_region_is_poisoned(memory, *(size_t *)user) == NULL);
+    free(memory);
+}
+
+/* A host's allocator may hand them out again at once. */
+static void what_is_given_back_is_open(void) {
+    size_t bytes = 0;
+    const home_allocator allocator = {sizeof allocator, &bytes, give_whole, take_whole_back};
+    homememory_free(&allocator, homememory_allocate(&allocator, 3, 5));
+    homearena arena = {.allocator = &allocator};
+    CHECK(homearena_take(&arena, 3, 5) != NULL);
+    homearena_free(&arena);
+}
+#endif
+
 int main(void) {
+#if HOME_CLOSES_BYTES
+    RUN(what_lies_behind_memory_is_closed);
+    RUN(what_is_given_back_is_open);
+#endif
     RUN(a_size_that_cannot_be_fails_an_arena_for_good);
     RUN(a_size_just_below_the_largest_fails_an_arena_too);
     RUN(memory_may_end_anywhere_in_an_arena);
