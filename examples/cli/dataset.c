@@ -22,9 +22,18 @@ static void free_ids(dataset *data) {
     }
 }
 
+static void free_raw(raw_values *raw) {
+    for (size_t i = 0; i < raw->count; i++)
+        heap_free(raw->parts[i]);
+    heap_free(raw->parts);
+    heap_free(raw->rounded);
+    *raw = (raw_values){0};
+}
+
 void dataset_free(dataset *data) {
     if (data->ids)
         free_ids(data);
+    free_raw(&data->raw);
     heap_free(data->ids);
     heap_free(data->dense);
     heap_free(data->labels);
@@ -61,8 +70,32 @@ static bool grow_offsets(id_values *ids, size_t rows) {
     return grown != NULL;
 }
 
-/* Room for one more row in every array except those of the ids themselves. */
-static bool make_room(dataset *data) {
+static double *raw_row(const dataset *data, size_t row) {
+    return data->raw.parts[row / DATASET_PART_ROWS] +
+           row % DATASET_PART_ROWS * data->by->dense_count;
+}
+
+static bool grow_raw(dataset *data) {
+    raw_values *raw = &data->raw;
+    const size_t width = data->by->dense_count;
+    if (data->rows < raw->count * DATASET_PART_ROWS)
+        return true;
+    double **grown = heap_grow(raw->parts, &raw->capacity, raw->count + 1, sizeof *grown);
+    if (!grown || width > SIZE_MAX / DATASET_PART_ROWS)
+        return false;
+    raw->parts = grown;
+    if (!raw->rounded && !(raw->rounded = heap_new(width, sizeof *raw->rounded)))
+        return false;
+    raw->parts[raw->count] = heap_new(DATASET_PART_ROWS * width, sizeof **raw->parts);
+    raw->count += raw->parts[raw->count] != NULL;
+    return data->rows < raw->count * DATASET_PART_ROWS;
+}
+
+/* Room for one more row in every array except those of the ids themselves. Where transforms are to
+ * be learned, raw values take the place of transformed ones. */
+static bool make_room(dataset *data, bool raw) {
+    if (raw && !grow_raw(data))
+        return false;
     for (size_t i = 0; i < data->by->field_count; i++) {
         if (data->by->fields[i].separator && !grow_offsets(&data->ids[i], data->rows + 1))
             return false;
@@ -70,7 +103,7 @@ static bool make_room(dataset *data) {
     if (data->rows < data->capacity)
         return true;
     const size_t rows = data->capacity ? 2 * data->capacity : 1024;
-    if (!grow_floats(&data->dense, data->capacity, rows, data->by->dense_count) ||
+    if ((!raw && !grow_floats(&data->dense, data->capacity, rows, data->by->dense_count)) ||
         !grow_floats(&data->labels, data->capacity, rows, data->by->label_count) ||
         !grow_floats(&data->weights, data->capacity, rows, 1) || !grow_users(data, rows))
         return false;
@@ -80,16 +113,40 @@ static bool make_room(dataset *data) {
 
 /* -------------------------------------------------------------------------------------- one row */
 
+static bool parse_number(const dataset_reader *reader, size_t d, double *value, failure *why) {
+    const csv_field *field = &reader->csv.fields[reader->dense[d]];
+    *value = (double)NAN;
+    return field->length == 0 || number_read(field->text, field->length, value) ||
+           csv_fail(&reader->csv, reader->dense[d],
+                    "a decimal number, or nothing where it is missing", why);
+}
+
+/* Fractions are rounded in every column; whole numbers, such as a time, only past 2^24. */
+static bool loses_digits(double value) {
+    return fabs(value) > 0x1p24 && value == floor(value) && (double)(float)value != value;
+}
+
+static bool keep_raw(const dataset_reader *reader, dataset *data, failure *why) {
+    double *raw = raw_row(data, data->rows);
+    for (size_t d = 0; d < reader->by->dense_count; d++) {
+        if (!parse_number(reader, d, &raw[d], why))
+            return false;
+        if (reader->by->dense[d].change.step_count == 0 && data->raw.rounded[d] == 0 &&
+            loses_digits(raw[d]))
+            data->raw.rounded[d] = raw[d];
+    }
+    return true;
+}
+
 static bool parse_dense(const dataset_reader *reader, dataset *data, failure *why) {
+    if (reader->use == DATASET_TRAIN)
+        return keep_raw(reader, data, why);
     float *dense = data->dense + data->rows * reader->by->dense_count;
-    for (size_t i = 0; i < reader->by->dense_count; i++) {
-        const csv_field *field = &reader->csv.fields[reader->dense[i]];
-        dense[i] = NAN;
-        if (field->length && !number_read(field->text, field->length, &dense[i]))
-            return csv_fail(&reader->csv, reader->dense[i],
-                            "a decimal number, or nothing where it is missing", why);
-        if (reader->use != DATASET_TRAIN)
-            dense[i] = transform_apply(&reader->by->dense[i].change, dense[i]);
+    for (size_t d = 0; d < reader->by->dense_count; d++) {
+        double value;
+        if (!parse_number(reader, d, &value, why))
+            return false;
+        dense[d] = transform_apply(&reader->by->dense[d].change, value);
     }
     return true;
 }
@@ -159,7 +216,8 @@ static bool parse_labels(const dataset_reader *reader, dataset *data, failure *w
         labels[i] = NAN;
         if (field->length == 0)
             continue;
-        if (!number_read(field->text, field->length, &labels[i]) || labels[i] < 0 || labels[i] > 1)
+        if (!number_read_float(field->text, field->length, &labels[i]) || labels[i] < 0 ||
+            labels[i] > 1)
             return csv_fail(&reader->csv, reader->labels[i],
                             "a label from 0 to 1, or nothing where it is missing", why);
     }
@@ -171,7 +229,7 @@ static bool parse_weight(const dataset_reader *reader, dataset *data, failure *w
     if (reader->weight == CSV_NO_COLUMN)
         return true;
     const csv_field *field = &reader->csv.fields[reader->weight];
-    if (number_read(field->text, field->length, &data->weights[data->rows]) &&
+    if (number_read_float(field->text, field->length, &data->weights[data->rows]) &&
         data->weights[data->rows] >= 0)
         return true;
     return csv_fail(&reader->csv, reader->weight, "a weight of 0 or more", why);
@@ -186,7 +244,7 @@ static void parse_user(const dataset_reader *reader, dataset *data) {
 }
 
 static bool parse_row(const dataset_reader *reader, dataset *data, failure *why) {
-    if (!make_room(data))
+    if (!make_room(data, reader->use == DATASET_TRAIN))
         return fail_memory(why);
     if (!parse_dense(reader, data, why) || !parse_ids(reader, data, why) ||
         !parse_labels(reader, data, why) || !parse_weight(reader, data, why))
@@ -269,22 +327,35 @@ bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failur
 
 /* ---------------------------------------------------------------------------------------- learn */
 
-static bool learn_dense(dataset *data, recipe *by, float *column, size_t d) {
+static bool learn_dense(dataset *data, recipe *by, double *column, size_t d) {
     for (size_t r = 0; r < data->rows; r++)
-        column[r] = data->dense[r * by->dense_count + d];
+        column[r] = raw_row(data, r)[d];
     if (!transform_learn(&by->dense[d].change, column, data->rows))
         return false;
     for (size_t r = 0; r < data->rows; r++)
-        data->dense[r * by->dense_count + d] = column[r];
+        data->dense[r * by->dense_count + d] = (float)column[r];
     return true;
 }
 
+static void tell_rounded(const dataset *data, const char *path) {
+    for (size_t d = 0; data->raw.rounded && d < data->by->dense_count; d++) {
+        if (data->raw.rounded[d] != 0)
+            fprintf(stderr,
+                    "home train: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
+                    "which a model's 32-bit float keeps %.0f; a transform such as \"standardise\" "
+                    "comes before the rounding\n",
+                    path, data->by->dense[d].column, data->raw.rounded[d],
+                    (double)(float)data->raw.rounded[d]);
+    }
+}
+
 static bool learn_transforms(dataset *data, recipe *by, failure *why) {
-    float *column = heap_new(data->rows, sizeof *column);
-    bool learned = column != NULL;
+    double *column = heap_new(data->rows, sizeof *column);
+    bool learned = column && grow_floats(&data->dense, 0, data->rows + 1, by->dense_count);
     for (size_t d = 0; learned && d < by->dense_count; d++)
         learned = learn_dense(data, by, column, d);
     heap_free(column);
+    free_raw(&data->raw);
     return learned || fail_memory(why);
 }
 
@@ -309,7 +380,8 @@ static bool prune_table(dataset *data, recipe *by, size_t table, failure *why) {
     return true;
 }
 
-static bool learn(dataset *data, recipe *by, failure *why) {
+static bool learn(dataset *data, recipe *by, const char *path, failure *why) {
+    tell_rounded(data, path);
     for (size_t t = 0; t < by->table_count; t++) {
         if (!prune_table(data, by, t, why))
             return false;
@@ -321,7 +393,7 @@ bool dataset_load(dataset *data, dataset_reader *reader, failure *why) {
     if (!dataset_start(data, reader->by, why))
         return false;
     if (dataset_read(reader, data, SIZE_MAX, why) &&
-        (reader->use != DATASET_TRAIN || learn(data, reader->by, why)))
+        (reader->use != DATASET_TRAIN || learn(data, reader->by, reader->csv.from.path, why)))
         return true;
     dataset_free(data);
     return false;

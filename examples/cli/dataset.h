@@ -16,12 +16,25 @@ typedef struct id_values {
     size_t offset_capacity;
 } id_values;
 
+/* Dense values as they were read. Parts are never moved, so there is no second copy while they
+ * grow. */
+typedef struct raw_values {
+    double **parts; /* each [DATASET_PART_ROWS, dense columns], NaN: missing */
+    size_t count;
+    size_t capacity;
+    double *rounded; /* [dense columns] the first whole number that a float does not hold, of a
+                        column without a transform; 0: none */
+} raw_values;
+
+#define DATASET_PART_ROWS ((size_t)1024)
+
 typedef struct dataset {
     const recipe *by;
     size_t rows;
     uint64_t rows_before; /* of the file, read and replaced */
     size_t capacity;      /* of the arrays below, in rows */
     float *dense;         /* [rows, dense columns], transformed */
+    raw_values raw;       /* of the same, while transforms are not learned yet */
     float *labels;        /* [rows, labels], NaN: missing */
     float *weights;       /* [rows], 1 without a column of weights */
     uint64_t *users;      /* [rows], a hash of the user's key, HOME_NO_USER for an empty one */
@@ -60,7 +73,7 @@ void dataset_close(dataset_reader *reader);
 bool dataset_read(dataset_reader *reader, dataset *data, size_t max_rows, failure *why);
 
 /* Reads all rows of the file. For training, learns the recipe's transforms and vocabularies from
- * it. */
+ * it, and says on standard error which columns lose digits. */
 bool dataset_load(dataset *data, dataset_reader *reader, failure *why);
 
 #endif

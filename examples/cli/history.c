@@ -134,14 +134,9 @@ static bool enter_epoch(history *made, double number, failure *why) {
 
 static bool read_figure(const csv_reader *csv, size_t column, double *figure, failure *why) {
     const csv_field *field = &csv->fields[column];
-    float value;
-    if (field->length == 0) {
-        *figure = (double)NAN;
-        return true;
-    }
-    if (!number_read(field->text, field->length, &value))
+    *figure = (double)NAN;
+    if (field->length && !number_read(field->text, field->length, figure))
         return csv_fail(csv, column, "a decimal number, or nothing where it is not defined", why);
-    *figure = (double)value;
     return true;
 }
 

@@ -21,7 +21,7 @@ static void print_step(const transform_step *step) {
     case STEP_BUCKETISE:
         printf(" bucketise (%zu buckets:", step->boundary_count + 1);
         for (size_t i = 0; i < step->boundary_count; i++)
-            printf(" %.6g", (double)step->boundaries[i]);
+            printf(" %.6g", step->boundaries[i]);
         printf(")");
         break;
     }

@@ -15,7 +15,7 @@ static void write_boundaries(const transform_step *step, hometext *text) {
     hometext_add(text, "{\"boundaries\":[");
     for (size_t i = 0; i < step->boundary_count; i++) {
         hometext_add(text, separator(i));
-        hometext_add_number(text, (double)step->boundaries[i]);
+        hometext_add_number(text, step->boundaries[i]);
     }
     hometext_add(text, "]}");
 }
@@ -105,11 +105,11 @@ static bool read_boundaries(const document *doc, const homejson_value *object, t
     step->boundaries = heap_new(list->count, sizeof *step->boundaries);
     if (!step->boundaries)
         return fail_memory(why);
-    float last = -INFINITY;
+    double last = -HUGE_VAL;
     for (const homejson_value *value = list->first; value; value = value->next) {
-        if (value->type != HOME_JSON_NUMBER || !((float)value->number > last))
+        if (value->type != HOME_JSON_NUMBER || !(value->number > last))
             return document_fail(doc, value, "a number larger than the one before", why);
-        last = step->boundaries[step->boundary_count++] = (float)value->number;
+        last = step->boundaries[step->boundary_count++] = value->number;
     }
     return true;
 }

@@ -66,7 +66,7 @@ static const char *take_apart(const char *p, decimal *number) {
 /* With up to 19 digits and powers up to 10^22, the product or quotient of two doubles is off by at
  * most two units in the last place. False where that leaves the nearest float undecided, and for
  * longer numbers and larger powers. */
-static bool round_fast(const decimal *number, float *value) {
+static bool round_fast(const decimal *number, double *value) {
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -76,23 +76,28 @@ static bool round_fast(const decimal *number, float *value) {
     const double digits = number->negative ? -(double)number->digits : (double)number->digits;
     const double about = exponent < 0 ? digits / powers[-exponent] : digits * powers[exponent];
     const double margin = about * 0x1p-51;
-    *value = (float)about;
+    *value = about;
     return fabs(about) < (double)FLT_MAX && (float)(about - margin) == (float)(about + margin);
 }
 
-bool number_read(const char *text, size_t length, float *value) {
+bool number_read(const char *text, size_t length, double *value) {
     decimal number = {0};
     const char *end = take_apart(text, &number);
     if (!end || end != text + length)
         return false;
-    float nearest;
-    if (!round_fast(&number, &nearest)) {
-        double exact;
-        if (!homenumber_read(text, length, &exact) || fabs(exact) > (double)FLT_MAX)
-            return false;
-        nearest = (float)exact;
-    }
+    double nearest;
+    if (!round_fast(&number, &nearest) &&
+        (!homenumber_read(text, length, &nearest) || fabs(nearest) > (double)FLT_MAX))
+        return false;
     *value = nearest;
+    return true;
+}
+
+bool number_read_float(const char *text, size_t length, float *value) {
+    double exact;
+    if (!number_read(text, length, &exact))
+        return false;
+    *value = (float)exact;
     return true;
 }
 

@@ -13,7 +13,7 @@ transform_step *transform_buckets(const transform *of) {
 
 /* ---------------------------------------------------------------------------------------- apply */
 
-static size_t count_boundaries(const transform_step *step, float value) {
+static size_t count_boundaries(const transform_step *step, double value) {
     size_t low = 0;
     size_t high = step->boundary_count;
     while (low < high) {
@@ -26,67 +26,80 @@ static size_t count_boundaries(const transform_step *step, float value) {
     return low;
 }
 
-static float apply_step(const transform_step *step, float value) {
+static double apply_step(const transform_step *step, double value) {
     switch (step->kind) {
     case STEP_LOG1P:
-        return copysignf((float)log1p(fabs((double)value)), value);
+        return copysign(log1p(fabs(value)), value);
     case STEP_STANDARDISE:
-        return (float)(((double)value - step->mean) / step->deviation);
+        return (value - step->mean) / step->deviation;
     case STEP_BUCKETISE:
-        return (float)count_boundaries(step, value);
+        return (double)count_boundaries(step, value);
     }
     return value;
 }
 
-float transform_apply(const transform *of, float value) {
+float transform_apply(const transform *of, double value) {
     if (isnan(value))
         return of->missing;
     for (size_t i = 0; i < of->step_count; i++)
         value = apply_step(&of->steps[i], value);
-    return value;
+    return (float)value;
 }
 
 /* ---------------------------------------------------------------------------------------- learn */
 
-static double mean_of(const float *values, size_t count) {
+static double mean_from(double origin, const double *values, size_t count) {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
-        sum += (double)values[i];
-    return count ? sum / (double)count : 0;
+        sum += values[i] - origin;
+    return count ? origin + sum / (double)count : 0;
 }
 
-/* A constant column has no deviation; divided by 1 it becomes zeros. */
-static double deviation_of(const float *values, size_t count, double mean) {
+/* The second pass takes away what rounding left in a sum of many large values. */
+static double mean_of(const double *values, size_t count) {
+    return mean_from(mean_from(0, values, count), values, count);
+}
+
+static bool is_constant(const double *values, size_t count) {
+    size_t same = 1;
+    while (same < count && values[same] == values[0])
+        same++;
+    return same >= count;
+}
+
+/* A constant column has no deviation, and what rounding makes of it is none; divided by 1 it
+ * becomes zeros. */
+static double deviation_of(const double *values, size_t count, double mean) {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
-        sum += ((double)values[i] - mean) * ((double)values[i] - mean);
-    const double deviation = count ? sqrt(sum / (double)count) : 0;
+        sum += (values[i] - mean) * (values[i] - mean);
+    const double deviation = is_constant(values, count) ? 0 : sqrt(sum / (double)count);
     return deviation > 0 ? deviation : 1;
 }
 
-static int compare_floats(const void *a, const void *b) {
-    const float left = *(const float *)a;
-    const float right = *(const float *)b;
+static int compare_doubles(const void *a, const void *b) {
+    const double left = *(const double *)a;
+    const double right = *(const double *)b;
     return (left > right) - (left < right);
 }
 
 /* Quantiles that cut the values into buckets with about as many rows each. Repeated values make
  * quantiles coincide, and these count once; nothing lies below the smallest value, so that is no
  * boundary. `sorted` is room for the values, of which there must be at least one. */
-static void find_boundaries(transform_step *step, float *sorted, const float *values,
+static void find_boundaries(transform_step *step, double *sorted, const double *values,
                             size_t count) {
     memcpy(sorted, values, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_floats);
-    float last = sorted[0];
+    qsort(sorted, count, sizeof *sorted, compare_doubles);
+    double last = sorted[0];
     for (size_t i = 1; i < step->buckets; i++) {
-        const float quantile = sorted[(size_t)((double)count * (double)i / (double)step->buckets)];
+        const double quantile = sorted[(size_t)((double)count * (double)i / (double)step->buckets)];
         if (quantile > last)
             last = step->boundaries[step->boundary_count++] = quantile;
     }
 }
 
-static bool learn_boundaries(transform_step *step, const float *values, size_t count) {
-    float *sorted = heap_new(count, sizeof *sorted);
+static bool learn_boundaries(transform_step *step, const double *values, size_t count) {
+    double *sorted = heap_new(count, sizeof *sorted);
     step->boundaries = heap_new(step->buckets, sizeof *step->boundaries);
     if (!sorted || !step->boundaries) {
         heap_free(sorted);
@@ -99,7 +112,7 @@ static bool learn_boundaries(transform_step *step, const float *values, size_t c
     return true;
 }
 
-static bool learn_step(transform_step *step, const float *values, size_t count) {
+static bool learn_step(transform_step *step, const double *values, size_t count) {
     if (step->kind == STEP_STANDARDISE) {
         step->mean = mean_of(values, count);
         step->deviation = deviation_of(values, count, step->mean);
@@ -108,7 +121,7 @@ static bool learn_step(transform_step *step, const float *values, size_t count) 
 }
 
 /* Copies the values that are not missing, one after the other, and returns how many they are. */
-static size_t gather_present(const float *values, size_t count, float *present) {
+static size_t gather_present(const double *values, size_t count, double *present) {
     size_t there = 0;
     for (size_t i = 0; i < count; i++) {
         if (!isnan(values[i]))
@@ -118,21 +131,21 @@ static size_t gather_present(const float *values, size_t count, float *present) 
 }
 
 /* The reverse; missing values become of->missing. */
-static void put_back(const transform *of, float *values, size_t count, const float *present) {
+static void put_back(const transform *of, double *values, size_t count, const double *present) {
     size_t next = 0;
     for (size_t i = 0; i < count; i++)
-        values[i] = isnan(values[i]) ? of->missing : present[next++];
+        values[i] = isnan(values[i]) ? (double)of->missing : present[next++];
 }
 
 /* The mean of the transformed values; that of standardised ones is 0 apart from rounding. */
-static float missing_value(const transform *of, const float *transformed, size_t count) {
+static float missing_value(const transform *of, const double *transformed, size_t count) {
     const transform_step *last = of->step_count ? &of->steps[of->step_count - 1] : NULL;
     if (last && last->kind == STEP_BUCKETISE)
         return (float)(last->boundary_count + 1);
     return last && last->kind == STEP_STANDARDISE ? 0 : (float)mean_of(transformed, count);
 }
 
-static bool learn_steps(transform *of, float *present, size_t there) {
+static bool learn_steps(transform *of, double *present, size_t there) {
     for (size_t s = 0; s < of->step_count; s++) {
         if (!learn_step(&of->steps[s], present, there))
             return false;
@@ -143,8 +156,8 @@ static bool learn_steps(transform *of, float *present, size_t there) {
     return true;
 }
 
-bool transform_learn(transform *of, float *values, size_t count) {
-    float *present = heap_new(count, sizeof *present);
+bool transform_learn(transform *of, double *values, size_t count) {
+    double *present = heap_new(count, sizeof *present);
     if (!present)
         return false;
     const size_t there = gather_present(values, count, present);

@@ -1,5 +1,6 @@
 /* What happens to the values of a dense column before the model sees them: a sequence of steps,
- * learned on the training rows. */
+ * learned on the training rows. All of them compute in double; the result alone is rounded to a
+ * float. */
 #ifndef CLI_TRANSFORM_H
 #define CLI_TRANSFORM_H
 
@@ -14,10 +15,10 @@ typedef enum step_kind {
 
 typedef struct transform_step {
     step_kind kind;
-    size_t buckets;    /* asked for */
-    double mean;       /* learned by standardise */
-    double deviation;  /* > 0 */
-    float *boundaries; /* learned by bucketise, ascending; fewer than `buckets` */
+    size_t buckets;     /* asked for */
+    double mean;        /* learned by standardise */
+    double deviation;   /* > 0 */
+    double *boundaries; /* learned by bucketise, ascending; fewer than `buckets` */
     size_t boundary_count;
 } transform_step;
 
@@ -28,12 +29,13 @@ typedef struct transform {
     float missing;
 } transform;
 
-/* Learns every step from values[0 .. count), NaN where one is missing, and transforms them in
- * place. False for lack of memory. */
-bool transform_learn(transform *of, float *values, size_t count);
+/* Learns every step from values[0 .. count), NaN where one is missing, and leaves transformed
+ * values in their place: whole numbers of buckets, or floats. False for lack of memory. */
+bool transform_learn(transform *of, double *values, size_t count);
 
-/* The transformed value; of a bucketised column, the number of the bucket. */
-float transform_apply(const transform *of, float value);
+/* The transformed value, NaN where one is missing; of a bucketised column, the number of the
+ * bucket. */
+float transform_apply(const transform *of, double value);
 
 /* How many dense values of the model the column becomes: 1, or one per bucket and one for
  * "missing". */

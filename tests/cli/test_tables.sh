@@ -1,0 +1,101 @@
+#!/bin/sh
+# What the program makes of tables: large numbers, tables from strangers, files of another kind. Run from the top of
+# the tree, after make.
+. tests/test.sh
+mkdir "$scratch/bin"
+ln -s "$PWD/build/home" "$scratch/bin/home"
+PATH=$scratch/bin:$PATH
+cd "$scratch" || exit 1
+
+# fails STATUS PATTERN COMMAND...: the command must exit with the status and say the pattern (of grep -F).
+fails() {
+    status=$1
+    pattern=$2
+    shift 2
+    "$@" > fails.out 2> fails.err
+    got=$?
+    check "\"$pattern\": status $got, said: $(cat fails.err)" test "$got" -eq "$status"
+    check "\"$pattern\": said: $(cat fails.err)" grep -qF -e "$pattern" fails.err
+}
+
+# --------------------------------------------------------------------------------- large numbers
+
+# recipe COLUMN TRANSFORM: of a model with one dense column.
+recipe() {
+    cat << RECIPE
+{"dense": [{"column": "$1"$2}], "labels": [{"column": "y"}], "training": {"epochs": 2, "batch": 64},
+ "model": {"layers": [{"width": 8}, {"width": 8}], "optimizer": {"learning_rate": 0.01}}}
+RECIPE
+}
+
+# Times of 100 s, from the start and as seconds, milli- and microseconds of a calendar, and as both large and negative
+# numbers. Standardised, all of them are the same up to the rounding of the result.
+awk 'BEGIN {
+    srand(1)
+    print "age,s,ms,us,minus,hour,y"
+    for (row = 0; row < 1000; row++) {
+        t = int(rand() * 100)
+        printf "%d,%.0f,%.0f,%.0f,%.0f,%.6f,%d\n", t, 1764340000 + t, (1764340000 + t) * 1e3, (1764340000 + t) * 1e6,
+               -(1764340000 + t) * 1e3, (1764340000 + t) / 3600, t < 50
+    }
+}' > times.csv
+predictions() {
+    home predict "$1" times.csv | tail -n +2
+}
+standardised=', "transform": "standardise"'
+recipe age "$standardised" > age.json
+check "train on small numbers" home train age.json --train times.csv --output age.safetensors
+predictions age.safetensors > age.pred
+check "they differ" test "$(sort -u age.pred | wc -l)" -eq 100
+near() {
+    paste age.pred "$1" | awk '{ d = $1 - $2; if (d > 1e-3 || d < -1e-3) { print NR, $0; exit 1 } }'
+}
+for column in s ms us hour; do
+    recipe $column "$standardised" > times.json
+    check "train on large numbers: $column" home train times.json --train times.csv --output times.safetensors
+    predictions times.safetensors > times.pred
+    check "the model gets what it gets from small numbers: $column" near times.pred
+    check "a table of rows read part by part too: $column" test "$(sort -u times.pred | wc -l)" -eq 100
+done
+home info times.safetensors > info.out
+check "the mean is that of the numbers" sh -c 'grep -q "^  hour: standardise (mean 490094, deviation 0.00[78]" info.out'
+recipe us ', "transform": "bucketise", "buckets": 100' > times.json
+check "train on buckets" home train times.json --train times.csv --output times.safetensors
+check "boundaries are as exact" test "$(predictions times.safetensors | sort -u | wc -l)" -gt 60
+recipe ms ', "transform": ["log1p", "standardise"]' > times.json
+check "train on logarithms" home train times.json --train times.csv --output times.safetensors
+check "steps hand on all digits" test "$(predictions times.safetensors | sort -u | wc -l)" -eq 100
+recipe minus "$standardised" > times.json
+check "train on negative ones" home train times.json --train times.csv --output times.safetensors
+check "they differ too" test "$(predictions times.safetensors | sort -u | wc -l)" -eq 100
+
+# A constant column is zeros, though its mean is rounded: another value must not be divided by that rounding.
+{ echo x,y; yes 0.1,0 | head -n 700; yes 0.1,1 | head -n 300; } > constant.csv
+recipe x "$standardised" > constant.json
+check "train on a constant" home train constant.json --train constant.csv --output constant.safetensors
+check "its deviation is 1" sh -c 'home info constant.safetensors | grep -q "^  x: standardise (mean 0.1, deviation 1)"'
+
+# Without a transform whole numbers are rounded, and that is told once.
+recipe ms '' > plain.json
+home train plain.json --train times.csv --output plain.safetensors > plain.out 2> plain.err
+check "lost digits are told" grep -q '^home train: warning: times.csv: column "ms" has whole numbers such as 17643400' \
+    plain.err
+check "once" test "$(grep -c 'column "ms"' plain.err)" -eq 1
+for column in age hour; do
+    recipe $column '' > plain.json
+    home train plain.json --train times.csv --output plain.safetensors > plain.out 2> plain.err
+    check "column $column loses none" sh -c '! grep -q warning plain.err'
+done
+check "nor does a standardised one" sh -c \
+    'home train times.json --train times.csv --output plain.safetensors 2>&1 | grep -c warning | grep -qx 0'
+
+# More rows than fit one part of what is read.
+awk 'BEGIN { print "x,e,y"; for (row = 0; row < 5000; row++) print row "," (row % 3 ? row : "") "," row % 2 }' > many.csv
+cat > many.json << 'RECIPE'
+{"dense": [{"column": "x", "transform": "standardise"}, {"column": "e"}, {"column": "x", "transform": "bucketise"}],
+ "labels": [{"column": "y"}], "training": {"epochs": 1}, "model": {"layers": [{"width": 4}, {"width": 4}]}}
+RECIPE
+check "train on many rows" home train many.json --train many.csv --output many.safetensors
+check "their mean" sh -c 'home info many.safetensors | grep -q "^  x: standardise (mean 2499.5, deviation 1443.3[0-9]*)"'
+
+summary
