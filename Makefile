@@ -52,7 +52,7 @@ quote = '$(subst ','\'',$(1))'
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
 CLI_SOURCES := $(sort $(wildcard examples/cli/*.c))
-# The parts of base and host that the program has a copy of: libhome.so hides their names, and a build against an
+# The parts of base, host and store that the program has a copy of: libhome.so hides their names, and a build against an
 # installed library compiles them too (docs/cli.md). tests/install checks that it needs nothing else.
 CLI_SHARED  := $(file <examples/cli/shared.txt)
 DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))

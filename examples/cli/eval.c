@@ -52,7 +52,7 @@ static bool evaluate(subject *on, const char *json, failure *why) {
                       scores_start(&result, &on->by, why) &&
                       score_file(&reader, &with, &result, on->data_path, why) &&
                       (!json || write_json(&result, json, why));
-    if (good && !options_is_dash(json)) /* the JSON stands alone there */
+    if (good && !output_is_standard(json)) /* the JSON stands alone there */
         scores_print(&result, stdout);
     scores_free(&result);
     predictor_free(&with);

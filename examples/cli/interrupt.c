@@ -1,23 +1,68 @@
 #include "interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t flag;
 
-static void set_flag(int signal_number) {
-    (void)signal_number;
+/* `leftover_there` says that the name is whole, also to a handler that comes between two bytes. */
+static char leftover[4096];
+static volatile sig_atomic_t leftover_there;
+
+/* Only calls that a handler may make. The signal that is raised comes when the handler ends. */
+static void end_at_once(int signal_number) {
+    if (leftover_there)
+        unlink(leftover);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void on_signal(int signal_number) {
+    const int number = errno;
+    if (flag)
+        end_at_once(signal_number);
     flag = 1;
+    errno = number;
+}
+
+static void handle(int signal_number, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+static void catch_unless_ignored(int signal_number, void (*handler)(int)) {
+    struct sigaction before;
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        handle(signal_number, handler);
 }
 
 void interrupt_catch(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = set_flag;
-    action.sa_flags = (int)SA_RESETHAND;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    static const int deadly[] = {
+        SIGQUIT,
+        SIGPIPE,
+#if defined(SIGXCPU) && defined(SIGXFSZ)
+        SIGXCPU,
+        SIGXFSZ,
+#endif
+    };
+    handle(SIGINT, on_signal);
+    handle(SIGTERM, on_signal);
+    catch_unless_ignored(SIGHUP, on_signal);
+    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
+        catch_unless_ignored(deadly[i], end_at_once);
+}
+
+void interrupt_removes(const char *path) {
+    leftover_there = 0;
+    if (!path || strlen(path) >= sizeof leftover)
+        return;
+    strcpy(leftover, path);
+    leftover_there = 1;
 }
 
 bool interrupted(void) {

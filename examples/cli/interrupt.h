@@ -1,11 +1,15 @@
-/* Ctrl-C and SIGTERM ask the program to stop, which it does at the next safe point. */
+/* Ctrl-C, SIGTERM and SIGHUP ask the program to stop, which it does at the next safe point. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
 #include <stdbool.h>
 
-/* From now on the first signal only sets a flag. A second one ends the process at once. */
+/* From now on the first signal only sets a flag. A second one ends the process at once, as a broken
+ * pipe and the like do. Under nohup, SIGHUP stays ignored. */
 void interrupt_catch(void);
+
+/* The temporary file to remove where a signal ends the process; NULL: none. The path is copied. */
+void interrupt_removes(const char *path);
 
 bool interrupted(void);
 

@@ -1,13 +1,48 @@
 #include "output.h"
 
 #include "heap.h"
+#include "interrupt.h"
 #include "options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* ----------------------------------------------------------------------------------------- check
+ */
+
+bool output_check(const char *path, failure *why) {
+    destination to;
+    return destination_find(&to, path, why) && destination_check(&to, why);
+}
+
+static bool find_file(destination *made, const char *path, failure *why) {
+    return destination_find(made, path, why) &&
+           (made->kind == DESTINATION_FILE ||
+            fail(why, "%s: not a file; expected the name of a new file or of one to replace",
+                 path));
+}
+
+bool output_check_model(const char *path, failure *why) {
+    destination to;
+    return find_file(&to, path, why) && destination_check(&to, why);
+}
+
+bool output_check_log(const char *path, failure *why) {
+    destination to;
+    if (!find_file(&to, path, why))
+        return false;
+    if (access(path, F_OK) != 0)
+        return destination_check(&to, why);
+    return access(path, W_OK) == 0 || fail_system(why, path, "write");
+}
+
+bool output_is_standard(const char *path) {
+    failure ignored;
+    destination to;
+    return path && destination_find(&to, path, &ignored) && to.descriptor == STDOUT_FILENO;
+}
 
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -21,26 +56,6 @@ static char *folder_of(const char *path) {
     if (folder)
         memcpy(folder, length ? path : ".", length ? length : 1);
     return folder;
-}
-
-static bool folder_is_writable(const char *path, failure *why) {
-    char *folder = folder_of(path);
-    if (!folder)
-        return fail_memory(why);
-    const bool writable =
-        access(folder, W_OK) == 0 || fail_system(why, path, "write to its folder");
-    heap_free(folder);
-    return writable;
-}
-
-bool output_check(const char *path, failure *why) {
-    struct stat there;
-    if (options_is_dash(path))
-        return true;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return fail(why, "%s: not a file; expected the name of a new file or of one to replace",
-                    path);
-    return folder_is_writable(path, why);
 }
 
 static bool same_inode(const struct stat *a, const struct stat *b) {
@@ -88,82 +103,73 @@ bool output_check_apart(const named_file *files, size_t count, failure *why) {
     return true;
 }
 
-/* A file beside the target, so that the rename stays within one file system. */
-static bool open_beside(output *to, failure *why) {
-    const size_t room = strlen(to->path) + 32;
-    to->temporary = heap_new(room, 1);
-    if (!to->temporary)
-        return fail_memory(why);
-    snprintf(to->temporary, room, "%s.%ld.tmp", to->path, (long)getpid());
-    const int descriptor = open(to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor < 0)
-        return fail_system(why, to->temporary, "create");
-    to->file = fdopen(descriptor, "w");
+/* ----------------------------------------------------------------------------------------- write
+ */
+
+/* A descriptor of its own, because fclose() takes it along and homefile_commit() has the first. */
+static bool open_replacing(output *to, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (!destination_check(&to->to, why))
+        return false;
+    if (homefile_begin(heap(), to->to.path, &to->replaces, &error) != HOME_OK)
+        return fail_file(why, to->to.path, &error);
+    to->begun = true;
+    interrupt_removes(to->replaces.temporary);
+    const int descriptor = dup(to->replaces.descriptor);
+    to->file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (to->file)
         return true;
-    close(descriptor);
-    return fail_memory(why);
+    if (descriptor >= 0)
+        close(descriptor);
+    return fail_system(why, to->to.path, "open");
 }
 
 static bool open_nameless(output *to, failure *why) {
     to->file = tmpfile();
-    return to->file || fail_system(why, "standard output", "make a temporary file");
+    return to->file || fail_system(why, to->to.path, "make a temporary file");
 }
 
 bool output_open(output *to, const char *path, failure *why) {
-    path = options_is_dash(path) ? NULL : path;
-    *to = (output){.path = path};
-    const bool opened =
-        path ? output_check(path, why) && open_beside(to, why) : open_nameless(to, why);
-    if (opened)
+    *to = (output){.file = NULL};
+    if (destination_find(&to->to, path, why) &&
+        (to->to.kind == DESTINATION_FILE ? open_replacing(to, why) : open_nameless(to, why)))
         return true;
     output_discard(to);
     return false;
 }
 
-static bool copy_to_standard_output(output *to, failure *why) {
-    char bytes[1 << 14];
-    rewind(to->file);
-    for (size_t got; (got = fread(bytes, 1, sizeof bytes, to->file)) > 0;) {
-        if (fwrite(bytes, 1, got, stdout) != got)
-            return fail_system(why, "standard output", "write");
-    }
-    return (!ferror(to->file) && fflush(stdout) == 0) ||
-           fail_system(why, "standard output", "write");
+/* homefile_commit() removes what has a failure. */
+static bool end_replacing(output *to, int failed, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    to->replaces.failure = failed ? failed : to->replaces.failure;
+    const bool moved = homefile_commit(&to->replaces, &error) == HOME_OK;
+    to->begun = false;
+    interrupt_removes(NULL);
+    return moved || fail_file(why, to->to.path, &error);
 }
 
-static bool move_into_place(output *to, failure *why) {
-    if (fsync(fileno(to->file)) != 0)
-        return fail_system(why, to->temporary, "write");
-    const int closed = fclose(to->file);
+/* Ends the stream in front of the file; an errno where not all of it could be written. */
+static int close_file(output *to) {
+    errno = 0;
+    const bool bad = fflush(to->file) != 0 || ferror(to->file);
+    const bool closed = fclose(to->file) == 0;
     to->file = NULL;
-    if (closed != 0)
-        return fail_system(why, to->temporary, "write");
-    if (rename(to->temporary, to->path) != 0)
-        return fail_system(why, to->path, "replace");
-    heap_free(to->temporary);
-    to->temporary = NULL;
-    return true;
+    return bad || !closed ? (errno ? errno : EIO) : 0;
 }
 
 bool output_commit(output *to, failure *why) {
+    if (to->begun)
+        return end_replacing(to, close_file(to), why);
     if (fflush(to->file) != 0 || ferror(to->file))
-        return fail_system(why, to->path ? to->temporary : "a temporary file", "write");
-    if (to->path)
-        return move_into_place(to, why);
-    const bool copied = copy_to_standard_output(to, why);
-    fclose(to->file);
-    to->file = NULL;
-    return copied;
+        return fail_system(why, "a temporary file", "write");
+    return destination_copy(&to->to, to->file, why);
 }
 
 void output_discard(output *to) {
+    failure ignored;
     if (to->file)
         fclose(to->file);
     to->file = NULL;
-    if (to->temporary) {
-        unlink(to->temporary);
-        heap_free(to->temporary);
-        to->temporary = NULL;
-    }
+    if (to->begun)
+        end_replacing(to, ECANCELED, &ignored);
 }

@@ -1,21 +1,34 @@
-/* A result that appears whole or not at all: it is written to a temporary file, which moves into
- * place when it is complete. */
+/* A result that appears whole or not at all: it is written to a temporary file, which takes the
+ * place of its target when it is complete (lib/store/file.h), or is copied to a stream
+ * (destination.h).
+ */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
-#include "failure.h"
+#include "destination.h"
+
+#include "../../lib/store/file.h"
 
 #include <stdio.h>
 
 typedef struct output {
-    const char *path; /* the caller's; NULL: standard output, also for a path "-" */
-    char *temporary;  /* its name, NULL where it has none */
-    FILE *file;
+    destination to;
+    FILE *file;        /* what is written to */
+    homefile replaces; /* of a DESTINATION_FILE */
+    bool begun;        /* `replaces` wants its end */
 } output;
 
-/* Whether a file can be put at `path`: its folder is writable, and the path is free or a regular
- * file. */
+/* Whether a result can be put at `path`, a file or a stream; "-" is standard output. */
 bool output_check(const char *path, failure *why);
+
+/* The same where only a regular file will do: a model, which is replaced after every epoch, and a
+ * log, which is not replaced but added to in its place. */
+bool output_check_model(const char *path, failure *why);
+bool output_check_log(const char *path, failure *why);
+
+/* Whether a path means standard output, "-" or by a name that the system has for it. NULL does
+ * not. */
+bool output_is_standard(const char *path);
 
 /* A file that a command line names. */
 typedef struct named_file {
@@ -28,10 +41,11 @@ typedef struct named_file {
  * their paths. */
 bool output_check_apart(const named_file *files, size_t count, failure *why);
 
+/* NULL is standard output. */
 bool output_open(output *to, const char *path, failure *why);
 bool output_commit(output *to, failure *why);
 
-/* Needed after output_commit() too, if that failed; a zeroed struct is allowed. */
+/* Needed after output_commit() too; a zeroed struct is allowed. */
 void output_discard(output *to);
 
 #endif

@@ -218,8 +218,8 @@ static outcome run(char *const *words, int count, failure *why) {
     recipe by;
     if (!read_arguments(words, count, &given, why))
         return OUTCOME_USAGE;
-    if (!output_check(given.output, why) || (given.log && !output_check(given.log, why)) ||
-        !recipe_read(&by, given.recipe, why))
+    if (!output_check_model(given.output, why) ||
+        (given.log && !output_check_log(given.log, why)) || !recipe_read(&by, given.recipe, why))
         return OUTCOME_FAILED;
     apply_arguments(&by.training, &given);
     const bool good = given.resume ? resume(&by, &given, why) : start_afresh(&by, &given, why);

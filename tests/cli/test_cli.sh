@@ -756,7 +756,6 @@ fails 1 'half.safetensors' home eval half.safetensors valid.csv
 fails 1 'no/m.safetensors: cannot write to its folder: No such file' \
     home train recipe.json --train train.csv --output no/m.safetensors
 fails 1 '/dev/null: not a file' home train recipe.json --train train.csv --output /dev/null
-fails 1 '/dev/null: not a file' home predict m.safetensors valid.csv --output /dev/null
 fails 2 'no --train given' home train recipe.json --output x.safetensors
 fails 2 'no --output given' home train recipe.json --train train.csv
 fails 2 'no RECIPE given' home train
