@@ -1,26 +1,18 @@
 #include "failure.h"
 
+#include "print.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Messages quote data files; a control character in one must not reach the terminal. */
-static void mask_control_characters(char *text) {
-    for (; *text; text++) {
-        if (*text == '\n' || *text == '\t' || *text == '\r')
-            *text = ' ';
-        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-    }
-}
 
 bool fail(failure *why, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why->text, sizeof why->text, format, arguments);
     va_end(arguments);
-    mask_control_characters(why->text);
+    print_mask(why->text); /* it may quote a file */
     return false;
 }
 

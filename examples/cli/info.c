@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "options.h"
+#include "print.h"
 #include "topology.h"
 
 #include <inttypes.h>
@@ -13,65 +14,71 @@
 static void print_step(const transform_step *step) {
     switch (step->kind) {
     case STEP_LOG1P:
-        printf(" log1p");
+        print_part(stdout, " log1p");
         break;
     case STEP_STANDARDISE:
-        printf(" standardise (mean %.6g, deviation %.6g)", step->mean, step->deviation);
+        print_part(stdout, " standardise (mean %.6g, deviation %.6g)", step->mean, step->deviation);
         break;
     case STEP_BUCKETISE:
-        printf(" bucketise (%zu buckets:", step->boundary_count + 1);
+        print_part(stdout, " bucketise (%zu buckets:", step->boundary_count + 1);
         for (size_t i = 0; i < step->boundary_count; i++)
-            printf(" %.6g", step->boundaries[i]);
-        printf(")");
+            print_part(stdout, " %.6g", step->boundaries[i]);
+        print_part(stdout, ")");
         break;
     }
 }
 
 static void print_dense(const dense_column *dense) {
     const transform *change = &dense->change;
-    printf("  %s:", dense->column);
+    print_part(stdout, "  %s:", dense->column);
     if (change->step_count == 0)
-        printf(" as it is");
+        print_part(stdout, " as it is");
     for (size_t i = 0; i < change->step_count; i++)
         print_step(&change->steps[i]);
     if (transform_buckets(change))
-        printf(", a column for missing\n");
+        print_line(stdout, ", a column for missing");
     else
-        printf(", missing %.6g\n", (double)change->missing);
+        print_line(stdout, ", missing %.6g", (double)change->missing);
 }
 
 static void print_field(const recipe *of, const id_field *field) {
     const id_table *table = &of->tables[field->table];
-    printf("  %s: %s, table %s with %zu values + 1, dim %" PRIu64 ", min_count %" PRIu64,
-           field->column, field->separator ? "list" : "id", table->name, table->values.count,
-           table->dim, table->min_count);
+    print_part(stdout,
+               "  %s: %s, table %s with %zu values + 1, dim %" PRIu64 ", min_count %" PRIu64,
+               field->column, field->separator ? "list" : "id", table->name, table->values.count,
+               table->dim, table->min_count);
     if (field->separator)
-        printf(", separator \"%c\", %s", field->separator, field->pooling);
-    printf(", dropout %g\n", field->dropout);
+        print_part(stdout, ", separator \"%c\", %s", field->separator, field->pooling);
+    print_line(stdout, ", dropout %g", field->dropout);
 }
 
 static void print_inputs(const recipe *of) {
-    printf("\ndense inputs: %zu columns, %zu values\n", of->dense_count, recipe_dense_width(of));
+    print_end(stdout);
+    print_line(stdout, "dense inputs: %zu columns, %zu values", of->dense_count,
+               recipe_dense_width(of));
     for (size_t i = 0; i < of->dense_count; i++)
         print_dense(&of->dense[i]);
-    printf("\nid inputs: %zu\n", of->field_count);
+    print_end(stdout);
+    print_line(stdout, "id inputs: %zu", of->field_count);
     for (size_t i = 0; i < of->field_count; i++)
         print_field(of, &of->fields[i]);
 }
 
 static void print_tasks(const recipe *of) {
-    printf("\ntasks: %zu\n", of->label_count);
+    print_end(stdout);
+    print_line(stdout, "tasks: %zu", of->label_count);
     for (size_t i = 0; i < of->label_count; i++) {
         const label_column *label = &of->labels[i];
-        printf("  %s: column %s, group %s, weight %g\n", label->task, label->column,
-               label->group ? label->group : "all", label->weight);
+        print_line(stdout, "  %s: column %s, group %s, weight %g", label->task, label->column,
+                   label->group ? label->group : "all", label->weight);
     }
 }
 
 static bool print_recipe(const char *path, const home_model *model, failure *why) {
     recipe by;
     if (!checkpoint_has_recipe(model)) {
-        printf("\nno recipe: not made by \"home train\"\n");
+        print_end(stdout);
+        print_line(stdout, "no recipe: not made by \"home train\"");
         return true;
     }
     if (!checkpoint_recipe(path, model, &by, why))
@@ -92,15 +99,16 @@ static void print_tensor(const home_tensor *tensor) {
     else
         snprintf(shape, sizeof shape, "[%" PRIu64 ", %" PRIu64 "]", tensor->shape[0],
                  tensor->shape[1]);
-    printf("  %-16s %s%s\n", shape, tensor->name,
-           tensor->kind >= 0 && tensor->kind <= HOME_TENSOR_TABLE ? kinds[tensor->kind] : "");
+    print_line(stdout, "  %-16s %s%s", shape, tensor->name,
+               tensor->kind >= 0 && tensor->kind <= HOME_TENSOR_TABLE ? kinds[tensor->kind] : "");
 }
 
 /* Lists the tensors, and counts the numbers in tables. */
 static bool print_tensors(const home_model *model, uint64_t *in_tables, failure *why) {
     home_error error = {.struct_size = sizeof error};
     *in_tables = 0;
-    printf("\ntensors: %zu\n", home_model_tensor_count(model));
+    print_end(stdout);
+    print_line(stdout, "tensors: %zu", home_model_tensor_count(model));
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
         home_tensor tensor = {.struct_size = sizeof tensor};
         if (home_model_tensor_at(model, i, &tensor, &error) != HOME_OK)
@@ -115,7 +123,8 @@ static bool print_tensors(const home_model *model, uint64_t *in_tables, failure 
 /* ---------------------------------------------------------------------------------------- whole */
 
 static void print_line_break(int depth) {
-    printf("\n%*s", 2 * depth, "");
+    print_end(stdout);
+    print_part(stdout, "%*s", 2 * depth, "");
 }
 
 static const char *end_of_string(const char *p) {
@@ -138,34 +147,35 @@ static void print_json(const char *p) {
         if (closes && depth-- <= 2)
             print_line_break(depth);
         depth += opens;
-        printf("%.*s", (int)(end - p), p);
+        print_part(stdout, "%.*s", (int)(end - p), p);
         if ((opens || *p == ',') && depth <= 2)
             print_line_break(depth);
         else if (*p == ',' || *p == ':')
-            putchar(' ');
+            print_part(stdout, " ");
     }
-    putchar('\n');
+    print_end(stdout);
 }
 
 /* A checkpoint without optimizer state does not count steps, so training leaves a note. */
 static void print_training(const home_model *model) {
     const char *note = home_model_metadata(model, CHECKPOINT_TRAINING_KEY);
     if (note)
-        printf("training: %s\n", note);
+        print_line(stdout, "training: %s", note);
     else
-        printf("steps: %" PRIu64 "\n", home_model_step_count(model));
+        print_line(stdout, "steps: %" PRIu64, home_model_step_count(model));
 }
 
 static bool print_model(const char *path, const home_model *model, failure *why) {
     uint64_t in_tables;
-    printf("configuration:\n");
+    print_line(stdout, "configuration:");
     print_json(home_model_config_json(model));
     if (!print_recipe(path, model, why) || !topology_print(model, why) ||
         !print_tensors(model, &in_tables, why))
         return false;
-    printf("\nparameters: %" PRIu64 ", and %" PRIu64 " in embedding tables\n",
-           home_model_parameter_count(model), in_tables);
-    printf("FLOPs per row: %" PRIu64 "\n", 2 * home_model_macs_per_row(model));
+    print_end(stdout);
+    print_line(stdout, "parameters: %" PRIu64 ", and %" PRIu64 " in embedding tables",
+               home_model_parameter_count(model), in_tables);
+    print_line(stdout, "FLOPs per row: %" PRIu64, 2 * home_model_macs_per_row(model));
     print_training(model);
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "diagnosis.h"
 #include "number.h"
+#include "print.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,8 +14,9 @@ enum { NAME = 80 };
 /* --------------------------------------------------------------------------------------- tables */
 
 static void print_experts(const examination *of) {
-    printf("\n%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s\n", "layer", "expert", "mean",
-           "deviation", "zeros", "dead", "nearest", "distance", "mass", "most from");
+    print_end(stdout);
+    print_line(stdout, "%-5s  %-18s %9s %9s %7s %9s  %-18s %8s %6s  %s", "layer", "expert", "mean",
+               "deviation", "zeros", "dead", "nearest", "distance", "mass", "most from");
     for (size_t i = 0; i < home_health_expert_count(of->health); i++) {
         const home_expert_health e = examination_expert(of, i);
         char name[NAME];
@@ -24,11 +26,13 @@ static void print_experts(const examination *of) {
         if (e.nearest != SIZE_MAX)
             diagnosis_expert_name(of, e.nearest, nearest, sizeof nearest);
         snprintf(dead, sizeof dead, "%zu of %zu", e.dead, e.width);
-        printf("%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name, e.mean,
-               e.deviation, 100 * e.near_zero, dead, nearest, e.nearest_distance, e.mass);
+        print_part(stdout, "%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name,
+                   e.mean, e.deviation, 100 * e.near_zero, dead, nearest, e.nearest_distance,
+                   e.mass);
         if (e.top_node != SIZE_MAX)
-            printf("  %s (%.0f%%)", examination_node(of, e.top_node).node, 100 * e.top_share);
-        putchar('\n');
+            print_part(stdout, "  %s (%.0f%%)", examination_node(of, e.top_node).node,
+                       100 * e.top_share);
+        print_end(stdout);
     }
 }
 
@@ -46,71 +50,76 @@ static int column_width(const examination *of, size_t layer) {
 
 static void print_gate(const examination *of, size_t node, int width) {
     const home_node_health n = examination_node(of, node);
-    printf("         %-16s", n.node);
+    print_part(stdout, "         %-16s", n.node);
     for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
         const double weight = home_health_gate_weight(of->health, node, e);
         if (examination_expert(of, e).layer != n.layer)
             continue;
         if (isnan(weight))
-            printf(" %*s", width, ".");
+            print_part(stdout, " %*s", width, ".");
         else
-            printf(" %*.3f", width, weight);
+            print_part(stdout, " %*.3f", width, weight);
     }
-    printf("  %7.3f %7.3f %6.3f\n", n.entropy, n.entropy_spread, n.self_weight);
+    print_line(stdout, "  %7.3f %7.3f %6.3f", n.entropy, n.entropy_spread, n.self_weight);
 }
 
 /* The node x expert matrix of a layer. */
 static void print_gates(const examination *of, size_t layer) {
     const int width = column_width(of, layer);
-    printf("\nlayer %zu: %-16s", layer, "gate of");
+    print_end(stdout);
+    print_part(stdout, "layer %zu: %-16s", layer, "gate of");
     for (size_t e = 0; e < home_health_expert_count(of->health); e++) {
         char name[NAME];
         diagnosis_expert_name(of, e, name, sizeof name);
         if (examination_expert(of, e).layer == layer)
-            printf(" %*.*s", width, width, name);
+            print_part(stdout, " %*.*s", width, width, name);
     }
-    printf("  %7s %7s %6s\n", "entropy", "spread", "self");
+    print_line(stdout, "  %7s %7s %6s", "entropy", "spread", "self");
     for (size_t node = 0; node < home_health_node_count(of->health); node++)
         if (examination_node(of, node).layer == layer)
             print_gate(of, node, width);
 }
 
 static void print_gradients(const examination *of) {
-    printf(
-        "\ngradient norm of each task at a unit's experts, mean over training batches\n%-5s  %-18s",
-        "layer", "unit");
+    print_end(stdout);
+    print_line(stdout,
+               "gradient norm of each task at a unit's experts, mean over training batches");
+    print_part(stdout, "%-5s  %-18s", "layer", "unit");
     for (size_t t = 0; t < of->by->label_count; t++)
-        printf(" %12.12s", of->by->labels[t].task);
-    putchar('\n');
+        print_part(stdout, " %12.12s", of->by->labels[t].task);
+    print_end(stdout);
     for (size_t u = 0; u < of->unit_count; u++) {
-        printf("%-5zu  %-18s", of->units[u].layer, of->units[u].name);
+        print_part(stdout, "%-5zu  %-18s", of->units[u].layer, of->units[u].name);
         for (size_t t = 0; t < of->by->label_count; t++)
-            printf(" %12.3g", examination_gradient(of, u, t));
-        putchar('\n');
+            print_part(stdout, " %12.3g", examination_gradient(of, u, t));
+        print_end(stdout);
     }
 }
 
 static void print_diagnosis(const examination *of, const diagnosis *is) {
     const uint64_t rows = home_health_rows(of->health);
-    putchar('\n');
+    print_end(stdout);
     for (diagnosis_kind kind = 0; kind < DIAGNOSIS_KINDS; kind++) {
         char summary[NAME];
         diagnosis_summary(is, kind, summary, sizeof summary);
-        printf("%s: %s\n", diagnosis_name(kind), summary);
+        print_line(stdout, "%s: %s", diagnosis_name(kind), summary);
         for (size_t i = 0; i < is->count; i++)
-            if (is->findings[i].kind == kind)
-                printf("  - %s.\n    Try: %s.\n", is->findings[i].what, is->findings[i].advice);
+            if (is->findings[i].kind == kind) {
+                print_line(stdout, "  - %s.", is->findings[i].what);
+                print_line(stdout, "    Try: %s.", is->findings[i].advice);
+            }
     }
     if (rows < DIAGNOSIS_ENOUGH_ROWS)
-        printf("These figures are of %" PRIu64 " row%s; %d or more make them reliable.\n", rows,
-               number_plural(rows), DIAGNOSIS_ENOUGH_ROWS);
+        print_line(stdout, "These figures are of %" PRIu64 " row%s; %d or more make them reliable.",
+                   rows, number_plural(rows), DIAGNOSIS_ENOUGH_ROWS);
 }
 
 /* ---------------------------------------------------------------------------------------- whole */
 
 static void print_all(const examination *of, const diagnosis *is, const char *path) {
     const uint64_t rows = home_health_rows(of->health);
-    printf("%s: %" PRIu64 " row%s\n\n", path, rows, number_plural(rows));
+    print_line(stdout, "%s: %" PRIu64 " row%s", path, rows, number_plural(rows));
+    print_end(stdout);
     scores_print(&of->quality, stdout);
     print_experts(of);
     for (size_t l = 0; l <= examination_last_layer(of); l++)

@@ -1,6 +1,7 @@
 /* home - trains, evaluates and serves HoME models on CSV files. */
 #include "commands.h"
 #include "interrupt.h"
+#include "print.h"
 
 #include "home/home.h"
 
@@ -56,9 +57,9 @@ static int run(const command *chosen, char *const *words, int count) {
     const outcome result = flush_output(chosen->run(words, count, &why), &why);
     if (result == OUTCOME_DONE)
         return OUTCOME_DONE;
-    fprintf(stderr, "home %s: %s\n", chosen->name, why.text);
+    print_line(stderr, "home %s: %s", chosen->name, why.text);
     if (result == OUTCOME_USAGE)
-        fprintf(stderr, "Try \"home %s --help\".\n", chosen->name);
+        print_line(stderr, "Try \"home %s --help\".", chosen->name);
     return result == OUTCOME_FAILED && interrupted() ? 130 : (int)result;
 }
 
@@ -81,10 +82,10 @@ int main(int argc, char **argv) {
     const char *name = argv[asked ? 2 : 1];
     const command *chosen = find_command(name);
     if (!chosen) {
-        fprintf(stderr,
-                "home: \"%s\": no such command; expected train, eval, predict, info, inspect or "
-                "report\n",
-                name);
+        print_line(stderr,
+                   "home: \"%s\": no such command; expected train, eval, predict, info, inspect "
+                   "or report",
+                   name);
         return OUTCOME_USAGE;
     }
     if (asked || asks_for_help(argv + 2, argc - 2))

@@ -1,6 +1,9 @@
 #include "page.h"
 
+#include "print.h"
+
 #include <math.h>
+#include <string.h>
 
 /* The style. Colours are named by purpose; paper is always light. */
 #define LIGHT                                                                                      \
@@ -134,24 +137,35 @@ static const char *const style[] = {
     "}\n",
 };
 
+/* A character of a page; NULL where it stands for itself. */
+static const char *entity_of(char character) {
+    switch (character) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    default:
+        return NULL;
+    }
+}
+
 void page_text(FILE *to, const char *text) {
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", to);
-            break;
-        case '<':
-            fputs("&lt;", to);
-            break;
-        case '>':
-            fputs("&gt;", to);
-            break;
-        case '"':
-            fputs("&quot;", to);
-            break;
-        default:
-            fputc(*text, to);
-        }
+    for (size_t left = strlen(text); left > 0;) {
+        char mask;
+        const size_t length = print_next(text, left, &mask);
+        const char *entity = entity_of(*text);
+        if (mask)
+            fputc(mask, to);
+        else if (entity)
+            fputs(entity, to);
+        else
+            fwrite(text, 1, length, to);
+        text += length;
+        left -= length;
     }
 }
 

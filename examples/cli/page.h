@@ -7,7 +7,8 @@
 void page_begin(FILE *to, const char *title);
 void page_end(FILE *to);
 
-/* Text with HTML's special characters escaped. */
+/* Text with HTML's special characters escaped, and masked as print.h does: no character of a name
+ * changes the direction of what stands around it. */
 void page_text(FILE *to, const char *text);
 
 /* A section with a heading, and a paragraph that explains it (HTML, or NULL). */

@@ -102,12 +102,13 @@ static void write_diagnoses(FILE *to, const material *m) {
         char summary[NAME];
         const bool found = diagnosis_count(m->is, kind) > 0;
         diagnosis_summary(m->is, kind, summary, sizeof summary);
-        fprintf(to,
-                "<div class=\"verdict%s\"><strong>%s: %s</strong> <span class=\"soft\">%s</span>\n",
+        fprintf(to, "<div class=\"verdict%s\"><strong>%s: ",
                 found                                ? " bad"
                 : strcmp(summary, "none found") != 0 ? " unknown"
                                                      : "",
-                diagnosis_name(kind), summary, questions[kind]);
+                diagnosis_name(kind));
+        page_text(to, summary);
+        fprintf(to, "</strong> <span class=\"soft\">%s</span>\n", questions[kind]);
         if (found)
             write_findings(to, m->is, kind);
         fputs("</div>\n", to);

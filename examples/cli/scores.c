@@ -1,6 +1,7 @@
 #include "scores.h"
 
 #include "heap.h"
+#include "print.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -66,9 +67,9 @@ double scores_selection(const scores *of) {
 
 static void print_figure(FILE *to, int width, double figure) {
     if (isnan(figure))
-        fprintf(to, "  %*s", width, "-");
+        print_part(to, "  %*s", width, "-");
     else
-        fprintf(to, "  %*.4f", width, figure);
+        print_part(to, "  %*.4f", width, figure);
 }
 
 static int name_width(const recipe *by) {
@@ -83,17 +84,17 @@ static int name_width(const recipe *by) {
 
 void scores_print(const scores *of, FILE *to) {
     const int width = name_width(of->by);
-    fprintf(to, "%-*s  %9s  %9s  %6s  %6s  %8s  %11s\n", width, "task", "rows", "positives", "AUC",
-            "GAUC", "log loss", "calibration");
+    print_line(to, "%-*s  %9s  %9s  %6s  %6s  %8s  %11s", width, "task", "rows", "positives", "AUC",
+               "GAUC", "log loss", "calibration");
     for (size_t t = 0; t < of->by->label_count; t++) {
         const home_metric_result *result = &of->results[t];
-        fprintf(to, "%-*s  %9" PRIu64 "  %9" PRIu64, width, of->by->labels[t].task, result->rows,
-                result->positives);
+        print_part(to, "%-*s  %9" PRIu64 "  %9" PRIu64, width, of->by->labels[t].task, result->rows,
+                   result->positives);
         print_figure(to, 6, result->auc);
         print_figure(to, 6, result->gauc);
         print_figure(to, 8, result->log_loss);
         print_figure(to, 11, result->calibration);
-        fputc('\n', to);
+        print_end(to);
     }
 }
 

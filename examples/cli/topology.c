@@ -1,6 +1,7 @@
 #include "topology.h"
 
 #include "heap.h"
+#include "print.h"
 
 #include "../../lib/host/json.h"
 
@@ -52,8 +53,9 @@ static void print_unit(const home_model *model, size_t layer, const homejson_val
         snprintf(gate, sizeof gate, "%" PRIu64 " of rank %" PRIu64, branches,
                  integer_of(unit, "feature_rank"));
     const char *name = topology_text(unit, "name");
-    printf("  %-18s %-18s %7" PRIu64 "  %-16s %10" PRIu64 "\n", name, topology_text(unit, "input"),
-           integer_of(unit, "experts"), gate, part_parameters(model, layer, "units", name));
+    print_line(stdout, "  %-18s %-18s %7" PRIu64 "  %-16s %10" PRIu64, name,
+               topology_text(unit, "input"), integer_of(unit, "experts"), gate,
+               part_parameters(model, layer, "units", name));
 }
 
 /* "shared inter like" */
@@ -87,31 +89,33 @@ static void print_node(const home_model *model, size_t layer, const homejson_val
         snprintf(self, sizeof self, "%s of %s", topology_text(node, "self_kind"),
                  topology_text(node, "self"));
     const char *name = topology_text(node, "name");
-    printf("  %-18s %-32s %-24s %-20s %10" PRIu64 "\n", name, seen, read, self,
-           part_parameters(model, layer, "nodes", name));
+    print_line(stdout, "  %-18s %-32s %-24s %-20s %10" PRIu64, name, seen, read, self,
+               part_parameters(model, layer, "nodes", name));
 }
 
 static void print_layer(const home_model *model, size_t layer, const homejson_value *of) {
     const homejson_value *units = homejson_member(of, "units");
     const homejson_value *nodes = homejson_member(of, "nodes");
-    printf("\nlayer %zu, width %" PRIu64 "\n", layer, integer_of(of, "width"));
-    printf("  %-18s %-18s %7s  %-16s %10s\n", "unit", "reads", "experts", "feature gate",
-           "parameters");
+    print_end(stdout);
+    print_line(stdout, "layer %zu, width %" PRIu64, layer, integer_of(of, "width"));
+    print_line(stdout, "  %-18s %-18s %7s  %-16s %10s", "unit", "reads", "experts", "feature gate",
+               "parameters");
     for (const homejson_value *unit = units ? units->first : NULL; unit; unit = unit->next)
         print_unit(model, layer, unit);
-    printf("  %-18s %-32s %-24s %-20s %10s\n", "node", "sees", "gate reads (* gated)", "self term",
-           "parameters");
+    print_line(stdout, "  %-18s %-32s %-24s %-20s %10s", "node", "sees", "gate reads (* gated)",
+               "self term", "parameters");
     for (const homejson_value *node = nodes ? nodes->first : NULL; node; node = node->next)
         print_node(model, layer, node);
 }
 
 static void print_towers(const home_model *model) {
-    printf("\n  %-18s %10s\n", "tower", "parameters");
+    print_end(stdout);
+    print_line(stdout, "  %-18s %10s", "tower", "parameters");
     for (size_t t = 0; t < home_model_task_count(model); t++) {
         char prefix[CELL];
         snprintf(prefix, sizeof prefix, "towers.%s.", home_model_task_name(model, t));
-        printf("  %-18s %10" PRIu64 "\n", home_model_task_name(model, t),
-               parameters_of(model, prefix));
+        print_line(stdout, "  %-18s %10" PRIu64, home_model_task_name(model, t),
+                   parameters_of(model, prefix));
     }
 }
 
@@ -122,8 +126,9 @@ bool topology_print(const home_model *model, failure *why) {
     if (homejson_parse(heap(), text, strlen(text), &document, &error) != HOME_OK)
         return fail_library(why, "reading the topology", &error);
     const homejson_value *layers = homejson_member(homejson_root(document), "layers");
-    printf("\ntopology: v has %" PRIu64 " columns\n",
-           integer_of(homejson_root(document), "input_width"));
+    print_end(stdout);
+    print_line(stdout, "topology: v has %" PRIu64 " columns",
+               integer_of(homejson_root(document), "input_width"));
     size_t l = 0;
     for (const homejson_value *layer = layers ? layers->first : NULL; layer; layer = layer->next)
         print_layer(model, l++, layer);

@@ -7,6 +7,7 @@
 #include "history.h"
 #include "interrupt.h"
 #include "predictor.h"
+#include "print.h"
 #include "progress.h"
 #include "scores.h"
 
@@ -269,15 +270,15 @@ static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
 }
 
 static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score) {
-    printf("epoch %" PRIu64 ", %zu %s rows\n", epoch, seen->rows,
-           t->job.validation ? "validation" : "training");
+    print_line(stdout, "epoch %" PRIu64 ", %zu %s rows", epoch, seen->rows,
+               t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
     if (t->job.validation && isnan(score))
-        printf("mean AUC -: no selected task has one\n");
+        print_line(stdout, "mean AUC -: no selected task has one");
     else if (t->job.validation)
-        printf("mean AUC %.5f%s\n", score,
-               t->best_epoch == epoch ? ", the best so far: saved" : "");
-    putchar('\n');
+        print_line(stdout, "mean AUC %.5f%s", score,
+                   t->best_epoch == epoch ? ", the best so far: saved" : "");
+    print_end(stdout);
     fflush(stdout);
 }
 
@@ -322,11 +323,11 @@ static bool run_epochs(trainer *t, failure *why) {
             return false;
         if (is_patience_over(t, epoch)) {
             const uint64_t since = epoch - t->best_epoch;
-            printf("stopped early: no better epoch in the last %" PRIu64 "\n", since);
+            print_line(stdout, "stopped early: no better epoch in the last %" PRIu64, since);
             break;
         }
     }
-    printf("%s holds the model after epoch %" PRIu64 "\n", t->job.path, t->best_epoch);
+    print_line(stdout, "%s holds the model after epoch %" PRIu64, t->job.path, t->best_epoch);
     return true;
 }
 

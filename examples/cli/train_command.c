@@ -6,6 +6,7 @@
 #include "number.h"
 #include "options.h"
 #include "output.h"
+#include "print.h"
 #include "train.h"
 
 #include <math.h>
@@ -82,8 +83,8 @@ static bool load(dataset *rows, dataset_reader *reader, failure *why) {
     const double started = clock_seconds();
     if (!dataset_load(rows, reader, why))
         return false;
-    fprintf(stderr, "%s: %zu row%s in %.1f s\n", reader->csv.from.path, rows->rows,
-            number_plural(rows->rows), clock_seconds() - started);
+    print_line(stderr, "%s: %zu row%s in %.1f s", reader->csv.from.path, rows->rows,
+               number_plural(rows->rows), clock_seconds() - started);
     return true;
 }
 
@@ -102,10 +103,10 @@ static bool check_training(const dataset *rows, const char *path, failure *why) 
                     number_plural(rows->rows));
     for (size_t t = 0; t < rows->by->label_count; t++) {
         if (!has_labels(rows, t))
-            fprintf(stderr,
-                    "home train: warning: %s: column \"%s\" is empty in every row: task \"%s\" "
-                    "learns nothing\n",
-                    path, rows->by->labels[t].column, rows->by->labels[t].task);
+            print_line(stderr,
+                       "home train: warning: %s: column \"%s\" is empty in every row: task "
+                       "\"%s\" learns nothing",
+                       path, rows->by->labels[t].column, rows->by->labels[t].task);
     }
     return true;
 }
