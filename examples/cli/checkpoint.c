@@ -211,8 +211,13 @@ bool checkpoint_recipe(const char *path, const home_model *model, recipe *of, fa
 bool checkpoint_open(const char *path, home_model **model, recipe *of, failure *why) {
     if (!checkpoint_load(path, model, why))
         return false;
-    if (checkpoint_recipe(path, *model, of, why))
+    if (!checkpoint_recipe(path, *model, of, why)) {
+        home_model_release(*model);
+        return false;
+    }
+    if (recipe_check_tasks(of, why))
         return true;
+    recipe_free(of);
     home_model_release(*model);
     return false;
 }

@@ -1,6 +1,7 @@
 #include "recipe.h"
 
 #include "heap.h"
+#include "print.h"
 
 #include <string.h>
 
@@ -56,30 +57,33 @@ static bool parse_buckets(recipe *of, const homejson_value *object, transform *c
     return true;
 }
 
+/* The number of a name, the next one where it is new. */
+static bool name_row(vocabulary *names, const char *name, size_t *index, failure *why) {
+    const uint32_t row = vocabulary_add(names, name, strlen(name), 1);
+    *index = row - 1;
+    return row > 0 || fail_memory(why);
+}
+
 static bool parse_dense(recipe *of, const homejson_value *object, failure *why) {
     static const char *const keys[] = {"column", "transform", "buckets", NULL};
     const homejson_value *column;
+    size_t input;
     dense_column *dense = &of->dense[of->dense_count++];
     return document_object(&of->doc, object, keys, why) &&
            document_member(&of->doc, object, "column", &column, why) &&
            document_text(&of->doc, object, "column", &dense->column, why) &&
+           name_row(&of->input_names, dense->column, &input, why) &&
            parse_steps(of, object, &dense->change, why) &&
            parse_buckets(of, object, &dense->change, why);
 }
 
 /* ------------------------------------------------------------------------------------------ ids */
 
-static size_t find_table(const recipe *of, const char *name) {
-    size_t i = 0;
-    while (i < of->table_count && strcmp(of->tables[i].name, name) != 0)
-        i++;
-    return i;
-}
-
 /* The table's own settings, set by the first field that names it; others may repeat them. */
 static bool parse_table(recipe *of, const homejson_value *object, const char *name, size_t *index,
                         failure *why) {
-    *index = find_table(of, name);
+    if (!name_row(&of->table_names, name, index, why))
+        return false;
     const bool first = *index == of->table_count;
     const homejson_value *dim;
     if (first && !document_member(&of->doc, object, "dim", &dim, why))
@@ -125,13 +129,15 @@ static bool parse_field(recipe *of, const homejson_value *object, failure *why) 
     static const char *const keys[] = {"column",  "dim",   "separator", "pooling", "min_count",
                                        "dropout", "table", "init_std",  NULL};
     const homejson_value *column;
+    size_t input;
     id_field *field = &of->fields[of->field_count++];
     if (!document_object(&of->doc, object, keys, why) ||
         !document_member(&of->doc, object, "column", &column, why) ||
         !document_text(&of->doc, object, "column", &field->column, why))
         return false;
     const char *table = field->column;
-    return document_text(&of->doc, object, "table", &table, why) &&
+    return name_row(&of->input_names, field->column, &input, why) &&
+           document_text(&of->doc, object, "table", &table, why) &&
            parse_table(of, object, table, &field->table, why) &&
            parse_separator(of, object, field, why) && parse_pooling(of, object, field, why) &&
            document_number(&of->doc, object, "dropout", 0, 1, &field->dropout, why);
@@ -140,15 +146,48 @@ static bool parse_field(recipe *of, const homejson_value *object, failure *why) 
 /* --------------------------------------------------------------------------------------- labels */
 
 static bool is_input(const recipe *of, const char *column) {
-    for (size_t i = 0; i < of->dense_count; i++) {
-        if (strcmp(of->dense[i].column, column) == 0)
-            return true;
-    }
-    for (size_t i = 0; i < of->field_count; i++) {
-        if (strcmp(of->fields[i].column, column) == 0)
+    return vocabulary_find(&of->input_names, column, strlen(column)) > 0;
+}
+
+/* Where a label has its task's name. */
+static const homejson_value *task_of(const homejson_value *label) {
+    const homejson_value *task = homejson_member(label, "task");
+    return task ? task : homejson_member(label, "column");
+}
+
+static bool enter_task(recipe *of, const homejson_value *label, const char *task, failure *why) {
+    size_t index;
+    return name_row(&of->task_names, task, &index, why) &&
+           (index + 1 == of->label_count ||
+            document_fail(&of->doc, task_of(label), "a name that no label before it has", why));
+}
+
+/* Spreadsheets take a cell for a formula that begins so, in quotes or not, after spaces too: OWASP,
+ * "CSV Injection". The longer ones are the same signs in full width. */
+static bool is_formula(const char *name) {
+    static const char *const signs[] = {
+        "=", "+", "-", "@", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D", "\xEF\xBC\xA0"};
+    name += strspn(name, " ");
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        if (strncmp(name, signs[i], strlen(signs[i])) == 0)
             return true;
     }
     return false;
+}
+
+bool recipe_check_tasks(const recipe *of, failure *why) {
+    const homejson_value *label = homejson_member(of->root, "labels")->first;
+    for (size_t i = 0; i < of->label_count; i++, label = label->next) {
+        if (print_is_masked(of->labels[i].task))
+            return document_fail(&of->doc, task_of(label), "a name without control characters",
+                                 why);
+        if (is_formula(of->labels[i].task))
+            return document_fail(&of->doc, task_of(label),
+                                 "a name that does not begin with =, +, - or @, as spreadsheets' "
+                                 "formulas do (\"task\" can give it one)",
+                                 why);
+    }
+    return true;
 }
 
 static bool parse_label(recipe *of, const homejson_value *object, failure *why) {
@@ -167,6 +206,7 @@ static bool parse_label(recipe *of, const homejson_value *object, failure *why) 
                              why);
     label->task = label->column;
     return document_text(&of->doc, object, "task", &label->task, why) &&
+           enter_task(of, object, label->task, why) &&
            document_text(&of->doc, object, "group", &label->group, why) &&
            document_number(&of->doc, object, "weight", 1e-30, 1e30, &label->weight, why) &&
            document_text(&of->doc, object, "given", &label->given, why) &&
@@ -176,10 +216,8 @@ static bool parse_label(recipe *of, const homejson_value *object, failure *why) 
 /* ------------------------------------------------------------------------------------- training */
 
 size_t recipe_task(const recipe *of, const char *task) {
-    size_t i = 0;
-    while (i < of->label_count && strcmp(of->labels[i].task, task) != 0)
-        i++;
-    return i;
+    const uint32_t row = vocabulary_find(&of->task_names, task, strlen(task));
+    return row ? row - 1 : of->label_count;
 }
 
 static bool select_task(recipe *of, const homejson_value *name, failure *why) {
@@ -312,7 +350,7 @@ bool recipe_read(recipe *of, const char *path, failure *why) {
     memset(of, 0, sizeof *of);
     if (!document_read_file(&of->doc, path, why))
         return false;
-    if (recipe_parse(of, homejson_root(of->doc.json), why))
+    if (recipe_parse(of, homejson_root(of->doc.json), why) && recipe_check_tasks(of, why))
         return true;
     recipe_free(of);
     return false;
@@ -330,6 +368,9 @@ void recipe_free(recipe *of) {
         transform_free(&of->dense[i].change);
     for (size_t i = 0; i < of->table_count; i++)
         vocabulary_free(&of->tables[i].values);
+    vocabulary_free(&of->input_names);
+    vocabulary_free(&of->table_names);
+    vocabulary_free(&of->task_names);
     heap_free(of->dense);
     heap_free(of->tables);
     heap_free(of->fields);

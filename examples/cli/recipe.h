@@ -63,6 +63,9 @@ typedef struct recipe {
     size_t label_count;
     const char *row_weight; /* NULL: none */
     const char *user;       /* NULL: none */
+    vocabulary input_names; /* columns of dense and fields */
+    vocabulary table_names; /* row i + 1 is table i */
+    vocabulary task_names;  /* row i + 1 is label i */
     training_plan training;
     const homejson_value *model;
 } recipe;
@@ -72,6 +75,11 @@ bool recipe_read(recipe *of, const char *path, failure *why);
 
 /* The number of the label with this task; label_count where there is none. */
 size_t recipe_task(const recipe *of, const char *task);
+
+/* The names of the tasks go into CSV files and to terminals: false where one has a character that
+ * steers a terminal, or is a formula to a spreadsheet. recipe_read() has checked that; a recipe in
+ * a checkpoint may come from anybody. */
+bool recipe_check_tasks(const recipe *of, failure *why);
 
 /* How many dense values the model gets. */
 size_t recipe_dense_width(const recipe *of);

@@ -1,12 +1,13 @@
 #include "vocabulary.h"
 
 #include "heap.h"
+#include "keyed.h"
 
 #include "home/home.h"
 
 #include <string.h>
 
-/* FNV-1a, then the library's mixing of ids, because the table's slots are the low bits. */
+/* FNV-1a, then the library's mixing of ids. */
 uint64_t vocabulary_hash(const char *text, size_t length) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < length; i++)
@@ -28,7 +29,7 @@ static uint32_t *find_slot(const vocabulary *of, const char *text, size_t length
 }
 
 uint32_t vocabulary_find(const vocabulary *of, const char *text, size_t length) {
-    return of->count ? *find_slot(of, text, length, vocabulary_hash(text, length)) : 0;
+    return of->count ? *find_slot(of, text, length, keyed_hash(text, length)) : 0;
 }
 
 /* Puts all entries into a new table of slot_count slots. */
@@ -72,7 +73,7 @@ static uint32_t append(vocabulary *to, const char *text, size_t length, uint64_t
 }
 
 uint32_t vocabulary_add(vocabulary *to, const char *text, size_t length, size_t record) {
-    const uint64_t hash = vocabulary_hash(text, length);
+    const uint64_t hash = keyed_hash(text, length);
     uint32_t row = to->count ? *find_slot(to, text, length, hash) : 0;
     if (row == 0) {
         if (!make_room(to, length))

@@ -1,6 +1,6 @@
 /* The values of an id column, and the row of the embedding table that each one has. Row 0 is for
  * all rare and unknown values, rows 1, 2 ... for the others in the order of their first
- * appearance. */
+ * appearance. It also serves as an index of names. */
 #ifndef CLI_VOCABULARY_H
 #define CLI_VOCABULARY_H
 
@@ -11,7 +11,7 @@
 typedef struct vocabulary_entry {
     size_t offset; /* of the text in `bytes` */
     size_t length;
-    uint64_t hash;
+    uint64_t hash;      /* keyed_hash() */
     size_t last_record; /* that counted it, 0: none */
     size_t records;     /* in which it stands */
 } vocabulary_entry;
@@ -27,7 +27,7 @@ typedef struct vocabulary {
     size_t slot_count; /* a power of two, at least twice `count` */
 } vocabulary;
 
-/* A 64-bit hash of a text; also the key of a user. */
+/* A 64-bit hash of a text, the same in every run: the key of a user. */
 uint64_t vocabulary_hash(const char *text, size_t length);
 
 /* The row of a text, 0 where it has none. */
