@@ -6,6 +6,7 @@
 #include "heap.h"
 #include "history.h"
 #include "interrupt.h"
+#include "output.h"
 #include "predictor.h"
 #include "print.h"
 #include "progress.h"
@@ -258,28 +259,66 @@ static bool note_training(trainer *t, uint64_t epoch, double score, failure *why
     return noted;
 }
 
-static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
+static bool write_model(const trainer *t, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (!note_training(t, epoch, score, why))
+    return home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0,
+                           &error) == HOME_OK ||
+           fail_file(why, t->job.path, &error);
+}
+
+static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
+    if (!note_training(t, epoch, score, why) || !write_model(t, why))
         return false;
-    if (home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0,
-                        &error) != HOME_OK)
-        return fail_file(why, t->job.path, &error);
     t->best_epoch = epoch;
     return true;
 }
 
-static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score) {
+/* `remark` follows the mean AUC. */
+static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score,
+                        const char *remark) {
     print_line(stdout, "epoch %" PRIu64 ", %zu %s rows", epoch, seen->rows,
                t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
     if (t->job.validation && isnan(score))
         print_line(stdout, "mean AUC -: no selected task has one");
     else if (t->job.validation)
-        print_line(stdout, "mean AUC %.5f%s", score,
-                   t->best_epoch == epoch ? ", the best so far: saved" : "");
+        print_line(stdout, "mean AUC %.5f%s", score, remark);
     print_end(stdout);
     fflush(stdout);
+}
+
+/* Whether the checkpoint is another file than the one that training goes on from. */
+static bool writes_elsewhere(const training_job *job) {
+    failure unused;
+    const named_file files[] = {{.name = "", .path = job->path, .written = true},
+                                {.name = "", .path = job->resumed}};
+    return output_check_apart(files, 2, &unused);
+}
+
+static bool start_from(trainer *t, const scores *seen, failure *why) {
+    const double score = scores_selection(seen);
+    if (isnan(score))
+        return true;
+    if (writes_elsewhere(&t->job) && !write_model(t, why))
+        return false;
+    t->best_epoch = t->job.epochs_before;
+    t->best_score = score;
+    print_epoch(t, t->best_epoch, seen, score, ", of the model to go on from: to be beaten");
+    return true;
+}
+
+/* A model that was trained before is judged on the validation rows of this run, and stays until an
+ * epoch is better. */
+static bool score_resumed(trainer *t, failure *why) {
+    scores seen;
+    if (!t->job.resumed || !t->job.validation)
+        return true;
+    if (!scores_start(&seen, t->job.by, why))
+        return false;
+    const bool good =
+        validate(t, &seen, why) && scores_compute(&seen, why) && start_from(t, &seen, why);
+    scores_free(&seen);
+    return good;
 }
 
 /* Saves the model if it is the best so far, and prints how good it is. */
@@ -290,7 +329,7 @@ static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *w
             return false;
         t->best_score = score;
     }
-    print_epoch(t, epoch, seen, score);
+    print_epoch(t, epoch, seen, score, t->best_epoch == epoch ? ", the best so far: saved" : "");
     return !t->job.log || history_add(t->job.log,
                                       &(history_epoch){.epoch = epoch,
                                                        .steps = home_model_step_count(t->job.model),
@@ -327,7 +366,8 @@ static bool run_epochs(trainer *t, failure *why) {
             break;
         }
     }
-    print_line(stdout, "%s holds the model after epoch %" PRIu64, t->job.path, t->best_epoch);
+    print_line(stdout, "%s holds the model after epoch %" PRIu64 "%s", t->job.path, t->best_epoch,
+               t->best_epoch == t->job.epochs_before ? ": no later one is better" : "");
     return true;
 }
 
@@ -343,7 +383,7 @@ static void tell_what_is_saved(const trainer *t, failure *why) {
 
 bool train_model(const training_job *job, failure *why) {
     trainer t = {.job = *job};
-    const bool trained = start_trainer(&t, why) && run_epochs(&t, why);
+    const bool trained = start_trainer(&t, why) && score_resumed(&t, why) && run_epochs(&t, why);
     if (!trained)
         tell_what_is_saved(&t, why);
     free_trainer(&t);

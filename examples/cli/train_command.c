@@ -149,6 +149,7 @@ static bool train_on(home_model *model, uint64_t epochs_before, const dataset *r
                               .path = given->output,
                               .log = given->log,
                               .resumable = given->resumable || given->resume,
+                              .resumed = given->resume,
                               .epochs_before = epochs_before};
     const bool trained =
         home_model_set_threads(job.model, (size_t)given->threads, &error) == HOME_OK
@@ -253,6 +254,6 @@ const command train_command = {
     "  --resume FILE  go on from such a checkpoint instead of fresh weights, for example on the\n"
     "                 rows of another day; means, buckets and vocabularies stay as first learned,\n"
     "                 and RECIPE must be that of the checkpoint in all but \"training\"; implies\n"
-    "                 --resumable\n",
+    "                 --resumable; with --valid, what it holds is the best so far\n",
     run,
 };
