@@ -6,7 +6,16 @@
 #include <stdbool.h>
 
 /* The picture, and where the box is in it. */
-enum { WIDTH = 280, HEIGHT = 170, LEFT = 40, RIGHT = 268, TOP = 8, BOTTOM = 146, MARKS = 4 };
+enum {
+    WIDTH = 280,
+    HEIGHT = 170,
+    LEFT = 40,
+    RIGHT = 268,
+    TOP = 8,
+    BOTTOM = 146,
+    MARKS = 4,
+    LABEL = 240
+};
 
 /* 1, 2 or 5 times a power of ten, so that about MARKS steps cover the range. */
 static double step_of(double range) {
@@ -60,20 +69,24 @@ static void draw_scales(const chart *in, double x_step, double y_step) {
     }
 }
 
-chart chart_begin(FILE *to, const char *caption, chart edges) {
+chart chart_begin(FILE *to, const char *kind, const char *caption, chart edges) {
+    char label[LABEL];
     chart in = edges;
     in.to = to;
     const double x_step = widen(&in.left, &in.right);
     const double y_step = widen(&in.bottom, &in.top);
     fputs("<figure><figcaption>", to);
     page_text(to, caption);
-    fprintf(to, "</figcaption><svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, HEIGHT);
+    fputs("</figcaption>", to);
+    snprintf(label, sizeof label, "%s, %s", kind, caption);
+    page_picture(to, label, WIDTH, HEIGHT);
     draw_scales(&in, x_step, y_step);
     return in;
 }
 
 void chart_end(const chart *in) {
-    fputs("</svg></figure>\n", in->to);
+    page_picture_end(in->to);
+    fputs("</figure>\n", in->to);
 }
 
 static bool is_finite(double x, double y) {

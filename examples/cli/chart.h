@@ -13,8 +13,8 @@ typedef struct chart {
 } chart;
 
 /* Opens a figure with its caption, and draws the box with about four marks a side. Edges are
- * rounded outward to whole marks. */
-chart chart_begin(FILE *to, const char *caption, chart edges);
+ * rounded outward to whole marks. `kind` says what curve it is to a reader who does not see it. */
+chart chart_begin(FILE *to, const char *kind, const char *caption, chart edges);
 void chart_end(const chart *in);
 
 /* A line through points, broken where one is not finite, and marks on those that are. style: "a" or

@@ -164,10 +164,10 @@ static bool append_id(id_values *ids, uint32_t row, failure *why) {
 static bool parse_id(const dataset_reader *reader, size_t f, const char *text, size_t length,
                      id_values *ids, failure *why) {
     vocabulary *values = &reader->by->tables[reader->by->fields[f].table].values;
+    if (reader->use != DATASET_TRAIN)
+        return append_id(ids, unknown_find(&reader->unknown[f], values, text, length), why);
     if (length == 0)
         return append_id(ids, 0, why);
-    if (reader->use != DATASET_TRAIN)
-        return append_id(ids, vocabulary_find(values, text, length), why);
     if (!homeutf8_is_text(text, length))
         return csv_fail(&reader->csv, reader->fields[f], "text in UTF-8 without zero bytes", why);
     const uint32_t row = vocabulary_add(values, text, length, reader->csv.records);
@@ -291,7 +291,8 @@ bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_
     reader->dense = heap_new(by->dense_count, sizeof *reader->dense);
     reader->fields = heap_new(by->field_count, sizeof *reader->fields);
     reader->labels = heap_new(by->label_count, sizeof *reader->labels);
-    const bool room = reader->dense && reader->fields && reader->labels;
+    reader->unknown = heap_new(by->field_count, sizeof *reader->unknown);
+    const bool room = reader->dense && reader->fields && reader->labels && reader->unknown;
     const bool found = room ? find_columns(reader, why) : fail_memory(why);
     if (found)
         return true;
@@ -304,6 +305,7 @@ void dataset_close(dataset_reader *reader) {
     heap_free(reader->dense);
     heap_free(reader->fields);
     heap_free(reader->labels);
+    heap_free(reader->unknown);
 }
 
 /* ----------------------------------------------------------------------------------------- rows */

@@ -5,6 +5,7 @@
 
 #include "csv.h"
 #include "recipe.h"
+#include "unknown.h"
 
 /* The ids of one field. */
 typedef struct id_values {
@@ -63,6 +64,7 @@ typedef struct dataset_reader {
     size_t *labels;
     size_t weight;
     size_t user;
+    unknown_ids *unknown; /* [fields], counted so far; not where training makes the vocabularies */
 } dataset_reader;
 
 bool dataset_open(dataset_reader *reader, recipe *by, const char *path, dataset_use use,

@@ -27,10 +27,11 @@ static bool score_file(dataset_reader *reader, predictor *with, scores *to, cons
     return good && scores_compute(to, why);
 }
 
-static bool write_json(const scores *of, const char *path, failure *why) {
+static bool write_json(const scores *of, const unknown_ids *unknown, const char *path,
+                       failure *why) {
     hometext text = {.allocator = heap()};
     output to;
-    scores_json(of, &text);
+    scores_json(of, unknown, &text);
     bool written = !text.failed || fail_memory(why);
     written = written && output_open(&to, path, why);
     if (written) {
@@ -51,9 +52,13 @@ static bool evaluate(subject *on, const char *json, failure *why) {
     const bool good = predictor_start(&with, on->model, &on->by, why) &&
                       scores_start(&result, &on->by, why) &&
                       score_file(&reader, &with, &result, on->data_path, why) &&
-                      (!json || write_json(&result, json, why));
-    if (good && !output_is_standard(json)) /* the JSON stands alone there */
+                      (!json || write_json(&result, reader.unknown, json, why));
+    if (good && !output_is_standard(json)) { /* the JSON stands alone there */
+        unknown_print(reader.unknown, &on->by, stdout);
         scores_print(&result, stdout);
+    }
+    if (good)
+        unknown_warn(reader.unknown, &on->by, on->data_path);
     scores_free(&result);
     predictor_free(&with);
     dataset_close(&reader);

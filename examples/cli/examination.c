@@ -172,6 +172,8 @@ bool examination_run(examination *made, home_model *model, recipe *by, const cha
                 scores_compute(&made->quality, why);
     if (good && home_health_rows(made->health) == 0)
         good = fail(why, "%s: no rows; expected at least one to examine the model on", path);
+    made->unknown = reader.unknown;
+    reader.unknown = NULL;
     dataset_close(&reader);
     if (!good)
         examination_free(made);
@@ -184,6 +186,7 @@ void examination_free(examination *made) {
     heap_free(made->units);
     heap_free(made->bins);
     heap_free(made->gradients);
+    heap_free(made->unknown);
     *made = (examination){0};
 }
 

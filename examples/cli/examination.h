@@ -28,6 +28,7 @@ typedef struct examination {
     home_health *health;
     examined_unit *units;
     size_t unit_count;
+    unknown_ids *unknown; /* [fields] */
     score_bin *bins;   /* [tasks, EXAMINATION_BINS] */
     double *gradients; /* [units, tasks] norm of the gradient at the unit's experts, mean of some
                           batches */

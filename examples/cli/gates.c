@@ -139,10 +139,10 @@ static void draw_cell(const drawing *d, size_t node, size_t expert, int x, int y
             fprintf(d->to, ", and %.3f in its self term", self);
         fprintf(d->to,
                 "</title><rect class=\"cell\" style=\"fill-opacity:%.3f\" x=\"%d\" y=\"%d\" "
-                "width=\"%d\" height=\"%d\" rx=\"4\"/><text%s x=\"%d\" y=\"%d\" "
+                "width=\"%d\" height=\"%d\" rx=\"4\"/><text x=\"%d\" y=\"%d\" "
                 "text-anchor=\"middle\">%.2f</text></g>\n",
-                0.06 + 0.94 * weight, x + 2, y + 2, CELL - 4, ROW - 4,
-                weight > 0.5 ? " class=\"on\"" : "", x + CELL / 2, y + ROW / 2 + 4, weight);
+                0.06 + 0.94 * weight, x + 2, y + 2, CELL - 4, ROW - 4, x + CELL / 2,
+                y + ROW / 2 + 4, weight);
     }
     if (!isnan(self))
         fprintf(d->to,
@@ -258,17 +258,19 @@ bool gates_draw(FILE *to, const examination *of, const home_model *model, failur
     drawing d = {.to = to, .of = of, .top = MARGIN};
     measure(&d);
     const int width = d.left + d.width + ASIDE;
-    fprintf(to,
-            "<div class=\"scroll\"><svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-            "role=\"img\">\n",
-            width, height_of(of) + MARGIN, width, height_of(of) + MARGIN);
+    page_scroll(to, "Gates");
+    page_picture(to,
+                 "Gates along the hierarchy: for each layer a table of the mean weight that each "
+                 "node gives each expert, and lines from its nodes to the units that read them",
+                 width, height_of(of) + MARGIN);
     const homejson_value *layers = homejson_member(homejson_root(parsed), "layers");
     d.layer = layers ? layers->first : NULL;
     for (size_t l = 0; d.layer; l++, d.layer = d.layer->next) {
         draw_inputs(&d, l);
         draw_matrix(&d, l);
     }
-    fputs("</svg></div>\n", to);
+    page_picture_end(to);
+    page_scroll_end(to);
     homejson_free(parsed);
     return true;
 }

@@ -120,6 +120,7 @@ static void print_all(const examination *of, const diagnosis *is, const char *pa
     const uint64_t rows = home_health_rows(of->health);
     print_line(stdout, "%s: %" PRIu64 " row%s", path, rows, number_plural(rows));
     print_end(stdout);
+    unknown_print(of->unknown, of->by, stdout);
     scores_print(&of->quality, stdout);
     print_experts(of);
     for (size_t l = 0; l <= examination_last_layer(of); l++)
@@ -134,8 +135,10 @@ static bool inspect(subject *on, failure *why) {
     if (!examination_run(&seen, on->model, &on->by, on->data_path, why))
         return false;
     const bool good = diagnose(&is, &seen, why);
-    if (good)
+    if (good) {
         print_all(&seen, &is, on->data_path);
+        unknown_warn(seen.unknown, &on->by, on->data_path);
+    }
     diagnosis_free(&is);
     examination_free(&seen);
     return good;

@@ -5,14 +5,16 @@
 #include <math.h>
 #include <string.h>
 
-/* The style. Colours are named by purpose; paper is always light. */
+/* The style. Colours are named by purpose; paper is always light. Ink can be read on all of them,
+ * soft and bad text on the grounds: a contrast of 4.5 or more (WCAG 2.1, 1.4.3), which tests/cli
+ * computes. */
 #define LIGHT                                                                                      \
     " --ground:#f6f5f2; --card:#fff; --ink:#1d2126; --soft:#5d6670; --line:#e2e1dc;"               \
-    " --accent:#1f6f8b; --on-accent:#fff; --second:#c2571a; --good:#2c7a4b;"                       \
+    " --accent:#1f6f8b; --shade:#5694ad; --second:#c2571a; --good:#2c7a4b;"                        \
     " --good-ground:#ebf5ee; --bad:#b23a2e; --bad-ground:#fbeeea;"
 #define DARK                                                                                       \
     " --ground:#12161a; --card:#1a2026; --ink:#e5e8ea; --soft:#98a3ad; --line:#2c343c;"            \
-    " --accent:#5fb3cf; --on-accent:#0c1216; --second:#ea9a5f; --good:#6fc48e;"                    \
+    " --accent:#5fb3cf; --shade:#1d6a85; --second:#ea9a5f; --good:#6fc48e;"                        \
     " --good-ground:#1a2b21; --bad:#f08c7c; --bad-ground:#33211f;"
 
 static const char *const style[] = {
@@ -64,6 +66,7 @@ static const char *const style[] = {
     ".verdict li { margin: .3rem 0; font-size: .93rem }\n",
     ".verdict em { color: var(--soft); font-style: normal; display: block }\n",
     ".scroll { overflow-x: auto; margin: 0 -.25rem; padding: 0 .25rem }\n",
+    ".scroll:focus-visible { outline: 2px solid var(--accent) }\n",
     "table {"
     " border-collapse: collapse; width: 100%; font-size: .88rem;"
     " font-variant-numeric: tabular-nums;"
@@ -76,8 +79,9 @@ static const char *const style[] = {
     "th:first-child, td:first-child { text-align: left }\n",
     "table.narrow { font-size: .78rem }\n",
     "table.narrow th, table.narrow td { padding: .28rem .35rem }\n",
+    "td.bad { color: var(--bad) }\n",
     "td.text { text-align: left; white-space: normal; overflow-wrap: anywhere }\n",
-    "td.heat { background: color-mix(in srgb, var(--accent) calc(var(--w) * 70%), transparent) }\n",
+    "td.heat { background: color-mix(in srgb, var(--shade) calc(var(--w) * 100%), transparent) }\n",
     ".grid {"
     " display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr));"
     " gap: 1rem 1.25rem;"
@@ -99,8 +103,7 @@ static const char *const style[] = {
     ".b { stroke: var(--second); fill: none; stroke-width: 2 }\n",
     "circle.a { fill: var(--accent); stroke: var(--card); stroke-width: 1 }\n",
     "circle.b { fill: var(--second); stroke: var(--card); stroke-width: 1 }\n",
-    ".cell { fill: var(--accent) }\n",
-    ".on { fill: var(--on-accent) }\n",
+    ".cell { fill: var(--shade) }\n",
     ".unseen { fill: none; stroke: var(--line); stroke-dasharray: 2 3 }\n",
     ".self { fill: none; stroke: var(--second); stroke-width: 2 }\n",
     ".link { fill: none; stroke: var(--soft); stroke-width: 1.5; opacity: .55 }\n",
@@ -194,6 +197,27 @@ void page_section(FILE *to, const char *heading, const char *explanation) {
 
 void page_section_end(FILE *to) {
     fputs("</section>\n", to);
+}
+
+void page_picture(FILE *to, const char *label, int width, int height) {
+    fprintf(to, "<svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"",
+            width, height, width, height);
+    page_text(to, label);
+    fputs("\">\n", to);
+}
+
+void page_picture_end(FILE *to) {
+    fputs("</svg>\n", to);
+}
+
+void page_scroll(FILE *to, const char *label) {
+    fputs("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"", to);
+    page_text(to, label);
+    fputs("\">\n", to);
+}
+
+void page_scroll_end(FILE *to) {
+    fputs("</div>\n", to);
 }
 
 void page_cell(FILE *to, const char *format, double figure) {

@@ -47,6 +47,8 @@ static bool predict(subject *on, const char *target, failure *why) {
     const bool good = predictor_start(&with, on->model, &on->by, why) &&
                       output_open(&to, target, why) && predict_file(&reader, &with, to.file, why) &&
                       output_commit(&to, why);
+    if (good)
+        unknown_warn(reader.unknown, &on->by, on->data_path);
     output_discard(&to);
     predictor_free(&with);
     dataset_close(&reader);

@@ -10,35 +10,12 @@
 /* ------------------------------------------------------------------------------------------ mask
  */
 
-/* The code point of a well-formed character. */
-static unsigned long code_of(const char *text, size_t length) {
-    const unsigned char *s = (const unsigned char *)text;
-    if (length == 1)
-        return s[0];
-    unsigned long code = s[0] & (0x7FU >> length);
-    for (size_t i = 1; i < length; i++)
-        code = code << 6 | (s[i] & 0x3FU);
-    return code;
-}
-
-/* Controls of terminals (C0, DEL, C1); marks, embeddings, overrides and isolates, which change the
- * direction of text and so the order in which it is seen; separators of lines and paragraphs. */
-static bool steers(unsigned long code) {
-    static const unsigned long ranges[][2] = {{0, 0x1F},        {0x7F, 0x9F},     {0x61C, 0x61C},
-                                              {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2066, 0x206F}};
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        if (code >= ranges[i][0] && code <= ranges[i][1])
-            return true;
-    }
-    return false;
-}
-
 size_t print_next(const char *text, size_t left, char *mask) {
     const size_t length = homeutf8_length(text, left);
     *mask = 0;
     if (*text == '\n' || *text == '\t' || *text == '\r')
         *mask = ' ';
-    else if (length == 0 || steers(code_of(text, length)))
+    else if (length == 0 || homeutf8_steers(homeutf8_code(text, length)))
         *mask = '?';
     return length ? length : 1;
 }

@@ -54,6 +54,13 @@ static double mean_auc(const examination *seen) {
     return count ? sum / (double)count : (double)NAN;
 }
 
+static void write_mean_auc(FILE *to, double auc) {
+    if (isnan(auc))
+        fputs("<div class=\"fact\"><b>–</b><span>mean AUC</span></div>\n", to);
+    else
+        fprintf(to, "<div class=\"fact\"><b>%.4f</b><span>mean AUC</span></div>\n", auc);
+}
+
 /* The last part of a path. */
 static const char *name_of(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -66,7 +73,7 @@ static void write_head(FILE *to, const material *m) {
     fputs("</h1>\n<p class=\"soft\">examined on ", to);
     page_text(to, name_of(m->on->data_path));
     fprintf(to, " by home %s</p>\n<div class=\"facts\">\n", home_version_string());
-    fprintf(to, "<div class=\"fact\"><b>%.4f</b><span>mean AUC</span></div>\n", mean_auc(m->seen));
+    write_mean_auc(to, mean_auc(m->seen));
     write_fact(to, "tasks", m->on->by.label_count);
     write_fact(to, "rows examined", home_health_rows(m->seen->health));
     write_fact(to, "experts", home_health_expert_count(m->seen->health));
@@ -124,8 +131,8 @@ static void write_diagnoses(FILE *to, const material *m) {
 /* -------------------------------------------------------------------------------------- quality */
 
 static void write_quality_table(FILE *to, const material *m) {
-    fputs("<div "
-          "class=\"scroll\"><table><tr><th>task</th><th>group</th><th>rows</th><th>positives</"
+    page_scroll(to, "Quality by task");
+    fputs("<table><tr><th>task</th><th>group</th><th>rows</th><th>positives</"
           "th><th>rate</th><th>AUC</th><th>GAUC</th><th>log loss</th><th>calibration</th></tr>\n",
           to);
     for (size_t t = 0; t < m->on->by.label_count; t++) {
@@ -143,7 +150,8 @@ static void write_quality_table(FILE *to, const material *m) {
         page_cell(to, "%.3f", r->calibration);
         fputs("</tr>\n", to);
     }
-    fputs("</table></div>\n", to);
+    fputs("</table>\n", to);
+    page_scroll_end(to);
 }
 
 /* From the bin of the highest predictions down: the share of positives found, by the share of
@@ -161,7 +169,7 @@ static void draw_roc(FILE *to, const material *m, size_t task) {
     char caption[2 * NAME];
     snprintf(caption, sizeof caption, "%.60s: AUC %.4f", m->on->by.labels[task].task,
              m->seen->quality.results[task].auc);
-    const chart in = chart_begin(to, caption, (chart){.right = 1, .top = 1});
+    const chart in = chart_begin(to, "ROC curve", caption, (chart){.right = 1, .top = 1});
     chart_line(&in, "guide", (const double[]){0, 1}, (const double[]){0, 1}, 2);
     for (size_t i = 0; i < EXAMINATION_BINS; i++) {
         const score_bin *bin = &bins[EXAMINATION_BINS - 1 - i];
@@ -207,7 +215,8 @@ static void draw_calibration(FILE *to, const material *m, size_t task) {
     char caption[2 * NAME];
     snprintf(caption, sizeof caption, "%.60s: calibration %.3f", m->on->by.labels[task].task,
              m->seen->quality.results[task].calibration);
-    const chart in = chart_begin(to, caption, (chart){.right = max, .top = max});
+    const chart in =
+        chart_begin(to, "calibration curve", caption, (chart){.right = max, .top = max});
     chart_line(&in, "guide", (const double[]){0, in.right}, (const double[]){0, in.right}, 2);
     chart_line(&in, "b", x, y, groups);
     chart_dots(&in, "b", x, y, groups);
@@ -244,6 +253,44 @@ static void write_quality(FILE *to, const material *m) {
     page_section_end(to);
 }
 
+/* ------------------------------------------------------------------------------------------ ids */
+
+static void write_ids_row(FILE *to, const char *column, const unknown_ids *ids) {
+    fputs("<tr><td>", to);
+    page_text(to, column);
+    fprintf(to, "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>", ids->ids,
+            ids->empty, ids->unknown);
+    if (unknown_many(ids))
+        fprintf(to, "<td class=\"bad\">%.1f %%</td>", 100 * unknown_share(ids));
+    else
+        page_cell(to, "%.1f %%", 100 * unknown_share(ids));
+    fputs("<td class=\"text\">", to);
+    page_text(to, ids->example);
+    if (ids->question) {
+        fputs(", but ", to);
+        page_text(to, ids->known);
+        fprintf(to, " is known: %s", ids->question);
+    }
+    fputs("</td></tr>\n", to);
+}
+
+static void write_ids(FILE *to, const material *m) {
+    if (m->on->by.field_count == 0)
+        return;
+    page_section(to, "Ids",
+                 "How many ids of each column the model does not know: they were in no training "
+                 "row, or in too few. It takes all of them for one and the same.");
+    page_scroll(to, "Ids by column");
+    fputs("<table><tr><th>column</th><th>ids</th><th>empty</th><th>unknown</th><th>share</th>"
+          "<th>for example</th></tr>\n",
+          to);
+    for (size_t f = 0; f < m->on->by.field_count; f++)
+        write_ids_row(to, m->on->by.fields[f].column, &m->seen->unknown[f]);
+    fputs("</table>\n", to);
+    page_scroll_end(to);
+    page_section_end(to);
+}
+
 /* ------------------------------------------------------------------------------------- training */
 
 /* One line of a chart over the epochs. */
@@ -258,8 +305,9 @@ static void draw_figure(const chart *in, const history *h, size_t task, history_
         chart_dots(in, style, h->numbers + e, (const double[]){history_at(h, e, task, figure)}, 1);
 }
 
-static chart begin_epochs(FILE *to, const material *m, size_t task, history_figure a,
-                          history_figure b) {
+static chart begin_epochs(FILE *to, const material *m, const char *heading, size_t task,
+                          history_figure a, history_figure b) {
+    char kind[NAME];
     const history *h = m->learned;
     chart edges = {.left = h->numbers[0],
                    .right = h->numbers[h->epochs - 1],
@@ -272,7 +320,8 @@ static chart begin_epochs(FILE *to, const material *m, size_t task, history_figu
     }
     if (!isfinite(edges.bottom) || !isfinite(edges.top))
         edges.bottom = edges.top = 0;
-    return chart_begin(to, m->on->by.labels[task].task, edges);
+    snprintf(kind, sizeof kind, "%s by epoch", heading);
+    return chart_begin(to, kind, m->on->by.labels[task].task, edges);
 }
 
 static void write_epochs(FILE *to, const material *m, const char *heading, history_figure a,
@@ -283,7 +332,7 @@ static void write_epochs(FILE *to, const material *m, const char *heading, histo
             heading, a_name, b_name);
     fputs("<div class=\"grid\">\n", to);
     for (size_t t = 0; t < m->on->by.label_count; t++) {
-        const chart in = begin_epochs(to, m, t, a, b);
+        const chart in = begin_epochs(to, m, heading, t, a, b);
         draw_figure(&in, m->learned, t, b, "b");
         draw_figure(&in, m->learned, t, a, "a");
         chart_end(&in);
@@ -366,17 +415,21 @@ static void draw_layer(FILE *to, const material *m, size_t layer) {
     size_t rows = 0;
     for (size_t e = 0; e < home_health_expert_count(m->seen->health); e++)
         rows += examination_expert(m->seen, e).layer == layer;
-    const double bottom = 6 + (double)HILL_ROW * (double)rows;
-    fprintf(to,
-            "<div><h3>Layer %zu</h3><div class=\"scroll\"><svg width=\"%d\" height=\"%.0f\" "
-            "viewBox=\"0 0 %d %.0f\" role=\"img\">\n",
-            layer, HILL_ALL, bottom + 24, HILL_ALL, bottom + 24);
+    const int bottom = 6 + HILL_ROW * (int)rows;
+    char label[NAME];
+    snprintf(label, sizeof label, "Layer %zu: how the values of each expert are distributed",
+             layer);
+    fprintf(to, "<div><h3>Layer %zu</h3>", layer);
+    page_scroll(to, label);
+    page_picture(to, label, HILL_ALL, bottom + 24);
     draw_hill_scale(to, bottom);
     double y = 6;
     for (size_t e = 0; e < home_health_expert_count(m->seen->health); e++)
         if (examination_expert(m->seen, e).layer == layer)
             draw_expert(to, m, e, y += (double)HILL_ROW);
-    fputs("</svg></div></div>\n", to);
+    page_picture_end(to);
+    page_scroll_end(to);
+    fputs("</div>\n", to);
 }
 
 static void write_experts(FILE *to, const material *m) {
@@ -412,7 +465,8 @@ static void write_gradients(FILE *to, const material *m) {
     page_section(to, "Gradients",
                  "The norm of each task's gradient by the parameters of each unit's experts, mean "
                  "over training batches. The shade compares the tasks of one row.");
-    fputs("<div class=\"scroll\"><table class=\"narrow\"><tr><th>layer, unit</th>", to);
+    page_scroll(to, "Gradients by unit and task");
+    fputs("<table class=\"narrow\"><tr><th>layer, unit</th>", to);
     for (size_t t = 0; t < m->on->by.label_count; t++) {
         fputs("<th>", to);
         page_text(to, m->on->by.labels[t].task);
@@ -435,7 +489,8 @@ static void write_gradients(FILE *to, const material *m) {
         }
         fputs("</tr>\n", to);
     }
-    fputs("</table></div>\n", to);
+    fputs("</table>\n", to);
+    page_scroll_end(to);
     page_section_end(to);
 }
 
@@ -529,6 +584,7 @@ static bool write_page(FILE *to, const material *m, failure *why) {
     write_experts(to, m);
     write_gradients(to, m);
     write_quality(to, m);
+    write_ids(to, m);
     write_training(to, m);
     if (!write_model(to, m, why))
         return false;
@@ -551,6 +607,8 @@ static bool examine_and_write(subject *on, const history *learned, const char *p
         return false;
     const material m = {.on = on, .seen = &seen, .is = &is, .learned = learned};
     const bool good = diagnose(&is, &seen, why) && write_report(&m, path, why);
+    if (good)
+        unknown_warn(seen.unknown, &on->by, on->data_path);
     diagnosis_free(&is);
     examination_free(&seen);
     return good;

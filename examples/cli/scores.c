@@ -119,10 +119,12 @@ static void add_task(hometext *text, const char *name, const home_metric_result 
     hometext_add(text, "}");
 }
 
-void scores_json(const scores *of, hometext *text) {
+void scores_json(const scores *of, const unknown_ids *unknown, hometext *text) {
     hometext_add(text, "{\"rows\": ");
     hometext_add_integer(text, of->rows);
-    hometext_add(text, ", \"tasks\": {");
+    hometext_add(text, ", \"ids\": ");
+    unknown_json(unknown, of->by, text);
+    hometext_add(text, ",\n \"tasks\": {");
     for (size_t t = 0; t < of->by->label_count; t++) {
         hometext_add(text, t ? ",\n  " : "\n  ");
         add_task(text, of->by->labels[t].task, &of->results[t]);

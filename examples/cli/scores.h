@@ -29,7 +29,8 @@ double scores_selection(const scores *of);
 
 void scores_print(const scores *of, FILE *to);
 
-/* {"rows": .., "tasks": {name: {"rows", "positives", "auc", "gauc", "log_loss", "calibration"}}} */
-void scores_json(const scores *of, hometext *text);
+/* {"rows": .., "ids": {column: {"ids", "empty", "unknown"}}, "tasks": {name: {"rows", "positives",
+ * "auc", "gauc", "log_loss", "calibration"}}} */
+void scores_json(const scores *of, const unknown_ids *unknown, hometext *text);
 
 #endif

@@ -85,6 +85,7 @@ static bool load(dataset *rows, dataset_reader *reader, failure *why) {
         return false;
     print_line(stderr, "%s: %zu row%s in %.1f s", reader->csv.from.path, rows->rows,
                number_plural(rows->rows), clock_seconds() - started);
+    unknown_warn(reader->unknown, reader->by, reader->csv.from.path);
     return true;
 }
 

@@ -10,6 +10,14 @@
  * are there; 0 where there is none. */
 size_t homeutf8_length(const char *text, size_t left);
 
+/* The code point of the well-formed character text[0 .. length). */
+unsigned homeutf8_code(const char *text, size_t length);
+
+/* Whether a character steers what shows it instead of being seen: controls of terminals (C0, DEL,
+ * C1); marks, embeddings, overrides and isolates, which change the direction of text and so the
+ * order in which it is seen; separators of lines and paragraphs. All are below 0x10000. */
+bool homeutf8_steers(unsigned code);
+
 /* Whether text[0 .. length) is well-formed, without zero bytes. */
 bool homeutf8_is_text(const char *text, size_t length);
 

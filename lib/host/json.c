@@ -583,21 +583,34 @@ void hometext_add(hometext *text, const char *piece) {
     hometext_add_bytes(text, piece, strlen(piece));
 }
 
+/* The escape of a character, 0 bytes where it is none. False where it needs no escape. */
+static bool escape_of(const char *c, size_t length, char escape[8]) {
+    const unsigned code = length ? homeutf8_code(c, length) : 0xFFFD;
+    if (homeutf8_steers(code))
+        snprintf(escape, 8, "\\u%04x", code & 0xFFFFu);
+    else if (code == '"' || code == '\\')
+        snprintf(escape, 8, "\\%c", (char)code);
+    else
+        return false;
+    return true;
+}
+
 void hometext_add_string(hometext *text, const char *string) {
     hometext_add(text, "\"");
     const char *plain = string; /* begins the run of bytes that need no escape */
     const char *c = string;
-    for (; *c; c++) {
-        const unsigned char byte = (unsigned char)*c;
-        if (byte >= 0x20 && byte != '"' && byte != '\\')
-            continue;
+    const char *end = string + strlen(string);
+    for (size_t length; c < end; c += length) {
+        const size_t character = homeutf8_length(c, (size_t)(end - c));
+        length = character ? character : 1;
         char escape[8];
-        snprintf(escape, sizeof escape, byte < 0x20 ? "\\u%04x" : "\\%c", byte);
+        if (!escape_of(c, character, escape))
+            continue;
         hometext_add_bytes(text, plain, (size_t)(c - plain));
         hometext_add(text, escape);
-        plain = c + 1;
+        plain = c + length;
     }
-    hometext_add_bytes(text, plain, (size_t)(c - plain));
+    hometext_add_bytes(text, plain, (size_t)(end - plain));
     hometext_add(text, "\"");
 }
 

@@ -86,7 +86,8 @@ void hometext_reserve(hometext *text, size_t length);
 
 void hometext_add(hometext *text, const char *piece);
 void hometext_add_bytes(hometext *text, const char *bytes, size_t length);
-void hometext_add_string(hometext *text, const char *string); /* quoted and escaped for JSON */
+/* In quotes, as JSON wants it; what steers a terminal or the direction of text is escaped too. */
+void hometext_add_string(hometext *text, const char *string);
 void hometext_add_integer(hometext *text, uint64_t value);
 
 /* The shortest digits that read back as the same double; null where it is not finite. */

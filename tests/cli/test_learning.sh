@@ -63,4 +63,75 @@ check "without validation every epoch replaces it" sh -c '
     home train wild.json --train train.csv --resume kept.safetensors --output kept.safetensors --epochs 1 > resume.out 2>&1
     ! cmp -s kept.safetensors good.safetensors'
 
+# ---------------------------------------------------------------------------------------- unknown ids
+
+# told DATA SHARE: a file's warning and counts by each command; SHARE is of its unknown ids, in percent.
+told() {
+    for command in eval inspect; do
+        check "$command counts unknown ids" sh -c "home $command known.safetensors $1 2> told.err |
+            grep -q '^u  *[0-9]*  *[0-9]*  *$2 %  '"
+        check "$command warns" grep -q "warning: $1: column \"u\": [0-9]* of [0-9]* ids ($2 %, more than 10 %)" told.err
+    done
+    check "predict warns" sh -c "home predict known.safetensors $1 2>&1 > told.out | grep -q 'warning: $1: column .u.: .* ($2 %,'"
+    check "report warns" sh -c "home report known.safetensors $1 --output told.html 2>&1 | grep -q 'warning: $1: column .u.'"
+    check "report counts" grep -q "<tr><td>u</td>.*<td class=\"bad\">$2 %</td>" told.html
+}
+
+# change AWK: the ids of data.csv changed
+change() {
+    awk -F, -v OFS=, "NR > 1 { $1 } { print }" data.csv > changed.csv
+}
+
+sed 's/"u", "dim": 2/"u", "dim": 2, "dropout": 0/' small.json > known.json
+awk -F, -v OFS=, 'NR > 1 { $1 = sprintf("%03d", $1) } { print }' data.csv > zeros.csv
+home train known.json --train data.csv --output known.safetensors --epochs 1 > known.out 2>&1
+check "known ids are not told" sh -c '
+    home eval known.safetensors data.csv > told.out 2> told.err && ! grep -q "^ids of" told.out && ! test -s told.err'
+check "and counted in JSON" sh -c '
+    home eval known.safetensors data.csv --json - | grep -qF "\"ids\": {\"u\": {\"ids\": 3000, \"empty\": 0, \"unknown\": 0}}"'
+change '$1 = $1 ".0"'
+told changed.csv 100.0
+check "the figures are as they were" sh -c '
+    home eval known.safetensors changed.csv 2> told.err | tail -n 1 | grep -q "^y  *3000 "'
+# Each way of writing 7 that is found: the awk that writes so, what it looks like, and the question.
+asks() {
+    change "$1"
+    home predict known.safetensors changed.csv > told.out 2> told.err
+    check "asks: $3" grep -qF "\" too, but \"$2\" is known: $3" told.err
+}
+asks '$1 = $1 ".00"' "$(sed -n 2p data.csv | cut -d, -f1)" 'are the ids written as numbers?'
+asks '$1 = " " $1' "$(sed -n 2p data.csv | cut -d, -f1)" 'is there space around the ids?'
+asks '$1 = "00" $1' "$(sed -n 2p data.csv | cut -d, -f1)" 'are the ids written as numbers?'
+asks '$1 = "+" $1' "$(sed -n 2p data.csv | cut -d, -f1)" 'are the ids written as numbers?'
+asks '$1 = "\"\"\"" $1 "\"\"\""' "$(sed -n 2p data.csv | cut -d, -f1)" 'are the ids in quotes once more?'
+asks '$1 = $1 "|" 3' "$(sed -n 2p data.csv | cut -d, -f1)" 'are there several ids in a field?'
+change '$1 = "new" $1'
+home predict known.safetensors changed.csv > told.out 2> told.err
+check "no spelling, no question" grep -qF "unknown to the model, for example \"new$(sed -n 2p data.csv | cut -d, -f1)\"" told.err
+home train known.json --train zeros.csv --output known.safetensors --epochs 1 > known.out 2>&1
+asks '$1 = $1 + 0' "$(sed -n 2p zeros.csv | cut -d, -f1)" 'have the ids lost their zeros in front?'
+awk -F, -v OFS=, 'NR > 1 { $1 = $1 ".0" } { print }' data.csv > fractions.csv
+home train known.json --train fractions.csv --output known.safetensors --epochs 1 > known.out 2>&1
+asks '$1 = $1 + 0' "$(sed -n 2p fractions.csv | cut -d, -f1)" 'were they written as numbers in training?'
+awk -F, -v OFS=, 'NR > 1 { $1 = "User" $1 } { print }' data.csv > letters.csv
+home train known.json --train letters.csv --output known.safetensors --epochs 1 > known.out 2>&1
+asks '$1 = "uSER" $1' "$(sed -n 2p letters.csv | cut -d, -f1)" 'are the ids written in other letters?'
+
+# Many are more than 10 %: 300 of 3000 are not, 301 are. Empty ids are counted apart.
+home train known.json --train data.csv --output known.safetensors --epochs 1 > known.out 2>&1
+change 'if (NR <= 301) $1 = "new"; else if (NR <= 501) $1 = ""; else if (NR <= 701) $1 = 3'
+awk 'BEGIN { print "u,x,y"; for (i = 0; i < 3000; i++) print (i < 300 ? "new" : i % 20) ",0.5," i % 2 }' > few.csv
+check "300 of 3000 are not many" sh -c '
+    home eval known.safetensors few.csv 2> told.err | grep -q "^u  *3000  *300  *10.0 %  new" && ! test -s told.err'
+sed '302s/^[0-9]*/new/' few.csv > many.csv
+check "301 are" sh -c 'home eval known.safetensors many.csv 2>&1 > told.out | grep -q "301 of 3000 ids (10.0 %, more"'
+sed '3,12s/^[^,]*//' many.csv > empty.csv
+check "empty ids are told apart" sh -c '
+    home eval known.safetensors empty.csv --json - | grep -qF "{\"u\": {\"ids\": 2990, \"empty\": 10, \"unknown\": 291}}"'
+check "of the validation rows too" sh -c '
+    home train known.json --train data.csv --valid many.csv --output x.safetensors --epochs 1 2>&1 > told.out |
+        grep -q "warning: many.csv: column .u.: 301 of 3000"'
+check "but not of those that make the vocabulary" sh -c '
+    ! home train known.json --train many.csv --output x.safetensors --epochs 1 2>&1 | grep -q warning'
+
 summary

@@ -637,6 +637,26 @@ static void texts_are_written_escaped(void) {
     homememory_free(&allocator, text.data);
 }
 
+/* JSON may be shown: nothing in it controls a terminal or the direction of text. */
+static void controls_are_written_escaped(void) {
+    static const char steering[] =
+        "\x7f \xc2\x80\xc2\x9f\xc2\xa0 \xd8\x9c \xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f "
+        "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xae\xe2\x80\xaf "
+        "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xf0\x9f\x98\x80";
+    static const char expected[] =
+        "\"\\u007f \\u0080\\u009f\xc2\xa0 \\u061c \xe2\x80\x8d\\u200e\\u200f "
+        "\xe2\x80\xa7\\u2028\\u202e\xe2\x80\xaf \xe2\x81\xa5\\u2066\\u2069\xf0\x9f\x98\x80\"";
+    const home_allocator allocator = libc_allocator();
+    hometext text = {.allocator = &allocator};
+    hometext_add_string(&text, steering);
+    CHECK(!text.failed && strcmp(text.data, expected) == 0);
+    homejson *document = NULL;
+    REQUIRE(homejson_parse(&allocator, text.data, text.length, &document, NULL) == HOME_OK);
+    CHECK(strcmp(homejson_root(document)->text, steering) == 0);
+    homejson_free(document);
+    homememory_free(&allocator, text.data);
+}
+
 /* --------------------------------------------------------------------------------------- memory */
 
 static void running_out_of_memory_is_reported_and_leaks_nothing(void) {
@@ -700,6 +720,7 @@ int main(void) {
     RUN(numbers_are_written_as_short_as_they_can_be);
     RUN(a_decimal_comma_changes_nothing);
     RUN(texts_are_written_escaped);
+    RUN(controls_are_written_escaped);
     RUN(running_out_of_memory_is_reported_and_leaks_nothing);
     RUN(a_text_that_failed_stays_as_it_is);
     return test_summary();
