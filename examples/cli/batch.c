@@ -115,7 +115,8 @@ static bool fill_ids(batch *made, const choice *of, size_t f, uint64_t *dropout,
         if (to->offsets)
             to->offsets[i + 1] = count;
     }
-    made->fields[f] = (home_ids){to->ids, to->offsets};
+    made->fields[f] =
+        (home_ids){.struct_size = sizeof(home_ids), .ids = to->ids, .offsets = to->offsets};
     return true;
 }
 

@@ -120,9 +120,9 @@ typedef struct feed_batch {
 
 static const home_batch *select_rows(const feed_log *feed, size_t first, size_t rows,
                                      feed_batch *selected) {
-    selected->ids[0] = (home_ids){.ids = feed->users + first};
-    selected->ids[1] = (home_ids){.ids = feed->videos + first};
-    selected->ids[2] = (home_ids){.ids = feed->authors + first};
+    selected->ids[0] = (home_ids){.struct_size = sizeof(home_ids), .ids = feed->users + first};
+    selected->ids[1] = (home_ids){.struct_size = sizeof(home_ids), .ids = feed->videos + first};
+    selected->ids[2] = (home_ids){.struct_size = sizeof(home_ids), .ids = feed->authors + first};
     selected->batch = (home_batch){.struct_size = sizeof selected->batch,
                                    .rows = rows,
                                    .dense = feed->dense + first * FEED_DENSE,

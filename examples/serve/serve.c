@@ -238,7 +238,7 @@ static bool make_rows(request *rows, const home_model *like) {
     for (size_t i = 0; i < ROWS * rows->width; i++)
         rows->dense[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
     for (size_t i = 0; i < fields; i++)
-        rows->fields[i].ids = rows->ids;
+        rows->fields[i] = (home_ids){.struct_size = sizeof(home_ids), .ids = rows->ids};
     rows->batch = (home_batch){.struct_size = sizeof rows->batch,
                                .rows = ROWS,
                                .dense = rows->width ? rows->dense : NULL,

@@ -61,6 +61,15 @@
  *      exclusive   while one thread is inside, no other may be inside a shared or exclusive
  *                  function of the same object.
  *
+ *    The count of references to a model is not part of its value: home_model_retain() and
+ *    home_model_release() take a const model and may be called by any thread at any time.
+ *
+ *  - Cancellation. A thread may be canceled while it is in a call (pthread_cancel). Calls that wait
+ *    for other threads or use files switch cancellation off and end as ever; the thread ends at its
+ *    next cancellation point after the call, and the library holds no lock then. A callback of the
+ *    host (an allocator, home_parallel.run) must not be where a thread is canceled. Asynchronous
+ *    cancellation (PTHREAD_CANCEL_ASYNCHRONOUS) inside a call is not supported.
+ *
  * Copyright: see LICENSE (Apache-2.0).
  */
 #ifndef HOME_HOME_H
@@ -111,6 +120,7 @@ typedef int32_t home_status;
 #define HOME_E_STATE       2 /* the call does not fit the object's state: backward before forward */
 #define HOME_E_VALUE       3 /* a number in the data is not allowed: an id or label out of range */
 #define HOME_E_NOT_FOUND   4 /* no tensor, table, task or expert has this name or number */
+#define HOME_E_CANCELED    5 /* a callback of the host stopped the call */
 #define HOME_E_MEMORY      10 /* the allocator returned NULL */
 #define HOME_E_TOO_LARGE   11 /* a size does not fit size_t */
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
@@ -483,35 +493,44 @@ HOME_API home_status home_model_create_json(const char *json, size_t length,
  * NULL. To replace a model that other threads use, read the pointer and retain the model under one
  * lock of the host: between the two, the last reference could be given back.
  *
- * Threads: any. Since 0.1. */
-HOME_API home_model *home_model_retain(const home_model *model);
+ * Threads: any. Since 0.2. */
+HOME_API const home_model *home_model_retain(const home_model *model);
 
 /* Gives a reference back. The last one frees the model and all it owns, including workspaces that
  * home_model_predict() keeps. NULL is allowed.
  *
- * Threads: any. Since 0.1. */
-HOME_API void home_model_release(home_model *model);
-
-/* The same as home_model_release(), for hosts that hold a single reference.
- *
- * Threads: any. Since 0.1. */
-HOME_API void home_model_destroy(home_model *model);
+ * Threads: any. Since 0.2. */
+HOME_API void home_model_release(const home_model *model);
 
 /* ----------------------------------------------------------------------------------------- data */
 
-/* The ids of one field for the rows of a batch. This struct never changes. */
+/* The ids of one field for the rows of a batch. With e_i, the table's row of the i-th id of a row
+ * of the batch, and w_i, that id's weight, the row's vector is
+ *
+ *     HOME_POOL_SUM     sum_i w_i e_i
+ *     HOME_POOL_MEAN    sum_i w_i e_i / sum_i w_i, and 0 where the weights sum to 0
+ *
+ * The caller owns all memory; it is only read, during the call. */
 typedef struct home_ids {
+    size_t struct_size;
     const uint64_t *ids;
     /* [rows + 1], never falling: row r has ids[offsets[r]] .. ids[offsets[r + 1] - 1]. NULL:
      * exactly one id for each row, ids[r]. */
     const size_t *offsets;
+    /* How many ids there are, to find a wrong array before it is read past its end: offsets[rows],
+     * or `rows` where offsets is NULL. Any other number is an error. 0: not checked. */
+    size_t count;
+    /* One for each of `ids`: finite, and at least 0 where the field's pooling is the mean. NULL:
+     * all 1. */
+    const float *weights;
 } home_ids;
 
 /* Rows to predict or to train on. The caller owns all memory; it is only read, during the call.
  *
- * `rows` may be 0 where no training takes place: then home_model_predict() and home_health_add()
- * succeed and write nothing, and `dense`, `fields` and `predictions` may be NULL.
- * home_model_forward() of zero rows is HOME_E_ARGUMENT. */
+ * `rows` may be 0 where no training takes place: then home_model_predict(), its other forms and
+ * home_health_add() succeed and write nothing, and all pointers but those to the model and the
+ * batch may be NULL. field_count must be right all the same. A forward of zero rows is
+ * HOME_E_ARGUMENT. */
 typedef struct home_batch {
     size_t struct_size;
     size_t rows;
@@ -552,9 +571,13 @@ typedef struct home_targets {
  *                       small; zero rows; or one row where the model has batch norms, whose
  *                       variance is 0/0
  *     HOME_E_STATE      the model is frozen
- *     HOME_E_VALUE      a dense value is NaN or infinite, an id is out of range, or offsets fall
+ *     HOME_E_VALUE      a dense value is NaN or infinite, an id is out of range, offsets fall, or a
+ *                       weight of an id is not finite, or negative where the pooling is the mean
  *     HOME_E_VALUE      values so large that the variance of a batch norm is not finite; no
  *                       backward or step of an earlier forward is then possible
+ *     HOME_E_CANCELED   home_parallel.run stopped it: the running values have not moved, the
+ *                       contents of predictions are undefined, and no backward or step of an
+ *                       earlier forward is then possible
  *     HOME_E_MEMORY     out of memory
  *     HOME_E_TOO_LARGE  the batch needs more memory than size_t can count
  *
@@ -562,6 +585,15 @@ typedef struct home_targets {
 HOME_API home_status home_model_forward(home_model *model, const home_batch *batch,
                                         float *predictions, size_t prediction_stride,
                                         home_error *error);
+
+/* The same with the arguments of home_model_predict_flat(), and all errors of both.
+ *
+ * Threads: exclusive. Since 0.2. */
+HOME_API home_status home_model_forward_flat(home_model *model, size_t rows, const float *dense,
+                                             size_t dense_stride, const uint64_t *ids,
+                                             size_t id_count, const size_t *offsets,
+                                             const float *id_weights, float *predictions,
+                                             size_t prediction_stride, home_error *error);
 
 /* Gives the logits of the last forward: the towers' outputs, before the sigmoid. logits:
  * [rows, tasks] with row stride `stride`, for the rows of that forward. Steps and changed weights
@@ -604,6 +636,8 @@ HOME_API home_status home_model_logits(const home_model *model, float *logits, s
  *                      is negative or not finite
  *     HOME_E_VALUE     an element of total_weights is negative or not finite, or is 0 where the
  *                      task's w_rt are not
+ *     HOME_E_CANCELED  home_parallel.run stopped it; it may be called again. Where it was to
+ *                      replace gradients and not to add to them, there are none
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */
@@ -618,6 +652,7 @@ HOME_API home_status home_model_backward(home_model *model, const home_targets *
  *     HOME_E_ARGUMENT  NULL; a stride that is too small; or accumulate is no switch
  *     HOME_E_STATE     the model is frozen, or there was no forward since the last backward
  *     HOME_E_VALUE     a derivative is not finite
+ *     HOME_E_CANCELED  as for home_model_backward()
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */
@@ -640,6 +675,8 @@ HOME_API home_status home_model_backward_from(home_model *model, const float *dl
  *     those of home_model_backward(), and
  *     HOME_E_ARGUMENT   count is not the number of dense parameters
  *     HOME_E_NOT_FOUND  the model has no task of this number
+ *     HOME_E_CANCELED   it may be called again; the contents of `gradients` are undefined, and
+ *                       there are no gradients of tables and of the input until then
  *
  * Threads: exclusive. Since 0.1. */
 HOME_API home_status home_model_task_gradient(home_model *model, const home_targets *targets,
@@ -663,6 +700,8 @@ HOME_API home_status home_model_task_gradient(home_model *model, const home_targ
  *     HOME_E_VALUE     the norm of the gradients, after clipping, is not finite or is above 1e15;
  *                      nothing moves, and the gradients stay. A backward without `accumulate`
  *                      begins anew.
+ *
+ * A step is never left half taken: home_parallel.run cannot stop it (see there).
  *
  * Threads: exclusive. Since 0.1. */
 HOME_API home_status home_model_step(home_model *model, home_error *error);
@@ -850,7 +889,9 @@ HOME_API double home_model_gradient_norm(const home_model *model);
  *     HOME_E_ARGUMENT   NULL; a batch that does not fit the configuration; a stride that is too
  *                       small; a workspace of another model, or none for a model opened from an
  *                       image
- *     HOME_E_VALUE      an id is out of range, or offsets fall
+ *     HOME_E_VALUE      an id is out of range, offsets fall, or a weight of an id is not finite, or
+ *                       negative where the pooling is the mean
+ *     HOME_E_CANCELED   home_parallel.run stopped it
  *     HOME_E_MEMORY     out of memory; only where workspace is NULL
  *     HOME_E_TOO_LARGE  more rows than memory can hold
  *
@@ -858,6 +899,45 @@ HOME_API double home_model_gradient_norm(const home_model *model);
 HOME_API home_status home_model_predict(const home_model *model, const home_batch *batch,
                                         float *predictions, size_t prediction_stride,
                                         home_workspace *workspace, home_error *error);
+
+/* The same, and gives the logits: the outputs of the towers, before the sigmoid, which only binary
+ * tasks have. They keep apart what rounds to a probability of 0 or 1. The logit of a task that is
+ * given another is that of its own factor (see home_task_config.given).
+ *
+ * predictions, logits: [rows, tasks]; one of them may be NULL.
+ *
+ * Errors: those of home_model_predict(), after which the contents of logits are undefined, too.
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_model_predict_logits(const home_model *model, const home_batch *batch,
+                                               float *predictions, size_t prediction_stride,
+                                               float *logits, size_t logit_stride,
+                                               home_workspace *workspace, home_error *error);
+
+/* Predicts as home_model_predict_logits() does, with plain arguments in place of a home_batch, for
+ * languages in which structs that point to arrays are a burden.
+ *
+ *     dense         [rows, dense_width], with row stride dense_stride (0: dense_width); NULL where
+ *                   dense_width is 0
+ *     ids           of all fields in configuration order: the first field's for all rows, then the
+ *                   second field's, and so on; NULL where there are none
+ *     id_count      how many there are, to be checked: offsets[fields * rows], or fields * rows
+ *                   where offsets is NULL. 0: not checked
+ *     offsets       [fields * rows + 1], never falling: field f has for row r the ids from
+ *                   ids[offsets[f * rows + r]] to ids[offsets[f * rows + r + 1] - 1]. NULL: exactly
+ *                   one id for each field and row, ids[f * rows + r]
+ *     id_weights    one for each of `ids`, as home_ids.weights; NULL: all 1
+ *
+ * Errors: those of home_model_predict_logits().
+ *
+ * Threads: shared. Since 0.2. */
+HOME_API home_status home_model_predict_flat(const home_model *model, size_t rows,
+                                             const float *dense, size_t dense_stride,
+                                             const uint64_t *ids, size_t id_count,
+                                             const size_t *offsets, const float *id_weights,
+                                             float *predictions, size_t prediction_stride,
+                                             float *logits, size_t logit_stride,
+                                             home_workspace *workspace, home_error *error);
 
 /* Returns the exact number of bytes that home_workspace_init() needs for this model, for any number
  * of rows; 0 for NULL.
@@ -1016,11 +1096,18 @@ typedef struct home_parallel {
     size_t struct_size;
     void *user;
     size_t threads; /* how many tasks run at once, 1 to 65536 */
-    /* Calls task(context, i) once for each i < count, on any threads, and returns when all calls
+    /* Calls task(context, i) once for each i < count, on any threads, and returns 0 when all calls
      * have returned. It must be callable from every thread that uses the model, also from several
      * at once. It is called in the floating-point modes that the library computes in; tasks set
-     * these themselves, on any thread. */
-    void (*run)(void *user, size_t count, void (*task)(void *context, size_t index), void *context);
+     * these themselves, on any thread.
+     *
+     * To stop the call, or where it cannot go on, it returns any other number. It may have called
+     * only some of the tasks, or none, but those have returned, and none is called later. Forward,
+     * backward, predict and home_health_add() then fail with HOME_E_CANCELED, with the number in
+     * the message; each says what becomes of its object. Step, freeze and
+     * home_model_gradient_norm() do the tasks that are left on the calling thread and go on. */
+    int32_t (*run)(void *user, size_t count, void (*task)(void *context, size_t index),
+                   void *context);
 } home_parallel;
 
 /* Spreads the work of forward, backward, step and predict over the host's threads. NULL goes back
@@ -1710,8 +1797,9 @@ HOME_API void home_health_destroy(home_health *health);
  *     HOME_E_ARGUMENT   NULL, a model of another shape, or a batch that does not fit the
  *                       configuration
  *     HOME_E_STATE      the model was opened from an image
- *     HOME_E_VALUE      an id is out of range, offsets fall, or a dense value or an expert's output
- *                       is not finite
+ *     HOME_E_VALUE      an id is out of range, offsets fall, a weight of an id is not allowed, or a
+ *                       dense value or an expert's output is not finite
+ *     HOME_E_CANCELED   home_parallel.run stopped it
  *     HOME_E_MEMORY     out of memory
  *     HOME_E_TOO_LARGE  more rows than memory can hold
  *

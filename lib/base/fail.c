@@ -22,6 +22,8 @@ const char *home_status_string(home_status status) {
         return "a value in the data is out of range";
     case HOME_E_NOT_FOUND:
         return "there is nothing of this name";
+    case HOME_E_CANCELED:
+        return "a callback of the host stopped the call";
     case HOME_E_MEMORY:
         return "out of memory";
     case HOME_E_TOO_LARGE:
@@ -161,4 +163,11 @@ home_status homefail_memory(home_error *error) {
 
 home_status homefail_null(home_error *error, const char *argument) {
     return homefail(error, HOME_E_ARGUMENT, "%s is NULL", argument);
+}
+
+home_status homefail_canceled(home_error *error, int32_t code) {
+    const uint32_t size = code < 0 ? 0 - (uint32_t)code : (uint32_t)code;
+    return homefail(error, HOME_E_CANCELED,
+                    "home_parallel.run returned %s%u, which stops the call; 0 lets it go on",
+                    code < 0 ? "-" : "", (unsigned)size);
 }

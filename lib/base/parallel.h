@@ -5,10 +5,19 @@
 
 #include "base.h"
 
+/* Work on [first, end). */
+typedef void (*homeparallel_function)(void *context, size_t first, size_t end);
+
 /* Calls function(context, first, end) for consecutive ranges [first, end) that make up [0, count),
  * each `grain` long except the last; in one call, here and now, where parallel is NULL or there is
- * a single range. */
-void homeparallel_ranges(const home_parallel *parallel, size_t count, size_t grain,
-                         void (*function)(void *context, size_t first, size_t end), void *context);
+ * a single range. Returns 0; another number where the host stopped it, with some ranges not done.
+ */
+int32_t homeparallel_ranges(const home_parallel *parallel, size_t count, size_t grain,
+                            homeparallel_function function, void *context);
+
+/* The same for work that must not stop half-way: what the host leaves is done by the calling
+ * thread. */
+void homeparallel_all_ranges(const home_parallel *parallel, size_t count, size_t grain,
+                             homeparallel_function function, void *context);
 
 #endif

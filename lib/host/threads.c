@@ -6,6 +6,7 @@
 #include "threads.h"
 
 #include "../base/portability.h"
+#include "cancel.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -133,6 +134,7 @@ static bool has_workers(const homethreads *pool) {
 }
 
 static void join_workers(homethreads *pool) {
+    const int cancel = homecancel_off();
     atomic_store_explicit(&pool->stop, true, memory_order_relaxed);
     announce(pool);
     for (size_t i = 0; i < pool->worker_count; i++)
@@ -141,18 +143,14 @@ static void join_workers(homethreads *pool) {
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
     pthread_mutex_destroy(&pool->owner);
+    homecancel_restore(cancel);
 }
 
-/* Never waits for another job: a pool at work means that its threads are busy, and the caller is
- * quicker alone. So calls from a task of the pool itself cannot block either. */
-void homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
-                     void *context) {
-    homethreads *pool = threads;
-    if (!has_workers(pool) || pthread_mutex_trylock(&pool->owner) != 0) {
-        for (size_t i = 0; i < count; i++)
-            task(context, i);
-        return;
-    }
+/* The job of a thread that holds the pool. A thread canceled here would leave the pool's locks
+ * taken, and workers in a job whose context is gone. */
+static void run_job(homethreads *pool, size_t count, void (*task)(void *context, size_t index),
+                    void *context) {
+    const int cancel = homecancel_off();
     pool->count = count;
     pool->task = task;
     pool->context = context;
@@ -161,7 +159,22 @@ void homethreads_run(void *threads, size_t count, void (*task)(void *context, si
     announce(pool);
     work(pool);
     end_job(pool);
-    pthread_mutex_unlock(&pool->owner);
+    homecancel_restore(cancel);
+}
+
+/* Never waits for another job: a pool at work means that its threads are busy, and the caller is
+ * quicker alone. So calls from a task of the pool itself cannot block either. */
+int32_t homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
+                        void *context) {
+    homethreads *pool = threads;
+    if (has_workers(pool) && pthread_mutex_trylock(&pool->owner) == 0) {
+        run_job(pool, count, task, context);
+        pthread_mutex_unlock(&pool->owner);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        task(context, i);
+    return 0;
 }
 
 void homethreads_destroy(homethreads *pool) {

@@ -13,8 +13,8 @@ homethreads *homethreads_create(const home_allocator *allocator, size_t count);
 void homethreads_destroy(homethreads *threads); /* NULL is allowed */
 
 /* A home_parallel's `run` on a pool. The caller does it all where the pool is at work for another
- * thread, and in a child made by fork(), which has none of the pool's threads. */
-void homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
-                     void *context);
+ * thread, and in a child made by fork(), which has none of the pool's threads. Returns 0. */
+int32_t homethreads_run(void *threads, size_t count, void (*task)(void *context, size_t index),
+                        void *context);
 
 #endif

@@ -441,15 +441,17 @@ static home_status check_finite(const home_health *health, home_error *error) {
     return HOME_OK;
 }
 
-/* Runs the model on a checked batch as predict does, for an observer. HOME_E_MEMORY. */
-static home_status run_observed(const home_model *model, const home_batch *batch,
+/* Runs the model on a checked batch as predict does, for an observer. HOME_E_MEMORY,
+ * HOME_E_CANCELED. */
+static home_status run_observed(const home_model *model, const homebatch *batch,
                                 const homerun_observer *observer, home_error *error) {
     home_workspace *workspace = model->pool->borrow(model, error);
     if (!workspace)
         return HOME_E_MEMORY;
     const size_t block = observer->rows < workspace->rows ? observer->rows : workspace->rows;
     const homefloat_mode host = homefloat_begin();
-    for (size_t first = 0; first < batch->rows; first += block) {
+    int32_t stopped = 0;
+    for (size_t first = 0; first < batch->rows && !stopped; first += block) {
         const size_t left = batch->rows - first;
         homerun run = homemodel_run(model);
         run.rows = left < block ? left : block;
@@ -457,11 +459,11 @@ static home_status run_observed(const home_model *model, const home_batch *batch
         run.activations = workspace->activations;
         run.observer = observer;
         homeinput_fill(model, &run, batch, first);
-        homerun_forward(&run);
+        stopped = homerun_forward(&run);
     }
     homefloat_end(host);
     model->pool->give_back(model, workspace);
-    return HOME_OK;
+    return stopped ? homefail_canceled(error, stopped) : HOME_OK;
 }
 
 home_status home_health_add(home_health *health, const home_model *model, const home_batch *given,
@@ -471,10 +473,10 @@ home_status home_health_add(home_health *health, const home_model *model, const 
     if (strcmp(health->topology, model->topology_json.data) != 0)
         return homefail(error, HOME_E_ARGUMENT,
                         "the model has another shape than the one that health was made for");
-    home_batch batch;
+    homebatch batch;
     home_status status = homecreate_check_not_image(model, error);
     if (status == HOME_OK)
-        status = homeinput_check(model, given, &batch, error);
+        status = homeinput_read(model, given, &batch, error);
     if (status == HOME_OK)
         status = homeinput_check_dense(model, &batch, error);
     if (status == HOME_OK)

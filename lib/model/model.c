@@ -26,24 +26,25 @@ homerun homemodel_run(const home_model *model) {
 
 /* ------------------------------------------------------------------------------------- lifetime */
 
+/* The count is not part of a model's value, and every model was made in memory that can be
+ * written. */
+static home_model *countable(const home_model *model) {
+    return (home_model *)model;
+}
+
 /* Counting up needs no order, for whoever counts holds a reference already. The last release must
  * see all that other threads did with the model before theirs: acquire and release. */
-home_model *home_model_retain(const home_model *model) {
-    /* Every model was made writable; counting does not change what it computes. */
-    home_model *counted = (home_model *)model;
-    if (counted)
-        atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
-    return counted;
+const home_model *home_model_retain(const home_model *model) {
+    if (model)
+        atomic_fetch_add_explicit(&countable(model)->references, 1, memory_order_relaxed);
+    return model;
 }
 
-void home_model_release(home_model *model) {
-    if (model && atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) == 1 &&
+void home_model_release(const home_model *model) {
+    if (model &&
+        atomic_fetch_sub_explicit(&countable(model)->references, 1, memory_order_acq_rel) == 1 &&
         model->destroy)
-        model->destroy(model);
-}
-
-void home_model_destroy(home_model *model) {
-    home_model_release(model);
+        model->destroy(countable(model));
 }
 
 /* ---------------------------------------------------------------------------------------- facts */

@@ -1,6 +1,8 @@
 /* From logits to predictions. */
 #include "output.h"
 
+#include <string.h>
+
 /* p = sigmoid(logit) of a binary task, times those of the tasks it is given; the logit itself of a
  * squared error. */
 static float predict_task(const homesettings *settings, size_t task, const float *logits,
@@ -27,4 +29,11 @@ void homeoutput_write(const home_model *model, const homerun *run, float *predic
             predictions[r * stride + t] =
                 predict_task(&model->settings, t, homerun_row(run, logits, r), s);
     }
+}
+
+void homeoutput_write_logits(const home_model *model, const homerun *run, float *logits,
+                             size_t stride) {
+    const homeview view = model->plan.logits;
+    for (size_t r = 0; r < run->rows; r++)
+        memcpy(logits + r * stride, homerun_row(run, view, r), view.width * sizeof *logits);
 }

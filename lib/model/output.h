@@ -4,8 +4,10 @@
 
 #include "model.h"
 
-/* predictions [rows, tasks] of a run that has gone through the plan. */
+/* predictions and logits, [rows, tasks], of a run that has gone through the plan. */
 void homeoutput_write(const home_model *model, const homerun *run, float *predictions,
                       size_t stride);
+void homeoutput_write_logits(const home_model *model, const homerun *run, float *logits,
+                             size_t stride);
 
 #endif

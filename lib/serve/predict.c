@@ -65,21 +65,31 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
  *
  * A row's predictions are the same bytes either way, and in any block. */
 
+/* Where the results go: [rows, tasks] each, or NULL. */
+typedef struct results {
+    float *predictions;
+    size_t prediction_stride;
+    float *logits;
+    size_t logit_stride;
+} results;
+
 /* Rows to predict, in blocks that threads take one after the other. */
 typedef struct request {
     const home_model *model;
-    const home_batch *batch;
-    float *predictions;
-    size_t stride;
+    const homebatch *batch;
+    const results *out;
     size_t block; /* rows of a block */
     size_t block_count;
     atomic_size_t next;         /* block */
     const home_parallel *inner; /* to spread the work inside a block */
     home_workspace *workspace;  /* for the first thread that comes; others borrow theirs */
     atomic_flag taken;
+    int32_t stopped; /* by `inner`, with this number */
 } request;
 
-static void predict_block(const request *q, size_t first, const home_workspace *workspace) {
+/* Returns what the host stopped it with, or 0. */
+static int32_t predict_block(const request *q, size_t first, const home_workspace *workspace) {
+    const results *out = q->out;
     const size_t left = q->batch->rows - first;
     homerun run = homemodel_run(q->model);
     run.parallel = q->inner;
@@ -87,8 +97,14 @@ static void predict_block(const request *q, size_t first, const home_workspace *
     run.row_capacity = workspace->rows;
     run.activations = workspace->activations;
     homeinput_fill(q->model, &run, q->batch, first);
-    homerun_forward(&run);
-    homeoutput_write(q->model, &run, q->predictions + first * q->stride, q->stride);
+    const int32_t stopped = homerun_forward(&run);
+    if (out->logits && !stopped)
+        homeoutput_write_logits(q->model, &run, out->logits + first * out->logit_stride,
+                                out->logit_stride);
+    if (out->predictions && !stopped)
+        homeoutput_write(q->model, &run, out->predictions + first * out->prediction_stride,
+                         out->prediction_stride);
+    return stopped;
 }
 
 /* What each thread does. One that finds no workspace leaves the blocks to the others: the first
@@ -103,8 +119,12 @@ static void predict_blocks(void *context, size_t first, size_t end) {
     home_workspace *workspace = mine ? q->workspace : q->model->pool->borrow(q->model, NULL);
     if (!workspace)
         return;
-    for (size_t block; (block = atomic_fetch_add(&q->next, 1)) < q->block_count;)
-        predict_block(q, block * q->block, workspace);
+    /* Only a request of one thread at a time has an inner home_parallel, which may stop it. */
+    for (size_t block; (block = atomic_fetch_add(&q->next, 1)) < q->block_count && !q->stopped;) {
+        const int32_t stopped = predict_block(q, block * q->block, workspace);
+        if (stopped)
+            q->stopped = stopped;
+    }
     if (!mine)
         q->model->pool->give_back(q->model, workspace);
 }
@@ -132,8 +152,8 @@ static size_t threads_apart(const home_model *model, const home_parallel *parall
 
 /* Blocks of equal size: as many as the workspace asks for, and as many for one thread as for
  * another. With few blocks a thread, rounding up to whole tiles would leave some threads idle, so
- * blocks are then cut finer. */
-static void predict_rows(request *q) {
+ * blocks are then cut finer. Returns what the host stopped it with, or 0. */
+static int32_t predict_rows(request *q) {
     enum { FEW_BLOCKS = 4, FINE_ROWS = 4 };
     const home_parallel *parallel = homemodel_parallel(q->model);
     const size_t rows = q->batch->rows;
@@ -147,22 +167,30 @@ static void predict_rows(request *q) {
     q->block = block < max ? block : max; /* an image may ask for fewer than `unit` */
     q->block_count = homesize_divide_up(rows, q->block);
     q->inner = apart > 0 || is_small(q->model) ? NULL : parallel;
-    homeparallel_ranges(parallel, threads, 1, predict_blocks, q);
+    const int32_t stopped = homeparallel_ranges(parallel, threads, 1, predict_blocks, q);
+    return stopped ? stopped : q->stopped;
 }
 
-static home_status check_predict(const home_model *model, const home_batch *given,
-                                 const float *predictions, size_t stride,
-                                 const home_workspace *workspace, home_batch *batch,
-                                 home_error *error) {
-    const home_status status = homeinput_check(model, given, batch, error);
-    if (status != HOME_OK || batch->rows == 0)
-        return status;
+static home_status check_stride(size_t *stride, const char *name, size_t tasks, home_error *error) {
+    *stride = homemodel_stride_or(*stride, tasks);
+    if (*stride >= tasks)
+        return HOME_OK;
+    return homefail(error, HOME_E_ARGUMENT, "%s is %zu, expected 0 or at least %zu", name, *stride,
+                    tasks);
+}
+
+static home_status check_results(const home_model *model, results *out, home_error *error) {
     const size_t tasks = model->settings.config.task_count;
-    if (!predictions)
-        return homefail_null(error, "predictions");
-    if (stride < tasks)
-        return homefail(error, HOME_E_ARGUMENT,
-                        "prediction_stride is %zu, expected 0 or at least %zu", stride, tasks);
+    if (!out->predictions && !out->logits)
+        return homefail(error, HOME_E_ARGUMENT, "predictions is NULL, and no logits are asked for");
+    const home_status status =
+        check_stride(&out->prediction_stride, "prediction_stride", tasks, error);
+    return status == HOME_OK ? check_stride(&out->logit_stride, "logit_stride", tasks, error)
+                             : status;
+}
+
+static home_status check_workspace(const home_model *model, const home_workspace *workspace,
+                                   home_error *error) {
     if (!workspace && !model->pool)
         return homefail(
             error, HOME_E_ARGUMENT,
@@ -170,33 +198,65 @@ static home_status check_predict(const home_model *model, const home_batch *give
     if (workspace &&
         (workspace->row_width != model->plan.row_width || workspace->rows != block_rows(model)))
         return homefail(error, HOME_E_ARGUMENT, "workspace was made for another model");
-    return homeinput_check_ids(model, batch, error);
+    return HOME_OK;
 }
 
-home_status home_model_predict(const home_model *model, const home_batch *given, float *predictions,
-                               size_t prediction_stride, home_workspace *workspace,
-                               home_error *error) {
-    if (!model)
-        return homefail_null(error, "model");
-    const size_t stride = homemodel_stride_or(prediction_stride, model->settings.config.task_count);
-    home_batch batch;
-    const home_status status =
-        check_predict(model, given, predictions, stride, workspace, &batch, error);
-    if (status != HOME_OK || batch.rows == 0)
+/* Predicts a batch that has been read. */
+static home_status predict(const home_model *model, const homebatch *batch, results out,
+                           home_workspace *workspace, home_error *error) {
+    if (batch->rows == 0)
+        return HOME_OK;
+    home_status status = check_results(model, &out, error);
+    if (status == HOME_OK)
+        status = check_workspace(model, workspace, error);
+    if (status == HOME_OK)
+        status = homeinput_check_ids(model, batch, error);
+    if (status != HOME_OK)
         return status;
     home_workspace *used = workspace ? workspace : model->pool->borrow(model, error);
     if (!used)
         return HOME_E_MEMORY;
-    request q = {.model = model,
-                 .batch = &batch,
-                 .predictions = predictions,
-                 .stride = stride,
-                 .workspace = used,
-                 .taken = ATOMIC_FLAG_INIT};
+    request q = {
+        .model = model, .batch = batch, .out = &out, .workspace = used, .taken = ATOMIC_FLAG_INIT};
     const homefloat_mode host = homefloat_begin();
-    predict_rows(&q);
+    const int32_t stopped = predict_rows(&q);
     homefloat_end(host);
     if (!workspace)
         model->pool->give_back(model, used);
-    return HOME_OK;
+    return stopped ? homefail_canceled(error, stopped) : HOME_OK;
+}
+
+home_status home_model_predict_logits(const home_model *model, const home_batch *given,
+                                      float *predictions, size_t prediction_stride, float *logits,
+                                      size_t logit_stride, home_workspace *workspace,
+                                      home_error *error) {
+    if (!model)
+        return homefail_null(error, "model");
+    homebatch batch;
+    const home_status status = homeinput_read(model, given, &batch, error);
+    const results out = {predictions, prediction_stride, logits, logit_stride};
+    return status == HOME_OK ? predict(model, &batch, out, workspace, error) : status;
+}
+
+home_status home_model_predict(const home_model *model, const home_batch *batch, float *predictions,
+                               size_t prediction_stride, home_workspace *workspace,
+                               home_error *error) {
+    return home_model_predict_logits(model, batch, predictions, prediction_stride, NULL, 0,
+                                     workspace, error);
+}
+
+home_status home_model_predict_flat(const home_model *model, size_t rows, const float *dense,
+                                    size_t dense_stride, const uint64_t *ids, size_t id_count,
+                                    const size_t *offsets, const float *id_weights,
+                                    float *predictions, size_t prediction_stride, float *logits,
+                                    size_t logit_stride, home_workspace *workspace,
+                                    home_error *error) {
+    if (!model)
+        return homefail_null(error, "model");
+    homebatch batch;
+    const home_ids all = {sizeof all, ids, offsets, id_count, id_weights};
+    const home_status status =
+        homeinput_read_flat(model, rows, dense, dense_stride, &all, &batch, error);
+    const results out = {predictions, prediction_stride, logits, logit_stride};
+    return status == HOME_OK ? predict(model, &batch, out, workspace, error) : status;
 }

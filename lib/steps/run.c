@@ -8,12 +8,16 @@ enum {
     MIN_VALUES = 1 << 13 /* values of a step */
 };
 
-void homerun_forward(const homerun *run) {
-    for (size_t s = 0; s < run->step_count; s++) {
-        run->steps[s].kind->forward(run, &run->steps[s]);
-        if (run->observer)
-            run->observer->after(run->observer->context, run, s);
+int32_t homerun_forward(const homerun *given) {
+    int32_t stopped = 0;
+    homerun run = *given;
+    run.stopped = &stopped;
+    for (size_t s = 0; s < run.step_count && !stopped; s++) {
+        run.steps[s].kind->forward(&run, &run.steps[s]);
+        if (run.observer && !stopped)
+            run.observer->after(run.observer->context, &run, s);
     }
+    return stopped;
 }
 
 #ifndef HOME_SERVE_ONLY
@@ -28,12 +32,26 @@ static void zero_gradients(const homerun *run) {
     }
 }
 
-void homerun_backward(const homerun *run) {
-    zero_gradients(run);
-    for (size_t s = run->step_count; s-- > 0;)
-        run->steps[s].kind->backward(run, &run->steps[s]);
+int32_t homerun_backward(const homerun *given) {
+    int32_t stopped = 0;
+    homerun run = *given;
+    run.stopped = &stopped;
+    zero_gradients(&run);
+    for (size_t s = run.step_count; s-- > 0 && !stopped;)
+        run.steps[s].kind->backward(&run, &run.steps[s]);
+    return stopped;
 }
 #endif
+
+/* Work inside a step; once the host has stopped the run, nothing. */
+static void spread(const homerun *run, size_t count, size_t grain, homeparallel_function function,
+                   void *context) {
+    if (run->stopped && *run->stopped)
+        return;
+    const int32_t code = homeparallel_ranges(run->parallel, count, grain, function, context);
+    if (run->stopped)
+        *run->stopped = code;
+}
 
 /* ------------------------------------------------------------------------------------- products */
 
@@ -91,8 +109,7 @@ void homerun_product(const homerun *run, const homegemm *product) {
               .columns =
                   homesize_divide_up(panels, sides < panels ? sides : panels) * kernels->panel};
     g.across = homesize_divide_up(product->n, g.columns);
-    homeparallel_ranges(parallel, g.across * homesize_divide_up(product->m, g.rows), 1,
-                        multiply_pieces, &g);
+    spread(run, g.across * homesize_divide_up(product->m, g.rows), 1, multiply_pieces, &g);
 }
 
 /* ---------------------------------------------------------------------------------------- steps */
@@ -112,7 +129,7 @@ static void call_range(void *context, size_t first, size_t end) {
 void homerun_by_rows(const homerun *run, const homestep *step, homerun_function function) {
     call c = {run, step, function};
     const size_t grain = homesize_divide_up(MIN_VALUES, step->out.width);
-    homeparallel_ranges(run->parallel, run->rows, grain, call_range, &c);
+    spread(run, run->rows, grain, call_range, &c);
 }
 
 #ifndef HOME_SERVE_ONLY
@@ -128,7 +145,7 @@ void homerun_by_columns(const homerun *run, const homestep *step, homerun_functi
     const size_t width = step->out.width;
     const bool little = width * run->rows < MIN_VALUES;
     const size_t grain = little ? width : columns_each(run, width, COLUMNS);
-    homeparallel_ranges(run->parallel, width, grain, call_range, &c);
+    spread(run, width, grain, call_range, &c);
 }
 
 bool homerun_by_panels(const homerun *run, const homestep *step, size_t width,
@@ -139,7 +156,7 @@ bool homerun_by_panels(const homerun *run, const homestep *step, size_t width,
     if (!little && run->parallel && homesize_divide_up(width, panel) < run->parallel->threads)
         return false;
     const size_t grain = little ? width : columns_each(run, width, panel);
-    homeparallel_ranges(run->parallel, width, grain, call_range, &c);
+    spread(run, width, grain, call_range, &c);
     return true;
 }
 #endif

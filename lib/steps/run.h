@@ -42,6 +42,7 @@ struct homerun {
     float *gradients;                 /* of the activations, in backward */
     const homerun_training *training; /* NULL: serving */
     const homerun_observer *observer; /* NULL: nobody looks */
+    int32_t *stopped; /* set to what the host returned to stop the run; only while steps run */
 };
 
 /* Rounded where it is used, in the library's floating-point mode: a run is set up in the host's. */
@@ -50,9 +51,10 @@ static inline float homerun_swish_beta(const homerun *run) {
 }
 
 /* All steps, from the first to the last, and, for the gradients, back. Steps run one after another:
- * each may read whatever was written before it, and threads share the work inside a step. */
-void homerun_forward(const homerun *run);
-void homerun_backward(const homerun *run);
+ * each may read whatever was written before it, and threads share the work inside a step. Return 0;
+ * another number, home_parallel.run's, where the host stopped the run on the way. */
+int32_t homerun_forward(const homerun *run);
+int32_t homerun_backward(const homerun *run);
 
 /* ---------------------------------------------------------------------------------------- views */
 

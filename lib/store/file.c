@@ -12,6 +12,7 @@
 
 #include "../base/fail.h"
 #include "../base/hash.h"
+#include "../host/cancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,11 +96,16 @@ static home_status read_open_file(int descriptor, const home_allocator *allocato
 home_status homefile_read(const home_allocator *allocator, const char *path, unsigned char **data,
                           size_t *size, home_error *error) {
     int descriptor;
+    home_status status;
+    const int cancel = homecancel_off();
     UNINTERRUPTED(descriptor, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (descriptor < 0)
-        return fail_system(error, "open", path, errno);
-    const home_status status = read_open_file(descriptor, allocator, path, data, size, error);
-    close(descriptor);
+    if (descriptor >= 0) {
+        status = read_open_file(descriptor, allocator, path, data, size, error);
+        close(descriptor);
+    } else {
+        status = fail_system(error, "open", path, errno);
+    }
+    homecancel_restore(cancel);
     return status;
 }
 
@@ -238,8 +244,8 @@ static void free_names(const homefile *file) {
     homememory_free(file->allocator, file->temporary);
 }
 
-home_status homefile_begin(const home_allocator *allocator, const char *path, homefile *file,
-                           home_error *error) {
+static home_status begin(const home_allocator *allocator, const char *path, homefile *file,
+                         home_error *error) {
     struct stat old;
     const bool exists = stat(path, &old) == 0;
     if (!exists && errno != ENOENT)
@@ -262,6 +268,17 @@ home_status homefile_begin(const home_allocator *allocator, const char *path, ho
     if (exists)
         file->failure = keep_rights(file->descriptor, &old);
     return HOME_OK;
+}
+
+home_status homefile_begin(const home_allocator *allocator, const char *path, homefile *file,
+                           home_error *error) {
+    const int cancel = homecancel_off();
+    const home_status status = begin(allocator, path, file, error);
+    if (status == HOME_OK)
+        file->cancel = cancel;
+    else
+        homecancel_restore(cancel);
+    return status;
 }
 
 void homefile_write(homefile *file, const void *bytes, size_t size) {
@@ -307,5 +324,6 @@ home_status homefile_commit(homefile *file, home_error *error) {
         unlink(file->temporary);
     close(file->descriptor);
     free_names(file);
+    homecancel_restore(file->cancel);
     return file->failure == 0 ? HOME_OK : fail_system(error, "write", file->path, file->failure);
 }

@@ -16,6 +16,7 @@ typedef struct homefile {
     char *temporary;
     int descriptor;
     int failure; /* errno of the first failed write, or 0 */
+    int cancel;  /* of the thread, to restore: none is canceled between begin and commit */
 } homefile;
 
 home_status homefile_begin(const home_allocator *allocator, const char *path, homefile *file,

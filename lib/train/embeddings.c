@@ -17,13 +17,13 @@
 #include "training.h"
 
 #include "../host/sort.h"
-#include "../model/input.h"
 
 #include <string.h>
 
 /* Ids of a field in the whole batch. */
-static size_t id_count(const home_ids *ids, size_t rows) {
-    return ids->offsets ? ids->offsets[rows] - ids->offsets[0] : rows;
+static size_t id_count(const homebatch *batch, size_t field) {
+    const home_ids ids = homeinput_field(batch, field);
+    return ids.offsets ? ids.offsets[batch->rows] - ids.offsets[0] : batch->rows;
 }
 
 static bool reserve_rows(const home_allocator *allocator, homerow_gradients *gradients, size_t dim,
@@ -43,12 +43,12 @@ static bool reserve_entries(const home_allocator *allocator, homeembedding *e, s
 
 /* Room for the entries, and for what a backward that adds to nothing makes of them, so that it
  * cannot run out of memory. */
-home_status homeembedding_reserve(home_model *model, const home_batch *batch, home_error *error) {
+home_status homeembedding_reserve(home_model *model, const homebatch *batch, home_error *error) {
     for (size_t t = 0; t < model->settings.config.table_count; t++) {
         size_t count = 0;
         for (size_t f = 0; f < batch->field_count; f++)
             if (model->settings.field_table[f] == t &&
-                !homesize_add(count, id_count(&batch->fields[f], batch->rows), &count))
+                !homesize_add(count, id_count(batch, f), &count))
                 return homefail(error, HOME_E_TOO_LARGE, "field \"%.60s\" has too many ids",
                                 model->settings.config.fields[f].name);
         homeembedding *e = &model->training->embeddings[t];
@@ -83,27 +83,24 @@ home_status homeembedding_reserve_sum(home_model *model, home_error *error) {
     return HOME_OK;
 }
 
-static void add_entries(const home_model *model, const home_batch *batch, size_t field) {
+static void add_entries(const home_model *model, const homebatch *batch, size_t field) {
     const size_t t = model->settings.field_table[field];
     const home_table_config *table = model->tables[t].config;
     homeembedding *e = &model->training->embeddings[t];
-    const home_ids *ids = &batch->fields[field];
+    const int32_t pooling = model->settings.config.fields[field].pooling;
+    const home_ids ids = homeinput_field(batch, field);
     for (size_t r = 0; r < batch->rows; r++) {
-        size_t begin;
-        size_t end;
-        homeinput_id_range(ids, r, &begin, &end);
-        const float factor =
-            homeinput_pooling_factor(model->settings.config.fields[field].pooling, end - begin);
-        for (size_t i = begin; i < end; i++)
+        const homeinput_row row = homeinput_row_of(&ids, pooling, r);
+        for (size_t i = row.begin; i < row.end; i++)
             e->entries[e->entry_count++] =
-                (homeembedding_entry){.row = homeinput_table_row(table, ids->ids[i]),
+                (homeembedding_entry){.row = homeinput_table_row(table, ids.ids[i]),
                                       .batch_row = r,
                                       .column = model->settings.field_column[field],
-                                      .factor = factor};
+                                      .factor = homeinput_factor(&ids, &row, i)};
     }
 }
 
-void homeembedding_collect(home_model *model, const home_batch *batch) {
+void homeembedding_collect(home_model *model, const homebatch *batch) {
     for (size_t t = 0; t < model->settings.config.table_count; t++)
         model->training->embeddings[t].entry_count = 0;
     for (size_t f = 0; f < batch->field_count; f++)

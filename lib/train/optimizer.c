@@ -31,8 +31,8 @@ static double sum_of_squares(const home_model *model, const float *x, size_t cou
                   .x = x,
                   .count = count,
                   .piece = homesize_divide_up(count, PIECES)};
-    homeparallel_ranges(count < GRAIN ? NULL : homemodel_parallel(model), PIECES, 1, sum_pieces,
-                        &s);
+    homeparallel_all_ranges(count < GRAIN ? NULL : homemodel_parallel(model), PIECES, 1, sum_pieces,
+                            &s);
     double total = 0;
     for (size_t i = 0; i < PIECES; i++)
         total += s.sums[i];
@@ -174,8 +174,8 @@ static void step_dense(home_model *model, float gradient_factor) {
     trained_range range = {0};
     while (next_range(model, &range)) {
         d.first = range.first;
-        homeparallel_ranges(homemodel_parallel(model), range.end - range.first, GRAIN, step_range,
-                            &d);
+        homeparallel_all_ranges(homemodel_parallel(model), range.end - range.first, GRAIN,
+                                step_range, &d);
     }
 }
 

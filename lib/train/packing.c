@@ -23,7 +23,8 @@ static void pack_steps(void *context, size_t first, size_t end) {
 }
 
 void homepack_model(home_model *model) {
-    homeparallel_ranges(homemodel_parallel(model), model->plan.step_count, 1, pack_steps, model);
+    homeparallel_all_ranges(homemodel_parallel(model), model->plan.step_count, 1, pack_steps,
+                            model);
 }
 
 void homepack_range(home_model *model, size_t offset, size_t count) {

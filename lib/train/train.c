@@ -2,7 +2,6 @@
 #include "training.h"
 
 #include "../host/number.h"
-#include "../model/input.h"
 #include "../model/output.h"
 
 #include <math.h>
@@ -10,18 +9,16 @@
 
 /* -------------------------------------------------------------------------------------- forward */
 
-static home_status check_training_batch(const home_model *model, const home_batch *given,
-                                        home_batch *batch, home_error *error) {
-    home_status status = homeinput_check(model, given, batch, error);
-    if (status != HOME_OK)
-        return status;
+static home_status check_training_batch(const home_model *model, const homebatch *batch,
+                                        home_error *error) {
     if (batch->rows == 0)
-        return homefail(error, HOME_E_ARGUMENT, "batch.rows is 0, expected at least 1");
+        return homefail(error, HOME_E_ARGUMENT, "%srows is 0, expected at least 1", batch->owner);
     if (batch->rows == 1 && model->plan.batch_width > 0)
         return homefail(error, HOME_E_ARGUMENT,
-                        "batch.rows is 1, expected at least 2: a batch norm cannot train on the "
-                        "variance of one row");
-    status = homeinput_check_dense(model, batch, error);
+                        "%srows is 1, expected at least 2: a batch norm cannot train on the "
+                        "variance of one row",
+                        batch->owner);
+    const home_status status = homeinput_check_dense(model, batch, error);
     return status == HOME_OK ? homeinput_check_ids(model, batch, error) : status;
 }
 
@@ -37,14 +34,15 @@ static bool move_statistics(const home_model *model, const homerun *run) {
     return true;
 }
 
-/* False where the running statistics could not be moved. */
-static bool compute_forward(home_model *model, const home_batch *batch, float *predictions,
-                            size_t stride) {
+/* *stopped: what the host returned to stop it, or 0. False where that happened, or where the
+ * running statistics could not be moved; they are as before then. */
+static bool compute_forward(home_model *model, const homebatch *batch, float *predictions,
+                            size_t stride, int32_t *stopped) {
     const homerun run = hometraining_run(model);
     homeembedding_collect(model, batch);
     homeinput_fill(model, &run, batch, 0);
-    homerun_forward(&run);
-    if (!move_statistics(model, &run))
+    *stopped = homerun_forward(&run);
+    if (*stopped || !move_statistics(model, &run))
         return false;
     homepack_statistics(model);
     if (predictions)
@@ -52,38 +50,61 @@ static bool compute_forward(home_model *model, const home_batch *batch, float *p
     return true;
 }
 
-home_status home_model_forward(home_model *model, const home_batch *given, float *predictions,
-                               size_t prediction_stride, home_error *error) {
-    home_status status = hometraining_check(model, error);
-    if (status != HOME_OK)
-        return status;
+/* Takes a batch that has been read through the model. */
+static home_status forward(home_model *model, const homebatch *batch, float *predictions,
+                           size_t prediction_stride, home_error *error) {
+    hometraining *training = model->training;
     const size_t tasks = model->settings.config.task_count;
     const size_t stride = homemodel_stride_or(prediction_stride, tasks);
     if (stride < tasks)
         return homefail(error, HOME_E_ARGUMENT,
                         "prediction_stride is %zu, expected 0 or at least %zu", stride, tasks);
-    home_batch batch;
-    status = check_training_batch(model, given, &batch, error);
+    home_status status = check_training_batch(model, batch, error);
     if (status == HOME_OK)
-        status = homeembedding_reserve(model, &batch, error);
+        status = homeembedding_reserve(model, batch, error);
     if (status == HOME_OK)
-        status = hometraining_reserve(model, batch.rows, error);
+        status = hometraining_reserve(model, batch->rows, error);
     if (status != HOME_OK)
         return status;
-    hometraining *training = model->training;
-    training->rows = batch.rows;
+    int32_t stopped;
+    training->rows = batch->rows;
     training->input_gradient = false;
     const homefloat_mode host = homefloat_begin();
-    const bool finite = compute_forward(model, &batch, predictions, stride);
+    const bool done = compute_forward(model, batch, predictions, stride, &stopped);
     homefloat_end(host);
-    training->phase = finite ? HOME_PHASE_FORWARD : HOME_PHASE_IDLE;
-    if (!finite)
-        training->rows = 0;
-    if (!finite)
-        return homefail(error, HOME_E_VALUE,
-                        "batch.dense or the weights are so large that a batch norm's mean or "
-                        "variance is not finite");
-    return HOME_OK;
+    training->phase = done ? HOME_PHASE_FORWARD : HOME_PHASE_IDLE;
+    if (done)
+        return HOME_OK;
+    training->rows = 0;
+    return stopped ? homefail_canceled(error, stopped)
+                   : homefail(error, HOME_E_VALUE,
+                              "%sdense or the weights are so large that a batch norm's mean or "
+                              "variance is not finite",
+                              batch->owner);
+}
+
+home_status home_model_forward(home_model *model, const home_batch *given, float *predictions,
+                               size_t prediction_stride, home_error *error) {
+    homebatch batch;
+    home_status status = hometraining_check(model, error);
+    if (status == HOME_OK)
+        status = homeinput_read(model, given, &batch, error);
+    return status == HOME_OK ? forward(model, &batch, predictions, prediction_stride, error)
+                             : status;
+}
+
+home_status home_model_forward_flat(home_model *model, size_t rows, const float *dense,
+                                    size_t dense_stride, const uint64_t *ids, size_t id_count,
+                                    const size_t *offsets, const float *id_weights,
+                                    float *predictions, size_t prediction_stride,
+                                    home_error *error) {
+    homebatch batch;
+    const home_ids all = {sizeof all, ids, offsets, id_count, id_weights};
+    home_status status = hometraining_check(model, error);
+    if (status == HOME_OK)
+        status = homeinput_read_flat(model, rows, dense, dense_stride, &all, &batch, error);
+    return status == HOME_OK ? forward(model, &batch, predictions, prediction_stride, error)
+                             : status;
 }
 
 home_status home_model_logits(const home_model *model, float *logits, size_t stride,
@@ -91,18 +112,17 @@ home_status home_model_logits(const home_model *model, float *logits, size_t str
     const home_status status = hometraining_check(model, error);
     if (status != HOME_OK)
         return status;
-    const homeview view = model->plan.logits;
-    stride = homemodel_stride_or(stride, view.width);
+    const size_t width = model->plan.logits.width;
+    stride = homemodel_stride_or(stride, width);
     if (!logits)
         return homefail_null(error, "logits");
-    if (stride < view.width)
+    if (stride < width)
         return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
-                        view.width);
+                        width);
     const homerun run = hometraining_run(model);
     if (run.rows == 0)
         return homefail(error, HOME_E_STATE, "call home_model_forward() first");
-    for (size_t r = 0; r < run.rows; r++)
-        memcpy(logits + r * stride, homerun_row(&run, view, r), view.width * sizeof *logits);
+    homeoutput_write_logits(model, &run, logits, stride);
     return HOME_OK;
 }
 
@@ -154,10 +174,17 @@ static home_status begin_backward(home_model *model, int32_t accumulate, backwar
     return status;
 }
 
-/* Gradients of all parameters and tables, once dlogits are in place. */
-static void finish_backward(home_model *model, const backward *work) {
+/* Gradients of all parameters and tables, once dlogits are in place. Where the host stops it, the
+ * forward still stands, and so does what it was to add to. */
+static home_status finish_backward(home_model *model, const backward *work, home_error *error) {
     hometraining *training = model->training;
-    homerun_backward(&work->run);
+    training->input_gradient = false;
+    const int32_t stopped = homerun_backward(&work->run);
+    if (stopped) {
+        training->phase = HOME_PHASE_FORWARD;
+        training->unstepped = work->add;
+        return homefail_canceled(error, stopped);
+    }
     if (work->add) {
         model->kernels->scale_add(model->tensors.parameter_count, 1, training->part,
                                   training->run.gradients);
@@ -169,6 +196,7 @@ static void finish_backward(home_model *model, const backward *work) {
     training->phase = HOME_PHASE_BACKWARD;
     training->unstepped = true;
     training->input_gradient = true;
+    return HOME_OK;
 }
 
 /* Only the losses write the gradients of the uncertainties: for where not all of them run. */
@@ -198,9 +226,9 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
         if (task_losses)
             task_losses[t] = (float)loss;
     }
-    finish_backward(model, &work);
+    status = finish_backward(model, &work, error);
     homefloat_end(host);
-    return HOME_OK;
+    return status;
 }
 
 home_status home_model_task_gradient(home_model *model, const home_targets *given, size_t task,
@@ -229,11 +257,14 @@ home_status home_model_task_gradient(home_model *model, const home_targets *give
     homeloss_zero(model, &work.run);
     zero_uncertainty(model, &work.run);
     const double value = homeloss_backward(model, &work.run, &targets, task);
-    homerun_backward(&work.run);
-    homeembedding_reduce_part(model, &work.run);
+    const int32_t stopped = homerun_backward(&work.run);
+    if (!stopped)
+        homeembedding_reduce_part(model, &work.run);
     homefloat_end(host);
-    model->training->phase = HOME_PHASE_TASK;
-    model->training->input_gradient = true;
+    model->training->phase = stopped ? HOME_PHASE_FORWARD : HOME_PHASE_TASK;
+    model->training->input_gradient = !stopped;
+    if (stopped)
+        return homefail_canceled(error, stopped);
     if (loss)
         *loss = (float)value;
     return HOME_OK;
@@ -272,9 +303,9 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
                logits.width * sizeof *dlogits);
     zero_uncertainty(model, &work.run);
     const homefloat_mode host = homefloat_begin();
-    finish_backward(model, &work);
+    status = finish_backward(model, &work, error);
     homefloat_end(host);
-    return HOME_OK;
+    return status;
 }
 
 /* ----------------------------------------------------------------------------------------- step */

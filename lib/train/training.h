@@ -7,7 +7,7 @@
 #ifndef HOME_TRAINING_H
 #define HOME_TRAINING_H
 
-#include "../model/model.h"
+#include "../model/input.h"
 
 /* What an optimizer keeps for each value, or, row-wise, for each row of a table. */
 enum { HOME_STATE_SLOTS = 2 };
@@ -132,8 +132,8 @@ void homepack_range(home_model *model, size_t offset, size_t count);
 void homepack_statistics(home_model *model);
 
 /* embeddings.c: room for the entries of a batch; the table rows that it reads. */
-home_status homeembedding_reserve(home_model *model, const home_batch *batch, home_error *error);
-void homeembedding_collect(home_model *model, const home_batch *batch);
+home_status homeembedding_reserve(home_model *model, const homebatch *batch, home_error *error);
+void homeembedding_collect(home_model *model, const homebatch *batch);
 
 /* The gradients of these rows, in place of the total. */
 void homeembedding_reduce(home_model *model, const homerun *run);

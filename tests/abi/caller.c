@@ -36,11 +36,12 @@ static void give(void *user, void *memory) {
     free(memory);
 }
 
-static void run_inline(void *user, size_t count, void (*task)(void *context, size_t index),
-                       void *context) {
+static int32_t run_inline(void *user, size_t count, void (*task)(void *context, size_t index),
+                          void *context) {
     (void)user;
     for (size_t i = 0; i < count; i++)
         task(context, i);
+    return 0;
 }
 
 typedef struct rows {
@@ -71,8 +72,11 @@ static void make_rows(rows *r) {
         }
         r->row_weights[i] = (float)(1 + i % 2);
     }
+    r->fields[0].struct_size = sizeof r->fields[0];
     r->fields[0].ids = r->users;
+    r->fields[1].struct_size = sizeof r->fields[1];
     r->fields[1].ids = r->tags;
+    r->fields[1].count = r->offsets[ROWS];
     r->fields[1].offsets = r->offsets;
     r->batch.struct_size = sizeof r->batch;
     r->batch.rows = ROWS;
@@ -152,7 +156,7 @@ static void make_custom(void) {
     home_model *model = NULL;
     expect(home_model_create(&config, &model, &error), "create custom");
     printf("custom: %zu tensors\n", home_model_tensor_count(model));
-    home_model_destroy(model);
+    home_model_release(model);
 }
 
 static void train(home_model *model, const rows *r) {
@@ -177,6 +181,22 @@ static void train(home_model *model, const rows *r) {
     print_hash("losses", losses, sizeof losses);
     expect(home_model_set_threads(model, 2, &error), "threads");
     expect(home_model_set_parallel(model, NULL, &error), "no threads");
+}
+
+/* The rows with one user each and no tags, as plain arguments. */
+static void print_flat(home_model *model, const rows *r) {
+    float predictions[VALUES];
+    size_t offsets[2 * ROWS + 1];
+    for (size_t i = 0; i <= 2 * ROWS; i++)
+        offsets[i] = i < ROWS ? i : ROWS;
+    expect(home_model_predict_flat(model, ROWS, r->dense, 0, r->users, ROWS, offsets, NULL,
+                                   predictions, 0, NULL, 0, NULL, &error),
+           "predict flat");
+    print_hash("flat", predictions, sizeof predictions);
+    expect(home_model_forward_flat(model, ROWS, r->dense, 0, r->users, ROWS, offsets, NULL,
+                                   predictions, 0, &error),
+           "forward flat");
+    print_hash("flat forward", predictions, sizeof predictions);
 }
 
 static void print_gradients(home_model *model, const rows *r) {
@@ -249,6 +269,9 @@ static void print_predictions(const home_model *model, const home_batch *batch,
     expect(home_model_predict(model, batch, predictions, 0, workspace, &error), "predict");
     print_hash(home_model_is_frozen(model) ? "frozen" : "predictions", predictions,
                VALUES * sizeof *predictions);
+    float logits[VALUES];
+    expect(home_model_predict_logits(model, batch, NULL, 0, logits, 0, workspace, &error), "logits");
+    print_hash("logits", logits, sizeof logits);
     if (!home_model_isa(model))
         exit(1);
     free(memory);
@@ -394,6 +417,7 @@ int main(int argc, char **argv) {
     print_health(model, &r);
     print_tensors(model);
     check_file(model, &r.batch, argv[1]);
+    print_flat(model, &r);
     home_model *frozen = NULL;
     float predictions[VALUES];
     expect(home_model_freeze(model, &frozen, &error), "freeze");

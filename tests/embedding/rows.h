@@ -51,7 +51,9 @@ static inline void fill_rows(row_data *d) {
         d->offsets[r + 1] = d->offsets[r] + r % 4;
     }
     for (size_t f = 0; f < FIELDS; f++)
-        d->fields[f] = (home_ids){d->ids[f], f == 0 ? NULL : d->offsets};
+        d->fields[f] = (home_ids){.struct_size = sizeof(home_ids),
+                                  .ids = d->ids[f],
+                                  .offsets = f == 0 ? NULL : d->offsets};
     d->batch = (home_batch){sizeof d->batch, ROWS, d->dense[0], 0, d->fields, FIELDS};
 }
 

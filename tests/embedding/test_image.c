@@ -313,7 +313,9 @@ static void a_model_in_an_image_refuses_what_needs_memory_of_its_own(void) {
     home_error error = new_error();
     float out[3];
     const uint64_t ids[] = {0};
-    const home_ids fields[] = {{ids, NULL}, {ids, NULL}, {ids, NULL}};
+    const home_ids fields[] = {{sizeof *fields, ids, NULL, 0, NULL},
+                               {sizeof *fields, ids, NULL, 0, NULL},
+                               {sizeof *fields, ids, NULL, 0, NULL}};
     const float dense[5] = {0};
     const home_batch batch = {sizeof batch, 1, dense, 0, fields, 3};
     const home_parallel parallel = {.struct_size = sizeof parallel};
@@ -821,7 +823,9 @@ static bool survives(const guarded *image) {
         static const float dense[ROWS * 5] = {1, -2, 3};
         static const uint64_t ids[ROWS + 2] = {2, 0, 1, 7, 1};
         static const size_t offsets[ROWS + 1] = {0, 2, 2, 5};
-        const home_ids fields[] = {{ids, NULL}, {ids, offsets}, {ids, offsets}};
+        const home_ids fields[] = {{sizeof *fields, ids, NULL, 0, NULL},
+                                   {sizeof *fields, ids, offsets, 0, NULL},
+                                   {sizeof *fields, ids, offsets, 0, NULL}};
         const home_batch batch = {
             sizeof batch, ROWS, dense, 0, fields, home_model_field_count(model)};
         float *out = calloc(ROWS * home_model_task_count(model), sizeof *out);

@@ -41,7 +41,7 @@ static void check_trains(home_model *model) {
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = i;
     for (size_t f = 0; f < MAX_FIELDS; f++)
-        columns[f] = (home_ids){ids, NULL};
+        columns[f] = (home_ids){.struct_size = sizeof(home_ids), .ids = ids, .offsets = NULL};
     const home_batch batch = {.struct_size = sizeof batch,
                               .rows = ROWS,
                               .dense = dense,

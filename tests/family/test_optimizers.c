@@ -253,7 +253,7 @@ static void run_backward(home_model *model, int step, uint64_t *seed) {
             labels[r][t] = (float)(random_bits(seed) % 2);
         ids[r] = step >= LATE_STEP && r == 0 ? LATE_ROW : random_bits(seed) % LATE_ROW;
     }
-    const home_ids field = {ids, NULL};
+    const home_ids field = {.struct_size = sizeof field, .ids = ids};
     const home_batch batch = {.struct_size = sizeof batch,
                               .rows = ROWS,
                               .dense = dense[0],

@@ -98,6 +98,22 @@ static home_status do_predict(attempt *a) {
     return home_model_predict(a->model, &a->more_rows.batch, out, 0, NULL, NULL);
 }
 
+/* One id for each field and row. */
+static home_status do_predict_flat(attempt *a) {
+    static const uint64_t ids[DATA_FIELDS * MORE_ROWS];
+    float out[MORE_ROWS * TASKS];
+    return home_model_predict_flat(a->model, MORE_ROWS, a->more_rows.batch.dense,
+                                   a->more_rows.batch.dense_stride, ids, 0, NULL, NULL, out, 0, out,
+                                   0, NULL, NULL);
+}
+
+static home_status do_forward_flat(attempt *a) {
+    static const uint64_t ids[DATA_FIELDS * MORE_ROWS];
+    return home_model_forward_flat(a->model, MORE_ROWS, a->more_rows.batch.dense,
+                                   a->more_rows.batch.dense_stride, ids, 0, NULL, NULL, NULL, 0,
+                                   NULL);
+}
+
 static home_status do_forward(attempt *a) {
     return home_model_forward(a->model, &a->more_rows.batch, NULL, 0, NULL);
 }
@@ -162,7 +178,9 @@ static const struct {
     {"freeze", do_freeze},
     {"image", do_image},
     {"predict", do_predict},
+    {"predict flat", do_predict_flat},
     {"forward", do_forward},
+    {"forward flat", do_forward_flat},
     {"train", do_train},
     {"set a table's gradient", do_set_table_gradient},
     {"replace metadata", do_set_metadata},

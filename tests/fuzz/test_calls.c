@@ -64,7 +64,8 @@ static void draw_batch(scene *s) {
     for (size_t f = 0; f < FIELDS; f++) {
         for (size_t i = 0; i < count; i++)
             s->ids[f][i] = fuzz_below(&s->in, 10); /* 9 is one too many for the direct table */
-        s->fields[f] = (home_ids){s->ids[f], NULL};
+        s->fields[f] =
+            (home_ids){.struct_size = sizeof(home_ids), .ids = s->ids[f], .offsets = NULL};
     }
     s->batch = (home_batch){sizeof s->batch, count, s->dense, 0, s->fields, FIELDS};
 }
@@ -422,8 +423,10 @@ static void call_maker(scene *s, size_t which, size_t slot) {
         }
         break;
     case 3:
-        if (s->models[slot])
-            put(s, home_model_retain(s->models[slot]), HOME_OK);
+        if (s->models[slot]) {
+            home_model_retain(s->models[slot]);
+            put(s, s->models[slot], HOME_OK);
+        }
         break;
     case 4:
         if (s->models[slot])

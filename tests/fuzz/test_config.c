@@ -38,7 +38,7 @@ static void check_predict(const home_model *model, const fuzz_memory *memory) {
     home_ids *ids = malloc((fields + 1) * sizeof *ids);
     FUZZ_CHECK(values && ids);
     for (size_t f = 0; f < fields; f++)
-        ids[f] = (home_ids){&zero, NULL};
+        ids[f] = (home_ids){.struct_size = sizeof(home_ids), .ids = &zero, .offsets = NULL};
     const home_batch batch = {sizeof batch, 1, values, 0, ids, fields};
     home_error error = {.struct_size = sizeof error};
     const home_status status = home_model_predict(model, &batch, values + dense, 0, NULL, &error);

@@ -52,7 +52,8 @@ static void use(const home_model *model, const unsigned char *image, size_t size
     memset(rows, 0, 2 * dense * sizeof *rows);
     memcpy(rows + dense, image, size < dense * sizeof *rows ? size : dense * sizeof *rows);
     for (size_t f = 0; f < fields; f++)
-        field[f] = (home_ids){ids, f % 2 ? offsets : NULL};
+        field[f] = (home_ids){
+            .struct_size = sizeof(home_ids), .ids = ids, .offsets = f % 2 ? offsets : NULL};
     const home_batch batch = {sizeof batch, 2, rows, 0, field, fields};
     FUZZ_CHECK(home_workspace_init(model, scratch, scratch_size, &workspace, NULL) == HOME_OK);
     const home_status status = home_model_predict(model, &batch, out, 0, workspace, NULL);

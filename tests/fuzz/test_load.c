@@ -89,7 +89,7 @@ static void use(home_model *model, const fuzz_memory *memory) {
     home_ids *field = malloc((fields + 1) * sizeof *field);
     FUZZ_CHECK(values && field);
     for (size_t f = 0; f < fields; f++)
-        field[f] = (home_ids){ids, NULL};
+        field[f] = (home_ids){.struct_size = sizeof(home_ids), .ids = ids, .offsets = NULL};
     const home_batch batch = {sizeof batch, 2, values, 0, field, fields};
     const home_targets targets = {.struct_size = sizeof targets, .labels = values + 2 * dense};
     float *out = values + 2 * (dense + tasks);

@@ -114,7 +114,9 @@ static void make_field(fuzz_input *in, rows *r, size_t f) {
     FUZZ_CHECK(r->ids[f]);
     for (size_t i = 0; i < ids; i++)
         r->ids[f][i] = any_id(in);
-    r->fields[f] = (home_ids){fuzz_byte(in) == 255 ? NULL : r->ids[f], r->offsets[f]};
+    r->fields[f] = (home_ids){.struct_size = sizeof(home_ids),
+                              .ids = fuzz_byte(in) == 255 ? NULL : r->ids[f],
+                              .offsets = r->offsets[f]};
 }
 
 static void make_rows(fuzz_input *in, const home_model *model, rows *r) {

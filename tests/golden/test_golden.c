@@ -185,7 +185,9 @@ static void data_init(data *d, const golden *g, const home_model *model, const c
         for (size_t r = 0; r <= rows; r++)
             d->offsets[f][r] = (size_t)offsets->as.integers[r];
         snprintf(name, sizeof name, "ids/%s", home_model_field_name(model, f));
-        d->fields[f] = (home_ids){golden_get(g, prefix, name)->as.integers, d->offsets[f]};
+        d->fields[f] = (home_ids){.struct_size = sizeof(home_ids),
+                                  .ids = golden_get(g, prefix, name)->as.integers,
+                                  .offsets = d->offsets[f]};
     }
     d->batch = (home_batch){.struct_size = sizeof d->batch,
                             .rows = rows,

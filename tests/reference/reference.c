@@ -424,14 +424,19 @@ static void pool_field(reference *r, const home_field_config *field, const home_
     for (size_t row = 0; row < v.rows; row++) {
         const size_t begin = ids->offsets ? ids->offsets[row] : row;
         const size_t end = ids->offsets ? ids->offsets[row + 1] : row + 1;
+        double total = 0;
+        for (size_t i = begin; i < end; i++)
+            total += ids->weights ? (double)ids->weights[i] : 1.0;
+        if (field->pooling == HOME_POOL_MEAN && total == 0)
+            continue;
         for (size_t i = begin; i < end; i++) {
             const uint64_t id = ids->ids[i];
             const uint64_t at =
                 table->index == HOME_INDEX_HASHED ? high_product(mix(id), table->rows) : id;
+            const double counts = (ids->weights ? (double)ids->weights[i] : 1.0) /
+                                  (field->pooling == HOME_POOL_MEAN ? total : 1.0);
             for (size_t k = 0; k < table->dim; k++)
-                AT(v, row, first + k) +=
-                    weight[at * table->dim + k] /
-                    (field->pooling == HOME_POOL_MEAN ? (double)(end - begin) : 1.0);
+                AT(v, row, first + k) += counts * weight[at * table->dim + k];
         }
     }
 }

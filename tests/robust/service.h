@@ -16,9 +16,9 @@ typedef struct service {
 /* The model in service and a reference to it, which the caller releases. The lock makes the two
  * one: between reading the pointer and counting the reference, the writer could have released the
  * last one. */
-static inline home_model *service_take(service *s, size_t *version) {
+static inline const home_model *service_take(service *s, size_t *version) {
     pthread_mutex_lock(&s->lock);
-    home_model *model = home_model_retain(s->model);
+    const home_model *model = home_model_retain(s->model);
     *version = s->version;
     pthread_mutex_unlock(&s->lock);
     return model;

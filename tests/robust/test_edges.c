@@ -292,8 +292,8 @@ typedef struct visitor {
     crowd *crowd;
 } visitor;
 
-static void run_when_all_are_inside(void *user, size_t count,
-                                    void (*task)(void *context, size_t index), void *context) {
+static int32_t run_when_all_are_inside(void *user, size_t count,
+                                       void (*task)(void *context, size_t index), void *context) {
     static _Thread_local bool waited;
     crowd *c = user;
     if (!waited) {
@@ -302,6 +302,7 @@ static void run_when_all_are_inside(void *user, size_t count,
     }
     for (size_t i = 0; i < count; i++)
         task(context, i);
+    return 0;
 }
 
 static void *visit(void *argument) {

@@ -323,7 +323,7 @@ static void ordinary_rows_create(ordinary_rows *d) {
         d->labels[r * 2] = r % 5 == 0 ? NAN : (float)(random_bits(&state) % 2);
         d->labels[r * 2 + 1] = r % 2 == 0 ? 0.25f : NAN;
     }
-    d->field = (home_ids){d->ids, d->offsets};
+    d->field = (home_ids){.struct_size = sizeof(home_ids), .ids = d->ids, .offsets = d->offsets};
     d->batch = (home_batch){.struct_size = sizeof d->batch,
                             .rows = ROWS,
                             .dense = d->dense,

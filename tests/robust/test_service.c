@@ -53,7 +53,7 @@ static void predict_once(server *s, size_t first, size_t count, workspaces *w) {
     home_ids fields[DATA_FIELDS];
     const size_t tasks = s->config.config.task_count;
     const home_batch part = data_slice(&s->rows, first, count, fields);
-    home_model *model = service_take(&s->service, &version);
+    const home_model *model = service_take(&s->service, &version);
     home_workspace *workspace = w ? workspace_for(w, model) : NULL;
     if (home_model_predict(model, &part, out, 0, workspace, NULL) != HOME_OK ||
         memcmp(out, s->expected[version] + first * tasks, count * tasks * sizeof *out) != 0)

@@ -153,7 +153,7 @@ static bool call(soak *s, latencies *l, size_t first, size_t count, home_workspa
     const home_batch batch = {
         .struct_size = sizeof batch, .rows = count, .dense = s->rows + first * DENSE};
     const uint64_t begin = now_ns();
-    home_model *model = service_take(&s->service, &version);
+    const home_model *model = service_take(&s->service, &version);
     const home_status status = home_model_predict(model, &batch, out, 0, workspace, NULL);
     home_model_release(model);
     count_latency(l, now_ns() - begin);
@@ -167,7 +167,7 @@ static void *keep_calling(void *argument) {
     uint64_t state = c->own_workspace;
     size_t version;
     home_workspace *workspace = NULL;
-    home_model *model = service_take(&s->service, &version);
+    const home_model *model = service_take(&s->service, &version);
     const size_t size = home_workspace_size(model);
     void *memory = malloc(size);
     REQUIRE(memory);

@@ -75,8 +75,10 @@ static home_model *make(const char *preset, const char *isa, scene *s) {
 
 static home_model *form_of(home_model *model, bool frozen) {
     home_model *copy = NULL;
-    if (!frozen)
-        return home_model_retain(model);
+    if (!frozen) {
+        home_model_retain(model);
+        return model;
+    }
     REQUIRE(home_model_freeze(model, &copy, NULL) == HOME_OK);
     return copy;
 }

@@ -261,7 +261,8 @@ static void fill_field(data *d, size_t f, const home_config *config, size_t rows
         if (!one_each)
             d->offsets[f][row + 1] = count;
     }
-    d->fields[f] = (home_ids){d->ids[f], d->offsets[f]};
+    d->fields[f] =
+        (home_ids){.struct_size = sizeof(home_ids), .ids = d->ids[f], .offsets = d->offsets[f]};
 }
 
 static float random_label(uint64_t *state, bool live) {
@@ -314,12 +315,26 @@ void data_create(data *d, const home_config *config, size_t rows, uint64_t seed)
                                 .weight_stride = weight_stride};
 }
 
+void data_weigh_ids(data *d, const home_config *config, uint64_t seed) {
+    for (size_t f = 0; f < config->field_count; f++) {
+        home_ids *field = &d->fields[f];
+        const double low = config->fields[f].pooling == HOME_POOL_MEAN ? 0.1 : -1.5;
+        field->count = field->offsets ? field->offsets[d->batch.rows] : d->batch.rows;
+        d->id_weights[f] = allocate(field->count + 1, sizeof *d->id_weights[f]);
+        for (size_t i = 0; i < field->count; i++)
+            d->id_weights[f][i] =
+                random_bits(&seed) % 5 == 0 ? 0.0f : random_float(&seed, low, 1.5);
+        field->weights = d->id_weights[f];
+    }
+}
+
 void data_free(data *d) {
     free(d->dense);
     free(d->labels);
     free(d->weights);
     free(d->row_weights);
     for (size_t f = 0; f < DATA_FIELDS; f++) {
+        free(d->id_weights[f]);
         free(d->ids[f]);
         free(d->offsets[f]);
     }
@@ -332,10 +347,13 @@ home_batch data_slice(const data *d, size_t first, size_t count, home_ids *field
         slice.dense += first * slice.dense_stride;
     for (size_t f = 0; f < slice.field_count; f++) {
         fields[f] = d->fields[f];
-        if (fields[f].offsets)
+        fields[f].count = 0;
+        if (fields[f].offsets) {
             fields[f].offsets += first;
-        else
+        } else {
             fields[f].ids += first;
+            fields[f].weights += fields[f].weights ? first : 0;
+        }
     }
     slice.fields = slice.field_count ? fields : NULL;
     return slice;

@@ -76,7 +76,8 @@ size_t tensor_size(const home_tensor *tensor);
 typedef struct data {
     float *dense;
     uint64_t *ids[DATA_FIELDS];
-    size_t *offsets[DATA_FIELDS]; /* NULL where each row has one id */
+    size_t *offsets[DATA_FIELDS];   /* NULL where each row has one id */
+    float *id_weights[DATA_FIELDS]; /* NULL until data_weigh_ids() */
     home_ids fields[DATA_FIELDS];
     float *labels;
     float *row_weights;
@@ -87,6 +88,9 @@ typedef struct data {
 
 void data_create(data *d, const home_config *config, size_t rows, uint64_t seed);
 void data_free(data *d);
+
+/* Gives every id a weight: about a fifth are 0, and with a sum some are negative. */
+void data_weigh_ids(data *d, const home_config *config, uint64_t seed);
 
 /* Rows first .. first + count - 1 as a batch of their own; fields: [DATA_FIELDS], where it keeps
  * the ids. */

@@ -210,44 +210,48 @@ typedef struct variant {
     void (*change)(setup *);
     size_t rows;
     size_t samples; /* elements of a tensor whose gradient to check: all of a smaller one */
+    bool weighted;  /* ids have weights */
 } variant;
 
 static const variant variants[] = {
-    {"small", no_change, 7, 200},
-    {"two rows", large_epsilon, 2, 40},
-    {"many rows", no_change, 261, 2},
-    {"odd sizes", odd_sizes, 9, 12},
-    {"one of everything", one_of_everything, 5, 100},
-    {"one group", one_group, 6, 20},
-    {"unequal groups", unequal_groups, 8, 20},
-    {"64 tasks", sixty_four_tasks, 5, 0},
-    {"one branch", one_branch, 7, 30},
-    {"three branches", three_branches, 7, 30},
-    {"four branches of rank nine", four_branches_rank_nine, 7, 20},
-    {"mix first", mix_first, 7, 30},
-    {"mix first, one branch", mix_first_one_branch, 7, 30},
-    {"no feature gates", no_feature_gates, 7, 30},
-    {"feature gates in layer two", feature_gates_in_layer_two, 7, 30},
-    {"raw gates", raw_gates, 7, 30},
-    {"raw self gates", raw_self_gates, 7, 30},
-    {"raw gates and self gates", raw_everything, 7, 30},
-    {"no self gates", no_self_gates, 7, 30},
-    {"hidden layers in gates", hidden_gates, 7, 30},
-    {"hidden layers in raw gates", hidden_raw_gates, 7, 30},
-    {"no hidden layers", no_hidden, 7, 30},
-    {"two hidden layers", two_hidden, 7, 30},
-    {"deep", deep, 11, 20},
-    {"swish towers", swish_towers, 7, 30},
-    {"relu experts", relu_experts, 7, 30},
-    {"swish experts without norm", swish_experts_without_norm, 7, 30},
-    {"swish experts without norm, one row", swish_experts_without_norm, 1, 30},
-    {"relu after norm", relu_after_norm, 7, 30},
-    {"swish beta", swish_beta, 7, 30},
-    {"norm numbers", norm_numbers, 7, 30},
-    {"bias before norm", bias_before_norm, 7, 30},
-    {"fields only", fields_only, 7, 30},
-    {"many experts", many_experts, 7, 6},
-    {"wide", wide, 33, 2},
+    {"small", no_change, 7, 200, false},
+    {"two rows", large_epsilon, 2, 40, false},
+    {"many rows", no_change, 261, 2, false},
+    {"odd sizes", odd_sizes, 9, 12, false},
+    {"one of everything", one_of_everything, 5, 100, false},
+    {"one group", one_group, 6, 20, false},
+    {"unequal groups", unequal_groups, 8, 20, false},
+    {"64 tasks", sixty_four_tasks, 5, 0, false},
+    {"one branch", one_branch, 7, 30, false},
+    {"three branches", three_branches, 7, 30, false},
+    {"four branches of rank nine", four_branches_rank_nine, 7, 20, false},
+    {"mix first", mix_first, 7, 30, false},
+    {"mix first, one branch", mix_first_one_branch, 7, 30, false},
+    {"no feature gates", no_feature_gates, 7, 30, false},
+    {"feature gates in layer two", feature_gates_in_layer_two, 7, 30, false},
+    {"raw gates", raw_gates, 7, 30, false},
+    {"raw self gates", raw_self_gates, 7, 30, false},
+    {"raw gates and self gates", raw_everything, 7, 30, false},
+    {"no self gates", no_self_gates, 7, 30, false},
+    {"hidden layers in gates", hidden_gates, 7, 30, false},
+    {"hidden layers in raw gates", hidden_raw_gates, 7, 30, false},
+    {"no hidden layers", no_hidden, 7, 30, false},
+    {"two hidden layers", two_hidden, 7, 30, false},
+    {"deep", deep, 11, 20, false},
+    {"swish towers", swish_towers, 7, 30, false},
+    {"relu experts", relu_experts, 7, 30, false},
+    {"swish experts without norm", swish_experts_without_norm, 7, 30, false},
+    {"swish experts without norm, one row", swish_experts_without_norm, 1, 30, false},
+    {"relu after norm", relu_after_norm, 7, 30, false},
+    {"swish beta", swish_beta, 7, 30, false},
+    {"norm numbers", norm_numbers, 7, 30, false},
+    {"bias before norm", bias_before_norm, 7, 30, false},
+    {"fields only", fields_only, 7, 30, false},
+    {"weighted ids", no_change, 9, 200, true},
+    {"weighted ids, fields only", fields_only, 7, 30, true},
+    {"weighted ids, many rows", no_change, 261, 2, true},
+    {"many experts", many_experts, 7, 6, false},
+    {"wide", wide, 33, 2, false},
 };
 
 /* ---------------------------------------------------------------------------------- comparisons */
@@ -269,6 +273,8 @@ static void problem_create(problem *p, const variant *v) {
     randomize(p->model, 11);
     p->r = reference_create(&p->config.config, p->model);
     data_create(&p->d, &p->config.config, v->rows, 5);
+    if (v->weighted)
+        data_weigh_ids(&p->d, &p->config.config, 6);
     const size_t width = p->config.config.dense_width;
     p->dense = calloc(v->rows * width + 1, sizeof *p->dense);
     p->logits = calloc(v->rows * p->config.config.task_count, sizeof *p->logits);
@@ -484,7 +490,7 @@ static void check_variant(const variant *v) {
 /* No weights are weights of 1, and no stride is a dense one. */
 static void no_weights_are_weights_of_one(void) {
     problem p;
-    problem_create(&p, &(variant){"small", no_change, 7, 0});
+    problem_create(&p, &(variant){"small", no_change, 7, 0, false});
     float labels[7 * 3];
     for (size_t i = 0; i < 21; i++)
         labels[i] = p.d.labels[i / 3 * p.d.targets.label_stride + i % 3];

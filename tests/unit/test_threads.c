@@ -84,12 +84,13 @@ static void serving_is_the_same_for_any_number_of_threads(void) {
 }
 
 /* A host's own threads: here one after the other, backwards, and counted. */
-static void run_backwards(void *user, size_t count, void (*task)(void *context, size_t index),
-                          void *context) {
+static int32_t run_backwards(void *user, size_t count, void (*task)(void *context, size_t index),
+                             void *context) {
     size_t *calls = user;
     *calls += count;
     while (count-- > 0)
         task(context, count);
+    return 0;
 }
 
 static void a_host_can_bring_its_own_threads(void) {

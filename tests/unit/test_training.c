@@ -199,7 +199,7 @@ static void untouched_rows_keep_their_bytes(void) {
     data d;
     data_create(&d, &s.config, 6, 1);
     const uint64_t ids[6] = {3, 9, 3, 3, 0, 9};
-    home_ids fields[3] = {{ids, NULL}, d.fields[1], d.fields[2]};
+    home_ids fields[3] = {{.struct_size = sizeof(home_ids), .ids = ids}, d.fields[1], d.fields[2]};
     d.batch.fields = fields;
     float before[33];
     home_tensor table = tensor_of(model, "embeddings.user.weight");

@@ -19,8 +19,9 @@ static void make_ids(rows *out, size_t field) {
                 (uint64_t)(131 * (r % 16) + 17 * field + k + 1) * UINT64_C(0x9E3779B97F4A7C15);
     }
     out->offsets[field][ROWS] = count;
-    out->fields[field].ids = out->ids[field];
-    out->fields[field].offsets = field == 0 ? NULL : out->offsets[field];
+    out->fields[field] = (home_ids){.struct_size = sizeof(home_ids),
+                                    .ids = out->ids[field],
+                                    .offsets = field == 0 ? NULL : out->offsets[field]};
 }
 
 static void make_labels(float *labels, size_t tasks) {

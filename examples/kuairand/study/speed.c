@@ -79,7 +79,7 @@ static int make_input(input *rows, const home_model *model) {
     if (!rows->fields || !rows->ids || !rows->dense || !rows->labels || !rows->predictions)
         return 0;
     for (size_t i = 0; i < fields; i++)
-        rows->fields[i].ids = rows->ids;
+        rows->fields[i] = (home_ids){.struct_size = sizeof(home_ids), .ids = rows->ids};
     for (size_t i = 0; i < ROWS * width; i++)
         rows->dense[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
     for (size_t i = 0; i < ROWS * tasks; i++)
