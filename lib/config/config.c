@@ -310,6 +310,40 @@ static void read_names(reader *in, const char *const **names, size_t count, cons
     *names = copy;
 }
 
+/* Copies the names of the dense values, one for each or none at all. */
+static void read_dense_names(reader *in, home_config *config) {
+    const size_t count = config->dense_names_count;
+    if (ok(in) && count == 0)
+        config->dense_names = NULL;
+    if (!ok(in) || count == 0)
+        return;
+    if (!config->dense_names || count != config->dense_width) {
+        in->status = homefail(in->error, HOME_E_CONFIG,
+                              "%s has %zu names, expected none or one for each of %zu dense values",
+                              path_to(in, "dense_names"), config->dense_names ? count : 0,
+                              config->dense_width);
+        return;
+    }
+    const char **copy = homearena_take(in->arena, count, sizeof *copy);
+    if (!copy) {
+        in->status = homefail_memory(in->error);
+        return;
+    }
+    for (size_t i = 0; i < count && ok(in); i++) {
+        enter(in, "dense_names", i);
+        copy[i] = read_name(in, config->dense_names[i], NULL);
+        leave(in);
+    }
+    const name_index names = index_names(in, (const void *)copy, count, sizeof *copy, 0);
+    for (size_t i = 0; i < count && ok(in); i++) {
+        enter(in, "dense_names", i);
+        if (find_name(&names, names.texts[i]) < i)
+            fail_text(in, NULL, names.texts[i], "a name that no other dense value has");
+        leave(in);
+    }
+    config->dense_names = copy;
+}
+
 /* Copies the hidden widths of an MLP. */
 static void read_hidden(reader *in, const size_t **hidden, size_t count, const char *field) {
     if (!ok(in) || count == 0) {
@@ -740,6 +774,7 @@ home_status homeconfig_resolve(const home_config *given, homearena *arena, homes
     if (ok(&in))
         settings->preset = &homepresets[config->preset];
     size_between(&in, &config->dense_width, 0, 0, HOME_MAX_WIDTH, "dense_width");
+    read_dense_names(&in, config);
     const name_index tables = read_tables(&in, config);
     read_fields(&in, settings, &tables);
     read_tasks(&in, settings);

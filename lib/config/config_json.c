@@ -194,6 +194,7 @@ static const field model_fields[] = {
            "ple", "adatt-sp", "adatt", "custom"),
     SCALAR(home_config, "seed", TYPE_UINT64, seed),
     SCALAR(home_config, "dense", TYPE_SIZE, dense_width),
+    ARRAY(home_config, "dense_names", TYPE_NAMES, dense_names),
     STRUCTS(home_config, "tables", tables, table_count, table_fields, home_table_config),
     STRUCTS(home_config, "fields", fields, field_count, field_fields, home_field_config),
     STRUCTS(home_config, "tasks", tasks, task_count, task_fields, home_task_config),

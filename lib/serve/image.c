@@ -44,6 +44,7 @@ typedef struct pieces {
     size_t *field_table;
     size_t *field_column;
     homemetadata *metadata;
+    const char **dense_names;
 } pieces;
 
 /* The same list twice, first to add up sizes and then to hand out memory, so that the two cannot
@@ -62,6 +63,7 @@ static pieces take_pieces(room *space, const homeimage_header *header) {
         .field_table = take(space, header->fields, sizeof(size_t)),
         .field_column = take(space, header->fields, sizeof(size_t)),
         .metadata = take(space, header->metadata, sizeof(homemetadata)),
+        .dense_names = take(space, header->dense_names, sizeof(const char *)),
     };
 }
 
@@ -70,7 +72,7 @@ static pieces take_pieces(room *space, const homeimage_header *header) {
 /* A model keeps to the limits of a configuration, and every record of an image takes some words of
  * it, a text at least two: so a small image asks for little memory and time. */
 static home_status check_counts(const homeimage_header *header, home_error *error) {
-    enum { BUFFER = 3, STEP = 8, INPUT = 3, METADATA = 4 };
+    enum { BUFFER = 3, STEP = 8, INPUT = 3, METADATA = 4, NAME = 2 };
     const uint64_t words = header->size / sizeof(uint64_t);
     const struct {
         const char *name;
@@ -84,6 +86,7 @@ static home_status check_counts(const homeimage_header *header, home_error *erro
         {"tables", header->tables, HOME_MAX_ITEMS},
         {"fields", header->fields, HOME_MAX_ITEMS},
         {"metadata", header->metadata, words / METADATA},
+        {"names", header->dense_names, words / NAME},
     };
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         if (counts[i].count > counts[i].max)
@@ -110,15 +113,17 @@ static home_status check_header(const void *image, size_t size, homeimage_header
     if (header->byte_order != HOME_IMAGE_ORDER)
         return homefail(error, HOME_E_UNSUPPORTED,
                         "the image was written on a machine of another byte order");
-    if (header->version != HOME_IMAGE_VERSION)
-        return homefail(error, HOME_E_UNSUPPORTED, "the image has version %u, expected %u",
-                        header->version, HOME_IMAGE_VERSION);
+    if (header->version != HOME_IMAGE_VERSION && header->version != HOME_IMAGE_NAMED)
+        return homefail(error, HOME_E_UNSUPPORTED, "the image has version %u, expected %u or %u",
+                        header->version, HOME_IMAGE_VERSION, HOME_IMAGE_NAMED);
     if (header->size > size || header->size < sizeof *header)
         return homefail(error, HOME_E_FORMAT, "the image has %zu bytes, its header claims %llu",
                         size, (unsigned long long)header->size);
-    if (header->reserved != 0)
-        return homefail(error, HOME_E_FORMAT, "a reserved field of the image is %u, expected 0",
-                        header->reserved);
+    if ((header->dense_names > 0) != (header->version == HOME_IMAGE_NAMED))
+        return homefail(error, HOME_E_FORMAT,
+                        "an image of version %u has %u names of dense values, expected %s",
+                        header->version, header->dense_names,
+                        header->version == HOME_IMAGE_NAMED ? "some" : "none");
     return check_counts(header, error);
 }
 
@@ -364,6 +369,16 @@ static void read_metadata(reader *in, const pieces *p, const homeimage_header *h
     }
 }
 
+static void read_dense_names(reader *in, const pieces *p, const homeimage_header *header,
+                             home_config *config) {
+    const size_t count = header->dense_names;
+    config->dense_names = p->dense_names;
+    config->dense_names_count = count;
+    require(in, count == 0 || count == config->dense_width);
+    for (size_t i = 0; i < count && !in->failed; i++)
+        p->dense_names[i] = read_text(in);
+}
+
 /* ---------------------------------------------------------------------------------------- model */
 
 static void read_weights(reader *in, home_model *model) {
@@ -392,6 +407,7 @@ static void read_model(reader *in, const pieces *p, const homeimage_header *head
     read_tables(in, p, header, model);
     read_fields(in, p, header, settings);
     read_metadata(in, p, header, model);
+    read_dense_names(in, p, header, &settings->config);
     model->config_json.data = (char *)read_text(in);
     model->topology_json.data = (char *)read_text(in);
     require(in, model->plan.input.width == settings->input_width);

@@ -18,6 +18,7 @@
  *     each table: rows, dim, index, name
  *     each field: table, pooling, name
  *     each of the metadata: key, text
+ *     each dense value: name; none in an image of HOME_IMAGE_VERSION
  *     configuration and topology as JSON texts
  *
  * This is the form of homeplan, not a format to archive: whatever changes what a plan's steps or
@@ -29,6 +30,7 @@
 
 #define HOME_IMAGE_MAGIC   "HOMEIMG" /* with its final zero, 8 bytes */
 #define HOME_IMAGE_VERSION 1u
+#define HOME_IMAGE_NAMED   2u /* the same with names of dense values */
 #define HOME_IMAGE_ORDER   0x01020304u
 
 enum { HOME_IMAGE_MAX_BLOCK_ROWS = 4096 }; /* rows of a block */
@@ -39,7 +41,7 @@ typedef struct homeimage_header {
     uint32_t version;
     uint64_t size; /* bytes of the whole image */
     uint32_t crc32;
-    uint32_t reserved; /* 0 */
+    uint32_t dense_names; /* how many: 0 or, in version HOME_IMAGE_NAMED, the dense values */
     /* From here on all bytes count for the checksum. */
     uint64_t panel; /* columns of a panel */
     uint64_t buffers;

@@ -49,6 +49,15 @@ home_status home_workspace_init(const home_model *model, void *memory, size_t si
     return HOME_OK;
 }
 
+int32_t home_workspace_fits(const home_workspace *workspace, const home_model *model) {
+    return workspace && model && workspace->row_width == model->plan.row_width &&
+           workspace->rows == block_rows(model);
+}
+
+size_t home_model_block_rows(const home_model *model) {
+    return model ? block_rows(model) : 0;
+}
+
 /* -------------------------------------------------------------------------------------- predict */
 
 /* Two ways to spread rows over threads:
@@ -195,8 +204,7 @@ static home_status check_workspace(const home_model *model, const home_workspace
         return homefail(
             error, HOME_E_ARGUMENT,
             "workspace is NULL, expected one: a model opened from an image has none to lend");
-    if (workspace &&
-        (workspace->row_width != model->plan.row_width || workspace->rows != block_rows(model)))
+    if (workspace && !home_workspace_fits(workspace, model))
         return homefail(error, HOME_E_ARGUMENT, "workspace was made for another model");
     return HOME_OK;
 }

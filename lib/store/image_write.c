@@ -118,6 +118,8 @@ static void put_records(writer *out, const home_model *model, size_t block_rows)
         put_text(out, item->key);
         put_text(out, item->value);
     }
+    for (size_t i = 0; i < model->settings.config.dense_names_count; i++)
+        put_text(out, model->settings.config.dense_names[i]);
     put_text(out, model->config_json.data);
     put_text(out, model->topology_json.data);
 }
@@ -147,9 +149,11 @@ static void put_weights(writer *out, const home_model *model, size_t panel) {
 /* --------------------------------------------------------------------------------------- header */
 
 static homeimage_header make_header(const home_model *model, size_t panel) {
+    const size_t dense_names = model->settings.config.dense_names_count;
     homeimage_header header = {.magic = HOME_IMAGE_MAGIC,
                                .byte_order = HOME_IMAGE_ORDER,
-                               .version = HOME_IMAGE_VERSION,
+                               .version = dense_names ? HOME_IMAGE_NAMED : HOME_IMAGE_VERSION,
+                               .dense_names = (uint32_t)dense_names,
                                .panel = panel,
                                .buffers = model->plan.buffer_count,
                                .steps = model->plan.step_count,

@@ -621,11 +621,13 @@ static const struct {
 } wrong_headers[] = {
     {0, false, 0x1234, HOME_E_FORMAT, "not a serving image"},
     {ORDER_AT, false, 0x04030201, HOME_E_UNSUPPORTED, "another byte order"},
-    {VERSION_AT, false, 2, HOME_E_UNSUPPORTED, "version 2, expected 1"},
+    {VERSION_AT, false, 3, HOME_E_UNSUPPORTED, "version 3, expected 1 or 2"},
+    {VERSION_AT, false, 0, HOME_E_UNSUPPORTED, "version 0, expected 1 or 2"},
+    {VERSION_AT, false, 2, HOME_E_FORMAT, "version 2 has 0 names of dense values, expected some"},
     {SIZE_AT, true, UINT64_MAX, HOME_E_FORMAT, "18446744073709551615"},
     {SIZE_AT, true, 0, HOME_E_FORMAT, "claims 0"},
     {CRC_AT, false, 0, HOME_E_CHECKSUM, "checksum"},
-    {CRC_AT + 4, false, 1, HOME_E_FORMAT, "reserved"},
+    {CRC_AT + 4, false, 1, HOME_E_FORMAT, "version 1 has 1 names of dense values, expected none"},
     {PANEL_AT, true, 7, HOME_E_UNSUPPORTED, "panels of 7 columns"},
     {PANEL_AT, true, 0, HOME_E_UNSUPPORTED, "panels of 0 columns"},
     {PANEL_AT, true, UINT64_MAX, HOME_E_UNSUPPORTED, "18446744073709551615 columns"},
@@ -657,6 +659,49 @@ static void a_wrong_header_is_refused_by_what_is_wrong(void) {
         guarded_free(&memory);
         guarded_free(&image);
     }
+}
+
+/* Names of dense values are in images of version 2, and none of them in one of version 1. */
+static void names_of_dense_values_are_kept_and_checked(void) {
+    static const char *const names[] = {"age", "price", "x", "\u540d", "z"};
+    setup s;
+    setup_small(&s);
+    s.config.dense_names = names;
+    s.config.dense_names_count = 5;
+    home_model *model = make_model(&s);
+    home_model *frozen = freeze(model);
+    guarded image = image_of(frozen, NULL);
+    uint32_t version;
+    memcpy(&version, image.memory + VERSION_AT, sizeof version);
+    CHECK_INTEGER(version, 2);
+    guarded memory = guarded_create(model_size(&image), 0);
+    home_error error = new_error();
+    home_model *opened = NULL;
+    CHECK_INTEGER(
+        home_image_open(image.memory, image.size, memory.memory, memory.size, &opened, &error),
+        HOME_OK);
+    for (size_t i = 0; opened && i < 5; i++)
+        CHECK(strcmp(home_model_dense_name(opened, i), names[i]) == 0);
+    CHECK(home_model_dense_name(opened, 5) == NULL);
+    home_names ours = {.struct_size = sizeof ours, .dense = names, .dense_count = 5};
+    CHECK_INTEGER(home_model_check_names(opened, &ours, &error), HOME_OK);
+    ours.dense_count = 4;
+    CHECK_INTEGER(home_model_check_names(opened, &ours, &error), HOME_E_MISMATCH);
+    for (uint32_t count = 0; count <= 8; count++) { /* room is taken for eight at a time */
+        put_32(image.memory + CRC_AT + 4, count);
+        CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
+                      count == 5 ? HOME_OK : HOME_E_FORMAT);
+    }
+    put_32(image.memory + CRC_AT + 4, 9);
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
+                  HOME_E_ARGUMENT);
+    put_32(image.memory + CRC_AT + 4, UINT32_MAX);
+    CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error), HOME_E_FORMAT);
+    CHECK_CONTAINS(error.message, "4294967295 names, expected at most");
+    guarded_free(&memory);
+    guarded_free(&image);
+    home_model_release(frozen);
+    home_model_release(model);
 }
 
 /* -------------------------------------------------------------------------------------- choices */
@@ -999,6 +1044,7 @@ int main(void) {
     RUN(every_truncation_is_refused);
     RUN(every_flipped_bit_is_refused);
     RUN(a_wrong_header_is_refused_by_what_is_wrong);
+    RUN(names_of_dense_values_are_kept_and_checked);
     every_wrong_choice_of_a_kind_is_refused();
     RUN(kinds_that_do_not_serve_are_refused);
     RUN(wrong_records_are_harmless);

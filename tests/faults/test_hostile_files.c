@@ -98,6 +98,52 @@ static void check_weights(const file_bytes *file) {
     unlink(path);
 }
 
+/* A frozen load finds the same, but for wrong values of an optimizer, which it does not take. */
+static void check_refused_frozen(const file_bytes *file, home_status expected,
+                                 const char *message) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    home_error error = new_error();
+    home_model *model = NULL;
+    const home_status status = home_model_load_memory(file->bytes, file->size,
+                                                      &(home_load_options){
+                                                          .struct_size = sizeof(home_load_options),
+                                                          .allocator = &allocator,
+                                                          .frozen = HOME_ON,
+                                                      },
+                                                      &model, &error);
+    if (expected == HOME_E_VALUE &&
+        (strstr(message, "optimizer.") || strstr(message, ".exp_avg"))) {
+        CHECK_INTEGER(status, HOME_OK);
+    } else {
+        CHECK_INTEGER(status, expected);
+        CHECK_CONTAINS(error.message, message);
+    }
+    home_model_release(model);
+    CHECK_INTEGER(m.live, 0);
+}
+
+/* The reader of headers finds what is wrong with a header, in the same words, and nothing else. */
+static void check_header(const file_bytes *file, home_status expected, const char *message) {
+    meter m;
+    const home_allocator allocator = meter_allocator(&m);
+    home_error error = new_error();
+    home_checkpoint *checkpoint = NULL;
+    const home_status status =
+        home_checkpoint_open_memory(file->bytes, file->size, &allocator, &checkpoint, &error);
+    CHECK((status == HOME_OK) == (checkpoint != NULL));
+    if (status == HOME_OK) {
+        CHECK(expected != HOME_E_FORMAT || strstr(message, "__metadata__ has no home."));
+        CHECK(expected != HOME_E_JSON || !strstr(message, "the header"));
+    } else {
+        CHECK_INTEGER(status, expected);
+        if (status != HOME_E_VALUE)
+            CHECK_CONTAINS(error.message, message);
+    }
+    home_checkpoint_destroy(checkpoint);
+    CHECK_INTEGER(m.live, 0);
+}
+
 static void check_refused(const file_bytes *file, home_status expected, const char *message) {
     meter m;
     const home_allocator allocator = meter_allocator(&m);
@@ -114,6 +160,8 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     CHECK(model == untouched);
     CHECK_INTEGER(m.live, 0);
     check_own_message(error.message);
+    check_refused_frozen(file, expected, message);
+    check_header(file, expected, message);
 }
 
 /* ----------------------------------------------------------------------- a header with one edit */

@@ -67,6 +67,35 @@ static home_status do_load_memory(attempt *a) {
     return made(status, model);
 }
 
+static home_status do_load_frozen(attempt *a) {
+    home_model *model = NULL;
+    const home_status status = home_model_load(a->path,
+                                               &(home_load_options){
+                                                   .struct_size = sizeof(home_load_options),
+                                                   .allocator = &a->allocator,
+                                                   .frozen = HOME_ON,
+                                               },
+                                               &model, NULL);
+    return made(status, model);
+}
+
+static home_status do_open_checkpoint(attempt *a) {
+    home_checkpoint *checkpoint = NULL;
+    const home_status status = home_checkpoint_open(a->path, &a->allocator, &checkpoint, NULL);
+    CHECK((status == HOME_OK) == (checkpoint != NULL));
+    home_checkpoint_destroy(checkpoint);
+    return status;
+}
+
+static home_status do_open_checkpoint_in_memory(attempt *a) {
+    home_checkpoint *checkpoint = NULL;
+    const home_status status =
+        home_checkpoint_open_memory(a->bytes, a->length, &a->allocator, &checkpoint, NULL);
+    CHECK((status == HOME_OK) == (checkpoint != NULL));
+    home_checkpoint_destroy(checkpoint);
+    return status;
+}
+
 static home_status do_freeze(attempt *a) {
     home_model *frozen = NULL;
     const home_status status = home_model_freeze(a->model, &frozen, NULL);
@@ -172,6 +201,9 @@ static const struct {
     {"create from JSON", do_create_json},
     {"load", do_load},
     {"load from memory", do_load_memory},
+    {"load frozen", do_load_frozen},
+    {"open a checkpoint", do_open_checkpoint},
+    {"open a checkpoint in memory", do_open_checkpoint_in_memory},
     {"load weights", do_load_weights},
     {"save", do_save},
     {"serialize", do_serialize},

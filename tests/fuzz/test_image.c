@@ -17,9 +17,8 @@ static void repair_header(unsigned char *image, size_t size) {
     memcpy(&header, image, sizeof header);
     memcpy(header.magic, HOME_IMAGE_MAGIC, sizeof header.magic);
     header.byte_order = HOME_IMAGE_ORDER;
-    header.version = HOME_IMAGE_VERSION;
+    header.version = header.dense_names ? HOME_IMAGE_NAMED : HOME_IMAGE_VERSION;
     header.size = size;
-    header.reserved = 0;
     homecrc32 crc;
     homecrc32_start(&crc);
     homecrc32_add(&crc, image + covered, size - covered);
