@@ -1216,7 +1216,7 @@ typedef struct home_load_options {
  * Then each tensor is read to its place, once, while the checksum is computed: besides the model
  * that needs 64 KiB and the header. The file must not change meanwhile; if it does, the load fails
  * or the model has the values that were read. Where a file has several faults, one of the header is
- * reported first, then one of the configuration or shapes, then HOME_E_VALUE or HOME_E_CHECKSUM.
+ * reported first, then one of the configuration or shapes, then HOME_E_CHECKSUM, then HOME_E_VALUE.
  * The values of an optimizer's tensors that a frozen model does not take are not checked, except by
  * the checksum.
  *

@@ -152,6 +152,8 @@ static home_status plan_model(home_model *model, const homecreate_blueprint *blu
                                       &model->arena, &parsed, error);
         config = &parsed;
     }
+    if (status == HOME_OK && blueprint->isa && !blueprint->config)
+        parsed.isa = blueprint->isa;
     if (status == HOME_OK)
         status = homeconfig_resolve(config, &model->arena, &model->settings, error);
     if (status != HOME_OK)
@@ -181,12 +183,13 @@ static home_status plan_model(home_model *model, const homecreate_blueprint *blu
 /* What is large comes last, so a configuration that asks for too much costs little. */
 static home_status build(home_model *model, const homecreate_blueprint *blueprint,
                          home_error *error) {
-    model->arena.limit = blueprint->memory_limit;
+    const size_t limit = blueprint->plan_limit ? blueprint->plan_limit : blueprint->memory_limit;
+    model->arena.limit = limit;
     const home_status status = plan_model(model, blueprint, error);
     if (model->arena.limited)
         return homefail(error, HOME_E_TOO_LARGE,
                         "the plan of the model alone takes more than %zu bytes (memory_limit)",
-                        blueprint->memory_limit);
+                        limit);
     if (status != HOME_OK || blueprint->plan_only)
         return status;
     if (!write_texts(model) || !allocate_weights(model) ||

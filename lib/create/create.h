@@ -15,9 +15,11 @@ typedef struct homecreate_blueprint {
     const home_config *config;
     const char *json;
     size_t json_length;
-    bool stored; /* the JSON comes from a checkpoint */
+    bool stored;     /* the JSON comes from a checkpoint */
+    const char *isa; /* goes before that of the JSON; NULL: none */
     const home_allocator *allocator;
     size_t memory_limit; /* the most bytes that the model may take while it is made; 0: any */
+    size_t plan_limit;   /* the same for settings, topology and plan alone; 0: memory_limit */
     bool folded;
     bool plan_only; /* stop before memory for weights is taken: the model can only be looked at */
     const homekernels *kernels;     /* NULL: chosen for this machine */
@@ -32,6 +34,11 @@ home_status homecreate_model(const homecreate_blueprint *blueprint, home_model *
 
 /* initialize.c: fresh weights from the seed. */
 void homeinitialize_model(home_model *model);
+
+/* freeze.c: makes a folded model that has the weights of an unfolded one ready to serve. What it
+ * has not itself, the batch norms, `find` finds by name; NULL where there is none. */
+typedef const float *(*homefreeze_find)(const void *context, const char *name);
+void homefreeze_finish(home_model *made, homefreeze_find find, const void *context);
 
 /* describe.c: the topology as JSON. */
 void homedescribe_topology(const homesettings *settings, const hometopology *topology,

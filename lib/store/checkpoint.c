@@ -1,52 +1,28 @@
-/* Checkpoints: a model as a safetensors file, and back. docs/checkpoint.md describes the format. */
-#include "../base/abi.h"
-#include "../base/crc32.h"
-#include "../create/create.h"
+/* The tensors of a checkpoint, and saving: a model as a safetensors file. docs/checkpoint.md
+ * describes the format. */
+#include "checkpoint.h"
+
 #include "../host/number.h"
 #include "../host/sort.h"
 #include "../train/training.h"
-#include "file.h"
-#include "safetensors.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA "1"
-
-/* A tensor to write, or to read into. */
-typedef struct item {
-    const char *name; /* first, for homesort_find_name() */
-    homedtype dtype;  /* not HOME_OTHER_DTYPE */
-    size_t rank;
-    size_t shape[2];
-    void *data; /* NULL where the model has no memory yet */
-    bool never_negative;
-    double max; /* of its values; 0: any finite one */
-} item;
-
-/* All tensors of a checkpoint, in an arena of the list. */
-typedef struct item_list {
-    homearena arena;
-    item *items;
-    size_t count;
-    int64_t step;    /* optimizer.step */
-    double rates[2]; /* optimizer.learning_rate */
-} item_list;
-
-static size_t item_count(const item *i) {
+size_t homeitem_count(const homeitem *i) {
     return i->shape[0] * i->shape[1];
 }
 
-static size_t item_bytes(const item *i) {
-    return homedtype_size(i->dtype) * item_count(i);
+size_t homeitem_bytes(const homeitem *i) {
+    return homedtype_size(i->dtype) * homeitem_count(i);
 }
 
 /* ------------------------------------------------------------------------ what a checkpoint has */
 
 /* Adds a tensor. One of the optimizer's has a suffix, and is named after the tensor it belongs
  * to. */
-static void add_item(item_list *list, item made, const char *suffix) {
+static void add_item(homeitems *list, homeitem made, const char *suffix) {
     static const char prefix[] = "optimizer.";
     if (suffix) {
         const size_t room = sizeof prefix + strlen(made.name) + strlen(suffix);
@@ -59,18 +35,17 @@ static void add_item(item_list *list, item made, const char *suffix) {
     list->items[list->count++] = made;
 }
 
-/* A tensor of the model, without its data. */
-static item item_of(const hometensor *t) {
-    return (item){.name = t->name,
-                  .dtype = HOME_F32,
-                  .rank = (size_t)t->rank,
-                  .shape = {t->rows, t->columns},
-                  .never_negative = t->never_negative};
+homeitem homeitem_of(const hometensor *t) {
+    return (homeitem){.name = t->name,
+                      .dtype = HOME_F32,
+                      .rank = (size_t)t->rank,
+                      .shape = {t->rows, t->columns},
+                      .never_negative = t->never_negative};
 }
 
 /* State of the optimizer that belongs to a tensor: [the tensor's shape], or [rows] where it is
  * row-wise. */
-static void add_state_items(item_list *list, const home_model *model, const hometensor *t) {
+static void add_state_items(homeitems *list, const home_model *model, const hometensor *t) {
     const home_optimizer_config *o = &model->settings.optimizer;
     const bool table = t->kind == HOME_TENSOR_TABLE;
     const homeoptimizer_traits *traits =
@@ -78,7 +53,7 @@ static void add_state_items(item_list *list, const home_model *model, const home
     if (t->kind == HOME_TENSOR_STATISTIC)
         return;
     for (int slot = 0; slot < HOME_STATE_SLOTS && traits->state[slot]; slot++) {
-        item made = item_of(t);
+        homeitem made = homeitem_of(t);
         made.never_negative = traits->never_negative[slot];
         if (traits->row_wise) {
             made.rank = 1;
@@ -91,22 +66,22 @@ static void add_state_items(item_list *list, const home_model *model, const home
     }
 }
 
-static void add_optimizer_items(item_list *list, const home_model *model) {
+static void add_optimizer_items(homeitems *list, const home_model *model) {
     for (size_t i = 0; i < model->tensors.count && homearena_ok(&list->arena); i++)
         add_state_items(list, model, &model->tensors.items[i]);
-    const item step = {.name = "step",
-                       .dtype = HOME_I64,
-                       .rank = 1,
-                       .shape = {1, 1},
-                       .data = &list->step,
-                       .never_negative = true};
-    const item rates = {.name = "learning_rate",
-                        .dtype = HOME_F64,
-                        .rank = 1,
-                        .shape = {2, 1},
-                        .data = list->rates,
-                        .never_negative = true,
-                        .max = HOME_MAX_RATE};
+    const homeitem step = {.name = "step",
+                           .dtype = HOME_I64,
+                           .rank = 1,
+                           .shape = {1, 1},
+                           .data = &list->step,
+                           .never_negative = true};
+    const homeitem rates = {.name = "learning_rate",
+                            .dtype = HOME_F64,
+                            .rank = 1,
+                            .shape = {2, 1},
+                            .data = list->rates,
+                            .never_negative = true,
+                            .max = HOME_MAX_RATE};
     add_item(list, step, "");
     add_item(list, rates, "");
     if (model->training) {
@@ -116,45 +91,38 @@ static void add_optimizer_items(item_list *list, const home_model *model) {
     }
 }
 
-/* Lists the tensors of a model, with those of its optimizer on request. */
-static home_status list_items(item_list *list, const home_model *model, bool optimizer,
-                              home_error *error) {
-    *list = (item_list){.arena = {.allocator = &model->allocator}};
+bool homeitem_is_optimizer(const char *name) {
+    return strncmp(name, "optimizer.", 10) == 0;
+}
+
+static void index_items(homeitems *list) {
+    list->by_name = homearena_take(&list->arena, list->count, sizeof *list->by_name);
+    if (!list->by_name)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        list->by_name[i] = &list->items[i];
+    homesort_by_name(list->by_name, list->count);
+}
+
+home_status homeitems_list(homeitems *list, const home_model *model, bool optimizer,
+                           home_error *error) {
+    *list = (homeitems){.arena = {.allocator = &model->allocator}};
     list->items = homearena_take(&list->arena, 3 * model->tensors.count + 2, sizeof *list->items);
     if (!list->items)
         return homefail_memory(error);
     for (size_t i = 0; i < model->tensors.count; i++) {
         const hometensor *t = &model->tensors.items[i];
-        item made = item_of(t);
+        homeitem made = homeitem_of(t);
         made.data = model->training ? homeaccess_data(model, t) : NULL;
         add_item(list, made, NULL);
     }
     if (optimizer)
         add_optimizer_items(list, model);
+    index_items(list);
     if (homearena_ok(&list->arena))
         return HOME_OK;
     homearena_free(&list->arena);
     return homefail_memory(error);
-}
-
-/* Bytes of files are put together by shifts, never by casts, so the code is the same on machines of
- * either byte order; compilers make single loads of it. */
-static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
-    uint64_t bits = 0;
-    for (size_t b = size; b-- > 0;)
-        bits = bits << 8 | bytes[b];
-    return bits;
-}
-
-/* An element of 4 or 8 bytes, in the machine's order. */
-static void read_element(const unsigned char *source, size_t size, void *target) {
-    if (size == 4) {
-        const uint32_t bits = (uint32_t)get_little_endian(source, 4);
-        memcpy(target, &bits, sizeof bits);
-    } else {
-        const uint64_t bits = get_little_endian(source, 8);
-        memcpy(target, &bits, sizeof bits);
-    }
 }
 
 static double value_of(homedtype dtype, const void *element) {
@@ -176,11 +144,11 @@ static double value_of(homedtype dtype, const void *element) {
 
 /* Training gives no value that is not finite, and no negative step, rate, variance or sum of
  * squares. */
-static bool is_possible(const item *i, double value) {
+static bool is_possible(const homeitem *i, double value) {
     return isfinite(value) && !(i->never_negative && value < 0) && !(i->max > 0 && value > i->max);
 }
 
-static home_status fail_value(const item *i, size_t element, double value, home_error *error) {
+static home_status fail_value(const homeitem *i, size_t element, double value, home_error *error) {
     if (i->max > 0)
         return homefail(error, HOME_E_VALUE,
                         "tensor \"%.120s\": element %zu is %s, expected a number from 0 to %s",
@@ -190,28 +158,38 @@ static home_status fail_value(const item *i, size_t element, double value, home_
                     element, HOME_BRIEF(value), i->never_negative ? " >= 0" : "");
 }
 
-/* Of the model's own values, or of those in a file: `stored`, little-endian. */
-static home_status check_values(const item *i, const unsigned char *stored, home_error *error) {
-    const size_t size = homedtype_size(i->dtype);
-    const size_t count = item_count(i);
+/* Whether all of them are finite, and none is below 0 where it must not be: one pass without a
+ * branch, for nearly all values are in tables of this type. */
+static bool all_possible(const homeitem *i, const void *values, size_t count) {
+    uint32_t wrong = 0;
     for (size_t e = 0; e < count; e++) {
-        uint64_t element;
-        if (stored)
-            read_element(stored + e * size, size, &element);
-        else
-            memcpy(&element, (const char *)i->data + e * size, size);
-        const double value = value_of(i->dtype, &element);
+        uint32_t bits;
+        memcpy(&bits, (const char *)values + e * sizeof bits, sizeof bits);
+        wrong |= (bits & 0x7f800000u) == 0x7f800000u;
+        wrong |= i->never_negative & (bits > 0x80000000u);
+    }
+    return wrong == 0;
+}
+
+home_status homeitem_check(const homeitem *i, const void *values, size_t first, size_t count,
+                           home_error *error) {
+    const size_t size = homedtype_size(i->dtype);
+    if (i->dtype == HOME_F32 && all_possible(i, values, count))
+        return HOME_OK;
+    for (size_t e = 0; e < count; e++) {
+        const double value = value_of(i->dtype, (const char *)values + e * size);
         if (!is_possible(i, value))
-            return fail_value(i, e, value, error);
+            return fail_value(i, first + e, value, error);
     }
     return HOME_OK;
 }
 
 /* Values that a reader would refuse must not be written, least of all over a good checkpoint. */
-static home_status check_own_values(const item_list *list, home_error *error) {
+static home_status check_own_values(const homeitems *list, home_error *error) {
     home_status status = HOME_OK;
     for (size_t i = 0; i < list->count && status == HOME_OK; i++)
-        status = check_values(&list->items[i], NULL, error);
+        status = homeitem_check(&list->items[i], list->items[i].data, 0,
+                                homeitem_count(&list->items[i]), error);
     return status;
 }
 
@@ -256,11 +234,11 @@ static void write_element(const void *source, size_t size, unsigned char *target
 }
 
 /* Writes elements little-endian, whatever the machine is. */
-static void write_elements(const sink *out, const item *i) {
+static void write_elements(const sink *out, const homeitem *i) {
     enum { BLOCK = 4096 };
     unsigned char block[BLOCK];
     const size_t element = homedtype_size(i->dtype);
-    const size_t count = item_count(i);
+    const size_t count = homeitem_count(i);
     const char *source = i->data;
     size_t filled = 0;
     for (size_t e = 0; e < count; e++) {
@@ -281,7 +259,7 @@ static void add_pair(hometext *text, const char *key, const char *value) {
 }
 
 /* "name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]} */
-static void add_entry(hometext *text, const item *i, size_t begin) {
+static void add_entry(hometext *text, const homeitem *i, size_t begin) {
     hometext_add(text, ",");
     hometext_add_string(text, i->name);
     hometext_add(text, ":{");
@@ -294,7 +272,7 @@ static void add_entry(hometext *text, const item *i, size_t begin) {
     hometext_add(text, "],\"data_offsets\":[");
     hometext_add_integer(text, begin);
     hometext_add(text, ",");
-    hometext_add_integer(text, begin + item_bytes(i));
+    hometext_add_integer(text, begin + homeitem_bytes(i));
     hometext_add(text, "]}");
 }
 
@@ -312,12 +290,12 @@ static void add_tuning(hometext *text, const home_model *model) {
 
 /* The header with a checksum of zeros, filled with spaces to a multiple of 8 bytes. *digits gets
  * the checksum's place. */
-static void write_header(const home_model *model, const item_list *list, bool optimizer,
+static void write_header(const home_model *model, const homeitems *list, bool optimizer,
                          hometext *text, size_t *digits) {
     hometext_add(text, "{\"__metadata__\":{\"" HOME_CHECKSUM_KEY "\":\"");
     *digits = text->length;
     hometext_add(text, "00000000\",");
-    add_pair(text, "home.schema", SCHEMA);
+    add_pair(text, "home.schema", HOME_SCHEMA);
     hometext_add(text, ",");
     add_pair(text, "home.config", model->config_json.data);
     if (optimizer)
@@ -330,7 +308,7 @@ static void write_header(const home_model *model, const item_list *list, bool op
     size_t begin = 0;
     for (size_t i = 0; i < list->count; i++) {
         add_entry(text, &list->items[i], begin);
-        begin += item_bytes(&list->items[i]);
+        begin += homeitem_bytes(&list->items[i]);
     }
     hometext_add(text, "}");
     while (text->length % 8 != 0 && !text->failed)
@@ -340,7 +318,7 @@ static void write_header(const home_model *model, const item_list *list, bool op
 /* Header and tensors, one after another, to whatever the sink is. It is called twice for a
  * checkpoint: into the checksum, which stands in the header and so must be known first, and then to
  * its target. The bytes of the model are never copied as a whole. */
-static void write_all(const sink *out, const hometext *header, const item_list *list) {
+static void write_all(const sink *out, const hometext *header, const homeitems *list) {
     unsigned char length[8];
     put_little_endian(header->length, sizeof length, length);
     out->write(out->target, length, sizeof length);
@@ -351,7 +329,7 @@ static void write_all(const sink *out, const hometext *header, const item_list *
 
 /* A checkpoint ready to be written. */
 typedef struct draft {
-    item_list list;
+    homeitems list;
     hometext header;
     size_t size; /* bytes in all */
 } draft;
@@ -385,7 +363,7 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
         return homefail(error, HOME_E_ARGUMENT, "flags is %lu, expected 0 or HOME_SAVE_OPTIMIZER",
                         (unsigned long)flags);
     const bool optimizer = (flags & HOME_SAVE_OPTIMIZER) != 0;
-    status = list_items(&d->list, model, optimizer, error);
+    status = homeitems_list(&d->list, model, optimizer, error);
     if (status != HOME_OK)
         return status;
     status = check_own_values(&d->list, error);
@@ -403,7 +381,7 @@ static home_status draft_begin(const home_model *model, uint32_t flags, draft *d
     }
     d->size = 8 + d->header.length;
     for (size_t i = 0; i < d->list.count; i++)
-        d->size += item_bytes(&d->list.items[i]);
+        d->size += homeitem_bytes(&d->list.items[i]);
     homecrc32 crc;
     homecrc32_start(&crc);
     write_all(&(sink){write_crc, &crc}, &d->header, &d->list);
@@ -448,308 +426,5 @@ home_status home_model_serialize(const home_model *model, uint32_t flags, void *
         write_all(&(sink){write_memory, &next}, &d.header, &d.list);
     }
     draft_free(&d);
-    return status;
-}
-
-/* -------------------------------------------------------------------------------------- reading */
-
-static void read_elements(const item *i, const homestored *stored) {
-    const size_t size = homedtype_size(i->dtype);
-    char *target = i->data;
-    for (size_t at = 0; at < stored->size; at += size)
-        read_element(stored->data + at, size, target + at);
-}
-
-/* The reader of the format has checked that the shape is whole numbers. */
-static bool same_shape(const item *i, const homestored *stored) {
-    if (stored->shape->count != i->rank)
-        return false;
-    size_t d = 0;
-    for (const homejson_value *v = stored->shape->first; v; v = v->next)
-        if (v->integer != i->shape[d++])
-            return false;
-    return true;
-}
-
-static home_status check_item(const item *i, const homearchive *archive, home_error *error) {
-    const homestored *stored = homearchive_find(archive, i->name);
-    if (!stored)
-        return homefail(error, HOME_E_MISMATCH, "tensor \"%.150s\" is missing", i->name);
-    if (stored->dtype != i->dtype)
-        return homefail(error, HOME_E_MISMATCH, "tensor \"%.120s\": dtype is %s, expected %s",
-                        i->name, stored->dtype_name, homedtype_name(i->dtype));
-    if (!same_shape(i, stored))
-        return homefail(error, HOME_E_MISMATCH,
-                        "tensor \"%.120s\": shape is %s, expected [%zu%s%.0zu]", i->name,
-                        HOME_EXCERPT(archive->text + stored->shape->begin,
-                                     stored->shape->end - stored->shape->begin),
-                        i->shape[0], i->rank == 2 ? "," : "", i->rank == 2 ? i->shape[1] : 0);
-    return HOME_OK;
-}
-
-static bool is_optimizer_tensor(const char *name) {
-    return strncmp(name, "optimizer.", 10) == 0;
-}
-
-/* Names a tensor of the archive that is none of the items. */
-static home_status fail_stranger(item_list *list, const homearchive *archive, bool optimizer,
-                                 home_error *error) {
-    const void **sorted = homearena_take(&list->arena, list->count, sizeof *sorted);
-    if (!sorted)
-        return homefail_memory(error);
-    for (size_t i = 0; i < list->count; i++)
-        sorted[i] = &list->items[i];
-    homesort_by_name(sorted, list->count);
-    const char *stranger = "";
-    for (size_t i = 0; i < archive->count && !*stranger; i++) {
-        const char *name = archive->tensors[i].name;
-        if ((optimizer || !is_optimizer_tensor(name)) &&
-            !homesort_find_name(sorted, list->count, name))
-            stranger = name;
-    }
-    return homefail(error, HOME_E_MISMATCH, "the model has no tensor \"%.150s\"", stranger);
-}
-
-static home_status check_items(item_list *list, const homearchive *archive, bool optimizer,
-                               home_error *error) {
-    home_status status = HOME_OK;
-    for (size_t i = 0; i < list->count && status == HOME_OK; i++)
-        status = check_item(&list->items[i], archive, error);
-    size_t expected = 0;
-    for (size_t i = 0; i < archive->count; i++)
-        expected += optimizer || !is_optimizer_tensor(archive->tensors[i].name);
-    if (status != HOME_OK || expected == list->count)
-        return status;
-    return fail_stranger(list, archive, optimizer, error);
-}
-
-/* The archive must have the model's tensors, with their types and shapes, and, `optimizer.` tensors
- * apart that are not asked for, nothing else. The model needs no memory for them yet. */
-static home_status check_fit(const home_model *model, const homearchive *archive, bool optimizer,
-                             home_error *error) {
-    item_list list;
-    home_status status = list_items(&list, model, optimizer, error);
-    if (status != HOME_OK)
-        return status;
-    status = check_items(&list, archive, optimizer, error);
-    homearena_free(&list.arena);
-    return status;
-}
-
-/* Puts the tensors of an archive that fits into the model. Nothing is changed unless all their
- * values are possible. */
-static home_status take_tensors(home_model *model, const homearchive *archive, bool optimizer,
-                                home_error *error) {
-    item_list list;
-    home_status status = list_items(&list, model, optimizer, error);
-    if (status != HOME_OK)
-        return status;
-    for (size_t i = 0; i < list.count && status == HOME_OK; i++)
-        status = check_values(&list.items[i], homearchive_find(archive, list.items[i].name)->data,
-                              error);
-    for (size_t i = 0; i < list.count && status == HOME_OK; i++)
-        read_elements(&list.items[i], homearchive_find(archive, list.items[i].name));
-    if (status == HOME_OK && optimizer) {
-        model->training->step_count = (uint64_t)list.step;
-        model->training->learning_rate = list.rates[0];
-        model->training->embedding_learning_rate = list.rates[1];
-    }
-    homearena_free(&list.arena);
-    return status;
-}
-
-/* The host's own texts. The parser has refused repeated keys, so each is new. */
-static home_status take_metadata(home_model *model, const homearchive *archive, home_error *error) {
-    homemetadata **end = &model->metadata;
-    for (const homejson_value *m = archive->metadata->first; m; m = m->next) {
-        if (strncmp(m->key, "home.", 5) == 0 || strcmp(m->key, "format") == 0 || *m->key == 0)
-            continue;
-        *end = homemetadata_create(&model->allocator, m->key, m->text);
-        if (!*end)
-            return homefail_memory(error);
-        end = &(*end)->next;
-    }
-    return HOME_OK;
-}
-
-static home_status take_tuning(home_model *model, const homearchive *archive, home_error *error) {
-    const char *training = homearchive_metadata(archive, "home.training");
-    const home_status status = training ? hometuning_read(model, training, error) : HOME_OK;
-    if (status != HOME_OK)
-        homefail_within(error, "home.training");
-    return status;
-}
-
-static home_status check_metadata(const homearchive *archive, home_error *error) {
-    static const char *const own[] = {"home.schema", "home.config", HOME_CHECKSUM_KEY,
-                                      "home.training"};
-    for (size_t i = 0; i < 2; i++)
-        if (!homearchive_metadata(archive, own[i]))
-            return homefail(error, HOME_E_FORMAT,
-                            "__metadata__ has no %s: the file was not written by libhome, "
-                            "home_model_load_weights() can take its tensors",
-                            own[i]);
-    for (const homejson_value *m = archive->metadata->first; m; m = m->next) {
-        if (strlen(m->key) != m->key_length || strlen(m->text) != m->length)
-            return homefail(error, HOME_E_FORMAT,
-                            "__metadata__ \"%.60s\": expected texts without zero bytes", m->key);
-        if (strncmp(m->key, "home.", 5) == 0 && strcmp(m->key, own[0]) != 0 &&
-            strcmp(m->key, own[1]) != 0 && strcmp(m->key, own[2]) != 0 &&
-            strcmp(m->key, own[3]) != 0)
-            return homefail(
-                error, HOME_E_UNSUPPORTED,
-                "__metadata__ has \"%.60s\", expected no other keys that begin with home.", m->key);
-    }
-    const char *schema = homearchive_metadata(archive, "home.schema");
-    if (strcmp(schema, SCHEMA) != 0)
-        return homefail(error, HOME_E_UNSUPPORTED,
-                        "home.schema is \"%.20s\", expected \"" SCHEMA "\"", schema);
-    return HOME_OK;
-}
-
-static bool has_optimizer(const homearchive *archive) {
-    bool found = false;
-    for (size_t i = 0; i < archive->count; i++)
-        found = found || is_optimizer_tensor(archive->tensors[i].name);
-    return found;
-}
-
-/* While the plan is made: it takes no more than tensors of the file need. */
-static home_status check_tensor(const void *context, const hometensor *tensor, home_error *error) {
-    const item expected = item_of(tensor);
-    return check_item(&expected, context, error);
-}
-
-/* Before the model gets its memory: so no model is larger than its file. */
-static home_status check_model(const home_model *model, const void *context, home_error *error) {
-    return check_fit(model, context, has_optimizer(context), error);
-}
-
-/* The configuration in the file decides what the model is, and the file's tensors must be exactly
- * that model's. Nothing of either is believed: see check_tensor() and check_model(). */
-static home_status load_archive(const homearchive *archive, const home_allocator *allocator,
-                                home_model **model, home_error *error) {
-    home_status status = check_metadata(archive, error);
-    if (status != HOME_OK)
-        return status;
-    const char *config = homearchive_metadata(archive, "home.config");
-    home_model *made = NULL;
-    const homecreate_blueprint blueprint = {.json = config,
-                                            .json_length = strlen(config),
-                                            .stored = true,
-                                            .allocator = allocator,
-                                            .check_tensor = check_tensor,
-                                            .check = check_model,
-                                            .context = archive};
-    status = homecreate_model(&blueprint, &made, error);
-    if (status == HOME_E_JSON || status == HOME_E_CONFIG || status == HOME_E_UNSUPPORTED)
-        homefail_within(error, "home.config");
-    if (status != HOME_OK)
-        return status;
-    status = take_tensors(made, archive, has_optimizer(archive), error);
-    if (status == HOME_OK)
-        status = take_tuning(made, archive, error);
-    if (status == HOME_OK)
-        status = take_metadata(made, archive, error);
-    if (status != HOME_OK) {
-        home_model_release(made);
-        return status;
-    }
-    homepack_model(made);
-    *model = made;
-    return HOME_OK;
-}
-
-static home_status read_options(const home_load_options *given, home_load_options *options,
-                                home_error *error) {
-    *options = (home_load_options){0};
-    return given ? homeabi_read(given, options, sizeof *options, "options", HOME_E_ARGUMENT, error)
-                 : HOME_OK;
-}
-
-home_status home_model_load_memory(const void *data, size_t size, const home_load_options *given,
-                                   home_model **model, home_error *error) {
-    if (!data || !model)
-        return homefail_null(error, data ? "model" : "data");
-    home_load_options options;
-    home_allocator resolved;
-    home_status status = read_options(given, &options, error);
-    if (status == HOME_OK)
-        status = homememory_resolve(options.allocator, &resolved, error);
-    if (status != HOME_OK)
-        return status;
-    homearchive archive;
-    status = homearchive_open(&resolved, data, size, &archive, error);
-    if (status != HOME_OK)
-        return status;
-    status = load_archive(&archive, options.allocator, model, error);
-    homearchive_close(&archive);
-    return status;
-}
-
-home_status home_model_load(const char *path, const home_load_options *given, home_model **model,
-                            home_error *error) {
-    if (!path || !model)
-        return homefail_null(error, path ? "model" : "path");
-    home_load_options options;
-    home_allocator resolved;
-    home_status status = read_options(given, &options, error);
-    if (status == HOME_OK)
-        status = homememory_resolve(options.allocator, &resolved, error);
-    if (status != HOME_OK)
-        return status;
-    unsigned char *data = NULL;
-    size_t size = 0;
-    status = homefile_read(&resolved, path, &data, &size, error);
-    if (status != HOME_OK)
-        return status;
-    status = home_model_load_memory(data, size, given, model, error);
-    homememory_free(&resolved, data);
-    return status;
-}
-
-/* A fresh optimizer: as if the model had just been made with these weights. */
-static void reset_optimizer(home_model *model) {
-    hometraining *training = model->training;
-    for (int slot = 0; slot < HOME_STATE_SLOTS; slot++) {
-        if (training->state[slot])
-            memset(training->state[slot], 0, model->tensors.parameter_count * sizeof(float));
-        for (size_t i = 0; i < model->settings.config.table_count; i++) {
-            const hometable *table = &model->tables[i];
-            const size_t size =
-                (size_t)table->config->rows * homeoptimizer_state_width(model, table);
-            float *state = training->embeddings[i].state[slot];
-            if (state)
-                memset(state, 0, size * sizeof(float));
-        }
-    }
-    training->step_count = 0;
-    hometraining_forget(model);
-}
-
-home_status home_model_load_weights(home_model *model, const char *path, home_error *error) {
-    home_status status = hometraining_check(model, error);
-    if (status != HOME_OK)
-        return status;
-    if (!path)
-        return homefail_null(error, "path");
-    unsigned char *data = NULL;
-    size_t size = 0;
-    status = homefile_read(&model->allocator, path, &data, &size, error);
-    if (status != HOME_OK)
-        return status;
-    homearchive archive;
-    status = homearchive_open(&model->allocator, data, size, &archive, error);
-    if (status == HOME_OK) {
-        status = check_fit(model, &archive, false, error);
-        if (status == HOME_OK)
-            status = take_tensors(model, &archive, false, error);
-        if (status == HOME_OK) {
-            reset_optimizer(model);
-            homepack_model(model);
-        }
-        homearchive_close(&archive);
-    }
-    homememory_free(&model->allocator, data);
     return status;
 }

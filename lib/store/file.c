@@ -1,5 +1,5 @@
-/* Files on POSIX systems: read at once, written beside the old one and renamed over it. Their
- * formats are for others. */
+/* Files on POSIX systems: read piece by piece, written beside the old one and renamed over it.
+ * Their formats are for others. */
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700 /* POSIX 2008 with realpath() */
 #endif
@@ -53,60 +53,76 @@ static home_status fail_system(home_error *error, const char *action, const char
     return homefail(error, HOME_E_FILE, "cannot %s \"%.120s\": %.80s", action, path, reason);
 }
 
-/* Reads up to `size` bytes; returns how many, or -1. */
-static ssize_t read_all(int descriptor, unsigned char *data, size_t size) {
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got;
-        UNINTERRUPTED(got, read(descriptor, data + done, size - done));
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        done += (size_t)got;
-    }
-    return (ssize_t)done;
-}
+/* -------------------------------------------------------------------------------------- reading */
 
-static home_status read_open_file(int descriptor, const home_allocator *allocator, const char *path,
-                                  unsigned char **data, size_t *size, home_error *error) {
+/* A wrong file is told by its first bytes, so none is read before it is wanted. */
+static home_status check_open_file(homestream *stream, home_error *error) {
     struct stat status;
-    if (fstat(descriptor, &status) != 0)
-        return fail_system(error, "read", path, errno);
+    if (fstat(stream->descriptor, &status) != 0)
+        return fail_system(error, "read", stream->path, errno);
     if (!S_ISREG(status.st_mode))
         return homefail(error, HOME_E_FILE, "cannot read \"%.120s\": expected a regular file",
-                        path);
+                        stream->path);
     if (status.st_size < 0 || (uintmax_t)status.st_size > SIZE_MAX / 2)
-        return homefail(error, HOME_E_TOO_LARGE, "\"%.120s\" is too large for this machine", path);
-    *size = (size_t)status.st_size;
-    *data = homememory_allocate(allocator, *size, 1);
-    if (!*data)
-        return homefail(error, HOME_E_MEMORY, "out of memory for the %zu bytes of \"%.120s\"",
-                        *size, path);
-    const ssize_t got = read_all(descriptor, *data, *size);
-    if (got >= 0 && (size_t)got == *size)
-        return HOME_OK;
-    const int number = errno;
-    homememory_free(allocator, *data);
-    if (got < 0)
-        return fail_system(error, "read", path, number);
-    return homefail(error, HOME_E_FILE, "\"%.120s\" became shorter while it was read", path);
+        return homefail(error, HOME_E_TOO_LARGE, "\"%.120s\" is too large for this machine",
+                        stream->path);
+    stream->size = (size_t)status.st_size;
+    return HOME_OK;
 }
 
-home_status homefile_read(const home_allocator *allocator, const char *path, unsigned char **data,
-                          size_t *size, home_error *error) {
-    int descriptor;
+home_status homestream_open(const char *path, homestream *stream, home_error *error) {
+    *stream = (homestream){.path = path, .cancel = homecancel_off()};
     home_status status;
-    const int cancel = homecancel_off();
-    UNINTERRUPTED(descriptor, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (descriptor >= 0) {
-        status = read_open_file(descriptor, allocator, path, data, size, error);
-        close(descriptor);
-    } else {
+    UNINTERRUPTED(stream->descriptor, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (stream->descriptor < 0)
         status = fail_system(error, "open", path, errno);
-    }
-    homecancel_restore(cancel);
+    else
+        status = check_open_file(stream, error);
+    if (status != HOME_OK)
+        homestream_close(stream);
     return status;
+}
+
+homestream homestream_in_memory(const void *data, size_t size) {
+    return (homestream){.memory = data, .size = size};
+}
+
+void homestream_close(const homestream *stream) {
+    if (!stream->path)
+        return;
+    if (stream->descriptor >= 0)
+        close(stream->descriptor);
+    homecancel_restore(stream->cancel);
+}
+
+home_status homestream_skip(homestream *stream, size_t size, home_error *error) {
+    if (stream->path && lseek(stream->descriptor, (off_t)size, SEEK_CUR) < 0)
+        return fail_system(error, "read", stream->path, errno);
+    stream->at += size;
+    return HOME_OK;
+}
+
+home_status homestream_read(homestream *stream, void *target, size_t size, home_error *error) {
+    char *next = target;
+    if (!stream->path) {
+        if (size)
+            memcpy(target, stream->memory + stream->at, size);
+        stream->at += size;
+        return HOME_OK;
+    }
+    while (size > 0) {
+        ssize_t got;
+        UNINTERRUPTED(got, read(stream->descriptor, next, size));
+        if (got < 0)
+            return fail_system(error, "read", stream->path, errno);
+        if (got == 0)
+            return homefail(error, HOME_E_FILE, "\"%.120s\" became shorter while it was read",
+                            stream->path);
+        next += got;
+        size -= (size_t)got;
+        stream->at += (size_t)got;
+    }
+    return HOME_OK;
 }
 
 /* -------------------------------------------------------------------------------------- writing */

@@ -1,7 +1,6 @@
 /* Reads the format alone: checkpoint.c says what the tensors of a checkpoint must be. */
 #include "safetensors.h"
 
-#include "../base/crc32.h"
 #include "../base/fail.h"
 #include "../host/sort.h"
 
@@ -72,23 +71,44 @@ static size_t find_dtype(const homejson_value *name) {
  *
  * The offsets count from the end of the header. All tensors together must cover the rest of the
  * file without holes or overlaps: so no bytes hide in it. */
-static home_status header_length(const unsigned char *data, size_t size, size_t *length,
-                                 home_error *error) {
-    if (size < LENGTH_BYTES)
+static home_status read_length(homestream *stream, size_t *length, home_error *error) {
+    if (stream->size < LENGTH_BYTES)
         return homefail(error, HOME_E_FORMAT,
                         "the data has %zu bytes, expected at least %d for the header's length",
-                        size, LENGTH_BYTES);
+                        stream->size, LENGTH_BYTES);
+    unsigned char data[LENGTH_BYTES];
+    const home_status status = homestream_read(stream, data, LENGTH_BYTES, error);
+    if (status != HOME_OK)
+        return status;
     uint64_t value = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--)
         value = value << 8 | data[i];
-    if (value > HOME_MAX_HEADER || value > size - LENGTH_BYTES)
-        return homefail(error, HOME_E_FORMAT, "the header's length is %llu, expected at most %llu",
-                        (unsigned long long)value,
-                        (unsigned long long)(size - LENGTH_BYTES < HOME_MAX_HEADER
-                                                 ? size - LENGTH_BYTES
-                                                 : HOME_MAX_HEADER));
+    const size_t rest = stream->size - LENGTH_BYTES;
+    const size_t max = rest < HOME_MAX_HEADER ? rest : HOME_MAX_HEADER;
+    if (value > max)
+        return homefail(error, HOME_E_FORMAT, "the header's length is %llu, expected at most %zu",
+                        (unsigned long long)value, max);
     *length = (size_t)value;
     return HOME_OK;
+}
+
+/* The beginning of the text comes first: what is no header is refused before memory is taken for as
+ * much as it claims to be. */
+static home_status read_text(homestream *stream, homearchive *archive, home_error *error) {
+    char begin[HOME_EXCERPT_SIZE];
+    const size_t length = archive->length;
+    const size_t ahead = length < sizeof begin ? length : sizeof begin;
+    home_status status = homestream_read(stream, begin, ahead, error);
+    if (status != HOME_OK)
+        return status;
+    if (length > 0 && begin[0] != '{') /* the format wants no space before it either */
+        return homefail(error, HOME_E_FORMAT, "the header is %s, expected an object",
+                        homejson_excerpt(begin, length, (char[HOME_EXCERPT_SIZE]){0}));
+    archive->text = homememory_allocate(archive->allocator, length, 1);
+    if (!archive->text)
+        return homefail_memory(error);
+    memcpy(archive->text, begin, ahead);
+    return homestream_read(stream, archive->text + ahead, length - ahead, error);
 }
 
 /* Names something in the header, its text or the beginning of it, and what was expected. */
@@ -170,8 +190,7 @@ static home_status check_size(const homearchive *archive, const homejson_value *
 }
 
 static home_status read_tensor(const homearchive *archive, const homejson_value *entry,
-                               const unsigned char *body, size_t body_size, homestored *tensor,
-                               home_error *error) {
+                               size_t body_size, homestored *tensor, home_error *error) {
     const home_status status = check_entry(archive, entry, error);
     if (status != HOME_OK)
         return status;
@@ -196,7 +215,7 @@ static home_status read_tensor(const homearchive *archive, const homejson_value 
                            .dtype = type < HOME_OTHER_DTYPE ? (homedtype)type : HOME_OTHER_DTYPE,
                            .dtype_name = dtype->text,
                            .shape = homejson_member(entry, "shape"),
-                           .data = body + begin,
+                           .begin = (size_t)begin,
                            .size = (size_t)(end - begin)};
     return check_size(archive, entry, dtypes[type].bits, tensor, error);
 }
@@ -219,60 +238,28 @@ static home_status read_metadata(const homejson_value *entry, homearchive *archi
 static int compare_places(const void *a, const void *b) {
     const homestored *s = a;
     const homestored *t = b;
-    if (s->data != t->data)
-        return s->data < t->data ? -1 : 1;
+    if (s->begin != t->begin)
+        return s->begin < t->begin ? -1 : 1;
     return (s->size > t->size) - (s->size < t->size);
 }
 
 /* The tensors must fill the body, one after the other. */
-static home_status check_places(homearchive *archive, const unsigned char *body, size_t body_size,
-                                home_error *error) {
-    homesort_pointers(archive->by_name, archive->count, compare_places);
-    const unsigned char *reached = body;
+static home_status check_places(homearchive *archive, size_t body_size, home_error *error) {
+    homesort_pointers(archive->by_place, archive->count, compare_places);
+    size_t reached = 0;
     for (size_t i = 0; i < archive->count; i++) {
-        const homestored *tensor = archive->by_name[i];
-        if (tensor->data != reached)
+        const homestored *tensor = archive->by_place[i];
+        if (tensor->begin != reached)
             return homefail(
                 error, HOME_E_FORMAT,
                 "tensor \"%.100s\": its bytes begin at %zu, expected %zu (no hole, no overlap)",
-                tensor->name, (size_t)(tensor->data - body), (size_t)(reached - body));
+                tensor->name, tensor->begin, reached);
         reached += tensor->size;
     }
-    if (reached != body + body_size)
+    if (reached != body_size)
         return homefail(error, HOME_E_FORMAT, "%zu bytes after the last tensor belong to no tensor",
-                        (size_t)(body + body_size - reached));
+                        body_size - reached);
     return HOME_OK;
-}
-
-static home_status read_header(homearchive *archive, const unsigned char *body, size_t body_size,
-                               home_error *error) {
-    const homejson_value *root = homejson_root(archive->header);
-    archive->tensors =
-        homememory_allocate(archive->allocator, root->count, sizeof *archive->tensors);
-    archive->by_name =
-        homememory_allocate(archive->allocator, root->count, sizeof *archive->by_name);
-    if (!archive->tensors || !archive->by_name)
-        return homefail_memory(error);
-    for (const homejson_value *entry = root->first; entry; entry = entry->next) {
-        homestored *tensor = &archive->tensors[archive->count];
-        const bool is_metadata = strcmp(entry->key, "__metadata__") == 0;
-        const home_status status =
-            is_metadata ? read_metadata(entry, archive, error)
-                        : read_tensor(archive, entry, body, body_size, tensor, error);
-        if (status != HOME_OK)
-            return status;
-        if (!is_metadata)
-            archive->by_name[archive->count++] = tensor;
-    }
-    const home_status status = check_places(archive, body, body_size, error);
-    homesort_by_name(archive->by_name, archive->count);
-    return status;
-}
-
-/* ------------------------------------------------------------------------------------- checksum */
-
-static const homejson_value *metadata_value(const homearchive *archive, const char *key) {
-    return archive->metadata ? homejson_member(archive->metadata, key) : NULL;
 }
 
 /* A checksum is 8 lower-case hexadecimal digits that stand in the header as they are. */
@@ -291,59 +278,82 @@ static bool read_digits(const homejson_value *value, uint32_t *checksum) {
     return true;
 }
 
-static home_status check_checksum(const homearchive *archive, const unsigned char *data,
-                                  size_t size, home_error *error) {
+static const homejson_value *metadata_value(const homearchive *archive, const char *key) {
+    return archive->metadata ? homejson_member(archive->metadata, key) : NULL;
+}
+
+static home_status read_checksum(homearchive *archive, home_error *error) {
     const homejson_value *value = metadata_value(archive, HOME_CHECKSUM_KEY);
     if (!value)
         return HOME_OK;
-    uint32_t expected;
-    if (!read_digits(value, &expected))
+    if (!read_digits(value, &archive->checksum))
         return homefail(error, HOME_E_CHECKSUM, "%s is \"%.20s\", expected 8 hexadecimal digits",
                         HOME_CHECKSUM_KEY, value->text);
-    const size_t digits = LENGTH_BYTES + value->begin + 1;
-    homecrc32 crc;
-    homecrc32_start(&crc);
-    homecrc32_add(&crc, data, digits);
-    homecrc32_add(&crc, "00000000", HOME_CHECKSUM_DIGITS);
-    homecrc32_add(&crc, data + digits + HOME_CHECKSUM_DIGITS, size - digits - HOME_CHECKSUM_DIGITS);
-    if (homecrc32_value(&crc) != expected)
-        return homefail(
-            error, HOME_E_CHECKSUM, "%s is %08lx, but the data's is %08lx: the file is damaged",
-            HOME_CHECKSUM_KEY, (unsigned long)expected, (unsigned long)homecrc32_value(&crc));
+    archive->has_checksum = true;
+    archive->digits = value->begin + 1;
     return HOME_OK;
+}
+
+static home_status read_header(homearchive *archive, size_t body_size, home_error *error) {
+    const homejson_value *root = homejson_root(archive->header);
+    const home_allocator *a = archive->allocator;
+    archive->tensors = homememory_allocate(a, root->count, sizeof *archive->tensors);
+    archive->by_name = homememory_allocate(a, root->count, sizeof *archive->by_name);
+    archive->by_place = homememory_allocate(a, root->count, sizeof *archive->by_place);
+    if (!archive->tensors || !archive->by_name || !archive->by_place)
+        return homefail_memory(error);
+    for (const homejson_value *entry = root->first; entry; entry = entry->next) {
+        homestored *tensor = &archive->tensors[archive->count];
+        const bool is_metadata = strcmp(entry->key, "__metadata__") == 0;
+        const home_status status = is_metadata
+                                       ? read_metadata(entry, archive, error)
+                                       : read_tensor(archive, entry, body_size, tensor, error);
+        if (status != HOME_OK)
+            return status;
+        if (!is_metadata) {
+            archive->by_name[archive->count] = tensor;
+            archive->by_place[archive->count++] = tensor;
+        }
+    }
+    homesort_by_name(archive->by_name, archive->count);
+    const home_status status = check_places(archive, body_size, error);
+    return status == HOME_OK ? read_checksum(archive, error) : status;
 }
 
 /* -------------------------------------------------------------------------------------- archive */
 
 void homearchive_close(homearchive *archive) {
     homejson_free(archive->header);
+    homememory_free(archive->allocator, archive->text);
     homememory_free(archive->allocator, archive->tensors);
     homememory_free(archive->allocator, (void *)archive->by_name);
+    homememory_free(archive->allocator, (void *)archive->by_place);
 }
 
-home_status homearchive_open(const home_allocator *allocator, const void *data, size_t size,
-                             homearchive *archive, home_error *error) {
-    *archive = (homearchive){.allocator = allocator};
-    size_t length = 0;
-    home_status status = header_length(data, size, &length, error);
+static home_status open_archive(homestream *stream, homearchive *archive, home_error *error) {
+    home_status status = read_length(stream, &archive->length, error);
+    if (status == HOME_OK)
+        status = read_text(stream, archive, error);
     if (status != HOME_OK)
         return status;
-    const unsigned char *header = (const unsigned char *)data + LENGTH_BYTES;
-    archive->text = (const char *)header;
-    if (length > 0 && header[0] != '{') /* the format wants no space before it either */
-        return homefail(error, HOME_E_FORMAT, "the header is %s, expected an object",
-                        HOME_EXCERPT(archive->text, length));
-    status = homejson_parse_sparse(allocator, archive->text, length, 2 + length / BYTES_PER_VALUE,
-                                   &archive->header, error);
+    status = homejson_parse_sparse(archive->allocator, archive->text, archive->length,
+                                   2 + archive->length / BYTES_PER_VALUE, &archive->header, error);
     if (status == HOME_E_JSON)
         homefail_within(error, "the header");
-    if (status == HOME_OK)
-        status = read_header(archive, header + length, size - LENGTH_BYTES - length, error);
-    if (status == HOME_OK)
-        status = check_checksum(archive, data, size, error);
+    return status == HOME_OK ? read_header(archive, stream->size - stream->at, error) : status;
+}
+
+home_status homearchive_open(const home_allocator *allocator, homestream *stream,
+                             homearchive *archive, home_error *error) {
+    *archive = (homearchive){.allocator = allocator};
+    const home_status status = open_archive(stream, archive, error);
     if (status != HOME_OK)
         homearchive_close(archive);
     return status;
+}
+
+size_t homearchive_body(const homearchive *archive) {
+    return LENGTH_BYTES + archive->length;
 }
 
 const homestored *homearchive_find(const homearchive *archive, const char *name) {
@@ -353,4 +363,39 @@ const homestored *homearchive_find(const homearchive *archive, const char *name)
 const char *homearchive_metadata(const homearchive *archive, const char *key) {
     const homejson_value *value = metadata_value(archive, key);
     return value ? value->text : NULL;
+}
+
+/* ----------------------------------------------------------------------------------------- body */
+
+/* The checksum covers the whole file, with zeros for its own digits. */
+void homearchive_begin(homearchive_pass *pass, const homearchive *archive, homestream *stream) {
+    pass->archive = archive;
+    pass->stream = stream;
+    if (!archive->has_checksum)
+        return;
+    unsigned char length[LENGTH_BYTES];
+    for (int i = 0; i < LENGTH_BYTES; i++)
+        length[i] = (unsigned char)((uint64_t)archive->length >> (8 * i) & 255);
+    const size_t behind = archive->digits + HOME_CHECKSUM_DIGITS;
+    homecrc32_start(&pass->crc);
+    homecrc32_add(&pass->crc, length, LENGTH_BYTES);
+    homecrc32_add(&pass->crc, archive->text, archive->digits);
+    homecrc32_add(&pass->crc, "00000000", HOME_CHECKSUM_DIGITS);
+    homecrc32_add(&pass->crc, archive->text + behind, archive->length - behind);
+}
+
+home_status homearchive_take(homearchive_pass *pass, void *target, size_t size, home_error *error) {
+    const home_status status = homestream_read(pass->stream, target, size, error);
+    if (status == HOME_OK && pass->archive->has_checksum)
+        homecrc32_add(&pass->crc, target, size);
+    return status;
+}
+
+home_status homearchive_finish(const homearchive_pass *pass, home_error *error) {
+    const homearchive *archive = pass->archive;
+    if (!archive->has_checksum || homecrc32_value(&pass->crc) == archive->checksum)
+        return HOME_OK;
+    return homefail(error, HOME_E_CHECKSUM,
+                    "%s is %08lx, but the data's is %08lx: the file is damaged", HOME_CHECKSUM_KEY,
+                    (unsigned long)archive->checksum, (unsigned long)homecrc32_value(&pass->crc));
 }
