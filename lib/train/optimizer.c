@@ -27,6 +27,8 @@ static void sum_pieces(void *context, size_t first, size_t end) {
 
 /* In double, for squares of finite floats may not be floats. */
 static double sum_of_squares(const home_model *model, const float *x, size_t count) {
+    if (count == 0)
+        return 0; /* x may be NULL */
     long_sum s = {.kernels = model->kernels,
                   .x = x,
                   .count = count,
