@@ -26,9 +26,10 @@ static void print_experts(const examination *of) {
         if (e.nearest != SIZE_MAX)
             diagnosis_expert_name(of, e.nearest, nearest, sizeof nearest);
         snprintf(dead, sizeof dead, "%zu of %zu", e.dead, e.width);
-        print_part(stdout, "%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s %8.3f %6.3f", e.layer, name,
-                   e.mean, e.deviation, 100 * e.near_zero, dead, nearest, e.nearest_distance,
-                   e.mass);
+        print_part(stdout, "%-5zu  %-18s %9.3g %9.3g %6.1f%% %9s  %-18s", e.layer, name, e.mean,
+                   e.deviation, 100 * e.near_zero, dead, nearest);
+        print_figure(stdout, 9, 3, e.nearest_distance);
+        print_part(stdout, " %6.3f", e.mass);
         if (e.top_node != SIZE_MAX)
             print_part(stdout, "  %s (%.0f%%)", examination_node(of, e.top_node).node,
                        100 * e.top_share);
@@ -60,7 +61,10 @@ static void print_gate(const examination *of, size_t node, int width) {
         else
             print_part(stdout, " %*.3f", width, weight);
     }
-    print_line(stdout, "  %7.3f %7.3f %6.3f", n.entropy, n.entropy_spread, n.self_weight);
+    print_figure(stdout, 9, 3, n.entropy);
+    print_figure(stdout, 8, 3, n.entropy_spread);
+    print_figure(stdout, 7, 3, n.self_weight);
+    print_end(stdout);
 }
 
 /* The node x expert matrix of a layer. */

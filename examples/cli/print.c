@@ -4,6 +4,7 @@
 
 #include "../../lib/base/utf8.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -86,4 +87,11 @@ void print_line(FILE *to, const char *format, ...) {
 
 void print_end(FILE *to) {
     fputc('\n', to);
+}
+
+void print_figure(FILE *to, int width, int digits, double figure) {
+    if (isnan(figure))
+        fprintf(to, "%*s", width, "-");
+    else
+        fprintf(to, "%*.*f", width, digits, figure);
 }

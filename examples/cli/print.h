@@ -17,6 +17,9 @@ HOME_PRINTF(2, 3) void print_part(FILE *to, const char *format, ...);
 HOME_PRINTF(2, 3) void print_line(FILE *to, const char *format, ...);
 void print_end(FILE *to);
 
+/* Prints a number right-aligned, or "-" where it is not defined. */
+void print_figure(FILE *to, int width, int digits, double figure);
+
 /* The same masking of a text in place; it may get shorter. */
 void print_mask(char *text);
 

@@ -43,22 +43,16 @@ static void write_fact(FILE *to, const char *name, uint64_t count) {
     fprintf(to, "</b><span>%s</span></div>\n", name);
 }
 
-static double mean_auc(const examination *seen) {
-    double sum = 0;
-    size_t count = 0;
-    for (size_t t = 0; t < seen->by->label_count; t++)
-        if (!isnan(seen->quality.results[t].auc)) {
-            sum += seen->quality.results[t].auc;
-            count++;
-        }
-    return count ? sum / (double)count : (double)NAN;
-}
-
-static void write_mean_auc(FILE *to, double auc) {
-    if (isnan(auc))
-        fputs("<div class=\"fact\"><b>–</b><span>mean AUC</span></div>\n", to);
+/* Tasks without one are left out, and that is said. */
+static void write_mean_auc(FILE *to, const scores *of) {
+    const score_mean mean = scores_mean_auc(of, false);
+    if (mean.tasks == 0)
+        fputs("<div class=\"fact\"><b>–</b><span>mean AUC", to);
     else
-        fprintf(to, "<div class=\"fact\"><b>%.4f</b><span>mean AUC</span></div>\n", auc);
+        fprintf(to, "<div class=\"fact\"><b>%.4f</b><span>mean AUC", mean.auc);
+    if (mean.undefined)
+        fprintf(to, " of %zu of %zu tasks", mean.tasks, mean.tasks + mean.undefined);
+    fputs("</span></div>\n", to);
 }
 
 /* The last part of a path. */
@@ -73,7 +67,7 @@ static void write_head(FILE *to, const material *m) {
     fputs("</h1>\n<p class=\"soft\">examined on ", to);
     page_text(to, name_of(m->on->data_path));
     fprintf(to, " by home %s</p>\n<div class=\"facts\">\n", home_version_string());
-    write_mean_auc(to, mean_auc(m->seen));
+    write_mean_auc(to, &m->seen->quality);
     write_fact(to, "tasks", m->on->by.label_count);
     write_fact(to, "rows examined", home_health_rows(m->seen->health));
     write_fact(to, "experts", home_health_expert_count(m->seen->health));
@@ -152,6 +146,11 @@ static void write_quality_table(FILE *to, const material *m) {
     }
     fputs("</table>\n", to);
     page_scroll_end(to);
+    if (m->seen->quality.no_user_rows)
+        fprintf(to,
+                "<p class=\"soft\">%zu of the %zu rows have no user and do not count in "
+                "GAUC.</p>\n",
+                m->seen->quality.no_user_rows, m->seen->quality.rows);
 }
 
 /* From the bin of the highest predictions down: the share of positives found, by the share of

@@ -38,6 +38,8 @@ bool scores_add(scores *to, const char *subject, size_t rows, const float *predi
     if (home_metrics_add(to->metrics, &added, &error) != HOME_OK)
         return fail_library(why, subject, &error);
     to->rows += rows;
+    for (size_t r = 0; to->by->user && r < rows; r++)
+        to->no_user_rows += users[r] == HOME_NO_USER;
     return true;
 }
 
@@ -51,26 +53,25 @@ bool scores_compute(scores *of, failure *why) {
     return true;
 }
 
-double scores_selection(const scores *of) {
+score_mean scores_mean_auc(const scores *of, bool selected) {
+    score_mean mean = {.auc = (double)NAN};
     double sum = 0;
-    size_t count = 0;
     for (size_t t = 0; t < of->by->label_count; t++) {
-        if (of->by->labels[t].selects && !isnan(of->results[t].auc)) {
-            sum += of->results[t].auc;
-            count++;
+        if (selected && !of->by->labels[t].selects)
+            continue;
+        if (isnan(of->results[t].auc)) {
+            mean.undefined++;
+            continue;
         }
+        sum += of->results[t].auc;
+        mean.tasks++;
     }
-    return count ? sum / (double)count : NAN;
+    if (mean.tasks)
+        mean.auc = sum / (double)mean.tasks;
+    return mean;
 }
 
 /* ---------------------------------------------------------------------------------------- table */
-
-static void print_figure(FILE *to, int width, double figure) {
-    if (isnan(figure))
-        print_part(to, "  %*s", width, "-");
-    else
-        print_part(to, "  %*.4f", width, figure);
-}
 
 static int name_width(const recipe *by) {
     size_t width = strlen("task");
@@ -90,12 +91,26 @@ void scores_print(const scores *of, FILE *to) {
         const home_metric_result *result = &of->results[t];
         print_part(to, "%-*s  %9" PRIu64 "  %9" PRIu64, width, of->by->labels[t].task, result->rows,
                    result->positives);
-        print_figure(to, 6, result->auc);
-        print_figure(to, 6, result->gauc);
-        print_figure(to, 8, result->log_loss);
-        print_figure(to, 11, result->calibration);
+        print_figure(to, 8, 4, result->auc);
+        print_figure(to, 8, 4, result->gauc);
+        print_figure(to, 10, 4, result->log_loss);
+        print_figure(to, 13, 4, result->calibration);
         print_end(to);
     }
+    if (of->no_user_rows)
+        print_line(to, "%zu of the %zu rows have no user and do not count in GAUC",
+                   of->no_user_rows, of->rows);
+}
+
+void scores_print_mean(const scores *of, FILE *to) {
+    const score_mean mean = scores_mean_auc(of, true);
+    if (mean.tasks == 0)
+        print_part(to, "mean AUC -");
+    else if (mean.undefined)
+        print_part(to, "mean AUC %.5f of %zu of %zu tasks", mean.auc, mean.tasks,
+                   mean.tasks + mean.undefined);
+    else
+        print_part(to, "mean AUC %.5f", mean.auc);
 }
 
 /* ----------------------------------------------------------------------------------------- JSON */
@@ -110,6 +125,8 @@ static void add_task(hometext *text, const char *name, const home_metric_result 
     hometext_add_string(text, name);
     hometext_add(text, ": {\"rows\": ");
     hometext_add_integer(text, result->rows);
+    hometext_add(text, ", \"no_user_rows\": ");
+    hometext_add_integer(text, result->no_user_rows);
     hometext_add(text, ", \"positives\": ");
     hometext_add_integer(text, result->positives);
     add_figure(text, ", \"auc\": ", result->auc);

@@ -10,6 +10,7 @@ typedef struct scores {
     const recipe *by;
     home_metrics *metrics;
     size_t rows;
+    size_t no_user_rows;         /* of these, where the recipe has users */
     home_metric_result *results; /* [tasks], by scores_compute() */
 } scores;
 
@@ -23,14 +24,22 @@ bool scores_add(scores *to, const char *subject, size_t rows, const float *predi
 
 bool scores_compute(scores *of, failure *why);
 
-/* The mean AUC of the tasks that choose the best epoch; those with a single class are left out. NaN
- * where none is left. */
-double scores_selection(const scores *of);
+/* The mean AUC of the tasks that choose the best epoch, or of all. */
+typedef struct score_mean {
+    double auc;       /* NaN where no task has one */
+    size_t tasks;     /* that have one */
+    size_t undefined; /* that are left out: all their labels are of one class, or missing */
+} score_mean;
+score_mean scores_mean_auc(const scores *of, bool selected);
 
+/* "mean AUC" of the selected tasks and, if some have none, of how many; no line's end. */
+void scores_print_mean(const scores *of, FILE *to);
+
+/* The table, and how many rows had no user. */
 void scores_print(const scores *of, FILE *to);
 
-/* {"rows": .., "ids": {column: {"ids", "empty", "unknown"}}, "tasks": {name: {"rows", "positives",
- * "auc", "gauc", "log_loss", "calibration"}}} */
+/* {"rows": .., "ids": {column: {"ids", "empty", "unknown"}}, "tasks": {name: {"rows",
+ * "no_user_rows", "positives", "auc", "gauc", "log_loss", "calibration"}}} */
 void scores_json(const scores *of, const unknown_ids *unknown, hometext *text);
 
 #endif

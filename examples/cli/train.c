@@ -274,15 +274,14 @@ static bool save(trainer *t, uint64_t epoch, double score, failure *why) {
 }
 
 /* `remark` follows the mean AUC. */
-static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, double score,
-                        const char *remark) {
+static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, const char *remark) {
     print_line(stdout, "epoch %" PRIu64 ", %zu %s rows", epoch, seen->rows,
                t->job.validation ? "validation" : "training");
     scores_print(seen, stdout);
-    if (t->job.validation && isnan(score))
-        print_line(stdout, "mean AUC -: no selected task has one");
-    else if (t->job.validation)
-        print_line(stdout, "mean AUC %.5f%s", score, remark);
+    if (t->job.validation) {
+        scores_print_mean(seen, stdout);
+        print_line(stdout, "%s", remark);
+    }
     print_end(stdout);
     fflush(stdout);
 }
@@ -296,14 +295,14 @@ static bool writes_elsewhere(const training_job *job) {
 }
 
 static bool start_from(trainer *t, const scores *seen, failure *why) {
-    const double score = scores_selection(seen);
+    const double score = scores_mean_auc(seen, true).auc;
     if (isnan(score))
         return true;
     if (writes_elsewhere(&t->job) && !write_model(t, why))
         return false;
     t->best_epoch = t->job.epochs_before;
     t->best_score = score;
-    print_epoch(t, t->best_epoch, seen, score, ", of the model to go on from: to be beaten");
+    print_epoch(t, t->best_epoch, seen, ", of the model to go on from: to be beaten");
     return true;
 }
 
@@ -323,13 +322,13 @@ static bool score_resumed(trainer *t, failure *why) {
 
 /* Saves the model if it is the best so far, and prints how good it is. */
 static bool end_epoch(trainer *t, uint64_t epoch, const scores *seen, failure *why) {
-    const double score = scores_selection(seen);
+    const double score = scores_mean_auc(seen, true).auc;
     if (!t->job.validation || score > t->best_score) {
         if (!save(t, epoch, score, why))
             return false;
         t->best_score = score;
     }
-    print_epoch(t, epoch, seen, score, t->best_epoch == epoch ? ", the best so far: saved" : "");
+    print_epoch(t, epoch, seen, t->best_epoch == epoch ? ", the best so far: saved" : "");
     return !t->job.log || history_add(t->job.log,
                                       &(history_epoch){.epoch = epoch,
                                                        .steps = home_model_step_count(t->job.model),
