@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,13 +54,25 @@ static bool read_through_gzip(source *from, failure *why) {
         return fail_system(why, from->path, "make a pipe");
     const int status = spawn_gzip(from->descriptor, ends[1], &from->child);
     close(ends[1]);
-    close(from->descriptor);
+    from->compressed = from->descriptor;
+    from->zipped = true;
     from->descriptor = ends[0];
     if (status == 0)
         return true;
     from->child = 0;
     errno = status;
     return fail_system(why, from->path, "run gzip");
+}
+
+static uint64_t file_size(int descriptor) {
+    struct stat file;
+    return fstat(descriptor, &file) == 0 && S_ISREG(file.st_mode) ? (uint64_t)file.st_size : 0;
+}
+
+/* Bytes of the file. gzip has a descriptor of its own, but both have one place in the file. */
+static uint64_t place_in_file(const source *from) {
+    const off_t place = from->zipped ? lseek(from->compressed, 0, SEEK_CUR) : -1;
+    return place < 0 ? from->bytes : (uint64_t)place;
 }
 
 bool source_open(source *from, const char *path, failure *why) {
@@ -69,6 +82,7 @@ bool source_open(source *from, const char *path, failure *why) {
         standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (from->descriptor < 0)
         return fail_system(why, from->path, "open");
+    from->shown = reading_start(from->path, file_size(from->descriptor));
     if (!ends_in(path, ".gz") || read_through_gzip(from, why))
         return true;
     source_close(from);
@@ -109,15 +123,24 @@ bool source_read(source *from, char *bytes, size_t capacity, size_t *count, fail
     if (got < 0)
         return fail_system(why, from->path, "read");
     *count = (size_t)got;
+    from->bytes += (uint64_t)got;
     from->ended = got == 0;
+    if (from->ended)
+        reading_end(&from->shown);
+    else
+        reading_show(&from->shown, place_in_file(from));
     return !from->ended || !from->child || end_gzip(from, why);
 }
 
 /* Closing the pipe first ends a gzip that is still writing. */
 void source_close(source *from) {
+    reading_end(&from->shown);
     if (from->descriptor >= 0)
         close(from->descriptor);
+    if (from->zipped)
+        close(from->compressed);
     from->descriptor = -1;
+    from->zipped = false;
     if (from->child) {
         while (waitpid(from->child, NULL, 0) < 0 && errno == EINTR) {
         }

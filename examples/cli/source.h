@@ -1,8 +1,10 @@
-/* The bytes of a data file: as they are, or through `gzip -dc` where the name ends in .gz. */
+/* The bytes of a data file: as they are, or through `gzip -dc` where the name ends in .gz. Where
+ * that takes long, it shows how far it is (progress.h). */
 #ifndef CLI_SOURCE_H
 #define CLI_SOURCE_H
 
 #include "failure.h"
+#include "progress.h"
 
 #include <sys/types.h>
 
@@ -11,6 +13,10 @@ typedef struct source {
     int descriptor;   /* -1: closed */
     pid_t child;      /* gzip, 0: none */
     bool ended;
+    bool zipped;
+    int compressed; /* what gzip reads, where `zipped`; its place tells how far it is */
+    uint64_t bytes; /* read so far */
+    reading shown;
 } source;
 
 /* The path "-" is standard input. */

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "clock.h"
+#include "interrupt.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
@@ -79,10 +80,17 @@ static void apply_arguments(training_plan *plan, const arguments *given) {
     replace(&plan->seed, given->plan.seed);
 }
 
+static bool fail_interrupted(failure *why) {
+    const failure reason = *why;
+    return fail(why, "%.900s; nothing was saved", reason.text);
+}
+
 static bool load(dataset *rows, dataset_reader *reader, failure *why) {
     const double started = clock_seconds();
+    reader->csv.from.shown.started = started;
+    reader->csv.from.shown.in_logs = true;
     if (!dataset_load(rows, reader, why))
-        return false;
+        return interrupted() ? fail_interrupted(why) : false;
     print_line(stderr, "%s: %zu row%s in %.1f s", reader->csv.from.path, rows->rows,
                number_plural(rows->rows), clock_seconds() - started);
     unknown_warn(reader->unknown, reader->by, reader->csv.from.path);
