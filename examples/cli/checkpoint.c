@@ -2,6 +2,7 @@
 
 #include "blame.h"
 #include "heap.h"
+#include "kind.h"
 #include "learned.h"
 
 #include <math.h>
@@ -174,6 +175,8 @@ bool checkpoint_create(const recipe *by, const dataset *training, home_model **m
 
 bool checkpoint_load(const char *path, home_model **model, failure *why) {
     home_error error = {.struct_size = sizeof error};
+    if (!kind_check_checkpoint(path, "a model made by \"home train\"", why))
+        return false;
     const home_status status = home_model_load(path, NULL, model, &error);
     return status == HOME_OK || fail_file(why, path, &error);
 }

@@ -1,6 +1,7 @@
 #include "csv.h"
 
 #include "heap.h"
+#include "kind.h"
 
 #include <string.h>
 
@@ -233,13 +234,17 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
 /* The first bytes may show that this is another kind of file, or be a byte order mark. */
 static bool check_first_bytes(csv_reader *csv, failure *why) {
     size_t got = 1;
-    while (csv->end < 3 && got > 0) {
+    while (csv->end < KIND_BYTES && got > 0) {
         if (!refill(csv, &got, why))
             return false;
     }
-    if (csv->end >= 2 && memcmp(csv->buffer, "\x1f\x8b", 2) == 0)
+    const file_kind kind = kind_of_bytes(csv->buffer, csv->end);
+    if (kind == KIND_GZIP)
         return fail(why, "%s: compressed by gzip; expected a name that ends in .gz",
                     csv->from.path);
+    if (kind == KIND_CHECKPOINT || kind == KIND_JSON || kind == KIND_PAGE)
+        return fail(why, "%s: not a CSV table: it looks like %s; expected a table", csv->from.path,
+                    kind_name(kind));
     if (csv->end >= 3 && memcmp(csv->buffer, "\xef\xbb\xbf", 3) == 0)
         csv->begin = 3;
     return true;
@@ -305,6 +310,26 @@ bool csv_next(csv_reader *csv, bool *more, failure *why) {
                 csv->from.path, line, csv->field_count, csv->columns);
 }
 
+/* What to say where the header has more of another separator than commas. */
+static const char *separator_hint(const csv_reader *csv) {
+    static const struct {
+        char separator;
+        const char *hint;
+    } others[] = {{'\t', " (and commas between fields, not tabs)"},
+                  {';', " (and commas between fields, not \";\")"},
+                  {'|', " (and commas between fields, not \"|\")"}};
+    for (size_t o = 0; o < sizeof others / sizeof others[0]; o++) {
+        size_t found = 0;
+        for (size_t i = 0; i < csv->columns; i++) {
+            for (const char *at = csv->header + csv->names[i]; *at; at++)
+                found += *at == others[o].separator;
+        }
+        if (found >= csv->columns)
+            return others[o].hint;
+    }
+    return "";
+}
+
 /* Quotes the first names of the header, which show a misspelt name, a wrong file or another
  * separator. */
 static bool fail_missing(const csv_reader *csv, const char *name, failure *why) {
@@ -315,10 +340,8 @@ static bool fail_missing(const csv_reader *csv, const char *name, failure *why) 
         snprintf(header + used, sizeof header - used, " \"%.60s\"", csv->header + csv->names[i]);
         used = strlen(header);
     }
-    const bool semicolons = csv->columns == 1 && strchr(csv->header, ';');
     return fail(why, "%s:1:1: no column \"%s\" in the header, which has%s%s; expected one%s",
-                csv->from.path, name, header, i < csv->columns ? " ..." : "",
-                semicolons ? " (and commas between fields, not \";\")" : "");
+                csv->from.path, name, header, i < csv->columns ? " ..." : "", separator_hint(csv));
 }
 
 bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure *why) {

@@ -1,6 +1,7 @@
 #include "subject.h"
 
 #include "checkpoint.h"
+#include "kind.h"
 #include "output.h"
 
 static const char *const names[] = {"MODEL", "DATA"};
@@ -42,6 +43,8 @@ outcome subject_open(subject *made, char *const *words, int count, const option 
     named_files all;
     if (!options_read(words, count, options, names, operands, 2, why) ||
         !options_no_dash(names[0], operands[0], why))
+        return OUTCOME_USAGE;
+    if (!kind_check_checkpoint(operands[0], "MODEL and DATA in this order", why))
         return OUTCOME_USAGE;
     list_files(&all, operands, options);
     if (!output_check_apart(all.files, all.count, why))

@@ -98,4 +98,52 @@ RECIPE
 check "train on many rows" home train many.json --train many.csv --output many.safetensors
 check "their mean" sh -c 'home info many.safetensors | grep -q "^  x: standardise (mean 2499.5, deviation 1443.3[0-9]*)"'
 
+# ------------------------------------------------------------------------- files of another kind
+
+cp age.safetensors m.st
+cp age.json r.json
+gzip -c times.csv > zipped
+printf '<!DOCTYPE html>\n<html></html>\n' > page.html
+: > nothing
+head -c 300 m.st > cut.st
+for command in predict eval inspect 'report --output x.html'; do
+    # shellcheck disable=SC2086
+    set -- $command
+    word=$1
+    shift
+    fails 2 'times.csv: not a checkpoint: it looks like a CSV table; expected MODEL and DATA in this order' \
+        home "$word" times.csv m.st "$@"
+    fails 2 'times.csv: not a checkpoint: it looks like a CSV table' home "$word" times.csv times.csv "$@"
+    fails 2 'r.json: not a checkpoint: it looks like JSON' home "$word" r.json times.csv "$@"
+    fails 2 'zipped: not a checkpoint: it looks like a file compressed by gzip' home "$word" zipped times.csv "$@"
+    fails 2 'page.html: not a checkpoint: it looks like an HTML page' home "$word" page.html times.csv "$@"
+    fails 2 'nothing: not a checkpoint: it looks like an empty file' home "$word" nothing times.csv "$@"
+    fails 1 'm.st: not a CSV table: it looks like a checkpoint' home "$word" m.st ./m.st "$@"
+    fails 1 'r.json: not a CSV table: it looks like JSON' home "$word" m.st r.json "$@"
+    fails 1 'page.html: not a CSV table: it looks like an HTML page' home "$word" m.st page.html "$@"
+done
+check "none of these wrote a page" test ! -e x.html
+fails 1 'cut.st: ' home eval cut.st times.csv
+check "half a checkpoint is one, for the library to judge" sh -c '! grep -q "looks like" fails.err'
+fails 1 'times.csv: not a checkpoint: it looks like a CSV table; expected a model made by "home train"' home info times.csv
+fails 1 'times.csv: not a checkpoint: it looks like a CSV table; expected a model' \
+    home train r.json --train times.csv --output y.st --resume times.csv
+fails 1 'm.st: not a CSV table' home train r.json --train m.st --output y.st
+fails 1 'r.json: not a CSV table' home train r.json --train ./r.json --output y.st
+
+# Another separator than commas.
+for separator in '\t' ';' '|'; do
+    tr , "$separator" < times.csv > other.csv
+    case $separator in
+    '\t') named='tabs' ;;
+    *) named="\"$separator\"" ;;
+    esac
+    fails 1 "expected one (and commas between fields, not $named)" home train r.json --train other.csv --output y.st
+    sed '1s/y$/y,z/' other.csv > comma.csv
+    fails 1 "expected one (and commas between fields, not $named)" home predict m.st comma.csv
+done
+printf 'a;b,c|d\n1,2\n' > other.csv
+fails 1 'which has "a;b" "c|d"; expected one' home predict m.st other.csv
+check "a name with such a letter is no hint" sh -c '! grep -q "and commas" fails.err'
+
 summary
