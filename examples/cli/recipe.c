@@ -125,6 +125,10 @@ static bool parse_pooling(recipe *of, const homejson_value *object, id_field *fi
     return document_fail(&of->doc, homejson_member(object, "pooling"), "\"sum\" or \"mean\"", why);
 }
 
+/* So that the row of unknown ids learns what an average id is worth, even where every id of the
+ * training rows is known. docs/cli.md has the measurements behind the figure. */
+#define DEFAULT_DROPOUT 0.02
+
 static bool parse_field(recipe *of, const homejson_value *object, failure *why) {
     static const char *const keys[] = {"column",  "dim",   "separator", "pooling", "min_count",
                                        "dropout", "table", "init_std",  NULL};
@@ -136,6 +140,7 @@ static bool parse_field(recipe *of, const homejson_value *object, failure *why) 
         !document_text(&of->doc, object, "column", &field->column, why))
         return false;
     const char *table = field->column;
+    field->dropout = DEFAULT_DROPOUT;
     return name_row(&of->input_names, field->column, &input, why) &&
            document_text(&of->doc, object, "table", &table, why) &&
            parse_table(of, object, table, &field->table, why) &&

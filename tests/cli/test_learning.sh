@@ -63,6 +63,36 @@ check "without validation every epoch replaces it" sh -c '
     home train wild.json --train train.csv --resume kept.safetensors --output kept.safetensors --epochs 1 > resume.out 2>&1
     ! cmp -s kept.safetensors good.safetensors'
 
+# ------------------------------------------------------------------------------------------ new ids
+
+# Most of 500 users hardly click; new ones are drawn from the same. What an unknown user gets must have been learned.
+users() {
+    awk -v seed="$1" -v from="$2" 'BEGIN { srand(seed); print "u,x,y"; for (i = 0; i < 20000; i++) {
+        u = from + int(rand() * 500); print "u" u "," rand() "," (rand() < (u * 7919 % 100 < 90 ? 0.03 : 0.5)) } }'
+}
+users 1 0 > users.csv
+users 2 0 > same.csv
+users 3 500 > new.csv
+cat > users.json <<'END'
+{"dense": [{"column": "x", "transform": "standardise"}], "ids": [{"column": "u", "dim": 8}], "labels": [{"column": "y"}],
+ "training": {"epochs": 8, "batch": 256, "patience": 0}, "model": {"layers": [{"width": 16}, {"width": 16}],
+ "tower": {"hidden": [8]}, "optimizer": {"embedding_learning_rate": 0.05}}}
+END
+sed 's/"dim": 8/"dim": 8, "dropout": 0/' users.json > undropped.json
+sed 's/"dim": 8/"dim": 8, "dropout": 0.02/' users.json > dropped.json
+for recipe in users undropped dropped; do
+    check "train $recipe" home train $recipe.json --train users.csv --valid same.csv --output $recipe.safetensors
+done
+check "the default dropout is 0.02" sh -c '
+    home eval users.safetensors new.csv > a.out 2> a.err; home eval dropped.safetensors new.csv 2> b.err | cmp - a.out'
+base=$(awk -F, 'NR > 1 { n++; s += $3 } END { p = s / n; print -(p * log(p) + (1 - p) * log(1 - p)) }' new.csv)
+loss=$(figure users.safetensors new.csv log_loss)
+check "new users: log loss $loss, of the base rate $base" awk -v l="$loss" -v b="$base" 'BEGIN { exit !(l > 0 && l < 1.03 * b) }'
+loss=$(figure undropped.safetensors new.csv log_loss)
+check "without dropout it would be $loss" awk -v l="$loss" -v b="$base" 'BEGIN { exit !(l > 1.1 * b) }'
+check "known users lose nothing" within "$(figure users.safetensors same.csv auc)" \
+    "$(figure undropped.safetensors same.csv auc)" 0.004
+
 # ---------------------------------------------------------------------------------------- unknown ids
 
 # told DATA SHARE: a file's warning and counts by each command; SHARE is of its unknown ids, in percent.

@@ -74,8 +74,8 @@ def census(source):
         header = next(csv.reader(file))
     recipe = {
         "dense": [{"column": name, "transform": ["log1p", "standardise"]} for name in CENSUS_NUMBERS],
-        "ids": [{"column": "age", "dim": 4, "min_count": 5},
-                *({"column": name, "dim": 4, "min_count": 5} for name in header
+        "ids": [{"column": "age", "dim": 4, "min_count": 5, "dropout": 0},
+                *({"column": name, "dim": 4, "min_count": 5, "dropout": 0} for name in header
                   if name not in CENSUS_NUMBERS and name not in CENSUS_DROPPED)],
         "labels": [{"column": "income_over_50k", "group": "money"}, {"column": "never_married", "group": "family"}],
         "training": {"epochs": 4, "batch": 512, "patience": 0, "base_rate": True, "learning_rate_decay": 0.5}}
