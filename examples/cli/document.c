@@ -213,12 +213,13 @@ bool document_number(const document *doc, const homejson_value *object, const ch
     const homejson_value *value = homejson_member(object, key);
     if (!value)
         return true;
-    if (value->type != HOME_JSON_NUMBER || value->number < min || value->number > max) {
+    if (value->type != HOME_JSON_NUMBER || homejson_number(value) < min ||
+        homejson_number(value) > max) {
         char expected[80];
         snprintf(expected, sizeof expected, "a number from %g to %g", min, max);
         return document_fail(doc, value, expected, why);
     }
-    *result = value->number;
+    *result = homejson_number(value);
     return true;
 }
 

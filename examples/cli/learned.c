@@ -107,9 +107,9 @@ static bool read_boundaries(const document *doc, const homejson_value *object, t
         return fail_memory(why);
     double last = -HUGE_VAL;
     for (const homejson_value *value = list->first; value; value = value->next) {
-        if (value->type != HOME_JSON_NUMBER || !(value->number > last))
+        if (value->type != HOME_JSON_NUMBER || !(homejson_number(value) > last))
             return document_fail(doc, value, "a number larger than the one before", why);
-        last = step->boundaries[step->boundary_count++] = value->number;
+        last = step->boundaries[step->boundary_count++] = homejson_number(value);
     }
     return true;
 }

@@ -509,7 +509,7 @@ static void write_row(FILE *to, const char *name, const char *format, ...) {
 
 static double number_of(const homejson_value *object, const char *key) {
     const homejson_value *value = homejson_member(object, key);
-    return value ? value->number : 0;
+    return value ? homejson_number(value) : 0;
 }
 
 static size_t length_of(const homejson_value *object, const char *key) {
@@ -522,7 +522,7 @@ static void list_widths(const homejson_value *array, char *text, size_t size) {
     *text = 0;
     for (const homejson_value *width = array ? array->first : NULL; width; width = width->next) {
         const size_t used = strlen(text);
-        snprintf(text + used, size - used, "%.0f, ", width->number);
+        snprintf(text + used, size - used, "%.0f, ", homejson_number(width));
     }
 }
 

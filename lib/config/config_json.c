@@ -291,6 +291,12 @@ static home_status read_names(const reader *in, const field *f, const homejson_v
     return HOME_OK;
 }
 
+static home_status read_number(const homejson_value *value, char *target) {
+    const double number = homejson_number(value);
+    memcpy(target, &number, sizeof number);
+    return HOME_OK;
+}
+
 /* A number, a text, a choice or a list of them. */
 static home_status read_plain(const reader *in, const field *f, const homejson_value *value,
                               char *object) {
@@ -318,8 +324,7 @@ static home_status read_plain(const reader *in, const field *f, const homejson_v
     case TYPE_NUMBER:
         if (value->type != HOME_JSON_NUMBER)
             return fail(in, f->key, value, "a number");
-        memcpy(target, &value->number, sizeof value->number);
-        return HOME_OK;
+        return read_number(value, target);
     case TYPE_SWITCH: {
         if (value->type != HOME_JSON_BOOL)
             return fail(in, f->key, value, "true or false");
@@ -396,7 +401,7 @@ static home_status check_zeros(const reader *in, const field *fields, const home
                                const char *object) {
     for (const homejson_value *member = value->first; member; member = member->next) {
         const field *f = find_field(fields, member);
-        const bool zero = member->type == HOME_JSON_NUMBER && member->number == 0;
+        const bool zero = member->type == HOME_JSON_NUMBER && homejson_number(member) == 0;
         const char *expected = zero && f->instead_of_zero ? f->instead_of_zero(object) : NULL;
         if (expected)
             return fail(in, f->key, member, expected);

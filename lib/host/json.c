@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BLOCK_VALUES 64
+#define BLOCK_VALUES   64
+#define MAX_KEY_LENGTH ((UINT32_C(1) << 27) - 1)
 
 /* Values never move: the tree is made of pointers to them. */
 typedef struct block {
@@ -19,6 +20,8 @@ typedef struct block {
     size_t used;
     homejson_value values[BLOCK_VALUES];
 } block;
+
+_Static_assert(sizeof(void *) != 8 || sizeof(homejson_value) == 40, "as json.h tells");
 
 /* Two memories, whatever the text: blocks of values, and one array as long as the text for all
  * strings, which unescaping only makes shorter. */
@@ -160,9 +163,7 @@ static home_status parse_number(parser *p, homejson_value *value) {
     const char *text = p->source + value->begin;
     const size_t length = p->at - value->begin;
     value->is_integer = only_digits && read_integer(text, length, &value->integer);
-    if (value->is_integer) {
-        value->number = (double)value->integer;
-    } else if (!homenumber_read(text, length, &value->number)) {
+    if (!value->is_integer && !homenumber_read(text, length, &value->number)) {
         p->at = value->begin;
         return homefail(p->error, HOME_E_JSON,
                         "line %zu, column %zu: expected a number that fits a double, "
@@ -298,6 +299,22 @@ static int compare_keys(const void *first, const void *second) {
     return (a->key_length > b->key_length) - (a->key_length < b->key_length);
 }
 
+/* Where a member's key stands: its first quote. Found from its value backward, for only an error
+ * asks. Inside a string each quote has an odd number of backslashes before it, in front of one there
+ * is none. */
+static size_t key_begin(const parser *p, const homejson_value *member) {
+    size_t at = member->begin;
+    for (int quotes = 0; quotes < 2;) {
+        size_t escapes = 0;
+        if (p->source[--at] != '"')
+            continue;
+        while (quotes > 0 && at > escapes && p->source[at - escapes - 1] == '\\')
+            escapes++;
+        quotes += escapes % 2 == 0;
+    }
+    return at;
+}
+
 /* Refuses an object that has a key twice. */
 static home_status check_keys(parser *p, const homejson_value *object) {
     const size_t count = object->count;
@@ -316,7 +333,7 @@ static home_status check_keys(parser *p, const homejson_value *object) {
         const homejson_value *b = p->members[i];
         if (compare_keys(a, b) != 0)
             continue;
-        const size_t second = a->key_begin > b->key_begin ? a->key_begin : b->key_begin;
+        const size_t second = key_begin(p, a->begin > b->begin ? a : b);
         return homefail(p->error, HOME_E_JSON,
                         "line %zu, column %zu: expected distinct keys, found \"%.80s\" again",
                         line_of(p, second), column_of(p, second), a->key);
@@ -363,10 +380,14 @@ static home_status add_value(parser *p, homejson_value **added) {
 
 /* Parses a value that is not a container. */
 static home_status parse_scalar(parser *p, homejson_value *value) {
+    size_t length = 0;
+    home_status status;
     switch (peek(p)) {
     case '"':
         value->type = HOME_JSON_STRING;
-        return parse_string(p, "a string", &value->text, &value->length);
+        status = parse_string(p, "a string", &value->text, &length);
+        value->length = (uint32_t)length;
+        return status;
     case 't':
         value->type = HOME_JSON_BOOL;
         value->boolean = true;
@@ -417,7 +438,7 @@ static home_status parse_closings(parser *p) {
                                  innermost->type == HOME_JSON_ARRAY ? "',' or ']'" : "',' or '}'");
         p->at++;
         p->depth--;
-        innermost->end = p->at;
+        innermost->end = (uint32_t)p->at;
         if (innermost->type == HOME_JSON_OBJECT) {
             const home_status status = check_keys(p, innermost);
             if (status != HOME_OK)
@@ -428,11 +449,16 @@ static home_status parse_closings(parser *p) {
 }
 
 static home_status parse_key(parser *p, homejson_value *member) {
-    member->key_begin = p->at;
-    const home_status status =
-        parse_string(p, "a key in quotes", &member->key, &member->key_length);
+    const size_t begin = p->at;
+    size_t length = 0;
+    const home_status status = parse_string(p, "a key in quotes", &member->key, &length);
     if (status != HOME_OK)
         return status;
+    if (length > MAX_KEY_LENGTH) {
+        p->at = begin;
+        return fail_expected(p, "a key of at most 128 MiB");
+    }
+    member->key_length = (unsigned)length & MAX_KEY_LENGTH;
     skip_space(p);
     if (!take(p, ':'))
         return fail_expected(p, "':' after the key");
@@ -452,11 +478,11 @@ static home_status parse_value(parser *p) {
         status = parse_key(p, value);
     if (status != HOME_OK)
         return status;
-    value->begin = p->at;
+    value->begin = (uint32_t)p->at;
     if (next_is(p, '[') || next_is(p, '{'))
         return parse_opening(p, value);
     status = parse_scalar(p, value);
-    value->end = p->at;
+    value->end = (uint32_t)p->at;
     return status;
 }
 
@@ -487,6 +513,9 @@ home_status homejson_parse(const home_allocator *allocator, const char *source, 
 home_status homejson_parse_sparse(const home_allocator *allocator, const char *source,
                                   size_t length, size_t max_values, homejson **document,
                                   home_error *error) {
+    if (length >= UINT32_MAX)
+        return homefail(error, HOME_E_TOO_LARGE, "a text of %zu bytes, expected less than 4 GiB",
+                        length);
     homejson *made = homememory_allocate(allocator, 1, sizeof *made);
     if (!made)
         return homefail_memory(error);

@@ -148,7 +148,7 @@ static home_status check_entry(const homearchive *archive, const homejson_value 
         return homefail(
             error, HOME_E_FORMAT,
             "tensor \"%.100s\" has %zu members, expected dtype, shape and data_offsets alone",
-            entry->key, entry->count);
+            entry->key, (size_t)entry->count);
     if (homejson_member(entry, "dtype")->type != HOME_JSON_STRING)
         return fail_member(archive, entry, "dtype", "a text", error);
     const homejson_value *shape = homejson_member(entry, "shape");
