@@ -16,7 +16,7 @@
 
 TEST_SOURCES  := $(sort $(wildcard tests/*/test_*.c))
 TEST_SCRIPTS  := $(sort $(wildcard tests/*/test_*.sh))
-TEST_SUPPORT  := tests/reference/reference.c tests/unit/fixture.c
+TEST_SUPPORT  := tests/reference/reference.c tests/unit/fixture.c tests/unit/cap.c
 TEST_PROGRAMS := $(TEST_SOURCES:tests/%.c=build/tests/%)
 
 # T=unit/isa stands for both tests/unit/test_isa.c and tests/unit/test_isa.sh. T and CASE count only

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef HOME_SERVE_ONLY
-#include <stdlib.h>
-#endif
-
 /* An instruction set is usable if the CPU has it and the operating system saves its registers when
  * it switches threads. The compiler's run-time library looks at both. */
 #if defined(HOME_HAS_AVX2) || defined(HOME_HAS_AVX512)
@@ -43,16 +39,6 @@ static const struct {
 #endif
 };
 
-/* The environment's cap on the table, or NULL: none. Read anew for every model, so that tests can
- * change it. */
-static const char *read_cap(void) {
-#ifdef HOME_SERVE_ONLY
-    return NULL; /* a device may have no environment */
-#else
-    return getenv("HOME_ISA");
-#endif
-}
-
 /* Whether a CPU with the instruction set `cap` has `name` as well. */
 static bool is_within(const char *name, const char *cap) {
     return strcmp(name, "portable") == 0 || strcmp(name, cap) == 0 ||
@@ -61,7 +47,7 @@ static bool is_within(const char *name, const char *cap) {
 
 /* The best within `isa` (NULL: any), of `panel` columns, or of any number where that is 0. */
 static const homekernels *select_kernels(const char *isa, size_t panel) {
-    const char *cap = read_cap();
+    const char *cap = homekernels_cap();
     const homekernels *best = NULL;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         if (candidates[i].supported && !candidates[i].supported())

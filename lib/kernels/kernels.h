@@ -168,11 +168,15 @@ typedef struct homekernels {
 /* The same name, static, where it is one of "portable", "avx2", "avx512" and "neon", of whatever
  * CPU; else NULL. */
 const char *homekernels_isa_name(const char *name);
+#define HOMEKERNELS_ISA_NAMES "\"portable\", \"avx2\", \"avx512\" or \"neon\""
 
 /* The best table that this CPU and operating system support, that is not above the instruction set
- * `isa` (NULL: any), and not above the one that the environment variable HOME_ISA names, if this
- * build has that one. NULL where there is none. */
+ * `isa` (NULL: any), and not above homekernels_cap(), if this build has that one. NULL where there
+ * is none. */
 const homekernels *homekernels_select(const char *isa);
+
+/* cap.c: NULL, for no cap on all models of the process. Tests link another. */
+const char *homekernels_cap(void);
 
 /* The best of those with panels of so many columns; NULL where none has them. */
 const homekernels *homekernels_select_panel(size_t panel);

@@ -411,8 +411,7 @@ static void choose_sets(bench *b) {
     b->sets[b->set_count++] = homekernels_select(NULL);
     if (cap)
         return;
-    setenv("HOME_ISA", "avx2", 1);
-    const homekernels *lesser = homekernels_select(NULL);
+    const homekernels *lesser = homekernels_select("avx2");
     if (lesser != b->sets[0] && strcmp(lesser->name, "avx2") == 0)
         b->sets[b->set_count++] = lesser;
 }

@@ -5,7 +5,7 @@
 # this text in their name, such as "predict M 128 1 avx512".
 
 BENCH_SUPPORT := $(filter-out build/tests/bench/bench.o, \
-                   $(patsubst %.c,build/%.o,$(sort $(wildcard tests/bench/*.c)) tests/unit/fixture.c tests/reference/reference.c))
+                   $(patsubst %.c,build/%.o,$(sort $(wildcard tests/bench/*.c)) tests/unit/fixture.c tests/unit/cap.c tests/reference/reference.c))
 PEERS_OBJECTS := build/tests/bench/peers/worker.o $(BENCH_SUPPORT)
 
 build/bench: build/tests/bench/bench.o $(BENCH_SUPPORT) build/libhome.a

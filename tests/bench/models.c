@@ -77,9 +77,9 @@ home_model *reference_model_create(const reference_model *m, const model_rows *r
                                    const char *isa) {
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
-    if (isa)
-        setenv("HOME_ISA", isa, 1);
-    must(home_model_create(&m->config, &model, &error), &error, "create");
+    home_config config = m->config;
+    config.isa = isa;
+    must(home_model_create(&config, &model, &error), &error, "create");
     const home_batch batch = model_rows_batch(rows, WARM_UP_ROWS);
     must(home_model_forward(model, &batch, NULL, 0, &error), &error, "forward");
     return model;

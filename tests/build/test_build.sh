@@ -115,7 +115,7 @@ fi
 # The kernels' plain C, without a vector in it, as any compiler can have it.
 without_vectors() { # test
     # shellcheck disable=SC2086 # words on purpose
-    $CC -o "$scratch/test" "build/tests/$1.o" build/tests/unit/fixture.o build/tests/reference/reference.o \
+    $CC -o "$scratch/test" "build/tests/$1.o" build/tests/unit/fixture.o build/tests/unit/cap.o build/tests/reference/reference.o \
         "$scratch/portable.o" build/libhome.a $BLIS_LIB -lm -pthread && TEST_QUICK=1 HOME_ISA=portable "$scratch/test"
 }
 if have tcc; then
