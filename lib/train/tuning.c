@@ -204,7 +204,7 @@ static home_status read_number(const homejson_value *value, double max, const ch
                                double *target, home_error *error) {
     if (value->type != HOME_JSON_NUMBER)
         return homefail(error, HOME_E_FORMAT, "%s: expected a number", name);
-    return set_number(target, value->number, max, name, HOME_E_VALUE, error);
+    return set_number(target, homejson_number(value), max, name, HOME_E_VALUE, error);
 }
 
 static home_status read_weights(home_model *model, const homejson_value *member,
@@ -214,7 +214,7 @@ static home_status read_weights(home_model *model, const homejson_value *member,
         return homefail(error, HOME_E_FORMAT, "task_weights: expected an array");
     if (member->count != count)
         return homefail(error, HOME_E_FORMAT, "task_weights: %zu numbers, expected %zu",
-                        member->count, count);
+                        (size_t)member->count, count);
     home_status status = HOME_OK;
     double *weight = model->training->task_weights;
     for (const homejson_value *v = member->first; v && status == HOME_OK; v = v->next)
