@@ -161,16 +161,21 @@ static void set_up(const home_model *model, float *gradients, backward *work) {
     work->training = model->training->run;
     work->training.gradients = gradients;
     work->run.training = &work->training;
+    work->add = false;
 }
 
 static home_status begin_backward(home_model *model, int32_t accumulate, backward *work,
                                   home_error *error) {
+    hometraining *training = model->training;
+    set_up(model, training->run.gradients, work);
     if (accumulate < 0 || accumulate > HOME_OFF)
         return homefail(error, HOME_E_ARGUMENT,
                         "accumulate is %ld, expected HOME_ON, HOME_OFF or 0", (long)accumulate);
-    work->add = accumulate == HOME_ON && model->training->unstepped;
-    const home_status status = work->add ? reserve_parts(model, error) : HOME_OK;
-    set_up(model, work->add ? model->training->part : model->training->run.gradients, work);
+    if (accumulate != HOME_ON || !training->unstepped)
+        return HOME_OK;
+    const home_status status = reserve_parts(model, error);
+    work->training.gradients = training->part;
+    work->add = true;
     return status;
 }
 

@@ -297,6 +297,14 @@ static void a_model_in_an_image_knows_itself(void) {
     CHECK_INTEGER(home_model_tensor_count(opened), 0);
     CHECK(strcmp(home_model_task_name(opened, 2), "view") == 0);
     CHECK(strcmp(home_model_field_name(opened, 1), "tags") == 0);
+    CHECK_INTEGER(home_model_field_index(opened, "tags"), 1);
+    CHECK_INTEGER(home_model_task_index(opened, "view"), 2);
+    CHECK_INTEGER(home_model_table_count(opened), 2);
+    CHECK(strcmp(home_model_table_name(opened, 1), "tag") == 0);
+    CHECK_INTEGER(home_model_table_index(opened, "user"), 0);
+    CHECK_INTEGER(home_model_layer_count(opened), 0);
+    CHECK_INTEGER(home_model_unit_count(opened, 0), 0);
+    CHECK(home_model_unit_index(opened, 0, "shared") == SIZE_MAX);
     CHECK(strcmp(home_model_metadata(opened, "recipe"), "x / 3") == 0);
     CHECK(strcmp(home_model_metadata(opened, "trained"), "") == 0);
     CHECK(home_model_metadata(opened, "home") == NULL);

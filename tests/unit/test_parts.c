@@ -134,6 +134,13 @@ static double largest(const float *values, size_t count) {
     return max;
 }
 
+static bool differ(const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (a[i] != b[i])
+            return true;
+    return false;
+}
+
 /* noise: where the terms of a sum cancel, its rounding is that of the terms. */
 static void check_near(const float *actual, const float *expected, size_t count, double noise,
                        const char *what) {
@@ -301,7 +308,7 @@ static void rows_of_all_parts_move(void) {
     backward_parts(model, &d, &p, NULL);
     REQUIRE(home_model_step(model, NULL) == HOME_OK);
     for (size_t r = 0; r < 1000; r++)
-        CHECK((memcmp(before + 3 * r, table.data + 3 * r, 3 * sizeof *before) != 0) == read[r]);
+        CHECK(differ(before + 3 * r, table.data + 3 * r, 3) == read[r]);
     free(before);
     data_free(&d);
     home_model_release(model);
@@ -534,7 +541,7 @@ static void refused_backwards_leave_the_sum(void) {
 
 /* Each allocation of an adding backward, and of a task's gradient before it. */
 static void failed_allocations_leave_the_sum(void) {
-    static waiting w;
+    waiting w;
     waiting_begin(&w);
     for (int once = 0; once < 2; once++)
         for (int ask = 0; ask < 2; ask++) {
@@ -626,7 +633,7 @@ static void logits_are_those_of_the_last_forward(void) {
     CHECK_CONTAINS(error.message, "logits");
     CHECK_INTEGER(home_model_logits(model, logits, 2, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "stride is 2");
-    for (size_t i = 0; i < ROWS * 5; i++)
+    for (size_t i = 0; i < (size_t)ROWS * 5; i++)
         logits[i] = -77;
     CHECK_INTEGER(home_model_logits(model, logits, 5, &error), HOME_OK);
     for (size_t r = 0; r < ROWS; r++) {
@@ -639,7 +646,7 @@ static void logits_are_those_of_the_last_forward(void) {
     CHECK_INTEGER(home_model_backward(model, &d.targets, NULL, NULL), HOME_OK);
     CHECK_INTEGER(home_model_step(model, NULL), HOME_OK);
     CHECK_INTEGER(home_model_logits(model, again, 0, &error), HOME_OK);
-    for (size_t i = 0; i < ROWS * 3; i++)
+    for (size_t i = 0; i < (size_t)ROWS * 3; i++)
         CHECK(again[i] == logits[i / 3 * 5 + i % 3]);
     home_model *frozen = NULL;
     REQUIRE(home_model_freeze(model, &frozen, NULL) == HOME_OK);
@@ -828,8 +835,7 @@ static void rows_may_come_in_any_order(void) {
     CHECK(largest(dense, count) == 0);
     CHECK_INTEGER(home_model_step(model, NULL), HOME_OK); /* without any forward */
     for (size_t r = 0; r < BIG_ROWS; r++)
-        CHECK((memcmp(before + r * BIG_DIM, table.data + r * BIG_DIM, BIG_DIM * sizeof *before) !=
-               0) == named[r]);
+        CHECK(differ(before + r * BIG_DIM, table.data + r * BIG_DIM, BIG_DIM) == named[r]);
     free(before);
     free(ids);
     free(values);
@@ -1003,7 +1009,7 @@ static void threads_do_not_matter(void) {
 }
 
 static void nothing_is_allocated_after_warm_up(void) {
-    static setup s;
+    setup s;
     meter m;
     const home_allocator allocator = meter_allocator(&m);
     setup_preset(&s, HOME_PRESET_ADATT_SP);
