@@ -108,30 +108,31 @@ static void what_fits_is_exact(void) {
     home_metrics_destroy(bounded);
 }
 
-/* Production sizes: a million rows, of rare and of common clicks. */
+/* Production sizes: a million rows, of rare and of common clicks; docs/metrics.md has what it
+ * prints. */
 static void auc_is_within_its_error(void) {
     static const struct {
-        double mean;
         size_t max_bytes;
         double max_error;
-    } cases[] = {{-5, 100000, 0.02}, {-5, 1 << 20, 2e-3}, {-5, 8 << 20, 2e-4},
-                 {0, 100000, 0.02},  {0, 1 << 20, 2e-3},  {0, 8 << 20, 2e-4}};
+    } cases[] = {{100000, 0.01}, {1 << 20, 2e-3}, {8 << 20, 2e-4}};
     const size_t rows = is_quick() ? 100000 : 1000000;
-    for (int weighted = 0; weighted < 2; weighted++)
-        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-            log_rows log = simulate(rows, rows / 50, cases[i].mean, weighted);
-            const home_metric_result exact = figures_of(&log, 0);
+    for (int rare = 0; rare < 2; rare++) {
+        log_rows log = simulate(rows, rows / 50, rare ? -5 : 0, rare == 1);
+        const home_metric_result exact = figures_of(&log, 0);
+        for (size_t i = 0; i < (is_quick() ? 2 : 3); i++) { /* 100000 rows fit in 8 MB */
             const home_metric_result bounded = figures_of(&log, cases[i].max_bytes);
             check_bounds(&bounded, &exact);
             CHECK(bounded.auc_error > 0 && bounded.auc_error < cases[i].max_error);
             CHECK(bounded.gauc_share < 1 && bounded.gauc_users < exact.gauc_users);
-            if (!weighted && !is_quick())
-                printf("log odds around %g, %zu bytes: auc off by %.1e, stated %.1e; gauc off by "
-                       "%.1e, stated %.1e\n",
-                       cases[i].mean, cases[i].max_bytes, fabs(bounded.auc - exact.auc),
-                       bounded.auc_error, fabs(bounded.gauc - exact.gauc), bounded.gauc_error);
-            free_log(&log);
+            if (!is_quick())
+                printf("%s clicks, %zu KB: auc off by %.0e, stated %.0e; gauc off by %.4f, stated "
+                       "%.4f\n",
+                       rare ? "rare" : "common", cases[i].max_bytes / 1000,
+                       fabs(bounded.auc - exact.auc), bounded.auc_error,
+                       fabs(bounded.gauc - exact.gauc), bounded.gauc_error);
         }
+        free_log(&log);
+    }
 }
 
 /* Any bits that are a number in [0, 1]; their order is that of the bins. */
@@ -229,21 +230,21 @@ static void merging_with_itself_is_adding_twice(void) {
  */
 static void accumulators_of_different_sizes_merge(void) {
     static const size_t sizes[] = {0, 80000, 400000, 3000000};
-    log_rows log = simulate(200000, 3000, -2, true);
+    log_rows log = simulate(is_quick() ? 30000 : 200000, 3000, -2, true);
     const home_metric_result exact = figures_of(&log, 0);
     for (size_t a = 1; a < 4; a++)
         for (size_t b = 0; b < 4; b++) {
             home_metrics *into = create_with(1, NULL, sizes[a]);
             home_metrics *from = create_with(1, NULL, sizes[b]);
-            add_log(into, &log, 0, 90000);
-            add_log(from, &log, 90000, log.rows - 90000);
+            add_log(into, &log, 0, log.rows / 3);
+            add_log(from, &log, log.rows / 3, log.rows - log.rows / 3);
             REQUIRE(home_metrics_merge(into, from, NULL) == HOME_OK);
             const home_metric_result merged = result_of(into, 0);
             const home_metric_result coarser =
                 figures_of(&log, sizes[b] && sizes[b] < sizes[a] ? sizes[b] : sizes[a]);
             check_bounds(&merged, &exact);
             CHECK(near(merged.auc, coarser.auc) && near(merged.auc_error, coarser.auc_error));
-            CHECK(fabs(merged.gauc - exact.gauc) < 5 * merged.gauc_error);
+            CHECK(fabs(merged.gauc - exact.gauc) <= 5 * merged.gauc_error + 1e-12);
             home_metrics_destroy(into);
             home_metrics_destroy(from);
         }
@@ -253,13 +254,13 @@ static void accumulators_of_different_sizes_merge(void) {
 /* Users who are not sampled are counted in AUC, and those who are with all their rows: the error of
  * many logs, in standard errors, is about normal. */
 static void gauc_is_within_a_few_standard_errors(void) {
-    const int logs = is_quick() ? 40 : 200;
+    const int logs = is_quick() ? 30 : 100;
     double squares = 0;
     double sum = 0;
     for (int i = 0; i < logs; i++) {
-        log_rows log = simulate(20000, 1500, 0, i % 2);
+        log_rows log = simulate(10000, 800, 0, i % 2);
         const home_metric_result exact = figures_of(&log, 0);
-        const home_metric_result bounded = figures_of(&log, 200000);
+        const home_metric_result bounded = figures_of(&log, 150000);
         CHECK(bounded.gauc_share == 0.25 || bounded.gauc_share == 0.125);
         const double off = (bounded.gauc - exact.gauc) / bounded.gauc_error;
         CHECK(fabs(off) < 5);
@@ -268,7 +269,7 @@ static void gauc_is_within_a_few_standard_errors(void) {
         free_log(&log);
     }
     CHECK_NEAR(sum / logs, 0, 4 / sqrt(logs));
-    CHECK_NEAR(sqrt(squares / logs), 1, is_quick() ? 0.4 : 0.2);
+    CHECK_NEAR(sqrt(squares / logs), 1, is_quick() ? 0.4 : 0.25);
 }
 
 /* A user whose rows do not fit is sampled like others until then. */
@@ -324,7 +325,7 @@ static void memory_stays_in_its_bounds(void) {
         home_metrics *metrics = NULL;
         REQUIRE(home_metrics_create(&options, &metrics, NULL) == HOME_OK);
         const size_t made = t.live;
-        for (size_t r = 0; r < (is_quick() ? 20000 : 400000); r += 100) {
+        for (size_t r = 0; r < (is_quick() ? 20000 : 100000); r += 100) {
             float predictions[300];
             float labels[300];
             uint64_t users[100];
