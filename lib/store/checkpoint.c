@@ -2,6 +2,7 @@
  * describes the format. */
 #include "checkpoint.h"
 
+#include "../base/little_endian.h"
 #include "../host/number.h"
 #include "../host/sort.h"
 #include "../train/training.h"
@@ -215,21 +216,16 @@ static void write_file(void *target, const void *bytes, size_t size) {
     homefile_write(target, bytes, size);
 }
 
-static void put_little_endian(uint64_t bits, size_t size, unsigned char *target) {
-    for (size_t b = 0; b < size; b++)
-        target[b] = (unsigned char)(bits >> (8 * b) & 255);
-}
-
 /* An element of 4 or 8 bytes, from the machine's order. */
 static void write_element(const void *source, size_t size, unsigned char *target) {
     if (size == 4) {
         uint32_t bits;
         memcpy(&bits, source, sizeof bits);
-        put_little_endian(bits, 4, target);
+        homelittle_put(bits, 4, target);
     } else {
         uint64_t bits;
         memcpy(&bits, source, sizeof bits);
-        put_little_endian(bits, 8, target);
+        homelittle_put(bits, 8, target);
     }
 }
 
@@ -320,7 +316,7 @@ static void write_header(const home_model *model, const homeitems *list, bool op
  * its target. The bytes of the model are never copied as a whole. */
 static void write_all(const sink *out, const hometext *header, const homeitems *list) {
     unsigned char length[8];
-    put_little_endian(header->length, sizeof length, length);
+    homelittle_put(header->length, sizeof length, length);
     out->write(out->target, length, sizeof length);
     out->write(out->target, header->data, header->length);
     for (size_t i = 0; i < list->count; i++)

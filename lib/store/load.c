@@ -2,6 +2,7 @@
 #include "checkpoint.h"
 
 #include "../base/abi.h"
+#include "../base/little_endian.h"
 #include "../host/sort.h"
 #include "../train/training.h"
 
@@ -154,26 +155,17 @@ static home_status take_metadata(home_model *model, const homearchive *archive, 
 
 enum { PIECE = 1 << 16 }; /* bytes that are read at once; a multiple of every element's */
 
-/* Bytes of files are put together by shifts, never by casts, so the code is the same on machines of
- * either byte order; compilers make single loads of it. */
-static uint64_t get_little_endian(const unsigned char *bytes, size_t size) {
-    uint64_t bits = 0;
-    for (size_t b = size; b-- > 0;)
-        bits = bits << 8 | bytes[b];
-    return bits;
-}
-
 /* Brings elements of 4 or 8 bytes, where they lie, from a file's order to the machine's. */
 static void to_machine_order(unsigned char *elements, size_t size, size_t bytes) {
     if (size == 4) {
         for (size_t at = 0; at < bytes; at += 4) {
-            const uint32_t bits = (uint32_t)get_little_endian(elements + at, 4);
+            const uint32_t bits = (uint32_t)homelittle_get(elements + at, 4);
             memcpy(elements + at, &bits, sizeof bits);
         }
         return;
     }
     for (size_t at = 0; at < bytes; at += 8) {
-        const uint64_t bits = get_little_endian(elements + at, 8);
+        const uint64_t bits = homelittle_get(elements + at, 8);
         memcpy(elements + at, &bits, sizeof bits);
     }
 }
