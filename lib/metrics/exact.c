@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define DIGIT      ((uint64_t)1 << 32)
-#define MAX_ADDED  ((uint32_t)1 << 30) /* a digit then has less than 2^62 */
+#define MAX_ADDED  ((uint32_t)1 << 29) /* digits are then below 2^62, and those of two sums fit */
 #define LOWEST_BIT 512                 /* the first digit begins at 2^-512 */
 
 /* Leaves all digits but the last in [0, 2^32): one form for each value. */
@@ -41,7 +41,6 @@ void homeexact_add(homeexact *sum, double value) {
 }
 
 void homeexact_merge(homeexact *into, const homeexact *from) {
-    carry(into);
     for (size_t i = 0; i < HOMEEXACT_DIGITS; i++)
         into->digits[i] += from->digits[i];
     carry(into);

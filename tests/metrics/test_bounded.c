@@ -272,6 +272,49 @@ static void gauc_is_within_a_few_standard_errors(void) {
     CHECK_NEAR(sqrt(squares / logs), 1, is_quick() ? 0.4 : 0.25);
 }
 
+/* Sampled are users whose hash begins with enough zero bits, which home_hash_id() tells; they have
+ * all their rows, and the error is by its formula. */
+static void the_sample_is_that_of_the_hash(void) {
+    enum { LOG_ROWS = 6000 };
+    const uint64_t golden = 0x9e3779b97f4a7c15u;
+    for (int weighted = 0; weighted < 2; weighted++) {
+        log_rows log = simulate(LOG_ROWS, 400, 0, weighted);
+        const home_metric_result bounded = figures_of(&log, 80000);
+        const uint64_t one_in = (uint64_t)(1 / bounded.gauc_share);
+        static sample s;
+        s.rows = 0;
+        for (size_t r = 0; r < log.rows; r++) {
+            const uint64_t user = log.users[r];
+            if (user == HOME_NO_USER || home_hash_id(user + golden, one_in) != 0)
+                continue;
+            REQUIRE(s.rows < MAX_ROWS);
+            s.predictions[s.rows] = log.predictions[r];
+            s.labels[s.rows] = log.labels[r];
+            s.weights[s.rows] = log.weights[r];
+            s.users[s.rows++] = user;
+        }
+        const home_metric_result expected = slow_result(&s, false);
+        CHECK(one_in >= 4 && near(bounded.gauc, expected.gauc));
+        CHECK_INTEGER(bounded.gauc_users, expected.gauc_users);
+        CHECK_INTEGER(bounded.gauc_rows, expected.gauc_rows);
+        double squares = 0;
+        double all = 0;
+        for (size_t r = 0; r < s.rows; r++) {
+            home_metric_result of_user = {.struct_size = sizeof of_user};
+            double weight = 0;
+            add_user_of(&s, r, &of_user, &weight);
+            if (of_user.gauc_users == 0)
+                continue;
+            squares += pow(of_user.gauc - weight * expected.gauc, 2);
+            all += weight;
+        }
+        const double n = (double)expected.gauc_users;
+        const double q = 1 / (double)one_in;
+        CHECK(near(bounded.gauc_error, sqrt((1 - q) * n / (n - 1) * squares) / all));
+        free_log(&log);
+    }
+}
+
 /* A user whose rows do not fit is sampled like others until then. */
 static void a_user_with_too_many_rows_is_left_out(void) {
     log_rows log = simulate(60000, 100, 0, false);
@@ -351,6 +394,16 @@ static void memory_stays_in_its_bounds(void) {
     }
 }
 
+/* So many rows fit, and no more. */
+static void check_room(home_metrics *metrics, size_t rows) {
+    log_rows log = simulate(rows + 1, 50, 0, false);
+    add_log(metrics, &log, 0, rows);
+    CHECK(result_of(metrics, 0).auc_error == 0);
+    add_log(metrics, &log, rows, 1);
+    CHECK(result_of(metrics, 0).auc_error > 0);
+    free_log(&log);
+}
+
 /* The message names the smallest that is enough. */
 static void too_few_bytes_are_refused(void) {
     home_error error = {.struct_size = sizeof error};
@@ -368,6 +421,8 @@ static void too_few_bytes_are_refused(void) {
         CHECK_INTEGER(home_metrics_create(&options, &metrics, &error), HOME_E_ARGUMENT);
         options.max_bytes = least;
         CHECK_INTEGER(home_metrics_create(&options, &metrics, &error), HOME_OK);
+        if (options.tasks == 1)
+            check_room(metrics, 1024);
         home_metrics_destroy(metrics);
         metrics = NULL;
     }
@@ -409,6 +464,7 @@ int main(void) {
     RUN(merging_with_itself_is_adding_twice);
     RUN(accumulators_of_different_sizes_merge);
     RUN(gauc_is_within_a_few_standard_errors);
+    RUN(the_sample_is_that_of_the_hash);
     RUN(a_user_with_too_many_rows_is_left_out);
     RUN(memory_stays_in_its_bounds);
     RUN(too_few_bytes_are_refused);

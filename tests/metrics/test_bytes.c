@@ -423,10 +423,10 @@ static void positives_are_not_a_number(frame *f) {
     put_weights(f, (double)NAN, 1);
 }
 static void positives_weigh_too_much(frame *f) {
-    put_weights(f, 1e55, 1);
+    put_weights(f, nextafter(ldexp(1, 181), INFINITY), 1);
 }
 static void positives_weigh_too_little(frame *f) {
-    put_weights(f, 1e-46, 1);
+    put_weights(f, nextafter(ldexp(1, -149), 0), 1);
 }
 static void negatives_are_negative(frame *f) {
     put_weights(f, 2, -1);
@@ -540,13 +540,14 @@ static void what_the_cases_begin_with_is_valid(void) {
     CHECK_INTEGER(merge(&f, &error), HOME_OK);
     free(f.bytes);
     f = make_bytes(true);
-    put_weights(&f, 1e54, 0);
+    put_weights(&f, ldexp(1, 181), ldexp(1, -149));
     frame_put(&f, FIRST_RECORD + 4, UINT32_MAX, 4);
     frame_seal(&f);
     CHECK_INTEGER(merge(&f, &error), HOME_OK);
     free(f.bytes);
     f = make_bytes(false);
     put_key(&f, 0x3f800000u, 0x7f7fffffu);
+    frame_put(&f, TASK_AT + ROWS_OF, (uint64_t)1 << 53, 8);
     put_sum(&f, TASK_AT + PREDICTIONS, -1);
     put_sum(&f, TASK_AT + LABELS, -1);
     frame_seal(&f);
