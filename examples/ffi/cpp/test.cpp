@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -178,6 +179,202 @@ static void training(home::model model, const made_up_rows &rows) { // moved in
     }));
 }
 
+// Weights of one change nothing, others do; a wrong number of them never reaches C.
+static void weights_of_ids(const home::model &model, const made_up_rows &rows,
+                           const std::vector<float> &expected) {
+    std::vector<std::vector<float>> weights;
+    home::batch batch = rows.batch();
+    for (home::field &field : batch.fields) {
+        weights.emplace_back(field.ids.size, 1.0f);
+        field.weights = {weights.back().data(), weights.back().size()};
+    }
+    CHECK(model.predict(batch) == expected);
+    weights[1][0] = 3;
+    CHECK(model.predict(batch) != expected);
+    weights[1][0] = -1; // of a mean
+    CHECK(throws<home::error>([&] { model.predict(batch); }));
+    batch.fields[0].weights.size--;
+    CHECK(throws<std::invalid_argument>([&] { model.predict(batch); }));
+}
+
+static void logits(const home::model &model, const made_up_rows &rows,
+                   const std::vector<float> &expected) {
+    const home::scores both = model.predict_logits(rows.batch());
+    CHECK(both.predictions == expected);
+    for (std::size_t i = 0; i < expected.size(); i++)
+        CHECK(std::abs(1 / (1 + std::exp(-double(both.logits[i]))) - double(expected[i])) < 1e-6);
+}
+
+// Two halves with the sums of weights of the whole give what one batch gives, but for rounding.
+static void parts(const std::string &config, const made_up_rows &rows) {
+    std::string plain = config; // batch norms would see each half alone
+    plain.insert(plain.rfind('}'), ", \"experts\": {\"norm\": \"none\"}");
+    home::model whole = home::model::create(plain);
+    home::model halves = home::model::create(plain);
+    const std::size_t tasks = whole.task_count();
+    std::vector<double> sums(tasks);
+    for (std::size_t i = 0; i < rows.labels.size(); i++)
+        sums[i % tasks] += std::isnan(rows.labels[i]) ? 0 : 1;
+    whole.forward(rows.batch());
+    const std::vector<float> losses = whole.backward({{rows.labels}});
+    std::vector<float> added(tasks);
+    for (std::size_t first = 0; first < rows.count; first += rows.count / 2) {
+        const made_up_rows part(halves, first, rows.count / 2);
+        halves.forward(part.batch());
+        CHECK(halves.logits().size() == part.count * tasks);
+        const std::vector<float> more = halves.backward({{part.labels}, {}, {}, sums, first > 0});
+        for (std::size_t t = 0; t < tasks; t++)
+            added[t] += more[t];
+    }
+    const home_gradient a = whole.gradient();
+    const home_gradient b = halves.gradient();
+    for (std::size_t i = 0; i < a.width; i++)
+        CHECK(std::abs(a.data[i] - b.data[i]) < 1e-5f);
+    for (std::size_t t = 0; t < tasks; t++)
+        CHECK(std::abs(added[t] - losses[t]) < 1e-5f);
+    const std::size_t user = whole.table_index("user");
+    CHECK(whole.table_gradient(user).rows == halves.table_gradient(user).rows);
+    halves.forward(rows.batch());
+    CHECK(throws<std::invalid_argument>([&] {
+        halves.backward({{{rows.labels.data(), rows.labels.size() / 2}}});
+    }));
+}
+
+// A step from gradients of the caller's own.
+static void own_gradients(const std::string &config, const made_up_rows &rows) {
+    home::model model = home::model::create(config);
+    home::model twin = home::model::create(config);
+    const std::size_t user = model.table_index("user");
+    model.train_step(rows.batch(), {{rows.labels}});
+    twin.train_step(rows.batch(), {{rows.labels}});
+    model.forward(rows.batch());
+    model.backward({{rows.labels}});
+    const home_gradient all = model.gradient();
+    const std::vector<float> values(all.data, all.data + all.width);
+    std::vector<std::vector<std::uint64_t>> ids;
+    std::vector<std::vector<float>> table_values;
+    for (std::size_t t = 0; t < model.tables().size(); t++) {
+        const home_gradient g = model.table_gradient(t);
+        CHECK(g.stride == g.width);
+        ids.emplace_back(g.ids, g.ids + g.rows);
+        table_values.emplace_back(g.data, g.data + g.rows * g.width);
+    }
+    model.step();
+    twin.forward(rows.batch());
+    twin.backward_from({std::vector<float>(rows.labels.size())}); // all zeros
+    twin.set_gradient(values);
+    for (std::size_t t = 0; t < ids.size(); t++)
+        twin.set_table_gradient(t, ids[t], {table_values[t]});
+    twin.step();
+    CHECK(model.serialize(true) == twin.serialize(true));
+    CHECK(model.input_gradient().rows == rows.count);
+    model.forward(rows.batch());
+    const std::vector<float> one = model.task_gradient({{rows.labels}}, 1);
+    CHECK(one.size() == model.parameter_count());
+    CHECK(model.unit_gradient_norm(0, model.unit_index(0, "act"), one) > 0);
+    CHECK(throws<home::error>([&] { twin.table_gradient(9); }));
+    CHECK(throws<home::error>([&] { twin.set_table_gradient(9, {}, {}); }));
+    CHECK(user == 0);
+}
+
+static void settings(const std::string &config, const made_up_rows &rows) {
+    home::model model = home::model::create(config);
+    model.set_task_weight(1, 0);
+    model.set_norm_momentum(0.5);
+    model.set_trained("embeddings.*", false);
+    CHECK(model.task_weight(1) == 0 && model.norm_momentum() == 0.5);
+    CHECK(model.learning_rate() == 0.01 && model.embedding_learning_rate() == 0.1);
+    const home_tensor table = model.tensor("embeddings.user.weight");
+    const std::vector<float> before(table.data, table.data + table.shape[0] * table.shape[1]);
+    model.train_step(rows.batch(), {{rows.labels}});
+    CHECK(std::equal(before.begin(), before.end(), table.data));
+    CHECK(model.step_count() == 1);
+    CHECK(throws<home::error>([&] { model.set_trained("nothing", false); }));
+    std::vector<float> zeros(before.size());
+    model.set_tensor("embeddings.user.weight", zeros);
+    CHECK(table.data[7] == 0);
+    model.set_metadata("day", "monday");
+    CHECK(model.metadata("day") == "monday");
+    model.remove_metadata("day");
+    CHECK(model.metadata("day").empty());
+    CHECK(model.tensors().size() > 10 && model.layer_count() == 2);
+    CHECK(model.units(0) == std::vector<std::string>({"shared", "act", "watch"}));
+    CHECK(model.task_index("finish") == 2 && model.task_index("x") == SIZE_MAX);
+    CHECK(model.bytes() > 4 * model.parameter_count() && model.block_rows() > 0);
+    model.check_names({}, {"user", "liked", "watched"}, {"like", "follow", "finish"});
+    CHECK(throws<home::error>([&] { model.check_names({}, {"user", "watched", "liked"}, {}); }));
+}
+
+// What predicts frozen needs no model that trains; a header no tensors.
+static void files(const std::string &config, const made_up_rows &rows) {
+    home::model model = home::model::create(config);
+    model.train_step(rows.batch(), {{rows.labels}});
+    model.set_metadata("day", "monday");
+    const std::vector<unsigned char> bytes = model.serialize(true);
+    const home::predictor frozen = home::predictor::load_memory(bytes, 2);
+    CHECK(frozen.is_frozen() &&
+          frozen.predict(rows.batch()) == model.freeze().predict(rows.batch()));
+    CHECK(home::model::load(bytes.data(), bytes.size()).serialize(true) == bytes);
+    home::limits small;
+    small.memory_limit = 1000;
+    CHECK(throws<home::error>([&] { home::predictor::load_memory(bytes, 1, small); }));
+    home::limits portable;
+    portable.isa = "portable";
+    CHECK(home::predictor::load_memory(bytes, 1, portable).isa() == "portable");
+    const home::checkpoint header = home::checkpoint::open(bytes.data(), bytes.size());
+    CHECK(header.step_count() == 1 && header.has_optimizer() && header.bytes() == bytes.size());
+    CHECK(header.metadata("day") == "monday" && header.metadata().size() == 1);
+    CHECK(header.config_json() == model.config_json());
+    CHECK(header.tensors().size() > model.tensors().size());
+    CHECK(header.tensor("embeddings.user.weight").shape[0] == 1000);
+    CHECK(throws<home::error>([&] { home::checkpoint::open(bytes.data(), 100); }));
+}
+
+static void figures(const home::model &model, const made_up_rows &rows) {
+    const std::vector<float> predictions = model.predict(rows.batch());
+    const std::vector<std::uint64_t> users(rows.count, HOME_NO_USER);
+    const home::seen_rows seen{rows.count, {predictions}, {rows.labels}, users, {}, {}};
+    home::metrics all(model.task_count());
+    all.add(seen);
+    CHECK(all.result(0).auc > 0 && all.result(0).no_user_rows == all.result(0).rows);
+    home::metrics other(model.task_count());
+    other.merge(all);
+    other.merge(all.serialize());
+    CHECK(other.result(0).rows == 2 * all.result(0).rows);
+    other.reset();
+    CHECK(other.result(0).rows == 0);
+    home::metrics bounded(1, {HOME_LOSS_BCE}, 1 << 20);
+    CHECK(throws<std::invalid_argument>([&] {
+        home::seen_rows cut = seen;
+        cut.users.size--;
+        all.add(cut);
+    }));
+    home::health health(model);
+    health.add(model, rows.batch());
+    home::health twice(model);
+    twice.merge(health);
+    twice.merge(health.serialize());
+    CHECK(twice.rows() == 2 * rows.count);
+    CHECK(health.experts().size() > 3 && health.nodes().size() > 3);
+    CHECK(std::abs(health.experts()[0].mean - twice.experts()[0].mean) < 1e-12);
+    std::uint64_t values = 0;
+    for (const std::uint64_t count : health.histogram(0))
+        values += count;
+    CHECK(values == rows.count * health.experts()[0].width);
+    twice.reset();
+    CHECK(twice.rows() == 0);
+}
+
+static void configurations(const std::string &config) {
+    CHECK(home::model::check(config).empty());
+    const std::vector<home::config_error> found = home::model::check(
+        R"({"dense": 0, "tasks": [{"name": "a", "weight": -1}], "layers": [{"width": 0}]})");
+    CHECK(found.size() >= 2);
+    for (const home::config_error &one : found)
+        CHECK(one.status == HOME_E_CONFIG && one.message.find(one.where) == 0);
+    CHECK(home::model::check("{").at(0).status == HOME_E_JSON);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         std::fprintf(stderr, "usage: test CONFIG\n");
@@ -196,6 +393,14 @@ int main(int argc, char **argv) {
     predictors_are_shared(model, rows);
     children_use_what_they_inherit(model, rows);
     learning_rates(config, rows);
+    weights_of_ids(model, rows, expected);
+    logits(model, rows, expected);
+    parts(config, rows);
+    own_gradients(config, rows);
+    settings(config, rows);
+    files(config, rows);
+    figures(model, rows);
+    configurations(config);
     training(std::move(model), rows);
     return failures != 0;
 }
