@@ -10,6 +10,9 @@
 #endif
 /* What a forgotten quote may swallow before it is an error. */
 #define MAX_RECORD ((size_t)1 << 26)
+/* A field of one byte takes forty of memory. */
+#define MAX_FIELDS      ((size_t)1000000)
+#define MAX_FIELDS_TEXT "1000000"
 
 /* ----------------------------------------------------------------------------------- the buffer */
 
@@ -150,6 +153,10 @@ static bool take_field(const csv_reader *csv, cursor *c, csv_field *field, failu
 }
 
 static csv_field *add_field(csv_reader *csv, failure *why) {
+    if (csv->field_count == MAX_FIELDS) {
+        fail_at(csv, csv->line, 1, "a record of more than " MAX_FIELDS_TEXT " fields", why);
+        return NULL;
+    }
     csv_field *grown =
         heap_grow(csv->fields, &csv->field_capacity, csv->field_count + 1, sizeof *csv->fields);
     if (!grown) {

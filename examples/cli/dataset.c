@@ -2,6 +2,7 @@
 
 #include "heap.h"
 #include "number.h"
+#include "print.h"
 
 #include "../../lib/base/utf8.h"
 
@@ -342,12 +343,13 @@ static bool learn_dense(dataset *data, recipe *by, double *column, size_t d) {
 static void tell_rounded(const dataset *data, const char *path) {
     for (size_t d = 0; data->raw.rounded && d < data->by->dense_count; d++) {
         if (data->raw.rounded[d] != 0)
-            fprintf(stderr,
-                    "home train: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
-                    "which a model's 32-bit float keeps %.0f; a transform such as \"standardise\" "
-                    "comes before the rounding\n",
-                    path, data->by->dense[d].column, data->raw.rounded[d],
-                    (double)(float)data->raw.rounded[d]);
+            print_line(
+                stderr,
+                "home train: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
+                "which a model's 32-bit float keeps %.0f; a transform such as \"standardise\" "
+                "comes before the rounding",
+                path, data->by->dense[d].column, data->raw.rounded[d],
+                (double)(float)data->raw.rounded[d]);
     }
 }
 

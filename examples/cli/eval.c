@@ -81,13 +81,14 @@ static outcome run(char *const *words, int count, failure *why) {
 const command eval_command = {
     "eval",
     "usage: home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json]\n"
+    "                 [--threads N] [--memory-limit N]\n"
     "\n"
     "Predicts the rows of DATA and compares the predictions with the labels. Prints a table\n"
     "with, for every task, the rows that have its label, the positives among them, AUC, GAUC\n"
     "(AUC within users, weighted by their rows), log loss and calibration (mean prediction /\n"
     "mean label).\n"
     "\n"
-    "  --json FILE   write the same figures as JSON; what is not defined is null;\n"
-    "                with - to standard output, in place of the table\n",
+    "  --json FILE       write the same figures as JSON; what is not defined is null;\n"
+    "                    with - to standard output, in place of the table\n" SUBJECT_OPTIONS_HELP,
     run,
 };

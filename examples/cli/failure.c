@@ -1,8 +1,10 @@
 #include "failure.h"
 
+#include "limit.h"
 #include "print.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +19,13 @@ bool fail(failure *why, const char *format, ...) {
 }
 
 bool fail_memory(failure *why) {
-    return fail(why, "out of memory");
+    const uint64_t limit = limit_met();
+    if (limit == 0)
+        return fail(why, "out of memory");
+    return fail(why,
+                "the data take more than %" PRIu64 " MiB of memory, which is the limit; expected "
+                "less, or a larger --memory-limit",
+                limit);
 }
 
 bool fail_system(failure *why, const char *path, const char *action) {

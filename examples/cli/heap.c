@@ -1,17 +1,39 @@
 #include "heap.h"
 
+#include "limit.h"
+
 #include "../../lib/host/memory.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+/* In front of each block, so that its bytes can be given back to the limit. */
+typedef union head {
+    size_t bytes;
+    max_align_t aligned;
+} head;
 
 static void *allocate(void *user, size_t bytes) {
     (void)user;
-    return malloc(bytes);
+    if (bytes > SIZE_MAX - sizeof(head) || !limit_take(bytes))
+        return NULL;
+    head *block = malloc(sizeof *block + bytes);
+    if (!block) {
+        limit_return(bytes);
+        return NULL;
+    }
+    block->bytes = bytes;
+    return block + 1;
 }
 
 static void release(void *user, void *memory) {
     (void)user;
-    free(memory);
+    if (!memory)
+        return;
+    head *block = (head *)memory - 1;
+    limit_return(block->bytes);
+    free(block);
 }
 
 static const home_allocator libc = {sizeof libc, NULL, allocate, release};

@@ -1,4 +1,5 @@
-/* The program's memory: malloc behind the checked allocation of lib/host. */
+/* The program's memory: malloc behind the checked allocation of lib/host, up to a limit
+ * (limit.h). */
 #ifndef CLI_HEAP_H
 #define CLI_HEAP_H
 

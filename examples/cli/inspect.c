@@ -161,12 +161,13 @@ static outcome run(char *const *words, int count, failure *why) {
 
 const command inspect_command = {
     "inspect",
-    "usage: home inspect MODEL.safetensors DATA.csv[.gz]\n"
+    "usage: home inspect MODEL.safetensors DATA.csv[.gz] [--threads N] [--memory-limit N]\n"
     "\n"
     "Runs MODEL on the labelled rows of DATA and shows how its mixture of experts is doing:\n"
     "what every expert gives, what weights the gates give it, what gradients it gets from every\n"
     "task; and in words whether experts have collapsed, shared experts have degraded to one\n"
     "task's, or tasks ignore their own experts, with the figure, the threshold and what to try.\n"
-    "docs/health.md explains the tables.\n",
+    "docs/health.md explains the tables.\n"
+    "\n" SUBJECT_OPTIONS_HELP,
     run,
 };

@@ -10,11 +10,11 @@
 
 static const char help[] =
     "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors [options]\n"
-    "       home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json]\n"
-    "       home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
+    "       home eval MODEL.safetensors DATA.csv[.gz] [--json RESULT.json] [options]\n"
+    "       home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv] [options]\n"
     "       home info MODEL.safetensors\n"
-    "       home inspect MODEL.safetensors DATA.csv[.gz]\n"
-    "       home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [--log LOG.csv]\n"
+    "       home inspect MODEL.safetensors DATA.csv[.gz] [options]\n"
+    "       home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [options]\n"
     "       home COMMAND --help\n"
     "       home --help | --version\n"
     "\n"

@@ -71,13 +71,13 @@ static outcome run(char *const *words, int count, failure *why) {
 const command predict_command = {
     "predict",
     "usage: home predict MODEL.safetensors DATA.csv[.gz] [--output PREDICTIONS.csv]\n"
+    "                    [--threads N] [--memory-limit N]\n"
     "\n"
     "Prepares the raw columns of DATA as in training and predicts every row. Labels are not\n"
     "needed. The result is a CSV with a column per task and a line per row, in order. It\n"
     "appears when all of DATA was read without an error, or not at all.\n"
     "\n"
-    "  --output FILE   write to FILE instead of standard output\n"
-    "\n"
+    "  --output FILE     write to FILE instead of standard output\n" SUBJECT_OPTIONS_HELP "\n"
     "DATA and FILE can be -, for standard input and output.\n",
     run,
 };

@@ -7,10 +7,12 @@
 #include <math.h>
 #include <string.h>
 
-static bool freeze(predictor *made, const home_model *model, failure *why) {
+static bool freeze(predictor *made, const home_model *model, uint64_t threads, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (home_model_freeze(model, &made->frozen, &error) != HOME_OK)
         return fail_library(why, "freezing the model", &error);
+    if (threads > 1 && home_model_set_threads(made->frozen, (size_t)threads, &error) != HOME_OK)
+        return fail_library(why, "--threads", &error);
     const size_t size = home_workspace_size(made->frozen);
     made->memory = heap_new(size, 1);
     if (!made->memory)
@@ -23,7 +25,7 @@ static bool freeze(predictor *made, const home_model *model, failure *why) {
 bool predictor_start(predictor *made, const home_model *model, const recipe *by, failure *why) {
     memset(made, 0, sizeof *made);
     made->predictions = heap_new(PREDICTOR_ROWS * by->label_count, sizeof *made->predictions);
-    if ((made->predictions || fail_memory(why)) && freeze(made, model, why) &&
+    if ((made->predictions || fail_memory(why)) && freeze(made, model, by->training.threads, why) &&
         batch_start(&made->rows, by, PREDICTOR_ROWS, why))
         return true;
     predictor_free(made);

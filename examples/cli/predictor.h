@@ -14,6 +14,7 @@ typedef struct predictor {
     float *predictions; /* [rows, tasks] of the last prediction */
 } predictor;
 
+/* Predicts with by->training.threads threads. */
 bool predictor_start(predictor *made, const home_model *model, const recipe *by, failure *why);
 void predictor_free(predictor *made); /* a zeroed struct is allowed */
 

@@ -1,6 +1,7 @@
 #include "progress.h"
 
 #include "clock.h"
+#include "print.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,13 +174,9 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* A name can have control characters. */
 static void write_subject(const reading *of, line *to) {
     snprintf(to->subject, sizeof to->subject, "reading %s", base_name(of->path));
-    for (char *at = to->subject; *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
-    }
+    print_mask(to->subject);
 }
 
 static void write_figures(const reading *of, uint64_t done, double seconds, line *to) {

@@ -48,6 +48,7 @@ typedef struct training_plan {
     bool base_rate;
     double learning_rate_factor; /* of the model's rates, from the first epoch on */
     double learning_rate_decay;  /* factor from one epoch to the next */
+    uint64_t threads; /* that compute, also without training, 0: one; no member of a recipe */
 } training_plan;
 
 typedef struct recipe {

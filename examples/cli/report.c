@@ -643,13 +643,15 @@ static outcome run(char *const *words, int count, failure *why) {
 const command report_command = {
     "report",
     "usage: home report MODEL.safetensors DATA.csv[.gz] --output REPORT.html [--log LOG.csv]\n"
+    "                   [--threads N] [--memory-limit N]\n"
     "\n"
     "Runs MODEL on the labelled rows of DATA and draws what \"home inspect\" prints: diagnoses,\n"
     "gates along the hierarchy, distributions of the experts' outputs, gradients, ROC and\n"
     "calibration curves, and what the model is. One HTML file that needs nothing from\n"
     "elsewhere, for light and dark screens, large and small, and for paper.\n"
     "\n"
-    "  --output FILE   where to write; the file appears whole or not at all\n"
-    "  --log FILE      what \"home train --log\" wrote, for curves over the epochs\n",
+    "  --output FILE     where to write; the file appears whole or not at all\n"
+    "  --log FILE        what \"home train --log\" wrote, for curves over the "
+    "epochs\n" SUBJECT_OPTIONS_HELP,
     run,
 };

@@ -13,9 +13,16 @@ typedef struct subject {
     recipe by;
 } subject;
 
-enum { SUBJECT_MAX_FILES = 4 }; /* options of a command that name files */
+enum { SUBJECT_MAX_OPTIONS = 4 }; /* of a command, besides those that all have */
 
-/* Reads MODEL, DATA and the options. Checks that the files to be written can be, and are none of
+/* What "home COMMAND --help" says of those. */
+#define SUBJECT_OPTIONS_HELP                                                                       \
+    "  --threads N       compute on N threads; the result is the same for any number; default 1\n" \
+    "  --memory-limit N  the data take at most N MiB of memory; default: three quarters of the\n"  \
+    "                    machine's\n"
+
+/* Reads MODEL, DATA, the options and those that all such commands have, --threads and
+ * --memory-limit. Checks that the files to be written can be, and are none of
  * the other files, and then opens the model. Only where the outcome is DONE is there something to
  * close. */
 outcome subject_open(subject *made, char *const *words, int count, const option *options,

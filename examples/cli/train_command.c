@@ -4,6 +4,7 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "interrupt.h"
+#include "limit.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
@@ -22,8 +23,8 @@ typedef struct arguments {
     const char *log;    /* NULL: none */
     const char *resume; /* NULL: a fresh model */
     bool resumable;
-    uint64_t threads;
-    training_plan plan; /* what is not UNSET replaces the recipe's */
+    uint64_t memory_limit; /* in MiB, 0: the usual one */
+    training_plan plan;    /* what is not UNSET replaces the recipe's */
 } arguments;
 
 #define UNSET UINT64_MAX
@@ -53,11 +54,12 @@ static bool read_arguments(char *const *words, int count, arguments *given, fail
         {.name = "batch", .whole = &given->plan.batch, .min = 2},
         {.name = "patience", .whole = &given->plan.patience},
         {.name = "seed", .whole = &given->plan.seed},
-        {.name = "threads", .whole = &given->threads, .min = 1, .max = 1024},
+        {.name = "threads", .whole = &given->plan.threads, .min = 1, .max = 1024},
+        {.name = "memory-limit", .whole = &given->memory_limit, .min = 1},
         {.name = NULL},
     };
     *given = (arguments){
-        .threads = 1, .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET}};
+        .plan = {.epochs = UNSET, .batch = UNSET, .patience = UNSET, .seed = UNSET, .threads = 1}};
     if (!options_read(words, count, options, names, &given->recipe, 1, why) ||
         !options_no_dash("--output", given->output, why) ||
         !options_no_dash("--log", given->log, why) ||
@@ -78,6 +80,7 @@ static void apply_arguments(training_plan *plan, const arguments *given) {
     replace(&plan->batch, given->plan.batch);
     replace(&plan->patience, given->plan.patience);
     replace(&plan->seed, given->plan.seed);
+    plan->threads = given->plan.threads;
 }
 
 static bool fail_interrupted(failure *why) {
@@ -161,7 +164,7 @@ static bool train_on(home_model *model, uint64_t epochs_before, const dataset *r
                               .resumed = given->resume,
                               .epochs_before = epochs_before};
     const bool trained =
-        home_model_set_threads(job.model, (size_t)given->threads, &error) == HOME_OK
+        home_model_set_threads(job.model, (size_t)given->plan.threads, &error) == HOME_OK
             ? train_model(&job, why)
             : fail_library(why, "--threads", &error);
     home_model_release(fresh);
@@ -229,6 +232,7 @@ static outcome run(char *const *words, int count, failure *why) {
     recipe by;
     if (!read_arguments(words, count, &given, why))
         return OUTCOME_USAGE;
+    limit_set(given.memory_limit);
     if (!output_check_model(given.output, why) ||
         (given.log && !output_check_log(given.log, why)) || !recipe_read(&by, given.recipe, why))
         return OUTCOME_FAILED;
@@ -243,6 +247,7 @@ const command train_command = {
     "usage: home train RECIPE.json --train DATA.csv[.gz] --output MODEL.safetensors\n"
     "                  [--valid DATA.csv[.gz]] [--epochs N] [--batch N] [--patience N] [--seed N]\n"
     "                  [--threads N] [--log LOG.csv] [--resumable] [--resume MODEL.safetensors]\n"
+    "                  [--memory-limit N]\n"
     "\n"
     "Trains the model that RECIPE describes on the rows of the --train file, and writes it to\n"
     "the --output file after every epoch; with --valid, only after an epoch that is the best so\n"
@@ -255,6 +260,9 @@ const command train_command = {
     "  --patience N   stop after N epochs without a better mean AUC on the --valid rows; 0: never\n"
     "  --seed N       seed of the first weights, the order of the rows and the dropout of ids\n"
     "  --threads N    compute on N threads; the result is the same for any number; default 1\n"
+    "  --memory-limit N\n"
+    "                 the rows and what is learned from them take at most N MiB of memory;\n"
+    "                 default: three quarters of the machine's\n"
     "  --log FILE     write a line per epoch and task to FILE as training goes on, with losses,\n"
     "                 AUC, GAUC and so on, for \"home report\"; replaces FILE, or with --resume\n"
     "                 adds to it\n"

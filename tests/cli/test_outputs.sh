@@ -90,6 +90,24 @@ for command in $all; do
     cd ..
 done
 
+# Any number of threads gives the same bytes.
+for command in $results; do
+    case $command in
+    predict) home predict m.safetensors data.csv --threads 3 > threads.out ;;
+    eval) home eval m.safetensors data.csv --json - --threads=3 > threads.out ;;
+    report) home report m.safetensors data.csv --output - --threads 3 > threads.out ;;
+    esac
+    check "$command: the same with three threads" whole $command threads.out
+done
+home inspect m.safetensors data.csv > one.out
+check "inspect: the same with three threads" sh -c 'home inspect m.safetensors data.csv --threads 3 | cmp - one.out'
+check "train: validates the same with three threads" sh -c '
+    for n in 1 3; do
+        home train recipe.json --train data.csv --valid data.csv --output v.$n.safetensors --threads $n > v.$n.out 2> v.err
+        sed "s/v\.$n\./v./" v.$n.out > v.$n.txt
+    done
+    cmp v.1.txt v.3.txt && cmp v.1.safetensors v.3.safetensors'
+
 # Pipes, devices and what is open already get the result when all of it is there, as "-" does.
 mkfifo pipe
 for command in $results; do
@@ -220,6 +238,16 @@ check "after SIGKILL a temporary file is left" test -e killed.csv.0.tmp
 check "the next run" write predict killed.csv
 check "removes it" none_left
 check "and writes its own" whole predict killed.csv
+home predict m.safetensors half --threads 3 2> killed.err > killed.out &
+pid=$!
+exec 9> half
+head -n 100 data.csv >&9
+sleep 0.3
+if [ -r /proc/$pid/status ]; then
+    check "threads are there" awk '/^Threads:/ { exit !($2 >= 3) }' /proc/$pid/status
+fi
+exec 9>&-
+wait $pid
 rm -f killed.csv
 sh -c 'trap "" HUP; exec home predict m.safetensors half --output killed.csv' 2> killed.err &
 pid=$!

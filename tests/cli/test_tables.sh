@@ -146,4 +146,44 @@ printf 'a;b,c|d\n1,2\n' > other.csv
 fails 1 'which has "a;b" "c|d"; expected one' home predict m.st other.csv
 check "a name with such a letter is no hint" sh -c '! grep -q "and commas" fails.err'
 
+# ------------------------------------------------------------------------- tables from strangers
+
+# A small file that becomes a large one: columns without end. It is refused within 400 MB of addresses.
+{ echo; head -c 60000000 /dev/zero | tr '\0' ,; } | tail -c +2 | gzip > commas.csv.gz
+within_400_mb() {
+    # shellcheck disable=SC3045
+    (ulimit -v 400000 && "$@")
+}
+if within_400_mb home --version > version.out 2>&1; then
+    fails 1 'commas.csv.gz:1:1: a record of more than 1000000 fields' within_400_mb home predict m.st commas.csv.gz
+    fails 1 'commas.csv.gz:1:1: a record of more than 1000000 fields' \
+        within_400_mb home train r.json --train commas.csv.gz --output y.st
+else
+    skip "a limit of addresses" 4
+fi
+{ echo age,y; awk 'BEGIN { for (i = 0; i < 500000; i++) print "1,0\n2,1" }'; } | gzip > rows.csv.gz
+limit='MiB of memory, which is the limit; expected less, or a larger --memory-limit'
+fails 1 "the data take more than 16 $limit" home train age.json --train rows.csv.gz --output y.st --memory-limit 16
+check "of a million rows" home train age.json --train rows.csv.gz --output y.st --memory-limit 400 --epochs 1 --batch 100000
+check "those of evaluation are read part by part" home eval y.st rows.csv.gz --memory-limit 100
+cat > ids.json << 'RECIPE'
+{"ids": [{"column": "u", "dim": 2, "separator": "|"}], "labels": [{"column": "y"}], "training": {"epochs": 1},
+ "model": {"layers": [{"width": 4}, {"width": 4}]}}
+RECIPE
+printf 'u,y\na|b,0\nb,1\n' > ids.csv
+check "train on lists" home train ids.json --train ids.csv --output ids.st
+{ echo u,y; yes 'a|b|c|' | head -n 1000000 | tr -d '\n'; echo ,1; } > ids.csv
+fails 1 "the data take more than 16 $limit" home predict ids.st ids.csv --memory-limit 16
+check "a list of three million" home predict ids.st ids.csv --memory-limit 200
+for command in predict eval inspect 'report --output x.html'; do
+    # shellcheck disable=SC2086
+    set -- $command
+    word=$1
+    shift
+    fails 1 "the data take more than 1 $limit" home "$word" m.st times.csv "$@" --memory-limit 1
+    fails 2 '--memory-limit: "0"; expected a whole number from 1' home "$word" m.st times.csv "$@" --memory-limit 0
+done
+fails 1 "the data take more than 1 $limit" home train r.json --train times.csv --output z.st --memory-limit 1
+check "nothing is left of these" test ! -e x.html -a ! -e z.st
+
 summary
