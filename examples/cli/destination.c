@@ -19,6 +19,14 @@
 /* ----------------------------------------------------------------------------------- descriptors
  */
 
+static bool copy_path(char to[PATH_MAX], const char *path) {
+    const size_t length = strlen(path);
+    if (length >= PATH_MAX)
+        return false;
+    memcpy(to, path, length + 1);
+    return true;
+}
+
 /* The number of a descriptor that a path names, or -1. To open such a name anew would give another
  * place in the file, or another file. */
 static int named_descriptor(const char *path) {
@@ -59,9 +67,8 @@ static bool follow_once(char path[PATH_MAX]) {
 static int linked_descriptor(const char *path) {
     enum { LINKS = 40 };
     char at[PATH_MAX];
-    if (strlen(path) >= sizeof at)
+    if (!copy_path(at, path))
         return -1;
-    strcpy(at, path);
     for (int i = 0; i < LINKS; i++) {
         const int descriptor = named_descriptor(at);
         if (descriptor >= 0 || !follow_once(at))
@@ -102,7 +109,7 @@ static const char *base_name(const char *path) {
 static void cut_to_folder(char *path) {
     const char *name = base_name(path);
     if (name == path)
-        strcpy(path, ".");
+        memcpy(path, ".", 2);
     else
         path[name - path] = 0;
 }
@@ -152,21 +159,19 @@ static bool is_kept_by_owner(const char *path, const char *folder) {
 
 static bool check_file(const char *path, failure *why) {
     struct stat link;
-    char resolved[PATH_MAX];
+    char resolved[PATH_MAX] = "";
     const bool there = lstat(path, &link) == 0;
-    if (!there && strlen(path) < sizeof resolved)
-        strcpy(resolved, path);
-    else if (!there)
-        return fail(why, "%s: the name is too long", path);
-    else if (!realpath(path, resolved))
+    if (there && !realpath(path, resolved))
         return fail_system(why, path, "follow the link");
+    if (!there && !copy_path(resolved, path))
+        return fail(why, "%s: the name is too long", path);
     if (there && is_mount_point(resolved))
         return fail(why,
                     "%s: cannot be replaced as a whole, because it is mounted by itself; expected "
                     "a file in a folder that is mounted",
                     path);
     char folder[PATH_MAX];
-    strcpy(folder, resolved);
+    memcpy(folder, resolved, sizeof folder);
     cut_to_folder(folder);
     if (access(folder, W_OK | X_OK) != 0)
         return fail_system(why, path, "write to its folder");

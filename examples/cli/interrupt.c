@@ -59,9 +59,10 @@ void interrupt_catch(void) {
 
 void interrupt_removes(const char *path) {
     leftover_there = 0;
-    if (!path || strlen(path) >= sizeof leftover)
+    const size_t length = path ? strlen(path) : sizeof leftover;
+    if (length >= sizeof leftover)
         return;
-    strcpy(leftover, path);
+    memcpy(leftover, path, length + 1);
     leftover_there = 1;
 }
 

@@ -1,7 +1,9 @@
 #include "limit.h"
 
-#include <inttypes.h>
+#include "number.h"
+
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Of the only thread that takes memory; the library's own threads take none from here. */
@@ -23,13 +25,16 @@ static uint64_t machine_memory(void) {
 
 /* A container's, where the system has such: a number, or text for none. */
 static uint64_t container_memory(const char *path) {
+    char text[32];
     uint64_t bytes = 0;
     FILE *from = fopen(path, "r");
     if (!from)
         return UINT64_MAX;
-    const bool read = fscanf(from, "%" SCNu64, &bytes) == 1 && bytes > 0;
+    const bool read = fgets(text, sizeof text, from) != NULL;
     fclose(from);
-    return read ? bytes : UINT64_MAX;
+    if (read)
+        text[strcspn(text, "\n")] = 0;
+    return read && number_read_whole(text, &bytes) && bytes > 0 ? bytes : UINT64_MAX;
 }
 
 static uint64_t usual_limit(void) {

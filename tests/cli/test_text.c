@@ -5,6 +5,7 @@
 #include "../../examples/cli/heap.c"
 #include "../../examples/cli/keyed.c"
 #include "../../examples/cli/limit.c"
+#include "../../examples/cli/number.c"
 #include "../../examples/cli/print.c"
 #include "../../examples/cli/vocabulary.c"
 
