@@ -69,7 +69,7 @@ static void fill_dense(batch *made, const choice *of) {
     const recipe *by = made->by;
     float *to = made->dense;
     for (size_t i = 0; i < of->count; i++) {
-        const float *from = of->data->dense + chosen_row(of, i) * by->dense_count;
+        const float *from = dataset_dense(of->data, chosen_row(of, i));
         for (size_t d = 0; d < by->dense_count; d++) {
             transform_expand(&by->dense[d].change, from[d], to);
             to += transform_width(&by->dense[d].change);

@@ -12,8 +12,15 @@
 /* --------------------------------------------------------------------------------------- memory */
 
 bool dataset_start(dataset *data, const recipe *by, failure *why) {
-    *data = (dataset){.by = by, .ids = heap_new(by->field_count, sizeof *data->ids)};
-    return data->ids || fail_memory(why);
+    *data = (dataset){.by = by,
+                      .dense = {.row_bytes = by->dense_count * sizeof(float)},
+                      .raw = {.row_bytes = by->dense_count * sizeof(double)},
+                      .rounded = heap_new(by->dense_count, sizeof *data->rounded),
+                      .ids = heap_new(by->field_count, sizeof *data->ids)};
+    if (data->rounded && data->ids)
+        return true;
+    dataset_free(data);
+    return fail_memory(why);
 }
 
 static void free_ids(dataset *data) {
@@ -23,20 +30,21 @@ static void free_ids(dataset *data) {
     }
 }
 
-static void free_raw(raw_values *raw) {
-    for (size_t i = 0; i < raw->count; i++)
-        heap_free(raw->parts[i]);
-    heap_free(raw->parts);
-    heap_free(raw->rounded);
-    *raw = (raw_values){0};
+static void free_parts(row_parts *of) {
+    for (size_t i = 0; i < of->count; i++)
+        heap_free(of->parts[i]);
+    heap_free(of->parts);
+    of->parts = NULL;
+    of->count = of->capacity = 0;
 }
 
 void dataset_free(dataset *data) {
     if (data->ids)
         free_ids(data);
-    free_raw(&data->raw);
+    free_parts(&data->dense);
+    free_parts(&data->raw);
+    heap_free(data->rounded);
     heap_free(data->ids);
-    heap_free(data->dense);
     heap_free(data->labels);
     heap_free(data->weights);
     heap_free(data->users);
@@ -71,31 +79,34 @@ static bool grow_offsets(id_values *ids, size_t rows) {
     return grown != NULL;
 }
 
-static double *raw_row(const dataset *data, size_t row) {
-    return data->raw.parts[row / DATASET_PART_ROWS] +
-           row % DATASET_PART_ROWS * data->by->dense_count;
+static void *row_of(const row_parts *of, size_t row) {
+    return (char *)of->parts[row / DATASET_PART_ROWS] + row % DATASET_PART_ROWS * of->row_bytes;
 }
 
-static bool grow_raw(dataset *data) {
-    raw_values *raw = &data->raw;
-    const size_t width = data->by->dense_count;
-    if (data->rows < raw->count * DATASET_PART_ROWS)
-        return true;
-    double **grown = heap_grow(raw->parts, &raw->capacity, raw->count + 1, sizeof *grown);
-    if (!grown || width > SIZE_MAX / DATASET_PART_ROWS)
+const float *dataset_dense(const dataset *data, size_t row) {
+    return row_of(&data->dense, row);
+}
+
+static double *raw_row(const dataset *data, size_t row) {
+    return row_of(&data->raw, row);
+}
+
+static bool add_part(row_parts *to) {
+    void **grown = heap_grow(to->parts, &to->capacity, to->count + 1, sizeof *grown);
+    if (!grown)
         return false;
-    raw->parts = grown;
-    if (!raw->rounded && !(raw->rounded = heap_new(width, sizeof *raw->rounded)))
-        return false;
-    raw->parts[raw->count] = heap_new(DATASET_PART_ROWS * width, sizeof **raw->parts);
-    raw->count += raw->parts[raw->count] != NULL;
-    return data->rows < raw->count * DATASET_PART_ROWS;
+    to->parts = grown;
+    void *part = heap_new(DATASET_PART_ROWS, to->row_bytes);
+    if (part)
+        to->parts[to->count++] = part;
+    return part != NULL;
 }
 
 /* Room for one more row in every array except those of the ids themselves. Where transforms are to
  * be learned, raw values take the place of transformed ones. */
 static bool make_room(dataset *data, bool raw) {
-    if (raw && !grow_raw(data))
+    row_parts *dense = raw ? &data->raw : &data->dense;
+    if (data->rows == dense->count * DATASET_PART_ROWS && !add_part(dense))
         return false;
     for (size_t i = 0; i < data->by->field_count; i++) {
         if (data->by->fields[i].separator && !grow_offsets(&data->ids[i], data->rows + 1))
@@ -104,8 +115,7 @@ static bool make_room(dataset *data, bool raw) {
     if (data->rows < data->capacity)
         return true;
     const size_t rows = data->capacity ? 2 * data->capacity : 1024;
-    if ((!raw && !grow_floats(&data->dense, data->capacity, rows, data->by->dense_count)) ||
-        !grow_floats(&data->labels, data->capacity, rows, data->by->label_count) ||
+    if (!grow_floats(&data->labels, data->capacity, rows, data->by->label_count) ||
         !grow_floats(&data->weights, data->capacity, rows, 1) || !grow_users(data, rows))
         return false;
     data->capacity = rows;
@@ -132,9 +142,9 @@ static bool keep_raw(const dataset_reader *reader, dataset *data, failure *why) 
     for (size_t d = 0; d < reader->by->dense_count; d++) {
         if (!parse_number(reader, d, &raw[d], why))
             return false;
-        if (reader->by->dense[d].change.step_count == 0 && data->raw.rounded[d] == 0 &&
+        if (reader->by->dense[d].change.step_count == 0 && data->rounded[d] == 0 &&
             loses_digits(raw[d]))
-            data->raw.rounded[d] = raw[d];
+            data->rounded[d] = raw[d];
     }
     return true;
 }
@@ -142,7 +152,7 @@ static bool keep_raw(const dataset_reader *reader, dataset *data, failure *why) 
 static bool parse_dense(const dataset_reader *reader, dataset *data, failure *why) {
     if (reader->use == DATASET_TRAIN)
         return keep_raw(reader, data, why);
-    float *dense = data->dense + data->rows * reader->by->dense_count;
+    float *dense = row_of(&data->dense, data->rows);
     for (size_t d = 0; d < reader->by->dense_count; d++) {
         double value;
         if (!parse_number(reader, d, &value, why))
@@ -336,30 +346,46 @@ static bool learn_dense(dataset *data, recipe *by, double *column, size_t d) {
     if (!transform_learn(&by->dense[d].change, column, data->rows))
         return false;
     for (size_t r = 0; r < data->rows; r++)
-        data->dense[r * by->dense_count + d] = (float)column[r];
+        raw_row(data, r)[d] = column[r];
+    return true;
+}
+
+/* Rounds all values, part by part, so that at no time all are there twice. */
+static bool round_values(dataset *data) {
+    const size_t values = DATASET_PART_ROWS * data->by->dense_count;
+    for (size_t p = 0; p < data->raw.count; p++) {
+        if (!add_part(&data->dense))
+            return false;
+        const double *from = data->raw.parts[p];
+        float *to = data->dense.parts[p];
+        for (size_t i = 0; i < values; i++)
+            to[i] = (float)from[i];
+        heap_free(data->raw.parts[p]);
+        data->raw.parts[p] = NULL;
+    }
+    free_parts(&data->raw);
     return true;
 }
 
 static void tell_rounded(const dataset *data, const char *path) {
-    for (size_t d = 0; data->raw.rounded && d < data->by->dense_count; d++) {
-        if (data->raw.rounded[d] != 0)
+    for (size_t d = 0; d < data->by->dense_count; d++) {
+        if (data->rounded[d] != 0)
             print_line(
                 stderr,
                 "home train: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
                 "which a model's 32-bit float keeps %.0f; a transform such as \"standardise\" "
                 "comes before the rounding",
-                path, data->by->dense[d].column, data->raw.rounded[d],
-                (double)(float)data->raw.rounded[d]);
+                path, data->by->dense[d].column, data->rounded[d], (double)(float)data->rounded[d]);
     }
 }
 
 static bool learn_transforms(dataset *data, recipe *by, failure *why) {
     double *column = heap_new(data->rows, sizeof *column);
-    bool learned = column && grow_floats(&data->dense, 0, data->rows + 1, by->dense_count);
+    bool learned = column != NULL;
     for (size_t d = 0; learned && d < by->dense_count; d++)
         learned = learn_dense(data, by, column, d);
     heap_free(column);
-    free_raw(&data->raw);
+    learned = learned && round_values(data);
     return learned || fail_memory(why);
 }
 

@@ -17,15 +17,14 @@ typedef struct id_values {
     size_t offset_capacity;
 } id_values;
 
-/* Dense values as they were read. Parts are never moved, so there is no second copy while they
- * grow. */
-typedef struct raw_values {
-    double **parts; /* each [DATASET_PART_ROWS, dense columns], NaN: missing */
+/* The dense values of all rows, in parts that are never moved, so that there is no second copy
+ * while they grow. */
+typedef struct row_parts {
+    void **parts; /* each of DATASET_PART_ROWS rows */
     size_t count;
     size_t capacity;
-    double *rounded; /* [dense columns] the first whole number that a float does not hold, of a
-                        column without a transform; 0: none */
-} raw_values;
+    size_t row_bytes;
+} row_parts;
 
 #define DATASET_PART_ROWS ((size_t)1024)
 
@@ -34,8 +33,10 @@ typedef struct dataset {
     size_t rows;
     uint64_t rows_before; /* of the file, read and replaced */
     size_t capacity;      /* of the arrays below, in rows */
-    float *dense;         /* [rows, dense columns], transformed */
-    raw_values raw;       /* of the same, while transforms are not learned yet */
+    row_parts dense;      /* rows of floats [dense columns], transformed */
+    row_parts raw;        /* of doubles, NaN: missing, while transforms are not learned yet */
+    double *rounded;      /* [dense columns] the first whole number that a float does not hold, of
+                             a column without a transform; 0: none */
     float *labels;        /* [rows, labels], NaN: missing */
     float *weights;       /* [rows], 1 without a column of weights */
     uint64_t *users;      /* [rows], a hash of the user's key, HOME_NO_USER for an empty one */
@@ -44,6 +45,9 @@ typedef struct dataset {
 
 bool dataset_start(dataset *data, const recipe *by, failure *why);
 void dataset_free(dataset *data); /* a zeroed struct is allowed */
+
+/* The transformed values of a row. */
+const float *dataset_dense(const dataset *data, size_t row);
 
 /* Which columns are read. Training reads all, and its ids make the vocabularies; training further
  * takes the transforms and vocabularies as they are. */
