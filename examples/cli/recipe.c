@@ -256,6 +256,7 @@ static bool parse_training(recipe *of, failure *why) {
                                        "patience",
                                        "seed",
                                        "base_rate",
+                                       "norm_batches",
                                        "select",
                                        "learning_rate_factor",
                                        "learning_rate_decay",
@@ -266,6 +267,7 @@ static bool parse_training(recipe *of, failure *why) {
                             .patience = 1,
                             .seed = 1,
                             .base_rate = true,
+                            .norm_batches = 32,
                             .learning_rate_factor = 1,
                             .learning_rate_decay = 1};
     const homejson_value *object = homejson_member(of->root, "training");
@@ -278,6 +280,7 @@ static bool parse_training(recipe *of, failure *why) {
            document_whole(doc, object, "patience", 0, UINT32_MAX, &plan->patience, why) &&
            document_whole(doc, object, "seed", 0, UINT64_MAX, &plan->seed, why) &&
            document_switch(doc, object, "base_rate", &plan->base_rate, why) &&
+           document_whole(doc, object, "norm_batches", 0, UINT32_MAX, &plan->norm_batches, why) &&
            document_number(doc, object, "learning_rate_factor", 1e-9, 1e9,
                            &plan->learning_rate_factor, why) &&
            document_number(doc, object, "learning_rate_decay", 1e-9, 1, &plan->learning_rate_decay,

@@ -46,6 +46,7 @@ typedef struct training_plan {
     uint64_t patience; /* epochs without improvement before the end, 0: no end */
     uint64_t seed;
     bool base_rate;
+    uint64_t norm_batches; /* that measure the batch norms' statistics after an epoch, 0: none */
     double learning_rate_factor; /* of the model's rates, from the first epoch on */
     double learning_rate_decay;  /* factor from one epoch to the next */
     uint64_t threads; /* that compute, also without training, 0: one; no member of a recipe */

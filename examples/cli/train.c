@@ -158,7 +158,8 @@ static bool set_rates(trainer *t, uint64_t epoch, failure *why) {
     return true;
 }
 
-/* In every epoch, the order of the rows and the dropout of ids have streams of their own. */
+/* In every epoch, the order of the rows, the dropout of ids and that of the pass which measures
+ * batch norms have streams of their own. */
 static uint64_t start_stream(const trainer *t, const char *purpose, uint64_t epoch) {
     char name[64];
     snprintf(name, sizeof name, "%s.%" PRIu64, purpose, epoch);
@@ -204,6 +205,49 @@ static bool train_rows(trainer *t, uint64_t epoch, scores *seen, progress *shown
     return true;
 }
 
+static bool has_norms(const home_model *model) {
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        home_tensor tensor = {.struct_size = sizeof tensor};
+        if (home_model_tensor_at(model, i, &tensor, NULL) == HOME_OK &&
+            tensor.kind == HOME_TENSOR_STATISTIC)
+            return true;
+    }
+    return false;
+}
+
+/* Batch b of n rows moves the running values by n over the rows so far, which makes them means over
+ * all of the rows. */
+static bool measure_batch(trainer *t, size_t first, size_t count, uint64_t *dropout, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    if (interrupted())
+        return fail(why, "interrupted");
+    if (!batch_fill(&t->batch, t->job.rows, t->order, first, count, dropout, why))
+        return false;
+    if (home_model_set_norm_momentum(t->job.model, (double)count / (double)(first + count),
+                                     &error) != HOME_OK ||
+        home_model_forward(t->job.model, &t->batch.inputs, NULL, 0, &error) != HOME_OK)
+        return fail_library(why, "measuring what batch norms see", &error);
+    return true;
+}
+
+/* In training the running values of the batch norms follow the weights with a delay of some ten
+ * steps, and begin at 0 and 1. What is judged and saved has values measured with the weights as
+ * they are, on rows of the epoch as training sees them, so with dropout. */
+static bool measure_norms(trainer *t, uint64_t epoch, failure *why) {
+    home_error error = {.struct_size = sizeof error};
+    uint64_t dropout = start_stream(t, "norms", epoch);
+    const double momentum = home_model_norm_momentum(t->job.model);
+    const size_t rows = t->job.rows->rows;
+    bool good = true;
+    uint64_t left = has_norms(t->job.model) ? t->job.by->training.norm_batches : 0;
+    for (size_t first = 0; good && left > 0 && first + 1 < rows; first += t->batch_rows, left--)
+        good = measure_batch(t, first, rows - first < t->batch_rows ? rows - first : t->batch_rows,
+                             &dropout, why);
+    return home_model_set_norm_momentum(t->job.model, momentum, &error) == HOME_OK
+               ? good
+               : fail_library(why, "setting the momentum of batch norms", &error);
+}
+
 static uint64_t last_epoch(const trainer *t) {
     return t->job.epochs_before + t->job.by->training.epochs;
 }
@@ -218,7 +262,7 @@ static bool train_epoch(trainer *t, uint64_t epoch, scores *seen, failure *why) 
         return false;
     }
     progress_end(&shown, done, total_loss(t));
-    return true;
+    return measure_norms(t, epoch, why);
 }
 
 static bool validate(trainer *t, scores *seen, failure *why) {

@@ -63,6 +63,64 @@ check "without validation every epoch replaces it" sh -c '
     home train wild.json --train train.csv --resume kept.safetensors --output kept.safetensors --epochs 1 > resume.out 2>&1
     ! cmp -s kept.safetensors good.safetensors'
 
+# ---------------------------------------------------------------------------------------- batch norms
+
+# Few steps on columns far from 0: what is saved must predict as what was trained, on the same rows.
+awk 'BEGIN { srand(1); print "x,z,y"
+    for (i = 0; i < 4000; i++) { x = rand(); print 1000 + 500 * x "," rand() "," (rand() < x * 0.2) } }' > far.csv
+cat > far.json <<'END'
+{"dense": [{"column": "x"}, {"column": "z"}], "labels": [{"column": "y"}], "training": {"batch": 500},
+ "model": {"preset": "mmoe", "experts": {"norm": "batch", "activation": "swish"},
+           "layers": [{"width": 16, "shared_experts": 2}]}}
+END
+sed 's/"batch": 500/"batch": 500, "norm_batches": 0/' far.json > lagging.json
+for recipe in far lagging; do
+    check "train $recipe" sh -c "home train $recipe.json --train far.csv --output $recipe.safetensors > $recipe.out 2>&1"
+    grep '^y ' $recipe.out | tail -n 1 > $recipe.last
+done
+check "calibrated" within "$(figure far.safetensors far.csv calibration)" 1 0.06
+check "no worse than in training" awk -v a="$(figure far.safetensors far.csv log_loss)" \
+    -v b="$(awk '{ print $6 }' far.last)" 'BEGIN { exit !(a > 0 && a < b + 0.0005) }'
+lag=$(figure lagging.safetensors far.csv calibration)
+check "running averages alone give $lag" awk -v c="$lag" 'BEGIN { exit !(c > 1.1 || c < 0.9) }'
+fails_recipe() {
+    sed "s/\"batch\": 500/\"norm_batches\": $1/" far.json > bad.json
+    ! home train bad.json --train far.csv --output bad.safetensors 2> bad.err && grep -qF 'expected a whole number from 0' bad.err
+}
+check "norm_batches is a whole number" fails_recipe -1
+if have python3; then
+    # The norm of an expert's first layer sees W x, whose mean over the rows is W times their mean.
+    check "means are of all rows, with the weights as they are" python3 - <<'END'
+import csv, json, struct
+
+def tensors(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name != "__metadata__":
+            begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            yield name, struct.unpack("<%df" % ((end - begin) // 4), data[begin:end])
+
+rows = [(float(row["x"]), float(row["z"])) for row in csv.DictReader(open("far.csv"))]
+mean = [sum(column) / len(rows) for column in zip(*rows)]
+expert = "layers.0.units.shared.experts.%d."
+for path, good in ("far.safetensors", True), ("lagging.safetensors", False):
+    of = dict(tensors(path))
+    off = 0
+    for e in 0, 1:
+        weight = of[expert % e + "linear.0.weight"]
+        for k, running in enumerate(of[expert % e + "norm.running_mean"]):
+            expected = weight[2 * k] * mean[0] + weight[2 * k + 1] * mean[1]
+            values = [weight[2 * k] * x + weight[2 * k + 1] * z for x, z in rows]
+            variance = sum((value - expected) ** 2 for value in values) / len(rows)
+            off = max(off, abs(running - expected) / variance ** 0.5,
+                      abs(of[expert % e + "norm.running_var"][k] / variance - 1))
+    assert (off < 0.02) == good, (path, off)
+END
+else
+    skip 'means of the batch norms: python3 is not installed'
+fi
+
 # ------------------------------------------------------------------------------------------ new ids
 
 # Most of 500 users hardly click; new ones are drawn from the same. What an unknown user gets must have been learned.
