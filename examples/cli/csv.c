@@ -271,6 +271,9 @@ static bool keep_header(csv_reader *csv, failure *why) {
         memcpy(csv->header + at, csv->fields[i].text, csv->fields[i].length);
         csv->names[i] = at;
         at += csv->fields[i].length + 1;
+        const char *name = csv->header + csv->names[i];
+        if (!vocabulary_add(&csv->index, name, strlen(name), i + 1))
+            return fail_memory(why);
     }
     csv->columns = csv->field_count;
     return true;
@@ -305,6 +308,7 @@ void csv_close(csv_reader *csv) {
     heap_free(csv->fields);
     heap_free(csv->header);
     heap_free(csv->names);
+    vocabulary_free(&csv->index);
 }
 
 bool csv_next(csv_reader *csv, bool *more, failure *why) {
@@ -352,18 +356,14 @@ static bool fail_missing(const csv_reader *csv, const char *name, failure *why) 
 }
 
 bool csv_column(const csv_reader *csv, const char *name, size_t *column, failure *why) {
-    size_t found = 0;
-    for (size_t i = 0; i < csv->columns; i++) {
-        if (strcmp(csv->header + csv->names[i], name) == 0) {
-            *column = i;
-            found++;
-        }
-    }
-    if (found == 0)
+    const uint32_t row = vocabulary_find(&csv->index, name, strlen(name));
+    if (row == 0)
         return fail_missing(csv, name, why);
-    if (found > 1)
+    const vocabulary_entry *found = &csv->index.entries[row - 1];
+    if (found->records > 1)
         return fail(why, "%s:1:1: %zu columns \"%s\" in the header; expected one", csv->from.path,
-                    found, name);
+                    found->records, name);
+    *column = found->last_record - 1;
     return true;
 }
 

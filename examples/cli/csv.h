@@ -6,6 +6,7 @@
 #define CLI_CSV_H
 
 #include "source.h"
+#include "vocabulary.h"
 
 #include <stdio.h>
 
@@ -32,6 +33,7 @@ typedef struct csv_reader {
     char *header;  /* the names of the columns, each with a zero byte */
     size_t *names; /* [columns], offsets into header */
     size_t columns;
+    vocabulary index; /* of the names; record i + 1 is column i */
 } csv_reader;
 
 #define CSV_NO_COLUMN SIZE_MAX
