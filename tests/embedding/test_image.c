@@ -163,8 +163,13 @@ static void images_predict_the_same_bytes(void) {
     s.tasks[1].given = "like";
     s.tasks[2].loss = HOME_LOSS_SQUARED;
     compare(&s, (home_image_options){0}, NULL, 0);
-    setup_dense(&s, 70);
-    s.layers[0].width = 75;
+    /* Self gates over one expert are sigmoids. */
+    setup_small(&s);
+    s.layers[0].shared_experts = s.layers[0].group_experts = 1;
+    s.layers[1].shared_experts = s.layers[1].group_experts = s.layers[1].task_experts = 1;
+    compare(&s, (home_image_options){0}, NULL, 0);
+    setup_dense(&s, 300);
+    s.layers[0].width = 275;
     compare(&s, (home_image_options){0}, NULL, 0);
 }
 
