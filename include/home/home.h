@@ -36,13 +36,14 @@
  *  - Sizes. The caller sets struct_size, the first field of most structs, to sizeof of the struct,
  *    also where the struct receives a result. This lets a program built against an older header run
  *    with a newer library, and the reverse. A field that is zero, or that lies past the struct_size
- *    of an older caller, means its default. All elements of an array have the struct_size of the
- *    first, which is also the distance between them, in bytes. So zero the whole struct, then set
- *    struct_size, then what you need. docs/abi.md has the rules.
+ *    of an older caller, means its default; where 0 itself is wanted and the default is another
+ *    number, there is HOME_ZERO. All elements of an array have the struct_size of the first, which
+ *    is also the distance between them, in bytes. So zero the whole struct, then set struct_size,
+ *    then what you need: HOME_INIT() does the first two. docs/abi.md has the rules.
  *
- *  - Side effects. The library keeps no global state, prints nothing, never exits, and starts no
- *    thread unless asked to. It leaves the locale, signals and floating-point modes as it found
- *    them.
+ *  - Side effects. The library keeps no global state, prints nothing, never exits, reads no
+ *    environment variable, and starts no thread unless asked to. It leaves the locale, signals and
+ *    floating-point modes as it found them.
  *
  *  - Floating point. On x86-64 and AArch64, forward, backward, step, freeze and predict round to
  *    nearest, treat denormal numbers as zero (which makes multiplications much faster) and never
@@ -94,6 +95,21 @@
 #define HOME_API
 #endif
 
+/* An empty struct of the type with its struct_size set, in C and in C++ from C++11 on:
+ *
+ *     home_config config = HOME_INIT(home_config);
+ *     config.dense_width = 18; */
+#ifdef __cplusplus
+template <class type> inline type home_init() {
+    type empty = type();
+    empty.struct_size = sizeof(type);
+    return empty;
+}
+#define HOME_INIT(type) home_init<type>()
+#else
+#define HOME_INIT(type) ((type){.struct_size = sizeof(type)})
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -122,7 +138,7 @@ typedef int32_t home_status;
 #define HOME_E_NOT_FOUND   4 /* no tensor, table, task or expert has this name or number */
 #define HOME_E_CANCELED    5 /* a callback of the host stopped the call */
 #define HOME_E_MEMORY      10 /* the allocator returned NULL */
-#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t */
+#define HOME_E_TOO_LARGE   11 /* a size does not fit size_t, or is above a limit of the caller's */
 #define HOME_E_CONFIG      20 /* the configuration is not valid */
 #define HOME_E_JSON        21 /* the text is not JSON */
 #define HOME_E_FILE        30 /* the operating system could not read or write a file */
@@ -174,6 +190,11 @@ typedef struct home_allocator {
  *     hidden layers of an MLP                  16
  *     branches of a feature gate               64
  *     widths, dims, ranks, the width of v      2^24 */
+
+/* The number 0, for fields of type double where 0 means a default: a field that is HOME_ZERO is 0,
+ * if 0 is within its bounds. JSON needs no such thing, for there a key can be left out: a 0 that is
+ * written is 0. */
+#define HOME_ZERO (-1e300)
 
 /* Presets: how units, nodes and masks are laid out (docs/model.md). */
 #define HOME_PRESET_HOME          0 /* two layers: groups of tasks, then tasks */
@@ -241,7 +262,7 @@ typedef struct home_table_config {
     size_t dim;       /* required, at least 1 */
     int32_t index;    /* HOME_INDEX_*, 0: direct */
     int32_t reserved; /* 0 */
-    double init_std;  /* weights start as N(0, init_std^2); 0: 0.01 */
+    double init_std;  /* weights start as N(0, init_std^2), from 0; 0: 0.01 */
 } home_table_config;
 
 /* An id field of the input. Its pooled vector is a part of v, the model's input: v has the dense
@@ -259,7 +280,7 @@ typedef struct home_task_config {
     size_t struct_size;
     const char *name;  /* required; distinct among tasks and groups, not "shared" */
     const char *group; /* NULL: the group "all". Groups are ordered by first appearance. */
-    double weight;     /* factor of the task's loss in the total; 0: 1 */
+    double weight;     /* factor of the task's loss in the total, from 0; 0: 1 */
     int32_t loss;      /* HOME_LOSS_*, 0: binary cross-entropy */
     int32_t reserved;  /* 0 */
     /* Of a binary task: the tower's last bias starts at logit(base_rate); 0: at 0. */
@@ -324,15 +345,15 @@ typedef struct home_optimizer_config {
     size_t struct_size;
     int32_t kind;           /* of dense parameters: HOME_OPTIMIZER_*, 0: Adam */
     int32_t embedding_kind; /* of touched table rows: row-wise Adagrad (0), Adagrad or Adam */
-    double learning_rate;   /* 0: 0.001, Adagrad 0.01 */
-    double beta1;           /* of both Adams; 0: 0.9 */
-    double beta2;           /* of both Adams; 0: 0.999 */
-    double epsilon;         /* 0: 1e-8, Adagrad 1e-10 */
-    double momentum;        /* of SGD */
-    double weight_decay;    /* of dense parameters; 0: none, AdamW 0.01 */
+    double learning_rate;   /* from 0; 0: 0.001, Adagrad 0.01 */
+    double beta1;           /* of both Adams, from 0 to below 1; 0: 0.9 */
+    double beta2;           /* of both Adams, from 0 to below 1; 0: 0.999 */
+    double epsilon;         /* above 0; 0: 1e-8, Adagrad 1e-10 */
+    double momentum;        /* of SGD, from 0 to below 1 */
+    double weight_decay;    /* of dense parameters, from 0; 0: none, AdamW 0.01 */
     double clip_norm;       /* scales all gradients down to this norm; 0: off */
-    double embedding_learning_rate; /* 0: 0.01 */
-    double embedding_epsilon;       /* 0: 1e-8, Adagrad 1e-10 */
+    double embedding_learning_rate; /* from 0; 0: 0.01 */
+    double embedding_epsilon;       /* above 0; 0: 1e-8, Adagrad 1e-10 */
 } home_optimizer_config;
 
 /* A model. Only dense_width or fields, tasks and layers are required. All names, arrays and structs
@@ -359,14 +380,17 @@ typedef struct home_config {
     const home_layer_config *layers;
     size_t layer_count;
 
+    /* Of every Swish in the model, whether in experts, towers, gates or self gates:
+     * swish(a) = a sigmoid(swish_beta a). 0: 1. */
+    double swish_beta;
+
     /* Experts: h = Act(Norm(MLP(x))). */
     int32_t expert_norm;       /* HOME_NORM_*, 0: the preset's (home: batch, others: none) */
     int32_t expert_activation; /* HOME_ACTIVATION_*, 0: the preset's (home: swish, others: relu) */
     int32_t expert_hidden_activation; /* 0: the preset's (home: swish, others: relu) */
     int32_t bias_before_norm; /* HOME_ON: a linear layer before a batch norm has a bias; 0: off */
-    double swish_beta;        /* swish(a) = a sigmoid(beta a); 0: 1 */
-    double norm_epsilon;      /* 0: 1e-5 */
-    double norm_momentum;     /* at most 1; 0: 0.1 */
+    double norm_epsilon;      /* above 0; 0: 1e-5 */
+    double norm_momentum;     /* from 0, running values that stay, to 1; 0: 0.1 */
 
     /* Feature gates: gated x = x * F(x). */
     int32_t feature_order; /* HOME_FEATURE_*, 0: sigmoid first */
@@ -398,15 +422,64 @@ typedef struct home_config {
     int32_t reserved2;   /* 0 */
 
     const home_optimizer_config *optimizer; /* NULL: all defaults */
-    const home_allocator *allocator;        /* NULL: malloc and free */
+
+    /* The rest describes a process and its machine, not the model: neither checkpoints nor
+     * home_model_config_json() contain it. home_create_options has the same for JSON. */
+
+    const home_allocator *allocator; /* NULL: malloc and free */
 
     /* The best instruction set that the model may use: "portable", "avx2", "avx512" (above avx2) or
      * "neon"; NULL: any. A set that the CPU lacks is not used, so a name from another kind of CPU
-     * leaves "portable". This describes the machine, not the model: neither checkpoints nor
-     * home_model_config_json() contain it, but a frozen copy uses what the original does.
-     * Since 0.1. */
+     * leaves "portable". A frozen copy uses what the original does. */
     const char *isa;
+
+    /* The most bytes that the new model may take, as home_model_bytes() counts them:
+     * HOME_E_TOO_LARGE if it would be more, before memory is taken for weights. A training model
+     * grows with its largest batch, which does not count here. 0: no limit. */
+    uint64_t memory_limit;
 } home_config;
+
+/* What JSON says nothing about, being about a process and its machine. */
+typedef struct home_create_options {
+    size_t struct_size;
+    const home_allocator *allocator; /* as in home_config */
+    const char *isa;                 /* as in home_config; if set, JSON's "isa" does not count */
+    uint64_t memory_limit;           /* as in home_config */
+} home_create_options;
+
+/* Is told one error of a configuration. `where` is the place as the caller knows it: of a struct
+ * the field, such as "config.layers[0].width", of JSON the key, "layers[0].width"; "" if there is
+ * no place to name. `found` has the status and the message, which begins with the place. Both are
+ * the library's and valid during the call. Returns 0 to go on, anything else to hear no more. */
+typedef int32_t (*home_config_report)(void *user, const char *where, const home_error *found);
+
+/* Finds all errors of a configuration at once, where home_model_create() stops at the first: calls
+ * `report` for each, in the order of the fields, on the calling thread. What follows from an error
+ * is not reported again: a bad name of a table is one error, not one more for each field that uses
+ * it, and who sees whom is only looked at when everything else is right. No memory is taken for
+ * weights, so what the machine has room for is not found; `memory_limit` is.
+ *
+ * Returns HOME_OK if home_model_create() would find no error, and what it would return if not,
+ * with its message; also where `report` ended the search. `report` may be NULL.
+ *
+ * Errors:
+ *     those of home_model_create(); HOME_E_MEMORY means that checking ran out of memory
+ *
+ * Threads: any. Since 0.2. */
+HOME_API home_status home_config_check(const home_config *config, home_config_report report,
+                                       void *user, home_error *error);
+
+/* The same for JSON, as home_model_create_json() takes it. `options` may be NULL. Text that is not
+ * JSON is a single error.
+ *
+ * Errors:
+ *     those of home_model_create_json(); HOME_E_MEMORY means that checking ran out of memory
+ *
+ * Threads: any. Since 0.2. */
+HOME_API home_status home_config_check_json(const char *json, size_t length,
+                                            const home_create_options *options,
+                                            home_config_report report, void *user,
+                                            home_error *error);
 
 /* ---------------------------------------------------------------------------------------- model */
 
@@ -437,15 +510,16 @@ typedef struct home_workspace home_workspace;
  *     HOME_E_ARGUMENT     NULL, or an allocator with only one function
  *     HOME_E_CONFIG       the configuration is not valid
  *     HOME_E_MEMORY       out of memory
- *     HOME_E_TOO_LARGE    a size of the model does not fit size_t
+ *     HOME_E_TOO_LARGE    a size of the model does not fit size_t, or the model would take more
+ *                         than memory_limit
  *     HOME_E_UNSUPPORTED  the build has no kernels for this machine (docs/embedding.md)
  *
  * Threads: any. Since 0.1. */
 HOME_API home_status home_model_create(const home_config *config, home_model **model,
                                        home_error *error);
 
-/* Makes a model from JSON text of `length` bytes, which needs no terminating zero. `allocator` may
- * be NULL. docs/model.md explains every key.
+/* Makes a model from JSON text of `length` bytes, which needs no terminating zero. `options` may be
+ * NULL. docs/model.md explains every key.
  *
  *     { "preset": "home"|"shared-bottom"|"mmoe"|"cgc"|"ple"|"adatt-sp"|"adatt"|"custom",
  *       "seed": 1, "dense": 2, "dense_names": ["age", "price"],
@@ -460,9 +534,10 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *                   "units": [{"name": "u", "input": "node below", "experts": 2}],
  *                   "nodes": [{"name": "like", "sees": ["u"], "gate": ["u"],
  *                              "self": "u", "self_kind": "gate"|"static"}]}],
+ *       "swish_beta": 1,
  *       "experts": {"norm": "batch"|"none", "activation": "swish"|"relu",
  *                   "hidden_activation": "swish"|"relu", "bias_before_norm": false,
- *                   "swish_beta": 1, "norm_epsilon": 1e-5, "norm_momentum": 0.1},
+ *                   "norm_epsilon": 1e-5, "norm_momentum": 0.1},
  *       "feature_gate": {"order": "sigmoid_first"|"mix_first", "init": "zero"|"uniform"},
  *       "gate": {"hidden": [], "activation": "relu"|"swish", "input": "gated"|"raw"},
  *       "self_gate": {"on": true, "hidden": [], "activation": "relu"|"swish",
@@ -478,7 +553,11 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *
  * The keys are those of the structs above. Not all go together: only the preset custom has "units".
  * Required are "tasks", "layers" and at least one of "dense" and "fields". An unknown or repeated
- * key is an error.
+ * key is an error. A key that is left out has its default; a number that is written is meant, also
+ * where it is 0. Messages name keys: "layers[0].width is 0, expected a whole number from 1 to
+ * 16777216".
+ *
+ * Reading takes memory of at most some 20 bytes for each byte of the text, besides the model's.
  *
  * Errors:
  *     those of home_model_create(), and
@@ -486,7 +565,7 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *
  * Threads: any. Since 0.1. */
 HOME_API home_status home_model_create_json(const char *json, size_t length,
-                                            const home_allocator *allocator, home_model **model,
+                                            const home_create_options *options, home_model **model,
                                             home_error *error);
 
 /* Takes one more reference, to be given back with home_model_release(). Returns the model; NULL for
@@ -999,9 +1078,8 @@ HOME_API home_status home_model_freeze(const home_model *model, home_model **fro
                                        home_error *error);
 
 /* Returns the instruction set that the model computes with: "portable", "avx2", "avx512" or "neon".
- * It was chosen when the model was made, from config.isa, the CPU, the operating system and the
- * environment variable HOME_ISA (an upper limit, for tests and support); for a model opened from an
- * image, from the image's panels. Static; NULL for NULL.
+ * It was chosen when the model was made, from config.isa, the CPU and the operating system; for a
+ * model opened from an image, from the image's panels. Static; NULL for NULL.
  *
  * Threads: any. Since 0.1. */
 HOME_API const char *home_model_isa(const home_model *model);
@@ -1200,7 +1278,7 @@ typedef struct home_load_options {
      * up before it is allocated, so a small file from a stranger cannot take much memory. 0: 64 MiB
      * + 16 times the size of the checkpoint, which no model that home_model_save() writes is known
      * to exceed. */
-    size_t memory_limit;
+    uint64_t memory_limit;
     /* HOME_ON: the model is frozen as home_model_freeze() would freeze it, and predicts the same
      * bytes; but at no time is there memory for training, the optimizer's state or a second copy of
      * the tables. */
