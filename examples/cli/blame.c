@@ -59,9 +59,11 @@ static bool enter_member(trail *t, const char *name, size_t length) {
     return true;
 }
 
-/* Tasks and fields come from the recipe's "labels" and "ids", all else from its "model". */
+/* Tasks and fields come from the recipe's "labels" and "ids", dense values from its "dense", all
+ * else from its "model". */
 static trail start(const recipe *by, const char *path) {
-    static const char *const names[][2] = {{"tasks[", "labels"}, {"fields[", "ids"}};
+    static const char *const names[][2] = {
+        {"tasks[", "labels"}, {"fields[", "ids"}, {"dense ", "dense"}};
     trail t = {by->root, "", path};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strncmp(path, names[i][0], strlen(names[i][0])) == 0 &&
@@ -73,51 +75,56 @@ static trail start(const recipe *by, const char *path) {
     return t;
 }
 
-/* The library's structs are flatter than the recipe: layer_count and tower_hidden belong to
- * "layers" and "tower", and norm_epsilon to "experts". */
-static const homejson_value *find_section(const homejson_value *object, const char *name,
-                                          size_t length) {
-    const size_t word = strcspn(name, "_");
-    const homejson_value *section =
-        object->type == HOME_JSON_OBJECT && word < length ? object->first : NULL;
-    while (section && strncmp(section->key, name, word) != 0 && !find_member(section, name, length))
-        section = section->next;
-    return section;
+/* A table is what the first of the recipe's "ids" that uses it makes it: "tables[0].dim is .." to
+ * "fields[2].dim is ..". */
+static const char *by_field(const recipe *by, const char *message, char *text, size_t room) {
+    static const char name[] = "tables[";
+    char *end;
+    if (strncmp(message, name, strlen(name)) != 0)
+        return message;
+    const unsigned long table = strtoul(message + strlen(name), &end, 10);
+    for (size_t i = 0; i < by->field_count && *end == ']'; i++) {
+        if (by->fields[i].table == table) {
+            snprintf(text, room, "fields[%zu%s", i, end);
+            return text;
+        }
+    }
+    return message;
 }
 
-/* The member of a section that the library calls `name`: norm_epsilon has its full name there,
- * self_gate_hidden and expert_norm lack the section's name or its first word. NULL where the recipe
- * does not have it. */
-static const homejson_value *find_inside(const homejson_value *section, const char *name,
-                                         size_t length) {
-    const homejson_value *whole = find_member(section, name, length);
-    const size_t key = section->key_length;
-    const bool has_key = key < length && strncmp(name, section->key, key) == 0 && name[key] == '_';
-    const size_t skipped = (has_key ? key : strcspn(name, "_")) + 1;
-    return whole || skipped > length ? whole
-                                     : find_member(section, name + skipped, length - skipped);
-}
-
-bool blame_recipe(const recipe *by, const char *message, failure *why) {
-    static const char root[] = "config.";
+/* Finds the place of a message that begins with its path. */
+static void place(const recipe *by, const char *message, failure *why) {
+    char renamed[300];
     char text[600];
-    if (strncmp(message, root, strlen(root)) != 0)
-        return fail(why, "%s: the model: %s", by->doc.name, message);
-    trail t = start(by, message + strlen(root));
+    trail t = start(by, by_field(by, message, renamed, sizeof renamed));
     size_t length;
     while ((length = name_length(t.left)) > 0 && enter_member(&t, t.left, length)) {
     }
-    const homejson_value *section = find_section(t.value, t.left, length);
-    const homejson_value *inside = section ? find_inside(section, t.left, length) : NULL;
-    if (inside)
-        snprintf(text, sizeof text, "%s.%s.%s%s", t.path, section->key, inside->key,
-                 t.left + length);
-    else if (section && section->type == HOME_JSON_ARRAY)
-        snprintf(text, sizeof text, "the length of %s.%s%s", t.path, section->key, t.left + length);
-    else if (section)
-        snprintf(text, sizeof text, "%s.%s: %s", t.path, section->key, t.left);
+    snprintf(text, sizeof text, "%s%s%s", t.path, length ? "." : "", t.left);
+    document_complain(&by->doc, t.value, text, why);
+}
+
+typedef struct search {
+    const recipe *by;
+    failure *why; /* the last error found */
+    size_t found;
+} search;
+
+/* Each error is a line of its own. main() prints the last. */
+static int32_t take(void *user, const char *where, const home_error *found) {
+    search *s = user;
+    if (s->found++ > 0)
+        fprintf(stderr, "home train: %s\n", s->why->text);
+    if (*where)
+        place(s->by, found->message, s->why);
     else
-        snprintf(text, sizeof text, "%s%s%s", t.path, length ? ": " : "", t.left);
-    const homejson_value *place = inside ? inside : section;
-    return document_complain(&by->doc, place ? place : t.value, text, why);
+        fail(s->why, "%s: the model: %s", s->by->doc.name, found->message);
+    return 0;
+}
+
+bool blame_recipe(const recipe *by, const hometext *configuration, const home_error *error,
+                  failure *why) {
+    search s = {.by = by, .why = why};
+    home_config_check_json(configuration->data, configuration->length, NULL, take, &s, NULL);
+    return s.found > 0 ? false : fail(why, "%s: the model: %s", by->doc.name, error->message);
 }

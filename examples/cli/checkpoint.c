@@ -2,6 +2,7 @@
 
 #include "blame.h"
 #include "heap.h"
+#include "isa.h"
 #include "kind.h"
 #include "learned.h"
 
@@ -119,12 +120,15 @@ static void write_configuration(const recipe *by, const dataset *training, homet
 static bool create(const recipe *by, const hometext *configuration, home_model **model,
                    failure *why) {
     home_error error = {.struct_size = sizeof error};
+    home_create_options options = {.struct_size = sizeof options};
     if (configuration->failed)
         return fail_memory(why);
-    if (home_model_create_json(configuration->data, configuration->length, NULL, model, &error) ==
-        HOME_OK)
+    if (!isa_read(&options.isa, why))
+        return false;
+    if (home_model_create_json(configuration->data, configuration->length, &options, model,
+                               &error) == HOME_OK)
         return true;
-    return blame_recipe(by, error.message, why);
+    return blame_recipe(by, configuration, &error, why);
 }
 
 static bool store_recipe(const recipe *by, home_model *model, failure *why) {
@@ -175,9 +179,11 @@ bool checkpoint_create(const recipe *by, const dataset *training, home_model **m
 
 bool checkpoint_load(const char *path, home_model **model, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    if (!kind_check_checkpoint(path, "a model made by \"home train\"", why))
+    home_load_options options = {.struct_size = sizeof options};
+    if (!kind_check_checkpoint(path, "a model made by \"home train\"", why) ||
+        !isa_read(&options.isa, why))
         return false;
-    const home_status status = home_model_load(path, NULL, model, &error);
+    const home_status status = home_model_load(path, &options, model, &error);
     return status == HOME_OK || fail_file(why, path, &error);
 }
 

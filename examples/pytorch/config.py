@@ -25,8 +25,9 @@ def with_defaults(config):
     return {
         "preset": preset, "seed": config.get("seed", 0), "dense": config.get("dense", 0),
         "tables": tables, "fields": fields, "tasks": tasks, "layers": layers,
+        "swish_beta": config.get("swish_beta", config.get("experts", {}).get("swish_beta", 1)),  # 0.1 had it there
         "experts": {"norm": "batch" if home else "none", "activation": activation, "hidden_activation": activation,
-                    "bias_before_norm": False, "swish_beta": 1, "norm_epsilon": 1e-5, "norm_momentum": 0.1,
+                    "bias_before_norm": False, "norm_epsilon": 1e-5, "norm_momentum": 0.1,
                     **config.get("experts", {})},
         "feature_gate": {"order": "sigmoid_first", "init": "zero", **config.get("feature_gate", {})},
         "gate": {**gate, **config.get("gate", {})},

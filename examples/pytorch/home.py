@@ -64,8 +64,8 @@ class BatchNorm(nn.Module):
 class Expert(MLP):
     """Act(Norm(MLP(x)))"""
 
-    def __init__(self, widths, settings):
-        beta = settings["swish_beta"]
+    def __init__(self, widths, config):
+        settings, beta = config["experts"], config["swish_beta"]
         batch_norm = settings["norm"] == "batch"
         super().__init__(widths, activation(settings["hidden_activation"], beta),
                          last_bias=not batch_norm or settings["bias_before_norm"])
@@ -117,7 +117,7 @@ class Unit(nn.Module):
         super().__init__()
         self.feature_gate = (FeatureGate(width, layer["feature_branches"], layer["feature_rank"],
                                          config["feature_gate"]) if layer["feature_gates"] else nn.Identity())
-        self.experts = nn.ModuleList(Expert([width, *layer["hidden"], layer["width"]], config["experts"])
+        self.experts = nn.ModuleList(Expert([width, *layer["hidden"], layer["width"]], config)
                                      for _ in range(unit["experts"]))
 
     def forward(self, x):
@@ -139,7 +139,7 @@ class Node(nn.Module):
     def __init__(self, config, node, experts, widths):
         """experts, widths: for each unit, the number of its experts and the width of its input."""
         super().__init__()
-        beta = config["experts"]["swish_beta"]
+        beta = config["swish_beta"]
         gate, self_gate = config["gate"], config["self_gate"]
         self.sees, self.reads, self.own = node["sees"], node["gate"], node["self"]
         self.raw_gate = node["raw_gate"] or gate["input"] == "raw"
@@ -248,7 +248,7 @@ class Home(nn.Module):
             sources = layers[-1].outputs
         self.layers = nn.ModuleList(layers)
         tower = config["tower"]
-        act = activation(tower["activation"], config["experts"]["swish_beta"])
+        act = activation(tower["activation"], config["swish_beta"])
         self.towers = Named({task["name"]: MLP([sources[task["name"]], *tower["hidden"], 1], act)
                              for task in self.tasks})
         for task in self.tasks:  # a tower starts at its task's base rate

@@ -557,7 +557,8 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  * where it is 0. Messages name keys: "layers[0].width is 0, expected a whole number from 1 to
  * 16777216".
  *
- * Reading takes memory of at most some 20 bytes for each byte of the text, besides the model's.
+ * Reading takes at most 16 bytes of memory for each byte of the text, and 64 KB, besides the
+ * model's.
  *
  * Errors:
  *     those of home_model_create(), and
@@ -1390,8 +1391,9 @@ HOME_API home_status home_checkpoint_open_memory(const void *data, size_t size,
  * Threads: exclusive. Since 0.2. */
 HOME_API void home_checkpoint_destroy(home_checkpoint *checkpoint);
 
-/* Returns the configuration as home_model_config_json() gives it; NULL for a file that libhome has
- * not written, and for NULL. Valid until home_checkpoint_destroy().
+/* Returns the configuration as it is stored, without what is at its default:
+ * home_model_create_json() takes it. NULL for a file that libhome has not written, and for NULL.
+ * Valid until home_checkpoint_destroy().
  *
  * Threads: shared. Since 0.2. */
 HOME_API const char *home_checkpoint_config_json(const home_checkpoint *checkpoint);

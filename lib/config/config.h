@@ -1,8 +1,8 @@
 /* The configuration as the library keeps it: copied, checked, every default filled in.
  *
- * Here: structs and JSON of a host to checked settings (config.c, config_json.c), and back to JSON.
- * Called by: plan, and all above. Calls: kernels (for the names of instruction sets), host,
- * base. */
+ * Here: which fields there are (fields.c), structs and JSON of a host to checked settings
+ * (config.c, config_json.c) and back to JSON, errors on the way (reader.c). Called by: plan, and
+ * all above. Calls: kernels (for the names of instruction sets), host, base. */
 #ifndef HOME_CONFIG_H
 #define HOME_CONFIG_H
 
@@ -51,18 +51,26 @@ typedef struct homesettings {
     size_t *field_column; /* [field_count] first column of the field in v */
 } homesettings;
 
-/* Copies and checks what the caller gave. HOME_E_CONFIG names the field, its value and what was
- * expected. */
-home_status homeconfig_resolve(const home_config *given, homearena *arena, homesettings *settings,
-                               home_error *error);
+/* A size that JSON writes as 0 where a struct's 0 stands for a default that depends on other
+ * fields; no size is so large. */
+#define HOME_WRITTEN_ZERO SIZE_MAX
 
-/* JSON text -> config struct in the arena, checked only for names and types of the fields. One that
- * is stored in a checkpoint was written by the library: what is not known here is a later
- * version's, so it gives HOME_E_UNSUPPORTED instead of HOME_E_CONFIG. */
-home_status homeconfig_from_json(const char *json, size_t length, bool stored, homearena *arena,
-                                 home_config *config, home_error *error);
+struct homereader;
 
-/* The complete configuration as JSON. */
-void homeconfig_to_json(const homesettings *settings, hometext *text);
+/* Copies and checks what the caller gave; config.c. Errors go to the reader, whose status is
+ * returned: HOME_E_CONFIG names the field, its value and what was expected. The settings can only
+ * be used where there was none. */
+home_status homeconfig_resolve(struct homereader *in, const home_config *given,
+                               homesettings *settings);
+
+/* JSON text -> config struct in the arena, with all values within their bounds; config_json.c. A 0
+ * that is written is HOME_ZERO. A text that is stored in a checkpoint was written by the library:
+ * what is not known here is a later version's, so it gives HOME_E_UNSUPPORTED instead of
+ * HOME_E_CONFIG. */
+home_status homeconfig_from_json(struct homereader *in, const char *json, size_t length,
+                                 bool stored, home_config *config);
+
+/* The configuration as JSON: complete, or what is not as it would be anyway. */
+void homeconfig_to_json(const homesettings *settings, bool complete, hometext *text);
 
 #endif

@@ -2,6 +2,7 @@
 #include "create.h"
 
 #include "../base/abi.h"
+#include "../config/reader.h"
 #include "../host/threads.h"
 #include "../serve/serve.h"
 #include "../train/training.h"
@@ -83,7 +84,7 @@ static home_status fail_size(const home_model *model, home_error *error) {
 static bool count_texts(const home_model *model, size_t *config, size_t *topology) {
     hometext first = {.counting = true};
     hometext second = {.counting = true};
-    homeconfig_to_json(&model->settings, &first);
+    homeconfig_to_json(&model->settings, true, &first);
     homedescribe_topology(&model->settings, &model->topology, &second);
     *config = first.length;
     *topology = second.length;
@@ -134,64 +135,68 @@ static bool write_texts(home_model *model) {
     if (!count_texts(model, &config_length, &topology_length))
         return false;
     hometext_reserve(&model->config_json, config_length);
-    homeconfig_to_json(&model->settings, &model->config_json);
+    homeconfig_to_json(&model->settings, true, &model->config_json);
     hometext_reserve(&model->topology_json, topology_length);
     homedescribe_topology(&model->settings, &model->topology, &model->topology_json);
     return !model->config_json.failed && !model->topology_json.failed;
 }
 
-/* Settings, topology, plan and tensors of an empty model that has its allocator, as far as the
- * blueprint's own check and limit agree: all that costs little. */
-static home_status plan_model(home_model *model, const homecreate_blueprint *blueprint,
-                              home_error *error) {
+/* The blueprint's configuration, checked, and who sees whom. The reader hears of its errors. */
+static void read_config(home_model *model, const homecreate_blueprint *blueprint, homereader *in) {
     home_config parsed;
     const home_config *config = blueprint->config;
-    home_status status = HOME_OK;
     if (!config) {
-        status = homeconfig_from_json(blueprint->json, blueprint->json_length, blueprint->stored,
-                                      &model->arena, &parsed, error);
+        homeconfig_from_json(in, blueprint->json, blueprint->json_length, blueprint->stored,
+                             &parsed);
         config = &parsed;
     }
-    if (status == HOME_OK && blueprint->isa && !blueprint->config)
-        parsed.isa = blueprint->isa;
-    if (status == HOME_OK)
-        status = homeconfig_resolve(config, &model->arena, &model->settings, error);
-    if (status != HOME_OK)
-        return status;
-    model->kernels =
-        blueprint->kernels ? blueprint->kernels : homekernels_select(model->settings.isa);
+    if (homereader_ok(in))
+        homeconfig_resolve(in, config, &model->settings);
+    if (in->status == HOME_OK)
+        hometopology_build(in, &model->settings, &model->topology);
+    if (blueprint->isa)
+        model->settings.isa = homekernels_isa_name(blueprint->isa);
+}
+
+/* What follows from the configuration: kernels, plan and tensors of a model, as far as the
+ * blueprint's own check and limit agree. */
+static home_status plan_model(home_model *model, const homecreate_blueprint *blueprint,
+                              home_error *error) {
+    const char *isa = model->settings.isa;
+    model->kernels = blueprint->kernels ? blueprint->kernels : homekernels_select(isa);
     if (!model->kernels)
         return homefail(error, HOME_E_UNSUPPORTED, "this build has no kernels for this machine%s%s",
-                        model->settings.isa ? " within config.isa " : "",
-                        model->settings.isa ? model->settings.isa : "");
+                        isa ? " within isa " : "", isa ? isa : "");
     const homeplan_options options = {.folded = blueprint->folded, .panel = model->kernels->panel};
-    status = hometopology_build(&model->settings, &model->arena, &model->topology, error);
-    if (status != HOME_OK)
-        return status;
     model->tensors.filter = (hometensors_filter){
         .check = blueprint->check_tensor, .context = blueprint->context, .error = error};
-    status = homeplan_build(&model->settings, &model->topology, options, &model->arena,
-                            &model->plan, &model->tensors, error);
+    home_status status = homeplan_build(&model->settings, &model->topology, options, &model->arena,
+                                        &model->plan, &model->tensors, error);
     model->tensors.filter = (hometensors_filter){0};
-    if (status != HOME_OK)
-        return status;
-    if (blueprint->check)
+    if (model->arena.limited)
+        return homefail(error, HOME_E_TOO_LARGE,
+                        "the plan of the model alone takes more than %zu bytes (memory_limit)",
+                        model->arena.limit);
+    if (status == HOME_OK && blueprint->check)
         status = blueprint->check(model, blueprint->context, error);
     return status == HOME_OK ? check_bytes(model, blueprint, error) : status;
 }
 
-/* What is large comes last, so a configuration that asks for too much costs little. */
+/* Fills in an empty model that has its allocator. What is large comes last, so a configuration that
+ * asks for too much costs little. */
 static home_status build(home_model *model, const homecreate_blueprint *blueprint,
                          home_error *error) {
-    const size_t limit = blueprint->plan_limit ? blueprint->plan_limit : blueprint->memory_limit;
-    model->arena.limit = limit;
-    const home_status status = plan_model(model, blueprint, error);
-    if (model->arena.limited)
-        return homefail(error, HOME_E_TOO_LARGE,
-                        "the plan of the model alone takes more than %zu bytes (memory_limit)",
-                        limit);
-    if (status != HOME_OK || blueprint->plan_only)
-        return status;
+    homereader in = {.arena = &model->arena,
+                     .error = error,
+                     .report = blueprint->report,
+                     .user = blueprint->report_user};
+    home_error found = {.struct_size = sizeof found};
+    model->arena.limit = blueprint->plan_limit ? blueprint->plan_limit : blueprint->memory_limit;
+    read_config(model, blueprint, &in);
+    if (in.status == HOME_OK && plan_model(model, blueprint, &found) != HOME_OK)
+        homereader_fail_as(&in, "", &found);
+    if (in.status != HOME_OK || blueprint->plan_only)
+        return in.status;
     if (!write_texts(model) || !allocate_weights(model) ||
         (!blueprint->folded && !hometraining_create(model)))
         return fail_size(model, error);
@@ -233,23 +238,93 @@ static home_status create(const homecreate_blueprint *blueprint, home_model **mo
     return HOME_OK;
 }
 
+/* ----------------------------------------------------------------------------- public functions */
+
+/* Either's options, by the names that their callers know; the limit as the size that it is. */
+static size_t limit_of(uint64_t bytes) {
+    return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
+
+/* The struct is read twice: here for the allocator, which reading all of it needs. */
+static home_status plan_from_struct(const home_config *config, home_config *known,
+                                    homecreate_blueprint *blueprint, home_error *error) {
+    const home_status status =
+        homeabi_read(config, known, sizeof *known, "config", HOME_E_CONFIG, error);
+    if (status == HOME_OK)
+        *blueprint = (homecreate_blueprint){.config = known,
+                                            .allocator = known->allocator,
+                                            .memory_limit = limit_of(known->memory_limit)};
+    return status;
+}
+
+static home_status plan_from_json(const char *json, size_t length,
+                                  const home_create_options *options,
+                                  homecreate_blueprint *blueprint, home_error *error) {
+    home_create_options known = {0};
+    if (options) {
+        const home_status status =
+            homeabi_read(options, &known, sizeof known, "options", HOME_E_ARGUMENT, error);
+        if (status != HOME_OK)
+            return status;
+    }
+    if (known.isa && !homekernels_isa_name(known.isa))
+        return homefail(error, HOME_E_ARGUMENT,
+                        "options.isa is \"%.60s\", expected " HOMEKERNELS_ISA_NAMES, known.isa);
+    *blueprint = (homecreate_blueprint){.json = json,
+                                        .json_length = length,
+                                        .allocator = known.allocator,
+                                        .isa = known.isa,
+                                        .memory_limit = limit_of(known.memory_limit)};
+    return HOME_OK;
+}
+
 home_status home_model_create(const home_config *config, home_model **model, home_error *error) {
     if (!config || !model)
         return homefail_null(error, config ? "model" : "config");
     home_config known;
-    const home_status status =
-        homeabi_read(config, &known, sizeof known, "config", HOME_E_CONFIG, error);
-    if (status != HOME_OK)
-        return status;
-    return create(&(homecreate_blueprint){.config = &known, .allocator = known.allocator}, model,
-                  error);
+    homecreate_blueprint blueprint;
+    const home_status status = plan_from_struct(config, &known, &blueprint, error);
+    return status == HOME_OK ? create(&blueprint, model, error) : status;
 }
 
-home_status home_model_create_json(const char *json, size_t length, const home_allocator *allocator,
-                                   home_model **model, home_error *error) {
+home_status home_model_create_json(const char *json, size_t length,
+                                   const home_create_options *options, home_model **model,
+                                   home_error *error) {
     if (!json || !model)
         return homefail_null(error, json ? "model" : "json");
-    return create(
-        &(homecreate_blueprint){.json = json, .json_length = length, .allocator = allocator}, model,
-        error);
+    homecreate_blueprint blueprint;
+    const home_status status = plan_from_json(json, length, options, &blueprint, error);
+    return status == HOME_OK ? create(&blueprint, model, error) : status;
+}
+
+/* Plans the model, and throws it away. */
+static home_status check(homecreate_blueprint *blueprint, home_config_report report, void *user,
+                         home_error *error) {
+    home_model *model = NULL;
+    blueprint->plan_only = true;
+    blueprint->report = report;
+    blueprint->report_user = user;
+    const home_status status = homecreate_model(blueprint, &model, error);
+    home_model_release(model);
+    return status;
+}
+
+home_status home_config_check(const home_config *config, home_config_report report, void *user,
+                              home_error *error) {
+    if (!config)
+        return homefail_null(error, "config");
+    home_config known;
+    homecreate_blueprint blueprint;
+    const home_status status = plan_from_struct(config, &known, &blueprint, error);
+    return status == HOME_OK ? check(&blueprint, report, user, error) : status;
+}
+
+home_status home_config_check_json(const char *json, size_t length,
+                                   const home_create_options *options, home_config_report report,
+                                   void *user, home_error *error) {
+    if (!json)
+        return homefail_null(error, "json");
+    homecreate_blueprint blueprint;
+    const home_status status = plan_from_json(json, length, options, &blueprint, error);
+    return status == HOME_OK ? check(&blueprint, report, user, error) : status;
 }

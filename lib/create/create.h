@@ -22,6 +22,8 @@ typedef struct homecreate_blueprint {
     size_t plan_limit;   /* the same for settings, topology and plan alone; 0: memory_limit */
     bool folded;
     bool plan_only; /* stop before memory for weights is taken: the model can only be looked at */
+    home_config_report report; /* hears of each error of the configuration; may be NULL */
+    void *report_user;
     const homekernels *kernels;     /* NULL: chosen for this machine */
     hometensors_check check_tensor; /* while the plan is made; may be NULL */
     /* Called when settings, topology, plan and tensors are known, before memory is taken for them;

@@ -104,7 +104,8 @@ home_status home_model_freeze(const home_model *model, home_model **frozen, home
     if (!frozen)
         return homefail_null(error, "frozen");
     home_model *made = NULL;
-    const homecreate_blueprint blueprint = {.config = &model->settings.config,
+    const homecreate_blueprint blueprint = {.json = model->config_json.data,
+                                            .json_length = model->config_json.length,
                                             .allocator = &model->allocator,
                                             .folded = true,
                                             .kernels = model->kernels};

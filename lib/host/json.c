@@ -163,7 +163,7 @@ static home_status parse_number(parser *p, homejson_value *value) {
     const char *text = p->source + value->begin;
     const size_t length = p->at - value->begin;
     value->is_integer = only_digits && read_integer(text, length, &value->integer);
-    if (!value->is_integer && !homenumber_read(text, length, &value->number)) {
+    if (!value->is_integer && !homenumber_read(text, length, &value->real)) {
         p->at = value->begin;
         return homefail(p->error, HOME_E_JSON,
                         "line %zu, column %zu: expected a number that fits a double, "
@@ -300,8 +300,8 @@ static int compare_keys(const void *first, const void *second) {
 }
 
 /* Where a member's key stands: its first quote. Found from its value backward, for only an error
- * asks. Inside a string each quote has an odd number of backslashes before it, in front of one there
- * is none. */
+ * asks. Inside a string each quote has an odd number of backslashes before it, in front of one
+ * there is none. */
 static size_t key_begin(const parser *p, const homejson_value *member) {
     size_t at = member->begin;
     for (int quotes = 0; quotes < 2;) {

@@ -21,9 +21,9 @@ typedef enum homejson_type {
  * Kept small, 40 bytes where pointers have 8, for a text of two bytes a value has very many. */
 typedef struct homejson_value {
     union {
-        double number;    /* read it by homejson_number() */
-        uint64_t integer; /* of a number that is_integer */
-        const char *text; /* of a string, unescaped UTF-8 with a final zero */
+        uint64_t integer;             /* of a number that is_integer */
+        double real;                  /* of any other; homejson_number() reads both */
+        const char *text;             /* of a string, unescaped UTF-8 with a final zero */
         struct homejson_value *first; /* child of an array or object */
     };
     struct homejson_value *next; /* the next sibling */
@@ -60,7 +60,7 @@ const homejson_value *homejson_root(const homejson *document);
 
 /* The nearest double of a number. */
 static inline double homejson_number(const homejson_value *value) {
-    return value->is_integer ? (double)value->integer : value->number;
+    return value->is_integer ? (double)value->integer : value->real;
 }
 
 /* The member of an object, NULL where it has none or the value is no object. */

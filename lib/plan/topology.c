@@ -1,7 +1,7 @@
 /* The presets' layers of units and nodes, and those of the user's own. */
 #include "topology.h"
 
-#include "../base/fail.h"
+#include "../config/reader.h"
 #include "../host/sort.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@ typedef struct builder {
     const homesettings *settings;
     const home_config *config;
     homearena *arena;
-    home_error *error;
+    homereader *in;           /* told of errors, as when the configuration was read */
     const size_t **last_list; /* [unit] of any layer: the last list that names it */
 } builder;
 
@@ -85,10 +85,10 @@ static const void **sort_names(const builder *b, const void *items, size_t count
 }
 
 /* Prepares find_unit() and find_node(): all units and nodes have their names. */
-static home_status index_layer(const builder *b, homelayer *layer) {
+static bool index_layer(const builder *b, homelayer *layer) {
     layer->units_by_name = sort_names(b, layer->units, layer->unit_count, sizeof *layer->units);
     layer->nodes_by_name = sort_names(b, layer->nodes, layer->node_count, sizeof *layer->nodes);
-    return layer->units_by_name && layer->nodes_by_name ? HOME_OK : homefail_memory(b->error);
+    return layer->units_by_name && layer->nodes_by_name;
 }
 
 /* The index of a unit or node by its name; HOME_NONE where the layer has none of it. */
@@ -216,63 +216,64 @@ static void task_layer(const builder *b, homelayer *layer, const homelayer *belo
 
 /* ------------------------------------------------------------------------ the user's own layers */
 
-static home_status fail_name(const builder *b, size_t layer, const char *node, const char *field,
-                             const char *name, const char *expected) {
-    return homefail(b->error, HOME_E_CONFIG,
-                    "config.layers[%zu]: \"%.40s\", %s \"%.40s\": expected %s", layer, node, field,
-                    name, expected);
+static void fail_name(const builder *b, const char *member, const char *name,
+                      const char *expected) {
+    homereader_fail(b->in, HOME_E_CONFIG, member, "is \"%.60s\", expected %s", name, expected);
 }
 
-/* Names of units -> their indices. */
-static home_status find_units(const builder *b, const homelayer *layer, size_t l, const char *node,
-                              const char *field, const char *const *names, size_t count,
-                              const size_t **units) {
+/* Names of units, of the node that is being read -> their indices; NULL where one is wrong. */
+static const size_t *find_units(const builder *b, const homelayer *layer, const char *member,
+                                const char *const *names, size_t count) {
     size_t *found = homearena_take(b->arena, count, sizeof *found);
-    if (!found)
-        return homefail_memory(b->error);
-    for (size_t i = 0; i < count; i++) {
+    bool good = found;
+    for (size_t i = 0; found && i < count; i++) {
+        const char *expected = NULL;
         found[i] = find_unit(layer, names[i]);
         if (found[i] == HOME_NONE)
-            return fail_name(b, l, node, field, names[i], "the name of a unit of this layer");
-        if (b->last_list[found[i]] == found)
-            return fail_name(b, l, node, field, names[i], "each unit once");
-        b->last_list[found[i]] = found;
+            expected = "the name of a unit of this layer";
+        else if (b->last_list[found[i]] == found)
+            expected = "each unit once";
+        else
+            b->last_list[found[i]] = found;
+        if (!expected)
+            continue;
+        good = false;
+        homereader_enter(b->in, member, i);
+        fail_name(b, NULL, names[i], expected);
+        homereader_leave(b->in);
     }
-    *units = found;
-    return HOME_OK;
+    return good ? found : NULL;
 }
 
-/* The node of the layer below that a unit reads. */
-static home_status find_input(const builder *b, const homelayer *layer, const homelayer *below,
-                              size_t l, const home_unit_config *unit, size_t *source) {
-    *source = HOME_NONE;
+/* The node of the layer below that a unit reads; HOME_NONE where there is none. */
+static size_t find_input(const builder *b, const homelayer *layer, const homelayer *below,
+                         const home_unit_config *unit) {
     if (!below) {
         if (unit->input && strcmp(unit->input, "v") != 0)
-            return fail_name(b, l, unit->name, "input", unit->input,
-                             "\"v\" or nothing: the first layer reads the model's input");
-        return HOME_OK;
+            fail_name(b, "input", unit->input,
+                      "\"v\" or nothing: the first layer reads the model's input");
+        return HOME_NONE;
     }
     const char *name = unit->input ? unit->input : unit->name;
-    *source = find_node(below, name);
-    if (*source != HOME_NONE)
-        return HOME_OK;
-    return fail_name(b, l, unit->name, "input", name,
-                     find_node(layer, name) != HOME_NONE
-                         ? "a node of the layer below: one of the same layer would be a cycle"
-                         : "the name of a node of the layer below");
+    const size_t source = find_node(below, name);
+    if (source == HOME_NONE)
+        fail_name(b, unit->input ? "input" : "name", name,
+                  find_node(layer, name) != HOME_NONE
+                      ? "a node of the layer below: one of the same layer would be a cycle"
+                      : "the name of a node of the layer below, for the unit has no other input");
+    return source;
 }
 
-static home_status custom_node(const builder *b, const homelayer *layer, size_t l,
-                               const home_node_config *given, homenode *node) {
-    const size_t *sees = NULL;
-    const size_t *reads = NULL;
+static void custom_node(const builder *b, const homelayer *layer, const home_node_config *given,
+                        homenode *node) {
+    const size_t *sees = find_units(b, layer, "sees", given->sees, given->sees_count);
+    const size_t *reads = find_units(b, layer, "gate", given->gate, given->gate_count);
+    const size_t own = given->self ? find_unit(layer, given->self) : HOME_NONE;
     size_t read_count = given->gate_count;
-    home_status status =
-        find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
-    if (status == HOME_OK)
-        status = find_units(b, layer, l, given->name, "gate", given->gate, read_count, &reads);
-    if (status != HOME_OK || !sees || !reads)
-        return status;
+    if (given->self && own == HOME_NONE)
+        fail_name(b, "self", given->self, "the name of a unit of this layer");
+    if (!sees || !reads || (given->self && own == HOME_NONE))
+        return;
     const size_t own_name = find_unit(layer, given->name);
     const size_t usual = own_name == HOME_NONE ? sees[0] : own_name;
     if (read_count == 0) {
@@ -280,59 +281,62 @@ static home_status custom_node(const builder *b, const homelayer *layer, size_t 
         read_count = 1;
     }
     *node = node_of(b, given->name, sees, given->sees_count, reads, read_count);
-    if (!given->self)
-        return HOME_OK;
-    const size_t own = find_unit(layer, given->self);
-    if (own == HOME_NONE)
-        return fail_name(b, l, given->name, "self", given->self,
-                         "the name of a unit of this layer");
-    *node = with_self(
-        b, *node,
-        given->self_kind == HOME_SELF_STATIC ? HOME_SELF_TERM_STATIC : HOME_SELF_TERM_GATE, own);
-    return HOME_OK;
+    if (given->self)
+        *node = with_self(b, *node,
+                          given->self_kind == HOME_SELF_STATIC ? HOME_SELF_TERM_STATIC
+                                                               : HOME_SELF_TERM_GATE,
+                          own);
 }
 
-static home_status custom_layer(const builder *b, homelayer *layer, const homelayer *below,
-                                size_t l) {
+static void custom_layer(const builder *b, homelayer *layer, const homelayer *below) {
     const home_layer_config *given = layer->config;
     if (!allocate_layer(b, layer, given->unit_count, given->node_count))
-        return homefail_memory(b->error);
+        return;
     for (size_t u = 0; u < layer->unit_count; u++)
         layer->units[u] = (homeunit){given->units[u].name, HOME_NONE, given->units[u].experts};
     for (size_t n = 0; n < layer->node_count; n++)
         layer->nodes[n].name = given->nodes[n].name;
-    home_status status = index_layer(b, layer);
-    for (size_t u = 0; u < layer->unit_count && status == HOME_OK; u++)
-        status = find_input(b, layer, below, l, &given->units[u], &layer->units[u].source);
-    for (size_t n = 0; n < layer->node_count && status == HOME_OK; n++)
-        status = custom_node(b, layer, l, &given->nodes[n], &layer->nodes[n]);
-    return status;
+    if (!index_layer(b, layer))
+        return;
+    for (size_t u = 0; u < layer->unit_count && homereader_ok(b->in); u++) {
+        homereader_enter(b->in, "units", u);
+        layer->units[u].source = find_input(b, layer, below, &given->units[u]);
+        homereader_leave(b->in);
+    }
+    for (size_t n = 0; n < layer->node_count && homereader_ok(b->in); n++) {
+        homereader_enter(b->in, "nodes", n);
+        custom_node(b, layer, &given->nodes[n], &layer->nodes[n]);
+        homereader_leave(b->in);
+    }
 }
 
-/* Replaces the masks that the user gives for nodes of a preset. */
-static home_status replace_masks(const builder *b, homelayer *layer, size_t l) {
-    for (size_t i = 0; i < layer->config->node_count; i++) {
-        const home_node_config *given = &layer->config->nodes[i];
-        const size_t n = find_node(layer, given->name);
-        if (n == HOME_NONE)
-            return fail_name(b, l, given->name, "name", given->name,
-                             "the name of a node of this layer");
-        const size_t *sees = NULL;
-        const home_status status =
-            find_units(b, layer, l, given->name, "sees", given->sees, given->sees_count, &sees);
-        if (status != HOME_OK)
-            return status;
+/* Replaces the mask of the preset's node that an entry of the user names. */
+static void replace_mask(const builder *b, homelayer *layer, const home_node_config *given) {
+    const size_t n = find_node(layer, given->name);
+    if (n == HOME_NONE) {
+        fail_name(b, "name", given->name, "the name of a node of this layer");
+        return;
+    }
+    const size_t *sees = find_units(b, layer, "sees", given->sees, given->sees_count);
+    if (sees) {
         layer->nodes[n].sees = sees;
         layer->nodes[n].sees_count = given->sees_count;
     }
-    return HOME_OK;
+}
+
+static void replace_masks(const builder *b, homelayer *layer) {
+    for (size_t i = 0; i < layer->config->node_count && homereader_ok(b->in); i++) {
+        homereader_enter(b->in, "nodes", i);
+        replace_mask(b, layer, &layer->config->nodes[i]);
+        homereader_leave(b->in);
+    }
 }
 
 /* Refuses a unit that no node sees or adds: nothing would use what it computes. */
-static home_status check_seen(const builder *b, const homelayer *layer, size_t l) {
+static void check_seen(const builder *b, const homelayer *layer) {
     bool *seen = homearena_take(b->arena, layer->unit_count, sizeof *seen);
     if (!seen)
-        return homefail_memory(b->error);
+        return;
     for (size_t n = 0; n < layer->node_count; n++) {
         const homenode *node = &layer->nodes[n];
         for (size_t i = 0; i < node->sees_count; i++)
@@ -342,23 +346,21 @@ static home_status check_seen(const builder *b, const homelayer *layer, size_t l
     }
     for (size_t u = 0; u < layer->unit_count; u++)
         if (!seen[u])
-            return homefail(b->error, HOME_E_CONFIG,
-                            "config.layers[%zu]: unit \"%.60s\" is unseen, expected at least one "
-                            "node that sees it",
-                            l, layer->units[u].name);
-    return HOME_OK;
+            homereader_fail(b->in, HOME_E_CONFIG, NULL,
+                            ": unit \"%.60s\" is unseen, expected at least one node that sees it",
+                            layer->units[u].name);
 }
 
 /* ------------------------------------------------------------------------------------- building */
 
-static home_status build_layer(const builder *b, hometopology *topology, size_t l) {
+static void build_layer(const builder *b, hometopology *topology, size_t l) {
     homelayer *layer = &topology->layers[l];
     const homelayer *below = l > 0 ? &topology->layers[l - 1] : NULL;
-    home_status status = HOME_OK;
+    const size_t errors = b->in->error_count;
     layer->config = &b->config->layers[l];
     switch (b->config->preset) {
     case HOME_PRESET_CUSTOM:
-        status = custom_layer(b, layer, below, l);
+        custom_layer(b, layer, below);
         break;
     case HOME_PRESET_HOME:
         if (l == 0)
@@ -374,39 +376,46 @@ static home_status build_layer(const builder *b, hometopology *topology, size_t 
         task_layer(b, layer, below, l + 1 == topology->layer_count);
         break;
     }
-    if (status == HOME_OK && !homearena_ok(b->arena))
-        status = homefail_memory(b->error);
-    if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
-        status = index_layer(b, layer);
-    if (status == HOME_OK && b->config->preset != HOME_PRESET_CUSTOM)
-        status = replace_masks(b, layer, l);
-    return status == HOME_OK ? check_seen(b, layer, l) : status;
+    if (b->config->preset != HOME_PRESET_CUSTOM && homearena_ok(b->arena) && index_layer(b, layer))
+        replace_masks(b, layer);
+    if (homearena_ok(b->arena) && b->in->error_count == errors)
+        check_seen(b, layer);
 }
 
-home_status hometopology_build(const homesettings *settings, homearena *arena,
-                               hometopology *topology, home_error *error) {
+/* The last layer's node of a task. */
+static void place_task(const builder *b, hometopology *topology, size_t t) {
+    const char *name = b->config->tasks[t].name;
+    topology->task_node[t] = find_node(&topology->layers[topology->layer_count - 1], name);
+    if (topology->task_node[t] != HOME_NONE)
+        return;
+    homereader_enter(b->in, "tasks", t);
+    fail_name(b, "name", name, "the name of a node of the last layer");
+    homereader_leave(b->in);
+}
+
+home_status hometopology_build(homereader *in, const homesettings *settings,
+                               hometopology *topology) {
+    homearena *arena = in->arena;
     const builder b = {.settings = settings,
                        .config = &settings->config,
                        .arena = arena,
-                       .error = error,
+                       .in = in,
                        .last_list = homearena_take(arena, HOME_MAX_ITEMS, sizeof(const size_t *))};
     const size_t tasks = settings->config.task_count;
     topology->layer_count = settings->config.layer_count;
     topology->layers = homearena_take(arena, topology->layer_count, sizeof *topology->layers);
     topology->task_node = homearena_take(arena, tasks, sizeof *topology->task_node);
-    if (!topology->layers || !topology->task_node || !b.last_list)
-        return homefail_memory(error);
-    home_status status = HOME_OK;
-    for (size_t l = 0; l < topology->layer_count && status == HOME_OK; l++)
-        status = build_layer(&b, topology, l);
-    for (size_t t = 0; t < tasks && status == HOME_OK; t++) {
-        const char *name = settings->config.tasks[t].name;
-        topology->task_node[t] = find_node(&topology->layers[topology->layer_count - 1], name);
-        if (topology->task_node[t] == HOME_NONE)
-            status = homefail(
-                error, HOME_E_CONFIG,
-                "config.layers[%zu].nodes has no node \"%.60s\", expected one for each task",
-                topology->layer_count - 1, name);
+    const bool there = topology->layers && topology->task_node && b.last_list;
+    for (size_t l = 0; there && l < topology->layer_count && homereader_ok(in); l++) {
+        homereader_enter(in, "layers", l);
+        build_layer(&b, topology, l);
+        homereader_leave(in);
+        if (!homearena_ok(arena))
+            break;
     }
-    return status;
+    if (!homearena_ok(arena))
+        homereader_fail_memory(in);
+    for (size_t t = 0; t < tasks && homereader_ok(in); t++)
+        place_task(&b, topology, t);
+    return in->status;
 }

@@ -66,8 +66,10 @@ typedef struct hometopology {
     size_t *task_node; /* [tasks] the node of the last layer that the task's tower reads */
 } hometopology;
 
-/* HOME_E_CONFIG names what is wrong with the user's own units, nodes or masks; HOME_E_MEMORY. */
-home_status hometopology_build(const homesettings *settings, homearena *arena,
-                               hometopology *topology, home_error *error);
+/* Of settings without an error. The reader, with which they were read, hears what is wrong with the
+ * user's own units, nodes or masks; its status is returned. */
+struct homereader;
+home_status hometopology_build(struct homereader *in, const homesettings *settings,
+                               hometopology *topology);
 
 #endif

@@ -284,6 +284,18 @@ static void add_tuning(hometext *text, const home_model *model) {
     homememory_free(&model->allocator, tuning.data);
 }
 
+/* Without what is at its default: a reader that knows every key that is used reads the file, also
+ * if it is older than others that this version knows. */
+static void add_config(hometext *text, const home_model *model) {
+    hometext config = {.allocator = text->allocator};
+    homeconfig_to_json(&model->settings, false, &config);
+    if (config.failed)
+        text->failed = true;
+    else
+        add_pair(text, "home.config", config.data);
+    homememory_free(config.allocator, config.data);
+}
+
 /* The header with a checksum of zeros, filled with spaces to a multiple of 8 bytes. *digits gets
  * the checksum's place. */
 static void write_header(const home_model *model, const homeitems *list, bool optimizer,
@@ -293,7 +305,7 @@ static void write_header(const home_model *model, const homeitems *list, bool op
     hometext_add(text, "00000000\",");
     add_pair(text, "home.schema", HOME_SCHEMA);
     hometext_add(text, ",");
-    add_pair(text, "home.config", model->config_json.data);
+    add_config(text, model);
     if (optimizer)
         add_tuning(text, model);
     for (const homemetadata *m = model->metadata; m; m = m->next) {

@@ -259,9 +259,21 @@ static void try_nodes(const void *given, outcome *o) {
 static void try_allocator(const void *given, outcome *o) {
     static const char json[] = "{\"dense\": 2, \"layers\": [{\"width\": 2}, {\"width\": 2}], "
                                "\"tasks\": [{\"name\": \"a\"}]}";
+    const home_create_options options = {.struct_size = sizeof options, .allocator = given};
+    home_error error = new_error();
+    home_model *model = NULL;
+    set_status(o, home_model_create_json(json, sizeof json - 1, &options, &model, &error), &error);
+    home_model_release(model);
+}
+
+static void try_create_options(const void *given, outcome *o) {
+    static const char json[] = "{\"dense\": 2, \"layers\": [{\"width\": 2}, {\"width\": 2}], "
+                               "\"tasks\": [{\"name\": \"a\"}]}";
     home_error error = new_error();
     home_model *model = NULL;
     set_status(o, home_model_create_json(json, sizeof json - 1, given, &model, &error), &error);
+    if (o->status == HOME_OK)
+        add_bytes(o, home_model_isa(model), strlen(home_model_isa(model)));
     home_model_release(model);
 }
 
@@ -542,6 +554,8 @@ static void an_error_text_is_cut_to_the_callers_room(void) {
 /* ---------------------------------------------------------------------------------- all of them */
 
 static home_allocator allocator;
+static const home_create_options create_options = {
+    .struct_size = sizeof create_options, .isa = "portable", .memory_limit = 1 << 24};
 static home_image_options image_options = {sizeof image_options, 16, 2};
 static home_parallel parallel = {sizeof parallel, NULL, 2, run_inline};
 static meter counter = {.fail_at = -1};
@@ -557,6 +571,8 @@ static const given_case given_cases[] = {
     {"home_optimizer_config", "optimizer", sizeof(home_optimizer_config), 1, &world.s.optimizer,
      try_optimizer},
     {"home_allocator", "allocator", sizeof(home_allocator), 1, &allocator, try_allocator},
+    {"home_create_options", "options", sizeof(home_create_options), 1, &create_options,
+     try_create_options},
     {"home_batch", "batch", sizeof(home_batch), 1, &world.rows.batch, try_batch},
     {"home_ids", "fields", sizeof(home_ids), 3, world.rows.fields, try_ids},
     {"home_targets", "targets", sizeof(home_targets), 1, &world.rows.targets, try_targets},

@@ -21,10 +21,24 @@ static void must(home_status status, const char *what) {
     exit(1);
 }
 
+/* The library reads no environment: this program caps the instruction set by HOME_ISA itself. */
+static const home_create_options *create_options(void) {
+    static home_create_options options = {.struct_size = sizeof options};
+    options.isa = getenv("HOME_ISA");
+    return &options;
+}
+
+static const home_load_options *load_options(void) {
+    static home_load_options options = {.struct_size = sizeof options};
+    options.isa = getenv("HOME_ISA");
+    return &options;
+}
+
 static void train(const char *path, const row_data *rows) {
     home_model *model = NULL;
     const home_targets targets = {.struct_size = sizeof targets, .labels = rows->labels[0]};
-    must(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), "create");
+    must(home_model_create_json(config, sizeof config - 1, create_options(), &model, &error),
+         "create");
     for (int step = 0; step < 30; step++) {
         must(home_model_forward(model, &rows->batch, NULL, 0, &error), "forward");
         must(home_model_backward(model, &targets, NULL, &error), "backward");
@@ -63,7 +77,7 @@ static void print_row(const char *path) {
     const home_batch batch = {.struct_size = sizeof batch, .rows = 1, .dense = input};
     float predictions[3];
     home_model *model = NULL;
-    must(home_model_load(path, NULL, &model, &error), "load");
+    must(home_model_load(path, load_options(), &model, &error), "load");
     must(home_model_predict(model, &batch, predictions, 0, NULL, &error), "predict");
     for (size_t t = 0; t < 3; t++)
         printf("%s %.4f\n", home_model_task_name(model, t), (double)predictions[t]);
@@ -72,7 +86,8 @@ static void print_row(const char *path) {
 
 static void print_isa(void) {
     home_model *model = NULL;
-    must(home_model_create_json(config, sizeof config - 1, NULL, &model, &error), "create");
+    must(home_model_create_json(config, sizeof config - 1, create_options(), &model, &error),
+         "create");
     puts(home_model_isa(model));
     home_model_release(model);
 }
@@ -85,7 +100,7 @@ static void train_or_predict(bool training, const char *folder, const char *path
         train(path, &rows);
     home_model *model = NULL;
     home_model *frozen = NULL;
-    must(home_model_load(path, NULL, &model, &error), "load");
+    must(home_model_load(path, load_options(), &model, &error), "load");
     must(home_model_freeze(model, &frozen, &error), "freeze");
     if (training)
         for (size_t panel = 8; panel <= 32; panel *= 2)

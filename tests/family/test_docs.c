@@ -137,13 +137,14 @@ static void defaults_are_as_the_page_says(void) {
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"feature_gates\":true"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"experts\":{\"norm\":\"batch\",\"activation\":\"swish\",\"hidden_activation\":\"swish\","
-         "\"bias_before_norm\":false,\"swish_beta\":1,\"norm_epsilon\":0.00001,\"norm_momentum\":0."
+         "\"bias_before_norm\":false,\"norm_epsilon\":0.00001,\"norm_momentum\":0."
          "1}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"feature_gate\":{\"order\":\"sigmoid_first\",\"init\":\"zero\"}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"gate\":{\"hidden\":[],\"activation\":\"relu\",\"input\":\"gated\"}"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"self_gate\":{\"on\":true"},
+        {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"swish_beta\":1,"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]", "\"uncertainty\":false"},
         {"'dense':9,'layers':[{'width':5},{'width':5}]",
          "\"group\":\"all\",\"weight\":1,\"loss\":\"bce\""},

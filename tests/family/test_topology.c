@@ -961,8 +961,10 @@ static void add_words(text *t, const char *key, const char *words) {
 }
 
 static void add_custom_layer(text *t, const layer_rows *layer) {
-    text_add(t, "{'width':%zu,'feature_gates':%s,'feature_rank':%zu,'units':[", layer->width,
-             layer->rank ? "true" : "false", layer->rank);
+    text_add(t, "{'width':%zu,'feature_gates':%s,", layer->width, layer->rank ? "true" : "false");
+    if (layer->rank)
+        text_add(t, "'feature_rank':%zu,", layer->rank);
+    text_add(t, "'units':[");
     for (size_t u = 0; u < unit_count(layer); u++)
         text_add(t, "%s{'name':'%s','experts':%zu,'input':'%s'}", u ? "," : "",
                  layer->units[u].name, layer->units[u].experts,
@@ -1339,13 +1341,13 @@ static const bad_topology bad_topologies[] = {
     {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u'") "," NODE("b", "") "]"), {"nodes[1].sees", "empty"}},
     {CUSTOM(UNITS ",'nodes':[{'name':'a'}," NODE("b", "'u','w'") "]"), {"nodes[0].sees", "empty"}},
     {CUSTOM(UNITS ",'nodes':[" NODE("a", "'u','w'") "]"),
-     {"no node \"b\"", "layers[0].nodes", "task"}},
+     {"tasks[1].name is \"b\"", "a node of the last layer"}},
     {CUSTOM_2("'units':[{'name':'u'}],'nodes':[" NODE("a", "'u'") "," NODE("b", "'u'") "]",
               "'units':[{'name':'a'}],'nodes':[" NODE("b", "'a'") "]"),
-     {"no node \"a\"", "layers[1].nodes"}},
-    {CUSTOM(UNITS), {"layers[0].node_count", "at least 1"}},
-    {CUSTOM("'nodes':[" NODE("a", "'u'") "]"), {"layers[0].unit_count", "at least 1"}},
-    {"'preset':'custom','layers':[]", {"layer_count is 0", "custom"}},
+     {"tasks[0].name is \"a\"", "a node of the last layer"}},
+    {CUSTOM(UNITS), {"layers[0].nodes has 0", "at least 1"}},
+    {CUSTOM("'nodes':[" NODE("a", "'u'") "]"), {"layers[0].units has 0", "at least 1"}},
+    {"'preset':'custom','layers':[]", {"layers has 0 element", "custom"}},
     /* widths and experts */
     {CUSTOM("'units':[{'name':'u','width':4},{'name':'w'}]," GOOD_NODES),
      {"units[0].width is 4", "layer's width, 3"}},
@@ -1373,13 +1375,13 @@ static const bad_topology bad_topologies[] = {
      {"layers[0].task_experts is 1", "no such"}},
     /* layers */
     {"'preset':'mmoe','layers':[{'width':3},{'width':3}]",
-     {"layer_count is 2", "expected 1 to 1", "mmoe"}},
-    {"'preset':'cgc','layers':[{'width':3},{'width':3}]", {"layer_count is 2", "cgc"}},
-    {"'preset':'ple','layers':[{'width':3}]", {"layer_count is 1", "expected 2 to", "ple"}},
-    {"'preset':'home','layers':[{'width':3}]", {"layer_count is 1", "expected 2 to 2", "home"}},
+     {"layers has 2 element", "expected 1 for", "mmoe"}},
+    {"'preset':'cgc','layers':[{'width':3},{'width':3}]", {"layers has 2 element", "cgc"}},
+    {"'preset':'ple','layers':[{'width':3}]", {"layers has 1 element", "expected 2 to", "ple"}},
+    {"'preset':'home','layers':[{'width':3}]", {"layers has 1 element", "expected 2 for", "home"}},
     {"'preset':'shared-bottom','layers':[{'width':3},{'width':3}]",
-     {"layer_count is 2", "shared-bottom"}},
-    {"'preset':'adatt','layers':[]", {"layer_count is 0", "adatt"}},
+     {"layers has 2 element", "shared-bottom"}},
+    {"'preset':'adatt','layers':[]", {"layers has 0 element", "adatt"}},
     {"'preset':'ple','layers':[{'width':3},{'width':0}]", {"layers[1].width is 0"}},
     /* masks of a preset */
     {"'preset':'cgc','layers':[{'width':3,'nodes':[" NODE("c", "'shared'") "]}]",
@@ -1398,7 +1400,8 @@ static const bad_topology bad_topologies[] = {
     {"'preset':'cgc','layers':[{'width':3,'nodes':[{'name':'a','sees':['a'],'self_kind':'static'}]}"
      "]",
      {"nodes[0]", "self", "custom"}},
-    {"'preset':'cgc','layers':[{'width':3,'units':[{'name':'a'}]}]", {"unit_count is 1", "custom"}},
+    {"'preset':'cgc','layers':[{'width':3,'units':[{'name':'a'}]}]",
+     {"units has 1 element", "custom"}},
     {"'preset':'shared-bottom','layers':[{'width':3,'nodes':[" NODE("a", "'b'") "]}]",
      {"\"b\"", "name of a unit"}},
     {"'preset':'home','layers':[{'width':3},{'width':3,'nodes':[" NODE("shared", "'shared'") "]}]",

@@ -43,10 +43,48 @@ static home_status do_create(attempt *a) {
 
 static home_status do_create_json(attempt *a) {
     const char *text = home_model_config_json(a->model);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &a->allocator};
     home_model *model = NULL;
-    const home_status status =
-        home_model_create_json(text, strlen(text), &a->allocator, &model, NULL);
+    const home_status status = home_model_create_json(text, strlen(text), &options, &model, NULL);
     return made(status, model);
+}
+
+static int32_t hear(void *user, const char *where, const home_error *found) {
+    (void)user;
+    (void)where;
+    (void)found;
+    return 0;
+}
+
+static int32_t keep_last(void *user, const char *where, const home_error *found) {
+    (void)where;
+    *(home_error *)user = *found;
+    return 0;
+}
+
+static home_status do_check(attempt *a) {
+    a->config.config.allocator = &a->allocator;
+    return home_config_check(&a->config.config, hear, NULL, NULL);
+}
+
+static home_status do_check_json(attempt *a) {
+    const char *text = home_model_config_json(a->model);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &a->allocator};
+    return home_config_check_json(text, strlen(text), &options, hear, NULL, NULL);
+}
+
+/* Many errors: the paths of those that were told take memory too. It ends with the first. */
+static home_status do_check_errors(attempt *a) {
+    char text[1000] = "{";
+    for (int i = 0; i < 90; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "\"k%d\":0,", i);
+    text[strlen(text) - 1] = '}';
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &a->allocator};
+    home_error last = new_error();
+    const home_status status =
+        home_config_check_json(text, strlen(text), &options, keep_last, &last, NULL);
+    CHECK(status == HOME_E_MEMORY || status == HOME_E_CONFIG);
+    return last.status == HOME_E_MEMORY || status == HOME_E_MEMORY ? HOME_E_MEMORY : HOME_OK;
 }
 
 static home_status do_load(attempt *a) {
@@ -199,6 +237,9 @@ static const struct {
 } actions[] = {
     {"create", do_create},
     {"create from JSON", do_create_json},
+    {"check a configuration", do_check},
+    {"check a configuration in JSON", do_check_json},
+    {"check one of many errors", do_check_errors},
     {"load", do_load},
     {"load from memory", do_load_memory},
     {"load frozen", do_load_frozen},

@@ -403,10 +403,11 @@ static void call_metrics(scene *s) {
 static void call_maker(scene *s, size_t which, size_t slot) {
     home_model *made = NULL;
     const char *config = configs[fuzz_below(&s->in, sizeof configs / sizeof *configs)];
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &s->allocator};
     home_status status = HOME_OK;
     switch (which) {
     case 0:
-        status = home_model_create_json(config, strlen(config), &s->allocator, &made, &s->error);
+        status = home_model_create_json(config, strlen(config), &options, &made, &s->error);
         put(s, made, status);
         break;
     case 1:
@@ -458,8 +459,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         snprintf(path, sizeof path, "/tmp/home-fuzz-%ld", (long)getpid());
     scene s = {.in = {data, size}, .memory = {.budget = BUDGET}, .path = path};
     s.allocator = fuzz_allocator(&s.memory);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &s.allocator};
     const size_t first = fuzz_below(&s.in, sizeof configs / sizeof *configs);
-    FUZZ_CHECK(home_model_create_json(configs[first], strlen(configs[first]), &s.allocator,
+    FUZZ_CHECK(home_model_create_json(configs[first], strlen(configs[first]), &options,
                                       &s.models[0], NULL) == HOME_OK);
     draw_batch(&s);
     draw_targets(&s);

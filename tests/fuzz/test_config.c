@@ -9,10 +9,10 @@ enum { BUDGET = 4 << 20 };
 /* A model's own configuration makes the same model. */
 static void check_round_trip(const home_model *model, const home_allocator *allocator) {
     const char *text = home_model_config_json(model);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = allocator};
     home_error error = {.struct_size = sizeof error};
     home_model *again = NULL;
-    const home_status status =
-        home_model_create_json(text, strlen(text), allocator, &again, &error);
+    const home_status status = home_model_create_json(text, strlen(text), &options, &again, &error);
     if (status == HOME_E_MEMORY) /* two models at once may be too much for the budget */
         return;
     FUZZ_CHECK(status == HOME_OK);
@@ -52,10 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input in = {data, size};
     fuzz_memory memory = fuzz_memory_start(&in, BUDGET);
     const home_allocator allocator = fuzz_allocator(&memory);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &allocator};
     home_error error = {.struct_size = sizeof error};
     home_model *model = NULL;
     const home_status status =
-        home_model_create_json((const char *)in.data, in.size, &allocator, &model, &error);
+        home_model_create_json((const char *)in.data, in.size, &options, &model, &error);
     fuzz_check_outcome(status, &error, &memory);
     FUZZ_CHECK((status == HOME_OK) == (model != NULL));
     FUZZ_CHECK(status == HOME_OK || memory.live == 0);

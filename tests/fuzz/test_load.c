@@ -125,9 +125,10 @@ static void load_weights(const file_bytes *file, fuzz_memory *memory) {
     const size_t fail_at = memory->fail_at;
     const home_allocator allocator = fuzz_allocator(memory);
     home_error error = {.struct_size = sizeof error};
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &allocator};
     home_model *model = NULL;
     memory->fail_at = 0;
-    FUZZ_CHECK(home_model_create_json(config, sizeof config - 1, &allocator, &model, NULL) ==
+    FUZZ_CHECK(home_model_create_json(config, sizeof config - 1, &options, &model, NULL) ==
                HOME_OK);
     size_t before_size;
     size_t after_size;

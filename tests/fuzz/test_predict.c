@@ -59,9 +59,10 @@ typedef struct models {
 static void make_models(models *m) {
     m->memory = (fuzz_memory){.budget = BUDGET};
     const home_allocator allocator = fuzz_allocator(&m->memory);
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &allocator};
     for (size_t i = 0; i < MODELS; i++) {
         const home_status status =
-            home_model_create_json(configs[i], strlen(configs[i]), &allocator, &m->all[i], NULL);
+            home_model_create_json(configs[i], strlen(configs[i]), &options, &m->all[i], NULL);
         FUZZ_CHECK(status == HOME_OK || status == HOME_E_MEMORY || status == HOME_E_TOO_LARGE);
         if (status == HOME_OK)
             FUZZ_CHECK(home_model_freeze(m->all[i], &m->all[FROZEN + i], NULL) == HOME_OK);

@@ -67,7 +67,7 @@ CASES = {
     "home_plain_experts": home(experts={"norm": "none", "activation": "relu", "hidden_activation": "relu"}),
     "home_norm_switches": home(
         layers=layers({"hidden": [6]}, {}),
-        experts={"bias_before_norm": True, "swish_beta": 1.7, "norm_epsilon": 0.01, "norm_momentum": 0.3},
+        swish_beta=1.7, experts={"bias_before_norm": True, "norm_epsilon": 0.01, "norm_momentum": 0.3},
         tower={"hidden": [4], "activation": "swish"},
         optimizer={"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
     # A batch norm over one input takes away that input's scale: a gradient of 0, which Adam would magnify.

@@ -266,12 +266,13 @@ static void serving_without_pause_neither_fails_nor_grows(void) {
     static caller callers[THREADS];
     const home_allocator allocator = {
         .struct_size = sizeof allocator, .allocate = allocate, .release = release};
+    const home_create_options options = {.struct_size = sizeof options, .allocator = &allocator};
     home_model *trained = NULL;
     uint64_t state = 9;
     for (size_t i = 0; i < INPUTS; i++)
         s.rows[i] = (float)random_between(&state, -1, 1);
     memset(s.expected, 1, sizeof s.expected); /* resident from the start */
-    REQUIRE(home_model_create_json(configuration, sizeof configuration - 1, &allocator, &trained,
+    REQUIRE(home_model_create_json(configuration, sizeof configuration - 1, &options, &trained,
                                    NULL) == HOME_OK);
     pthread_mutex_init(&s.service.lock, NULL);
     train(trained, &s, 0);
