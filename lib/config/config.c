@@ -75,7 +75,7 @@ static void fail_name(homereader *in, const char *member, const char *name, cons
 
 /* Copies a name, unless it is the arena's already, and checks its letters. Most become part of
  * tensor names, which dots separate. */
-static const char *read_name(homereader *in, const char *name, const char *member, bool dots) {
+static const char *read_name(homereader *in, const char *name, const char *member) {
     char most[40];
     const size_t length = name ? strlen(name) : 0;
     const char *expected = NULL;
@@ -84,7 +84,7 @@ static const char *read_name(homereader *in, const char *name, const char *membe
         expected = most;
     else if (length == 0)
         expected = "a name";
-    else if (!dots && strchr(name, '.'))
+    else if (strchr(name, '.'))
         expected = "a name without a dot";
     if (!expected && !homeutf8_is_text(name, length))
         expected = "UTF-8";
@@ -104,7 +104,7 @@ static const char *read_name(homereader *in, const char *name, const char *membe
 static void read_name_field(homereader *in, const homefield *f, char *object) {
     const char *name = pointer_at(object + f->offset);
     if (name || !(f->text_of || f->optional))
-        name = read_name(in, name, f->member, f->dots);
+        name = read_name(in, name, f->member);
     else if (f->text_of)
         name = f->text_of(object);
     memcpy(object + f->offset, &name, sizeof name);
@@ -274,7 +274,7 @@ static void read_names(homereader *in, const homefield *f, char *object) {
     const size_t count = size_at(object + f->count_offset);
     for (size_t i = 0; i < count && homereader_ok(in); i++) {
         homereader_enter(in, f->member, i);
-        copy[i] = read_name(in, given[i], NULL, f->dots);
+        copy[i] = read_name(in, given[i], NULL);
         homereader_leave(in);
     }
 }
@@ -415,7 +415,7 @@ static void check_dense_names(homereader *in, homesettings *settings) {
         return;
     if (count != config->dense_width) {
         homereader_fail(in, HOME_E_CONFIG, "dense_names",
-                        "has %zu name%s, expected %zu, one for each dense value", count,
+                        "has %zu name%s, expected none or one for each of %zu dense values", count,
                         count == 1 ? "" : "s", config->dense_width);
         return;
     }

@@ -284,7 +284,7 @@ const homefield homefields_model[] = {
     SAME(home_config, seed, UINT64, .max = UINT64_MAX),
     RENAMED(home_config, "dense", dense_width, SIZE, .max = HOME_MAX_WIDTH),
     ARRAY(home_config, "dense_names", dense_names, NAMES, dense_names_count, HOME_MAX_WIDTH,
-          .optional = true, .dots = true),
+          .optional = true),
     STRUCTS(home_config, tables, table_count, table_fields, home_table_config),
     STRUCTS(home_config, fields, field_count, field_fields, home_field_config),
     ARRAY(home_config, "tasks", tasks, STRUCTS, task_count, HOME_MAX_TASKS, .fields = task_fields,

@@ -61,7 +61,6 @@ typedef struct homefield {
     const struct homefield *fields;
     size_t size; /* of a struct of its own */
 
-    bool dots;  /* names may have dots */
     bool apart; /* config.c checks its value, for what is allowed depends on other fields */
     bool kept;  /* a section that is written even where it says nothing */
     bool moved; /* only a checkpoint has it, of a version that had it here */

@@ -147,12 +147,13 @@ static void what_follows_from_an_error_is_not_told(void) {
 }
 
 static void names_of_dense_values_are_checked(void) {
-    check_json("{'dense':2,'dense_names':['a.b','c d'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
-               "{'width':2}]}",
-               NULL, 0);
+    check_json(
+        "{'dense':2,'dense_names':['a b','c d'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
+        "{'width':2}]}",
+        NULL, 0);
     CHECK_JSON("{'dense':2,'dense_names':['a'],'tasks':[{'name':'a'}],'layers':[{'width':2},{"
                "'width':2}]}",
-               "dense_names has 1 name, expected 2, one for each dense value");
+               "dense_names has 1 name, expected none or one for each of 2 dense values");
     CHECK_JSON("{'dense':3,'dense_names':['a','','a'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
                "{'width':2}]}",
                "dense_names[1] is \"\", expected a name",

@@ -232,7 +232,7 @@ static void only_what_differs_is_stored(void) {
     home_model_release(model);
     /* What differs is, also where a default depends on another field. */
     static const char other[] =
-        "{\"preset\":\"mmoe\",\"seed\":9,\"dense\":8,\"dense_names\":[\"a\",\"b.c\",\"d\",\"e\","
+        "{\"preset\":\"mmoe\",\"seed\":9,\"dense\":8,\"dense_names\":[\"a\",\"b c\",\"d\",\"e\","
         "\"f\",\"g\",\"h\",\"i\"],\"tables\":[{\"name\":\"t\",\"rows\":2,\"dim\":1,\"index\":"
         "\"hashed\",\"init_std\":0}],\"fields\":[{\"name\":\"t\"},{\"name\":\"u\",\"table\":\"t\"}]"
         ",\"tasks\":[{\"name\":\"a\",\"weight\":0},{\"name\":\"b\",\"group\":\"g\",\"loss\":"
