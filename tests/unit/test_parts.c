@@ -990,8 +990,9 @@ static void threads_do_not_matter(void) {
     s.hidden[0][0] = 128;
     s.optimizer.clip_norm = 0.01;
     data d;
-    data_create(&d, &s.config, 600, 20);
-    const parts p = cut(&d.targets, 600, 3, 4);
+    const size_t rows = getenv("TEST_QUICK") ? 60 : 300;
+    data_create(&d, &s.config, rows, 20);
+    const parts p = cut(&d.targets, rows, 3, 4);
     home_model *alone = make_model(&s);
     REQUIRE(home_model_set_trained(alone, "layers.1.units.*.bias", HOME_OFF, NULL) == HOME_OK);
     train_by_parts(alone, &d, &p);
