@@ -4,8 +4,8 @@
  *     serve MODEL.safetensors [THREADS [SECONDS]]
  *
  * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The
- * main thread watches the file. When the file has been replaced, the thread loads and freezes the
- * new model while the old one serves, and then swaps one pointer. At the end the program prints the
+ * main thread watches the file. When the file has been replaced, the thread loads the
+ * new model, frozen, while the old one serves, and then swaps one pointer. At the end the program prints the
  * latencies before, during and after the swaps, and the number of failed calls: those that returned
  * an error, or other probabilities than those of the model they began with. If the new file is not
  * a model, or has other inputs, the program says so and keeps the old model. Ctrl-C and SIGTERM end
@@ -163,13 +163,11 @@ static void free_version(version *of) {
 
 static bool load_frozen(const char *path, home_model **frozen) {
     home_error error = {.struct_size = sizeof error};
-    home_model *model = NULL;
-    const bool done = home_model_load(path, NULL, &model, &error) == HOME_OK &&
-                      home_model_freeze(model, frozen, &error) == HOME_OK;
-    if (!done)
-        fprintf(stderr, "%s\n", error.message);
-    home_model_release(model);
-    return done;
+    const home_load_options options = {.struct_size = sizeof options, .frozen = HOME_ON};
+    if (home_model_load(path, &options, frozen, &error) == HOME_OK)
+        return true;
+    fprintf(stderr, "%s\n", error.message);
+    return false;
 }
 
 static bool make_workspaces(version *made) {

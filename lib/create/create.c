@@ -33,6 +33,7 @@ static void free_model(home_model *model) {
     homememory_free(&allocator, model);
 }
 
+/* Whoever makes a model fills them: with fresh weights, a file's or another model's. */
 static bool allocate_tables(home_model *model) {
     const home_config *config = &model->settings.config;
     model->tables =
@@ -42,8 +43,8 @@ static bool allocate_tables(home_model *model) {
     for (size_t i = 0; i < config->table_count; i++) {
         hometable *table = &model->tables[i];
         table->config = &config->tables[i];
-        table->weights = homememory_allocate(&model->allocator, (size_t)table->config->rows,
-                                             table->config->dim * sizeof(float));
+        table->weights = homememory_allocate_unset(&model->allocator, (size_t)table->config->rows,
+                                                   table->config->dim * sizeof(float));
         if (!table->weights)
             return false;
     }

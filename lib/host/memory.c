@@ -46,7 +46,7 @@ enum { SLACK = sizeof(block_head) + HOME_ALIGNMENT - 1 };
 
 /* The host's allocator aligns as malloc does, so each block carries slack: before the memory, with
  * the head at its end, and behind it. */
-void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size) {
+void *homememory_allocate_unset(const home_allocator *allocator, size_t count, size_t size) {
     block_head head;
     size_t total;
     if (!homesize_multiply(count, size, &head.bytes) || !homesize_add(head.bytes, SLACK, &total))
@@ -58,10 +58,14 @@ void *homememory_allocate(const home_allocator *allocator, size_t count, size_t 
     const size_t past = (size_t)((uintptr_t)first % HOME_ALIGNMENT);
     char *aligned = first + (past ? HOME_ALIGNMENT - past : 0);
     memcpy(aligned - sizeof head, &head, sizeof head);
-    memset(aligned, 0, head.bytes);
     HOME_CLOSE_BYTES(head.raw, total);
     HOME_OPEN_BYTES(aligned, head.bytes);
     return aligned;
+}
+
+void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size) {
+    void *memory = homememory_allocate_unset(allocator, count, size);
+    return memory ? memset(memory, 0, count * size) : NULL;
 }
 
 void homememory_free(const home_allocator *allocator, void *memory) {

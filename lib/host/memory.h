@@ -17,6 +17,9 @@ home_status homememory_resolve(const home_allocator *given, home_allocator *out,
  * product overflows. A product of 0 gives a pointer that can be released. */
 void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size);
 
+/* The same without a value: for what is written as a whole, and so large that zeros cost time. */
+void *homememory_allocate_unset(const home_allocator *allocator, size_t count, size_t size);
+
 /* Takes what homememory_allocate() gave; NULL is allowed. */
 void homememory_free(const home_allocator *allocator, void *memory);
 

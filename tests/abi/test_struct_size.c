@@ -78,6 +78,7 @@ static struct {
     data rows;
     home_model *model;
     home_model *frozen;
+    home_checkpoint *checkpoint;
     home_health *health;
     home_metrics *metrics;
     home_metrics_options metrics_options;
@@ -152,6 +153,10 @@ static void make_world(void) {
     data_create(&world.rows, &s->config, ROWS, 1);
     world.model = make_model(s);
     train_step(world.model, &world.rows);
+    size_t length;
+    unsigned char *bytes = model_bytes(world.model, 0, &length);
+    REQUIRE(home_checkpoint_open_memory(bytes, length, NULL, &world.checkpoint, &error) == HOME_OK);
+    free(bytes);
     REQUIRE(home_model_freeze(world.model, &world.frozen, &error) == HOME_OK);
     REQUIRE(home_health_create(world.model, NULL, &world.health, &error) == HOME_OK);
     REQUIRE(home_health_add(world.health, world.model, &world.rows.batch, &error) == HOME_OK);
@@ -183,6 +188,7 @@ static void make_world(void) {
 }
 
 static void end_world(void) {
+    home_checkpoint_destroy(world.checkpoint);
     home_metrics_destroy(world.metrics);
     home_health_destroy(world.health);
     home_model_release(world.frozen);
@@ -315,6 +321,26 @@ static void try_image_options(const void *given, outcome *o) {
     REQUIRE(home_image_write(world.frozen, given, image, length, &length, &error) == HOME_OK);
     add_bytes(o, image, length);
     free(image);
+}
+
+static void try_load_options(const void *given, outcome *o) {
+    size_t length;
+    home_error error = new_error();
+    home_model *model = NULL;
+    unsigned char *bytes = model_bytes(world.model, 0, &length);
+    set_status(o, home_model_load_memory(bytes, length, given, &model, &error), &error);
+    free(bytes);
+    if (o->status != HOME_OK)
+        return;
+    const int32_t frozen = home_model_is_frozen(model);
+    add_bytes(o, &frozen, sizeof frozen);
+    add_bytes(o, home_model_isa(model), strlen(home_model_isa(model)));
+    home_model_release(model);
+}
+
+static void try_names(const void *given, outcome *o) {
+    home_error error = new_error();
+    set_status(o, home_model_check_names(world.model, given, &error), &error);
 }
 
 static void try_metrics_options(const void *given, outcome *o) {
@@ -470,6 +496,10 @@ static home_status ask_table_gradient(void *result, home_error *error) {
     return home_model_table_gradient(world.model, 0, result, error);
 }
 
+static home_status ask_stored_tensor(void *result, home_error *error) {
+    return home_checkpoint_tensor_at(world.checkpoint, 1, result, error);
+}
+
 static home_status ask_metrics(void *result, home_error *error) {
     return home_metrics_result(world.metrics, 0, result, error);
 }
@@ -557,6 +587,12 @@ static home_allocator allocator;
 static const home_create_options create_options = {
     .struct_size = sizeof create_options, .isa = "portable", .memory_limit = 1 << 24};
 static home_image_options image_options = {sizeof image_options, 16, 2};
+static home_load_options load_options = {.struct_size = sizeof load_options,
+                                         .isa = "portable",
+                                         .memory_limit = (size_t)1 << 28,
+                                         .frozen = HOME_ON};
+static const char *const task_names[] = {"like", "follow", "view"};
+static home_names names = {.struct_size = sizeof names, .tasks = task_names, .task_count = 3};
 static home_parallel parallel = {sizeof parallel, NULL, 2, run_inline};
 static meter counter = {.fail_at = -1};
 
@@ -578,6 +614,8 @@ static const given_case given_cases[] = {
     {"home_targets", "targets", sizeof(home_targets), 1, &world.rows.targets, try_targets},
     {"home_image_options", "options", sizeof(home_image_options), 1, &image_options,
      try_image_options},
+    {"home_load_options", "options", sizeof(home_load_options), 1, &load_options, try_load_options},
+    {"home_names", "names", sizeof(home_names), 1, &names, try_names},
     {"home_parallel", "parallel", sizeof(home_parallel), 1, &parallel, try_parallel},
     {"home_metrics_options", "options", sizeof(home_metrics_options), 1, &world.metrics_options,
      try_metrics_options},
@@ -588,6 +626,7 @@ static const given_case given_cases[] = {
 static const result_case result_cases[] = {
     {"home_tensor", sizeof(home_tensor), ask_tensor},
     {"home_gradient", sizeof(home_gradient), ask_table_gradient},
+    {"home_stored_tensor", sizeof(home_stored_tensor), ask_stored_tensor},
     {"home_metric_result", sizeof(home_metric_result), ask_metrics},
     {"home_expert_health", sizeof(home_expert_health), ask_expert},
     {"home_node_health", sizeof(home_node_health), ask_node},
