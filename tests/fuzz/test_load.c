@@ -147,6 +147,63 @@ static void load_weights(const file_bytes *file, fuzz_memory *memory) {
     home_model_release(model);
 }
 
+/* All that a header says. */
+static void look_at(const home_checkpoint *checkpoint, size_t size) {
+    for (size_t i = 0; i < home_checkpoint_metadata_count(checkpoint); i++) {
+        const char *key = home_checkpoint_metadata_key(checkpoint, i);
+        FUZZ_CHECK(home_checkpoint_metadata(checkpoint, key) ==
+                   home_checkpoint_metadata_text(checkpoint, i));
+    }
+    uint64_t sum = 0;
+    for (size_t i = 0; i < home_checkpoint_tensor_count(checkpoint); i++) {
+        home_stored_tensor tensor = {.struct_size = sizeof tensor};
+        home_stored_tensor named = {.struct_size = sizeof named};
+        FUZZ_CHECK(home_checkpoint_tensor_at(checkpoint, i, &tensor, NULL) == HOME_OK);
+        FUZZ_CHECK(home_checkpoint_tensor(checkpoint, tensor.name, &named, NULL) == HOME_OK);
+        FUZZ_CHECK(memcmp(&tensor, &named, sizeof named) == 0);
+        FUZZ_CHECK(tensor.offset <= size && tensor.bytes <= size - tensor.offset);
+        bool empty = false;
+        for (size_t d = 0; d < tensor.rank; d++)
+            empty = empty || tensor.shape[d] == 0;
+        FUZZ_CHECK(empty == (tensor.bytes == 0));
+        sum += tensor.bytes;
+    }
+    FUZZ_CHECK(home_checkpoint_bytes(checkpoint) == size && sum + 8 <= size);
+}
+
+/* What is wrong with a header is wrong with the file, and what loads has a good one. */
+static void open_header(const file_bytes *file, bool loads, fuzz_memory *memory) {
+    const home_allocator allocator = fuzz_allocator(memory);
+    const long live = (long)memory->live;
+    home_error error = {.struct_size = sizeof error};
+    home_checkpoint *checkpoint = NULL;
+    const home_status status =
+        home_checkpoint_open_memory(file->bytes, file->size, &allocator, &checkpoint, &error);
+    fuzz_check_outcome(status, &error, memory);
+    FUZZ_CHECK((status == HOME_OK) == (checkpoint != NULL));
+    FUZZ_CHECK(!loads || status == HOME_OK || status == HOME_E_MEMORY);
+    if (checkpoint)
+        look_at(checkpoint, file->size);
+    home_checkpoint_destroy(checkpoint);
+    FUZZ_CHECK((long)memory->live == live);
+}
+
+/* What loads also loads as frozen, but for want of memory. */
+static void load_frozen(const file_bytes *file, bool loads, fuzz_memory *memory) {
+    const home_allocator allocator = fuzz_allocator(memory);
+    const home_load_options options = {
+        .struct_size = sizeof options, .allocator = &allocator, .frozen = HOME_ON};
+    home_error error = {.struct_size = sizeof error};
+    home_model *model = NULL;
+    const home_status status =
+        home_model_load_memory(file->bytes, file->size, &options, &model, &error);
+    fuzz_check_outcome(status, &error, memory);
+    FUZZ_CHECK((status == HOME_OK) == (model != NULL));
+    FUZZ_CHECK(!loads || status == HOME_OK || status == HOME_E_MEMORY);
+    home_model_release(model);
+    FUZZ_CHECK(memory->live == 0);
+}
+
 static void load(const file_bytes *file, fuzz_memory *memory) {
     const home_allocator allocator = fuzz_allocator(memory);
     home_error error = {.struct_size = sizeof error};
@@ -163,7 +220,10 @@ static void load(const file_bytes *file, fuzz_memory *memory) {
         check_round_trip(model, &allocator);
         use(model, memory);
     }
+    const bool loads = model != NULL;
     home_model_release(model);
+    open_header(file, loads, memory);
+    load_frozen(file, loads, memory);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
