@@ -1043,9 +1043,9 @@ HOME_API home_status home_workspace_init(const home_model *model, void *memory, 
  * Threads: shared. Since 0.2. */
 HOME_API int32_t home_workspace_fits(const home_workspace *workspace, const home_model *model);
 
-/* Returns the maximum number of rows that home_model_predict() takes through the model at once. It
- * splits larger batches into blocks of at most as many, so one row more than a multiple of it costs
- * a pass over all weights for itself: a host that gathers requests gathers this many. 0 for NULL.
+/* Returns the maximum number of rows that home_model_predict() takes through the model at once; it
+ * splits larger batches into blocks of about equal size. The weights are read once for a block, so a
+ * host that gathers requests gathers up to this many rows, and gains nothing by more. 0 for NULL.
  *
  * Threads: shared. Since 0.2. */
 HOME_API size_t home_model_block_rows(const home_model *model);
