@@ -29,9 +29,9 @@ typedef struct examination {
     examined_unit *units;
     size_t unit_count;
     unknown_ids *unknown; /* [fields] */
-    score_bin *bins;   /* [tasks, EXAMINATION_BINS] */
-    double *gradients; /* [units, tasks] norm of the gradient at the unit's experts, mean of some
-                          batches */
+    score_bin *bins;      /* [tasks, EXAMINATION_BINS] */
+    double *gradients;    /* [units, tasks] norm of the gradient at the unit's experts, mean of some
+                             batches */
 } examination;
 
 /* Reads and predicts the whole file. This changes the model's running statistics, because some

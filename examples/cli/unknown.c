@@ -65,8 +65,12 @@ static char capital(char c) {
 /* As user7, USER7 and User7. */
 static bool change_case(const char *text, size_t attempt, char other[SPELLING]) {
     copy(other, text, strlen(text));
-    for (char *at = other; *at; at++)
-        *at = attempt == 1 || (attempt == 2 && at == other) ? capital(*at) : small(*at);
+    for (char *at = other; *at; at++) {
+        if (attempt == 1 || (attempt == 2 && at == other))
+            *at = capital(*at);
+        else
+            *at = small(*at);
+    }
     return true;
 }
 
