@@ -12,7 +12,7 @@ CROSS_TOOLS    := cross/checkpoint cross/isa
 # qemu is slow at the vector arithmetic of s390x and x86, so only the programs for which byte order or instructions
 # could matter run there.
 KERNEL_PROGRAMS     := unit/test_kernels golden/test_golden
-BIG_ENDIAN_PROGRAMS := $(KERNEL_PROGRAMS) embedding/test_image
+BIG_ENDIAN_PROGRAMS := $(KERNEL_PROGRAMS) embedding/test_image metrics/test_bytes metrics/test_exact health/test_health_bytes
 # All except those that replace functions of libc, which a static program cannot do, and one that only takes long.
 32_BIT_PROGRAMS     := $(filter-out faults/test_saving robust/test_edges robust/test_signals health/test_cures,\
     $(TEST_SOURCES:tests/%.c=%))

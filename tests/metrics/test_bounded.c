@@ -315,14 +315,28 @@ static void the_sample_is_that_of_the_hash(void) {
     }
 }
 
-/* A user whose rows do not fit is sampled like others until then. */
+/* A user whose rows do not fit is sampled like others until then. The last one has the hash 0, and
+ * would be in every sample: that of no user has a share of 0. */
 static void a_user_with_too_many_rows_is_left_out(void) {
-    log_rows log = simulate(60000, 100, 0, false);
-    for (size_t r = 0; r < log.rows; r++)
-        log.users[r] = 5;
-    const home_metric_result alone = figures_of(&log, 80000);
-    CHECK(isnan(alone.gauc) && isnan(alone.gauc_error) && alone.gauc_users == 0);
-    CHECK(alone.gauc_share >= 0 && alone.gauc_share < 1 && alone.auc > 0.5);
+    static const uint64_t users[] = {0, 5, 0 - 0x9e3779b97f4a7c15u};
+    log_rows log = simulate(10000, 100, 0, false);
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t r = 0; r < log.rows; r++)
+            log.users[r] = users[i];
+        const home_metric_result alone = figures_of(&log, 80000);
+        CHECK(isnan(alone.gauc) && isnan(alone.gauc_error) && alone.gauc_users == 0);
+        CHECK(alone.gauc_share >= 0 && alone.gauc_share < 1 && alone.auc > 0.5);
+        CHECK((alone.gauc_share == 0) == (i == 2));
+        home_metrics *part = create_with(1, NULL, 80000);
+        home_metrics *all = create_with(1, NULL, 80000);
+        add_log(part, &log, 0, 1000);
+        add_log(all, &log, 1000, log.rows - 1000);
+        REQUIRE(home_metrics_merge(part, all, NULL) == HOME_OK);
+        const home_metric_result merged = result_of(part, 0);
+        CHECK_BYTES(&merged, &alone, sizeof merged);
+        home_metrics_destroy(part);
+        home_metrics_destroy(all);
+    }
     free_log(&log);
 }
 
