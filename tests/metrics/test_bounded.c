@@ -408,6 +408,45 @@ static void memory_stays_in_its_bounds(void) {
     }
 }
 
+/* One user's rows around what the sample has room for, which is as much as all rows have: merging
+ * must drop them at the same row as adding. */
+static void the_last_row_that_fits_is_kept(void) {
+    const size_t least = 75000;
+    log_rows nobody = simulate(3000, 10, 0, false);
+    log_rows user = simulate(3000, 10, 0, false);
+    for (size_t r = 0; r < 3000; r++) {
+        nobody.users[r] = HOME_NO_USER;
+        user.users[r] = 1;
+    }
+    home_metrics *probe = create_with(1, NULL, least);
+    size_t room = 0;
+    for (; !(result_of(probe, 0).auc_error > 0); room++)
+        add_log(probe, &user, room, 1);
+    room--; /* the last row did not fit */
+    CHECK(room > 1000 && room < 2000);
+    for (size_t count = room - 1; count <= room + 1; count++) {
+        home_metrics *added = create_with(1, NULL, least);
+        home_metrics *merged = create_with(1, NULL, least);
+        home_metrics *part = create_with(1, NULL, least);
+        add_log(added, &nobody, 0, 3000);
+        add_log(merged, &nobody, 0, 3000);
+        add_log(added, &user, 0, count);
+        add_log(merged, &user, 0, 900);
+        add_log(part, &user, 900, count - 900);
+        REQUIRE(home_metrics_merge(merged, part, NULL) == HOME_OK);
+        const home_metric_result expected = result_of(added, 0);
+        const home_metric_result actual = result_of(merged, 0);
+        CHECK_BYTES(&actual, &expected, sizeof actual);
+        CHECK_INTEGER(actual.gauc_rows, count <= room ? count : 0);
+        home_metrics_destroy(added);
+        home_metrics_destroy(merged);
+        home_metrics_destroy(part);
+    }
+    home_metrics_destroy(probe);
+    free_log(&nobody);
+    free_log(&user);
+}
+
 /* So many rows fit, and no more. */
 static void check_room(home_metrics *metrics, size_t rows) {
     log_rows log = simulate(rows + 1, 50, 0, false);
@@ -481,6 +520,7 @@ int main(void) {
     RUN(the_sample_is_that_of_the_hash);
     RUN(a_user_with_too_many_rows_is_left_out);
     RUN(memory_stays_in_its_bounds);
+    RUN(the_last_row_that_fits_is_kept);
     RUN(too_few_bytes_are_refused);
     RUN(what_has_lost_rows_is_refused_by_one_that_keeps_them);
     return test_summary();

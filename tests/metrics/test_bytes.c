@@ -187,6 +187,46 @@ static void the_form_is_the_one_described(void) {
     free(f.bytes);
 }
 
+/* Which bin a prediction is in, as home.h says nothing of it, but other machines rely on it. */
+static void bins_are_those_described(void) {
+    static const uint32_t bits_of[] = {0,          0x2fffffff, 0x30000000, 0x30800000, 0x3effffff,
+                                       0x3f000000, 0x3f000001, 0x3f7fffff, 0x3f800000};
+    enum { COUNT = sizeof bits_of / sizeof bits_of[0] };
+    home_metrics *metrics = create_with(2, losses, BOUND);
+    for (size_t i = 0; i < (size_t)500 * COUNT; i++) {
+        float predictions[2] = {0, 0};
+        const float labels[2] = {NAN, 1};
+        memcpy(&predictions[1], &bits_of[i % COUNT], sizeof(float));
+        const home_metrics_rows row = {
+            .struct_size = sizeof row, .rows = 1, .predictions = predictions, .labels = labels};
+        REQUIRE(home_metrics_add(metrics, &row, NULL) == HOME_OK);
+    }
+    frame f = bytes_of(metrics);
+    const uint64_t bits = frame_get(&f, BITS_AT, 4);
+    const uint64_t octave = (uint64_t)1 << bits;
+    const uint64_t last = 60 * octave + 2;
+    const uint64_t half = 30 * octave + 1;
+    const uint64_t bins[COUNT] = {0, 0, 1, 1 + octave, half - 1, half, half + 1, 0, last};
+    size_t at = FIRST_RECORD;
+    CHECK_INTEGER(frame_get(&f, RECORDS_AT, 8), 0);
+    CHECK_INTEGER(frame_get(&f, BINS_AT, 8), COUNT - 1);
+    for (size_t i = 1; i < COUNT; i++, at += BIN_SIZE) {
+        const bool first = i == 1; /* two predictions */
+        const uint64_t only = first ? UINT32_MAX : (uint64_t)bits_of[i] + 1;
+        if (i == 7) /* 1 - 2^-24: six octaves from the end */
+            CHECK_INTEGER(frame_get(&f, at, 4), last - (1 + 7 * octave));
+        else
+            CHECK_INTEGER(frame_get(&f, at, 4), bins[i]);
+        CHECK_INTEGER(frame_get(&f, at + 4, 4), only);
+        CHECK(frame_get_double(&f, at + 8) == (first ? 1000 : 500));
+        CHECK(frame_get_double(&f, at + 16) == 0);
+    }
+    home_error error;
+    CHECK_INTEGER(merge(&f, &error), HOME_OK);
+    free(f.bytes);
+    home_metrics_destroy(metrics);
+}
+
 static void bad_calls_are_refused(void) {
     home_error error = {.struct_size = sizeof error};
     home_metrics *metrics = make(false);
@@ -546,6 +586,11 @@ static void what_the_cases_begin_with_is_valid(void) {
     CHECK_INTEGER(merge(&f, &error), HOME_OK);
     free(f.bytes);
     f = make_bytes(false);
+    put_key(&f, 0, 1);
+    frame_seal(&f);
+    CHECK_INTEGER(merge(&f, &error), HOME_OK);
+    free(f.bytes);
+    f = make_bytes(false);
     put_key(&f, 0x3f800000u, 0x7f7fffffu);
     frame_put(&f, TASK_AT + ROWS_OF, (uint64_t)1 << 53, 8);
     put_sum(&f, TASK_AT + PREDICTIONS, -1);
@@ -558,6 +603,7 @@ static void what_the_cases_begin_with_is_valid(void) {
 int main(void) {
     RUN(bytes_merge_as_their_accumulator_does);
     RUN(the_form_is_the_one_described);
+    RUN(bins_are_those_described);
     RUN(bad_calls_are_refused);
     RUN(parts_of_the_bytes_are_refused);
     RUN(a_flipped_bit_is_found);
