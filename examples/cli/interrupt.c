@@ -57,6 +57,18 @@ void interrupt_catch(void) {
         catch_unless_ignored(deadly[i], end_at_once);
 }
 
+static sigset_t held;
+
+void interrupt_hold(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &held);
+}
+
+void interrupt_release(void) {
+    sigprocmask(SIG_SETMASK, &held, NULL);
+}
+
 void interrupt_removes(const char *path) {
     leftover_there = 0;
     const size_t length = path ? strlen(path) : sizeof leftover;

@@ -8,6 +8,10 @@
  * pipe and the like do. Under nohup, SIGHUP stays ignored. */
 void interrupt_catch(void);
 
+/* Between the two no signal arrives; those that come wait. */
+void interrupt_hold(void);
+void interrupt_release(void);
+
 /* The temporary file to remove where a signal ends the process; NULL: none. The path is copied. */
 void interrupt_removes(const char *path);
 

@@ -8,7 +8,7 @@
 
 /* Of the only thread that takes memory; the library's own threads take none from here. */
 static uint64_t limit; /* in bytes, 0: not yet known */
-static uint64_t taken;
+static uint64_t in_use;
 static bool refused;
 
 #define MEBIBYTE ((uint64_t)1 << 20)
@@ -58,16 +58,16 @@ void limit_set(uint64_t mebibytes) {
 bool limit_take(size_t bytes) {
     if (limit == 0)
         limit_set(0);
-    if (taken > limit || bytes > limit - taken) {
+    if (in_use > limit || bytes > limit - in_use) {
         refused = true;
         return false;
     }
-    taken += bytes;
+    in_use += bytes;
     return true;
 }
 
 void limit_return(size_t bytes) {
-    taken -= bytes;
+    in_use -= bytes;
 }
 
 uint64_t limit_met(void) {

@@ -106,15 +106,22 @@ bool output_check_apart(const named_file *files, size_t count, failure *why) {
 /* ----------------------------------------------------------------------------------------- write
  */
 
+/* No signal comes between the file and its being known to the handler. */
+static bool begin(output *to, home_error *error) {
+    interrupt_hold();
+    to->begun = homefile_begin(heap(), to->to.path, &to->replaces, error) == HOME_OK;
+    interrupt_removes(to->begun ? to->replaces.temporary : NULL);
+    interrupt_release();
+    return to->begun;
+}
+
 /* A descriptor of its own, because fclose() takes it along and homefile_commit() has the first. */
 static bool open_replacing(output *to, failure *why) {
     home_error error = {.struct_size = sizeof error};
     if (!destination_check(&to->to, why))
         return false;
-    if (homefile_begin(heap(), to->to.path, &to->replaces, &error) != HOME_OK)
+    if (!begin(to, &error))
         return fail_file(why, to->to.path, &error);
-    to->begun = true;
-    interrupt_removes(to->replaces.temporary);
     const int descriptor = dup(to->replaces.descriptor);
     to->file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (to->file)

@@ -36,39 +36,37 @@ static double ulps(double a, double b) {
     return fabs(a - b) / unit;
 }
 
-static void wrong(const char *text, double value) {
-    printf("\"%s\" is read as %.17g\n", text, value);
-    CHECK(!"read rightly");
+static void check_read(bool right, const char *text, double value) {
+    if (!right)
+        printf("\"%s\" is read as %.17g\n", text, value);
+    CHECK(right);
 }
 
 static void up_to_15_digits_are_exact(void) {
     for (int i = 0; i < 100000; i++) {
         char text[64];
-        double value;
+        double value = 0;
         const size_t length = make_number(text, 1 + draw(15), (int)draw(16) - 8);
         CHECK(number_read(text, length, &value));
-        if (value != strtod(text, NULL))
-            wrong(text, value);
+        check_read(value == strtod(text, NULL), text, value);
     }
 }
 
 static void longer_ones_are_near_and_their_floats_exact(void) {
     for (int i = 0; i < 100000; i++) {
         char text[96];
-        double value;
-        float rounded;
+        double value = 0;
+        float rounded = 0;
         const size_t length = make_number(text, 16 + draw(10), (int)draw(50) - 40);
         CHECK(number_read(text, length, &value) && number_read_float(text, length, &rounded));
         const double exact = strtod(text, NULL);
-        if (exact != 0 && ulps(value, exact) > 2)
-            wrong(text, value);
-        if (rounded != (float)exact)
-            wrong(text, (double)rounded);
+        check_read(exact == 0 || ulps(value, exact) <= 2, text, value);
+        check_read(rounded == (float)exact, text, (double)rounded);
     }
 }
 
 static void times_keep_their_digits(void) {
-    double value;
+    double value = 0;
     CHECK(number_read("1764340000123456", 16, &value) && value == 1764340000123456.0);
     CHECK(number_read("-1764340000123", 13 + 1, &value) && value == -1764340000123.0);
     CHECK(number_read("9007199254740993", 16, &value) && value == 9007199254740992.0);
@@ -80,8 +78,8 @@ static void what_is_no_number_is_refused(void) {
                                         "1e39", "-1e39", "1,5", "1e400", "3.5e38"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         double value = 7;
-        if (number_read(texts[i], strlen(texts[i]), &value) || value != 7)
-            wrong(texts[i], value);
+        const bool read = number_read(texts[i], strlen(texts[i]), &value);
+        check_read(!read && value == 7, texts[i], value);
     }
 }
 
