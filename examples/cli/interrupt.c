@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t flag;
@@ -67,6 +68,18 @@ void interrupt_hold(void) {
 
 void interrupt_release(void) {
     sigprocmask(SIG_SETMASK, &held, NULL);
+}
+
+void interrupt_wait(int descriptor) {
+    fd_set readable;
+    if (descriptor >= FD_SETSIZE)
+        return;
+    FD_ZERO(&readable);
+    FD_SET(descriptor, &readable);
+    interrupt_hold();
+    if (!interrupted())
+        pselect(descriptor + 1, &readable, NULL, NULL, NULL, &held);
+    interrupt_release();
 }
 
 void interrupt_removes(const char *path) {

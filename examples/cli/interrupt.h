@@ -12,6 +12,10 @@ void interrupt_catch(void);
 void interrupt_hold(void);
 void interrupt_release(void);
 
+/* Waits until a descriptor has something to read, or a signal asks to stop. One that comes just
+ * before a plain read() of a pipe would wait as long as that. */
+void interrupt_wait(int descriptor);
+
 /* The temporary file to remove where a signal ends the process; NULL: none. The path is copied. */
 void interrupt_removes(const char *path);
 

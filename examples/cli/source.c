@@ -116,6 +116,7 @@ bool source_read(source *from, char *bytes, size_t capacity, size_t *count, fail
         return true;
     ssize_t got;
     do {
+        interrupt_wait(from->descriptor);
         if (interrupted())
             return fail_interrupted(from, why);
         got = read(from->descriptor, bytes, capacity);
