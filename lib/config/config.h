@@ -14,6 +14,8 @@
 #define HOME_MAX_RATE   1e6  /* of learning */
 #define HOME_MAX_WEIGHT 1e30 /* of a task */
 
+#define HOME_OPTIMIZER_LAST HOME_OPTIMIZER_ADAGRAD /* of all kinds, those of tables included */
+
 /* Bounds that no sensible model meets. They keep small what a small hostile file can ask for. */
 #define HOME_MAX_ITEMS  4096u /* tables, fields, units or nodes of a layer */
 #define HOME_MAX_TASKS  1024u

@@ -95,7 +95,7 @@ double homeoptimizer_gradient_norm(const home_model *model) {
 /* PyTorch's names, so that a checkpoint can go on there. AdamW keeps what Adam does: they differ
  * only in where the decay goes. */
 const homeoptimizer_traits *homeoptimizer_traits_of(int32_t kind) {
-    static const homeoptimizer_traits traits[] = {
+    static const homeoptimizer_traits traits[HOME_OPTIMIZER_LAST + 1] = {
         [HOME_OPTIMIZER_ADAM] = {.state = {".exp_avg", ".exp_avg_sq"},
                                  .never_negative = {false, true}},
         [HOME_OPTIMIZER_ROWWISE_ADAGRAD] = {.state = {".sum"},

@@ -7,6 +7,7 @@
  * for about twice that. Plausible wrong definitions run alongside, and each must be told from the
  * right one by more than TOLERANCE. */
 #include "family.h"
+#include "train/training.h"
 
 enum { STEPS = 20, ROWS = 6, TABLE_ROWS = 9, DIM = 3, LATE_ROW = 8, LATE_STEP = 10 };
 
@@ -533,7 +534,55 @@ static void resuming_changes_no_byte(void) {
         }
 }
 
+/* -------------------------------------------------------------------------------- completeness */
+
+static bool is_taken(int32_t dense, int32_t table) {
+    setup s;
+    home_model *model = NULL;
+    setup_small(&s);
+    s.optimizer.kind = dense;
+    s.optimizer.embedding_kind = table;
+    home_model_create(&s.config, &model, NULL);
+    home_model_release(model);
+    return model != NULL;
+}
+
+static size_t bits_of(unsigned bits) {
+    size_t count = 0;
+    for (; bits; bits &= bits - 1)
+        count++;
+    return count;
+}
+
+/* As many kinds as the configuration takes are on trial in every part of this file, and each names
+ * what it keeps: without that, a checkpoint would forget it. */
+static void every_kind_is_on_trial(void) {
+    size_t dense = 0;
+    size_t table = 0;
+    unsigned dense_cases = 0;
+    unsigned table_cases = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dense_cases |= BIT(cases[i].dense);
+        table_cases |= BIT(cases[i].table);
+    }
+    for (int32_t number = 1; number <= HOME_OPTIMIZER_LAST; number++) {
+        const bool of_dense = is_taken(number, 0);
+        const bool of_table = is_taken(0, number);
+        const char *state = homeoptimizer_traits_of(number)->state[0];
+        if (!CHECK(of_dense || of_table) || !CHECK(state && state[0] == '.'))
+            printf("kind %d\n", (int)number);
+        dense += of_dense;
+        table += of_table;
+    }
+    CHECK(!is_taken(HOME_OPTIMIZER_LAST + 1, 0) && !is_taken(0, HOME_OPTIMIZER_LAST + 1));
+    CHECK_INTEGER(sizeof dense_kinds / sizeof *dense_kinds, dense);
+    CHECK_INTEGER(sizeof table_kinds / sizeof *table_kinds, table);
+    CHECK_INTEGER(bits_of(dense_cases), dense);
+    CHECK_INTEGER(bits_of(table_cases), table);
+}
+
 int main(void) {
+    RUN(every_kind_is_on_trial);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_begin("steps follow the formula: %s", cases[i].name);
         check_case(&cases[i]);
