@@ -231,6 +231,13 @@ static void more_experts_than_a_mixture_takes(setup *s) {
     s->layers[0].hidden_count = s->layers[1].hidden_count = 0;
 }
 
+/* More inputs of a step, and more steps, than a byte counts. */
+static void hundreds_of_experts(setup *s) {
+    s->layers[0].shared_experts = 300;
+    s->layers[1].shared_experts = 260;
+    s->layers[0].hidden_count = s->layers[1].hidden_count = 0;
+}
+
 typedef struct variant {
     const char *name;
     void (*change)(setup *);
@@ -283,6 +290,7 @@ static const variant variants[] = {
     {"very wide, mix first", very_wide_mix_first, 4, 3, false, ".feature_gate."},
     {"33 branches", more_branches_than_a_mixture_takes, 5, 1, false, ".feature_gate."},
     {"33 experts", more_experts_than_a_mixture_takes, 5, 1, false, NULL},
+    {"hundreds of experts", hundreds_of_experts, 3, 0, false, NULL},
 };
 
 /* ---------------------------------------------------------------------------------- comparisons */

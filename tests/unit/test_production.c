@@ -257,9 +257,10 @@ static float *random_dense(size_t columns) {
     return dense;
 }
 
-static void a_task_among_hundreds_predicts_as_it_does_alone(void) {
+static void compare_tasks(int32_t preset) {
     many *m = many_of(MANY, 1);
     many *one = many_of(1, 1);
+    m->s.config.preset = one->s.config.preset = preset;
     float *dense = random_dense(2);
     const home_batch batch = batch_of(m, dense);
     home_model *model = make_model(&m->s);
@@ -280,6 +281,12 @@ static void a_task_among_hundreds_predicts_as_it_does_alone(void) {
     free(dense);
     free(one);
     free(m);
+}
+
+static void a_task_among_hundreds_predicts_as_it_does_alone(void) {
+    compare_tasks(HOME_PRESET_SHARED_BOTTOM);
+    compare_tasks(HOME_PRESET_MMOE);
+    compare_tasks(HOME_PRESET_CGC);
 }
 
 /* A table with one column whose rows are looked up is a column of dense values. */
