@@ -240,6 +240,13 @@ def covered_lines(name):
     return {file: [sorted(ran), sorted(missed)] for file, (ran, missed) in lines.items()}
 
 
+def usual_seconds(name, build):
+    status, seconds = run_test(programs(build)[name], WORK / build, WORK / "once" / build / name, 900)
+    if status != 0:
+        sys.exit(f"{build} {name} fails without any change")
+    return seconds
+
+
 def map_of_tests(jobs):
     """What each test runs, and how long it takes; kept until a source or a test changes."""
     digest = hashlib.sha256()
@@ -249,16 +256,14 @@ def map_of_tests(jobs):
     if kept.exists():
         return json.loads(gzip.decompress(kept.read_bytes()))
     print("running each test once, to see what it covers and how long it takes", flush=True)
-    tests = {}
+    names = list(programs("covered"))
+    tests = {name: {} for name in names}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for name, lines in zip(programs("covered"), pool.map(covered_lines, programs("covered"))):
-            tests[name] = {"lines": lines}
-    for build in "plain", "checked":
-        for name, program in programs(build).items():
-            status, seconds = run_test(program, WORK / build, WORK / "once", 900)
-            if status != 0:
-                sys.exit(f"{build} {name} fails without any change")
-            tests[name][build] = seconds
+        for name, lines in zip(names, pool.map(covered_lines, names)):
+            tests[name]["lines"] = lines
+        for build in "plain", "checked":
+            for name, seconds in zip(names, pool.map(lambda name: usual_seconds(name, build), names)):
+                tests[name][build] = seconds
     kept.write_bytes(gzip.compress(json.dumps(tests).encode()))
     return tests
 

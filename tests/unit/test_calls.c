@@ -277,7 +277,7 @@ static void offsets_that_fall_are_refused(void) {
     const home_batch b = with_fields(&s, fields);
     const size_t descending[ROWS + 1] = {0, 1, 2, 1, 2, 2, 2};
     fields[1].offsets = descending;
-    check_bad_batch(&s, &b, HOME_E_VALUE, "offsets");
+    check_bad_batch(&s, &b, HOME_E_VALUE, "\"tags\": offsets[3] is 1, below offsets[2] = 2");
     /* No id may be read by a range whose end is seen to be wrong only later. */
     const size_t wild[ROWS + 1] = {0, SIZE_MAX, 1, 2, 2, 2, 2};
     fields[1].offsets = wild;
