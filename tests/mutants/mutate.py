@@ -224,7 +224,7 @@ def covered_lines(name):
     status, _ = run_test(programs("covered")[name], WORK / "covered", folder, 900,
                          {"GCOV_PREFIX": str(folder), "GCOV_PREFIX_STRIP": strip})
     if status != 0:
-        sys.exit(f"{name} fails with counters, without any change")
+        return None
     lines = collections.defaultdict(lambda: [set(), set()])
     counted = sorted(folder.rglob("lib/**/*.gcda"))
     for data in counted:
@@ -242,9 +242,7 @@ def covered_lines(name):
 
 def usual_seconds(name, build):
     status, seconds = run_test(programs(build)[name], WORK / build, WORK / "once" / build / name, 900)
-    if status != 0:
-        sys.exit(f"{build} {name} fails without any change")
-    return seconds
+    return seconds if status == 0 else None
 
 
 def map_of_tests(jobs):
@@ -264,6 +262,10 @@ def map_of_tests(jobs):
         for build in "plain", "checked":
             for name, seconds in zip(names, pool.map(lambda name: usual_seconds(name, build), names)):
                 tests[name][build] = seconds
+    failing = [name for name in names if None in tests[name].values()]
+    for name in failing:
+        print(f"{name} fails without any change: left out", flush=True)
+        del tests[name]
     kept.write_bytes(gzip.compress(json.dumps(tests).encode()))
     return tests
 
