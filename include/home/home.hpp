@@ -114,8 +114,8 @@ struct scores {
 
 // What a process says about a model that it makes (home_create_options, home_load_options).
 struct limits {
-    std::size_t memory_limit = 0; // bytes; 0: home.h has the defaults
-    std::string isa = {};         // "": any
+    std::uint64_t memory_limit = 0; // bytes; 0: home.h has the defaults
+    std::string isa = {};           // "": any
 };
 
 // One error of a configuration: the place, such as "layers[0].width", and what is wrong with it.

@@ -1,6 +1,6 @@
 """libhome for Python: one file, the standard library alone.
 
-    with home.Model.load("model.safetensors").freeze() as model:
+    with home.Model.load("model.safetensors", frozen=True) as model:
         probabilities = model.predict(dense, {"user": users, "liked": lists_of_videos})
 
 Values. Dense values, labels and weights go in as NumPy arrays or as lists. A float32 array with
@@ -11,7 +11,7 @@ lists, numpy.asarray() arrays. NumPy is never needed.
 
 Ids of a field are a sequence of integers, one a row; a sequence of sequences, any number a row; or
 Ragged(ids, offsets), where row r has ids[offsets[r]:offsets[r + 1]]. A uint64 array is read where
-it lies, other integers are copied.
+it lies, other integers are copied. Weighted(ids, weights) gives each id a weight, in the same form.
 
 What is masked in a masked array, None and pandas' NA are missing labels; anywhere else they are an
 error that names the argument.
@@ -32,9 +32,10 @@ wrong shape or type, a zero byte in a name, and the use of what is closed are a 
 
 The shared library is $HOME_LIBRARY, or build/libhome.so of this tree, or else the installed one.
 
-Not wrapped: home_model_create (configurations are JSON here), home_model_retain and
-home_model_destroy (Python counts references), home_model_set_parallel, home_version,
-home_status_string, and allocators.
+Not wrapped: home_model_create and home_config_check (configurations are JSON here),
+home_model_retain (Python counts references), home_model_predict_flat and home_model_forward_flat
+(ids come by field), home_model_set_parallel, home_workspace_fits, home_version, home_status_string,
+and allocators.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ E_ARGUMENT = 1
 E_STATE = 2
 E_VALUE = 3
 E_NOT_FOUND = 4
+E_CANCELED = 5
 E_MEMORY = 10
 E_TOO_LARGE = 11
 E_CONFIG = 20
@@ -81,6 +83,11 @@ E_UNSUPPORTED = 40
 
 SAVE_OPTIMIZER = 1
 HEALTH_BINS = 63
+
+LOSS_BCE = 1
+LOSS_SQUARED = 2
+
+NO_USER = 2**64 - 1  # in place of a user's id: the row belongs to nobody
 
 Values = Any  # a NumPy array, lists, or what either makes of itself
 Ids = Any  # of a field: the same, or Ragged
@@ -107,22 +114,54 @@ class Ragged(NamedTuple):
     offsets: Values  # one more than rows
 
 
+class Weighted(NamedTuple):
+    """Ids of a field with a weight for each; those of a mean are at least 0."""
+    ids: Ids
+    weights: Values  # in the form of `ids`; beside Ragged, one for each of its ids
+
+
+class ConfigError(NamedTuple):
+    """An error of a configuration: the key it is about, such as "layers[0].width", or ""."""
+    where: str
+    status: int
+    message: str
+
+
+class StoredTensor(NamedTuple):
+    """A tensor in a checkpoint."""
+    name: str
+    dtype: str  # "F32", "F64", "I64"
+    shape: Tuple[int, ...]
+    nbytes: int
+    offset: int  # of its values, from the beginning of the file
+
+
 class TableGradient(NamedTuple):
-    """What the last backward gave the rows of a table that it touched."""
+    """The gradients of the rows of a table that batches since the last step touched."""
     rows: memoryview  # [count] of uint64, ascending
     gradient: memoryview  # [count, dim]; empty where count is 0
 
 
 class TaskMetrics(NamedTuple):
-    """The figures of a task; one that is not defined (no rows, a single class) is NaN."""
+    """The figures of a task; one that is not defined (no rows, a single class, a loss of the other
+    kind) is NaN. home.h explains them under home_metric_result."""
     rows: int  # whose label was there
+    no_user_rows: int
     positives: int
+    weight: float  # sum of the rows' weights
+    mean_prediction: float
+    mean_label: float
+    calibration: float  # mean prediction / mean label
+    log_loss: float
     auc: float
+    auc_error: float  # 0 where auc is exact
     gauc: float  # mean of the users' AUC, weighted by their rows
+    gauc_error: float
+    gauc_share: float  # of the users that were sampled
     gauc_users: int
     gauc_rows: int
-    log_loss: float
-    calibration: float  # mean prediction / mean label
+    rmse: float
+    mae: float
 
 
 class ExpertHealth(NamedTuple):
@@ -174,8 +213,9 @@ class _Error(_Sized):
     _fields_ = [("struct_size", c_size_t), ("status", c_int32), ("message", c_char * 244)]
 
 
-class _Ids(Structure):
-    _fields_ = [("ids", c_void_p), ("offsets", c_void_p)]
+class _Ids(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("ids", c_void_p), ("offsets", c_void_p),
+                ("count", c_size_t), ("weights", c_void_p)]
 
 
 class _Batch(_Sized):
@@ -185,28 +225,66 @@ class _Batch(_Sized):
 
 class _Targets(_Sized):
     _fields_ = [("struct_size", c_size_t), ("labels", c_void_p), ("label_stride", c_size_t),
-                ("row_weights", c_void_p), ("weights", c_void_p), ("weight_stride", c_size_t)]
+                ("row_weights", c_void_p), ("weights", c_void_p), ("weight_stride", c_size_t),
+                ("total_weights", c_void_p), ("accumulate", c_int32), ("reserved", c_int32)]
 
 
 class _Tensor(_Sized):
     _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("kind", c_int32), ("rank", c_int32),
                 ("shape", c_uint64 * 2), ("data", c_void_p), ("gradient", c_void_p),
-                ("gradient_offset", c_size_t)]
+                ("gradient_offset", c_size_t), ("trained", c_int32), ("reserved", c_int32)]
 
 
-class _TableGradient(_Sized):
-    _fields_ = [("struct_size", c_size_t), ("count", c_size_t), ("dim", c_size_t),
-                ("rows", c_void_p), ("gradient", c_void_p)]
+class _Gradient(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("data", c_void_p), ("rows", c_size_t),
+                ("width", c_size_t), ("stride", c_size_t), ("ids", c_void_p)]
+
+
+class _CreateOptions(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("allocator", c_void_p), ("isa", c_char_p),
+                ("memory_limit", c_uint64)]
+
+
+class _LoadOptions(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("allocator", c_void_p), ("isa", c_char_p),
+                ("memory_limit", c_uint64), ("frozen", c_int32), ("reserved", c_int32)]
+
+
+class _Names(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("dense", POINTER(c_char_p)), ("dense_count", c_size_t),
+                ("fields", POINTER(c_char_p)), ("field_count", c_size_t),
+                ("tasks", POINTER(c_char_p)), ("task_count", c_size_t)]
+
+
+class _StoredTensor(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("dtype", c_char_p),
+                ("shape", POINTER(c_uint64)), ("rank", c_size_t), ("bytes", c_uint64),
+                ("offset", c_uint64)]
 
 
 class _ImageOptions(_Sized):
     _fields_ = [("struct_size", c_size_t), ("panel", c_size_t), ("block_rows", c_size_t)]
 
 
+class _MetricsOptions(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("tasks", c_size_t), ("losses", POINTER(c_int32)),
+                ("max_bytes", c_size_t), ("allocator", c_void_p)]
+
+
+class _MetricsRows(_Sized):
+    _fields_ = [("struct_size", c_size_t), ("rows", c_size_t), ("predictions", c_void_p),
+                ("prediction_stride", c_size_t), ("labels", c_void_p), ("label_stride", c_size_t),
+                ("users", c_void_p), ("row_weights", c_void_p), ("weights", c_void_p),
+                ("weight_stride", c_size_t)]
+
+
 class _MetricResult(_Sized):
-    _fields_ = [("struct_size", c_size_t), ("rows", c_uint64), ("positives", c_uint64),
-                ("auc", c_double), ("gauc", c_double), ("gauc_users", c_uint64),
-                ("gauc_rows", c_uint64), ("log_loss", c_double), ("calibration", c_double)]
+    _fields_ = [("struct_size", c_size_t), ("rows", c_uint64), ("no_user_rows", c_uint64),
+                ("positives", c_uint64), ("weight", c_double), ("mean_prediction", c_double),
+                ("mean_label", c_double), ("calibration", c_double), ("log_loss", c_double),
+                ("auc", c_double), ("auc_error", c_double), ("gauc", c_double),
+                ("gauc_error", c_double), ("gauc_share", c_double), ("gauc_users", c_uint64),
+                ("gauc_rows", c_uint64), ("rmse", c_double), ("mae", c_double)]
 
 
 class _ExpertHealth(_Sized):
@@ -225,24 +303,45 @@ class _NodeHealth(_Sized):
                 ("own_experts", c_size_t), ("own_mass", c_double), ("self_weight", c_double)]
 
 
+_Report = ctypes.CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(_Error))
+
+
 def _load_library() -> ctypes.CDLL:
     built = pathlib.Path(__file__).resolve().parent / "../../../build/libhome.so"
     library = ctypes.CDLL(os.environ.get("HOME_LIBRARY")
                           or (str(built) if built.exists() else "libhome.so.0.2"))
-    model, metrics, health = c_void_p, c_void_p, c_void_p
+    model, metrics, health, checkpoint = c_void_p, c_void_p, c_void_p, c_void_p
     out, size, error, batch = POINTER(c_void_p), POINTER(c_size_t), POINTER(_Error), POINTER(_Batch)
     declarations: List[Tuple[str, Any, List[Any]]] = [
         ("version_string", c_char_p, []),
         ("hash_id", c_uint64, [c_uint64, c_uint64]),
-        ("model_create_json", c_int32, [c_char_p, c_size_t, c_void_p, out, error]),
-        ("model_load", c_int32, [c_char_p, c_void_p, out, error]),
-        ("model_load_memory", c_int32, [c_void_p, c_size_t, c_void_p, out, error]),
+        ("config_check_json", c_int32,
+         [c_char_p, c_size_t, POINTER(_CreateOptions), _Report, c_void_p, error]),
+        ("model_create_json", c_int32, [c_char_p, c_size_t, POINTER(_CreateOptions), out, error]),
+        ("model_load", c_int32, [c_char_p, POINTER(_LoadOptions), out, error]),
+        ("model_load_memory", c_int32, [c_void_p, c_size_t, POINTER(_LoadOptions), out, error]),
+        ("checkpoint_open", c_int32, [c_char_p, c_void_p, out, error]),
+        ("checkpoint_open_memory", c_int32, [c_void_p, c_size_t, c_void_p, out, error]),
+        ("checkpoint_destroy", None, [checkpoint]),
+        ("checkpoint_config_json", c_char_p, [checkpoint]),
+        ("checkpoint_metadata", c_char_p, [checkpoint, c_char_p]),
+        ("checkpoint_metadata_count", c_size_t, [checkpoint]),
+        ("checkpoint_metadata_key", c_char_p, [checkpoint, c_size_t]),
+        ("checkpoint_metadata_text", c_char_p, [checkpoint, c_size_t]),
+        ("checkpoint_step_count", c_uint64, [checkpoint]),
+        ("checkpoint_has_optimizer", c_int32, [checkpoint]),
+        ("checkpoint_bytes", c_uint64, [checkpoint]),
+        ("checkpoint_tensor_count", c_size_t, [checkpoint]),
+        ("checkpoint_tensor_at", c_int32, [checkpoint, c_size_t, POINTER(_StoredTensor), error]),
+        ("checkpoint_tensor", c_int32, [checkpoint, c_char_p, POINTER(_StoredTensor), error]),
         ("model_load_weights", c_int32, [model, c_char_p, error]),
         ("model_save", c_int32, [model, c_char_p, c_uint32, error]),
         ("model_serialize", c_int32, [model, c_uint32, c_void_p, c_size_t, size, error]),
         ("model_freeze", c_int32, [model, out, error]),
         ("model_release", None, [model]),
         ("model_predict", c_int32, [model, batch, c_void_p, c_size_t, c_void_p, error]),
+        ("model_predict_logits", c_int32,
+         [model, batch, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, error]),
         ("workspace_size", c_size_t, [model]),
         ("workspace_init", c_int32, [model, c_void_p, c_size_t, out, error]),
         ("image_write", c_int32, [model, POINTER(_ImageOptions), c_void_p, c_size_t, size, error]),
@@ -250,17 +349,28 @@ def _load_library() -> ctypes.CDLL:
         ("image_open", c_int32, [c_void_p, c_size_t, c_void_p, c_size_t, out, error]),
         ("model_forward", c_int32, [model, batch, c_void_p, c_size_t, error]),
         ("model_backward", c_int32, [model, POINTER(_Targets), c_void_p, error]),
-        ("model_backward_from", c_int32, [model, c_void_p, c_size_t, error]),
+        ("model_logits", c_int32, [model, c_void_p, c_size_t, error]),
+        ("model_backward_from", c_int32, [model, c_void_p, c_size_t, c_int32, error]),
         ("model_task_gradient", c_int32,
          [model, POINTER(_Targets), c_size_t, c_void_p, c_size_t, POINTER(c_float), error]),
         ("model_step", c_int32, [model, error]),
         ("model_step_count", c_uint64, [model]),
         ("model_gradient_norm", c_double, [model]),
-        ("model_gradients", c_void_p, [model, size]),
-        ("model_table_gradient", c_int32, [model, c_char_p, POINTER(_TableGradient), error]),
-        ("model_input_gradient", c_int32, [model, out, size, error]),
+        ("model_gradient", c_int32, [model, POINTER(_Gradient), error]),
+        ("model_table_gradient", c_int32, [model, c_size_t, POINTER(_Gradient), error]),
+        ("model_input_gradient", c_int32, [model, POINTER(_Gradient), error]),
+        ("model_set_gradient", c_int32, [model, c_void_p, c_size_t, error]),
+        ("model_set_table_gradient", c_int32,
+         [model, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, error]),
         ("model_unit_gradient_norm", c_int32,
-         [model, c_size_t, c_char_p, c_void_p, c_size_t, POINTER(c_double), error]),
+         [model, c_size_t, c_size_t, c_void_p, c_size_t, POINTER(c_double), error]),
+        ("model_set_task_weight", c_int32, [model, c_size_t, c_double, error]),
+        ("model_set_norm_momentum", c_int32, [model, c_double, error]),
+        ("model_set_trained", c_int32, [model, c_char_p, c_int32, error]),
+        ("model_learning_rate", c_double, [model]),
+        ("model_embedding_learning_rate", c_double, [model]),
+        ("model_task_weight", c_double, [model, c_size_t]),
+        ("model_norm_momentum", c_double, [model]),
         ("model_set_learning_rate", c_int32, [model, c_double, error]),
         ("model_set_embedding_learning_rate", c_int32, [model, c_double, error]),
         ("model_set_threads", c_int32, [model, c_size_t, error]),
@@ -271,24 +381,42 @@ def _load_library() -> ctypes.CDLL:
         ("model_isa", c_char_p, [model]),
         ("model_parameter_count", c_uint64, [model]),
         ("model_macs_per_row", c_uint64, [model]),
+        ("model_bytes", c_uint64, [model]),
+        ("model_block_rows", c_size_t, [model]),
+        ("model_check_names", c_int32, [model, POINTER(_Names), error]),
         ("model_dense_width", c_size_t, [model]),
+        ("model_dense_name", c_char_p, [model, c_size_t]),
         ("model_field_count", c_size_t, [model]),
         ("model_field_name", c_char_p, [model, c_size_t]),
+        ("model_field_index", c_size_t, [model, c_char_p]),
+        ("model_table_count", c_size_t, [model]),
+        ("model_table_name", c_char_p, [model, c_size_t]),
+        ("model_table_index", c_size_t, [model, c_char_p]),
+        ("model_layer_count", c_size_t, [model]),
+        ("model_unit_count", c_size_t, [model, c_size_t]),
+        ("model_unit_name", c_char_p, [model, c_size_t, c_size_t]),
+        ("model_unit_index", c_size_t, [model, c_size_t, c_char_p]),
         ("model_task_count", c_size_t, [model]),
         ("model_task_name", c_char_p, [model, c_size_t]),
+        ("model_task_index", c_size_t, [model, c_char_p]),
         ("model_is_frozen", c_int32, [model]),
         ("model_tensor_count", c_size_t, [model]),
         ("model_tensor_at", c_int32, [model, c_size_t, POINTER(_Tensor), error]),
         ("model_tensor", c_int32, [model, c_char_p, POINTER(_Tensor), error]),
         ("model_set_tensor", c_int32, [model, c_char_p, c_void_p, c_size_t, error]),
-        ("metrics_create", c_int32, [c_size_t, c_void_p, out, error]),
+        ("metrics_create", c_int32, [POINTER(_MetricsOptions), out, error]),
         ("metrics_destroy", None, [metrics]),
-        ("metrics_add", c_int32,
-         [metrics, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, error]),
+        ("metrics_reset", None, [metrics]),
+        ("metrics_add", c_int32, [metrics, POINTER(_MetricsRows), error]),
+        ("metrics_serialize", c_int32, [metrics, c_void_p, c_size_t, size, error]),
+        ("metrics_merge_bytes", c_int32, [metrics, c_void_p, c_size_t, error]),
         ("metrics_merge", c_int32, [metrics, metrics, error]),
         ("metrics_result", c_int32, [metrics, c_size_t, POINTER(_MetricResult), error]),
         ("health_create", c_int32, [model, c_void_p, out, error]),
         ("health_destroy", None, [health]),
+        ("health_reset", None, [health]),
+        ("health_serialize", c_int32, [health, c_void_p, c_size_t, size, error]),
+        ("health_merge_bytes", c_int32, [health, c_void_p, c_size_t, error]),
         ("health_add", c_int32, [health, model, batch, error]),
         ("health_merge", c_int32, [health, health, error]),
         ("health_rows", c_uint64, [health]),
@@ -339,7 +467,8 @@ def hash_id(id: int, rows: int) -> int:
 # -------------------------------------------------------------------------------------------- data
 
 _SIZE = "Q" if ctypes.sizeof(c_size_t) == 8 else "L"  # array's code of a size_t
-_EXPECTED = {"f": "a number", "Q": "an integer from 0 to 2^64 - 1",
+_NONE = c_size_t(-1).value  # SIZE_MAX: no expert, no node, no such name
+_EXPECTED = {"f": "a number", "d": "a number", "Q": "an integer from 0 to 2^64 - 1",
              "L": "an integer from 0 to 2^32 - 1"}
 
 
@@ -391,10 +520,10 @@ def _of_array(name: str, values: Values, code: str, shape: Shape, missing: bool,
     if values.dtype == object:
         return _of_sequence(name, values, code, shape, missing)
     _expect_shape(name, values.shape, shape)
-    if values.size and values.dtype.kind not in ("biuf" if code == "f" else "iu"):
+    if values.size and values.dtype.kind not in ("biuf" if code in "fd" else "iu"):
         raise ValueError(f"{name} is an array of {values.dtype}, "
                          f"expected one of {numpy.dtype(code)}")
-    if values.size and values.dtype.kind == "i" and code != "f" and values.min() < 0:
+    if values.size and values.dtype.kind == "i" and code not in "fd" and values.min() < 0:
         raise ValueError(f"{name}: {values.min()} at position {values.argmin()}, "
                          f"expected {_EXPECTED[code]}")
     item = array(code).itemsize
@@ -487,14 +616,27 @@ def _ragged(name: str, values: Ids) -> Ids:
     return Ragged(array("Q", b"".join(rows)), offsets)
 
 
+def _unweighted(values: Ids) -> Ids:
+    return values.ids if isinstance(values, Weighted) else values
+
+
 def _field(field: str, values: Ids, rows: Optional[int]) -> Tuple[_Ids, int, Any]:
     """An id field as the library wants it, its number of rows, which must be `rows` unless that is
     None, and what keeps its memory alive."""
+    made, rows, owner = _field_ids(field, _unweighted(values), rows)
+    if not isinstance(values, Weighted):
+        return made, rows, owner
+    weights = _id_weights(f'weights of field "{field}"', values, made.count)
+    made.weights = weights.address
+    return made, rows, (owner, weights)
+
+
+def _field_ids(field: str, values: Ids, rows: Optional[int]) -> Tuple[_Ids, int, Any]:
     name = f'field "{field}"'
     values = _ragged(name, values)
     if not isinstance(values, Ragged):
         ids = _memory(name, values, "Q", (rows,))
-        return _Ids(ids.address, None), ids.shape[0], ids
+        return _Ids(ids=ids.address, count=ids.shape[0]), ids.shape[0], ids
     ids = _memory(name, values.ids, "Q", (None,))
     offsets_name = "offsets of " + name
     given = values.offsets
@@ -503,10 +645,37 @@ def _field(field: str, values: Ids, rows: Optional[int]) -> Tuple[_Ids, int, Any
     offsets = _memory(offsets_name, given, _SIZE, (None if rows is None else rows + 1,))
     if offsets.shape[0] == 0:
         raise ValueError(f"offsets of {name} are empty, expected one more than rows")
-    if offsets.owner[-1] > ids.shape[0]:
-        raise ValueError(f"the last offset of {name} is {offsets.owner[-1]}, "
-                         f"of {ids.shape[0]} ids")
-    return _Ids(ids.address, offsets.address), offsets.shape[0] - 1, (ids, offsets)
+    last = int(offsets.owner[-1])
+    if last > ids.shape[0]:
+        raise ValueError(f"the last offset of {name} is {last}, of {ids.shape[0]} ids")
+    return (_Ids(ids=ids.address, offsets=offsets.address, count=last), offsets.shape[0] - 1,
+            (ids, offsets))
+
+
+def _id_weights(name: str, values: Weighted, count: int) -> _Memory:
+    """A weight for each of the ids, which there are at least `count` of."""
+    weights = values.weights
+    if not isinstance(values.ids, Ragged):
+        if _is_array(weights):
+            weights = _array(name, weights).reshape(-1)
+        else:
+            weights = _listed(name, weights)
+            ids = _listed(name, values.ids)
+            if ids and hasattr(ids[0], "__len__"):
+                rows = _rows(name, weights, "f")
+                _expect_lengths(name, rows, ids)
+                weights = array("f", b"".join(rows))
+    memory = _memory(name, weights, "f", (None,), packed=True)
+    if memory.shape[0] < count or not isinstance(values.ids, Ragged) and memory.shape[0] > count:
+        raise ValueError(f"{name}: {memory.shape[0]} for {count} ids")
+    return memory
+
+
+def _expect_lengths(name: str, weights: List[Any], ids: Ids) -> None:
+    """As many weights as ids in each row of lists."""
+    for r, (some, those) in enumerate(zip(weights, ids)):  # the sum of the lengths is checked later
+        if len(some) != len(those):
+            raise ValueError(f"{name}, row {r}: {len(some)} for {len(those)} ids")
 
 
 def _bytes_at(name: str, data: Any) -> Tuple[int, int, Any]:
@@ -736,6 +905,12 @@ def _merge(name: str, into: _Owner, other: _Owner) -> None:
         into._exclusive(lambda a: other._shared(lambda b: _call(name, a, b)))
 
 
+def _merge_bytes(name: str, into: _Owner, data: Any) -> None:
+    address, length, memory = _bytes_at("data", data)
+    into._exclusive(lambda handle: _call(name, handle, address, length))
+    del memory
+
+
 # ------------------------------------------------------------------------------------------- model
 
 
@@ -743,9 +918,10 @@ class Model(_Owner):
     """A model; made by create(), load(), load_memory(), freeze() or open_image(). Freed when
     closed, left by `with`, or collected.
 
-    `dense_width`, `fields` and `tasks` tell what it takes and gives, `frozen` whether it is for
-    serving only. Docstrings say of every method which threads may call it: "any thread" at the
-    same time as others, or "alone", which waits for the other calls of this model and they for it.
+    `dense_width`, `dense_names` (or None), `fields`, `tables` and `tasks` tell what it takes and
+    gives, `frozen` whether it is for serving only. Docstrings say of every method which threads may
+    call it: "any thread" at the same time as others, or "alone", which waits for the other calls of
+    this model and they for it.
     """
 
     _noun = "model"
@@ -760,6 +936,13 @@ class Model(_Owner):
         self.tasks: Tuple[str, ...] = tuple(
             _library.home_model_task_name(handle, i).decode()
             for i in range(_library.home_model_task_count(handle)))
+        self.tables: Tuple[str, ...] = tuple(
+            _library.home_model_table_name(handle, i).decode()
+            for i in range(_library.home_model_table_count(handle)))
+        self.dense_names: Optional[Tuple[str, ...]] = None
+        if self.dense_width and _library.home_model_dense_name(handle, 0) is not None:
+            self.dense_names = tuple(_library.home_model_dense_name(handle, i).decode()
+                                     for i in range(self.dense_width))
         self.frozen = bool(_library.home_model_is_frozen(handle))
         self._from_image = bool(memory)
         self._workspaces: List[_Workspace] = []  # of an image, not in use now
@@ -772,28 +955,40 @@ class Model(_Owner):
         return cls(handle)
 
     @classmethod
-    def create(cls, config: Union[str, Mapping[str, Any]]) -> Model:
+    def create(cls, config: Union[str, Mapping[str, Any]], *, memory_limit: int = 0,
+               isa: Optional[str] = None) -> Model:
         """A new model from a configuration, a dict or JSON text; docs/model.md has the keys.
+        memory_limit: the most bytes that it may take; 0: no limit. isa: the best instruction set
+        that it may use.
 
         HomeError: E_JSON, E_CONFIG, E_MEMORY, E_TOO_LARGE, E_UNSUPPORTED. Any thread."""
-        text = (config if isinstance(config, str) else json.dumps(config)).encode()
-        return cls._made_by("model_create_json", text, len(text), None)
+        text = _config_text(config)
+        options = _create_options(memory_limit, isa)
+        return cls._made_by("model_create_json", text, len(text), byref(options))
 
     @classmethod
-    def load(cls, path: Path) -> Model:
+    def load(cls, path: Path, *, frozen: bool = False, memory_limit: int = 0,
+             isa: Optional[str] = None) -> Model:
         """A model from a checkpoint file, with the optimizer's state where the file has it.
 
-        HomeError: E_FILE, E_FORMAT, E_CHECKSUM, E_JSON, E_CONFIG, E_MISMATCH, E_VALUE, E_MEMORY,
-        E_TOO_LARGE, E_UNSUPPORTED. Any thread."""
-        return cls._made_by("model_load", _c_string(os.fsencode(path)), None)
+        frozen: straight to what freeze() makes, in less time and memory. memory_limit: the most
+        bytes that it may take; 0: some times the size of the file. isa: as in create().
+
+        HomeError: E_ARGUMENT, E_FILE, E_FORMAT, E_CHECKSUM, E_JSON, E_CONFIG, E_MISMATCH, E_VALUE,
+        E_MEMORY, E_TOO_LARGE, E_UNSUPPORTED. Any thread."""
+        name = _c_string(os.fsencode(path))
+        options = _load_options(frozen, memory_limit, isa)
+        return cls._made_by("model_load", name, byref(options))
 
     @classmethod
-    def load_memory(cls, data: Any) -> Model:
+    def load_memory(cls, data: Any, *, frozen: bool = False, memory_limit: int = 0,
+                    isa: Optional[str] = None) -> Model:
         """A model from the bytes of a checkpoint, such as serialize() gives, which are copied.
 
         HomeError: as load(), without E_FILE. Any thread."""
+        options = _load_options(frozen, memory_limit, isa)
         address, length, memory = _bytes_at("data", data)
-        model = cls._made_by("model_load_memory", address, length, None)
+        model = cls._made_by("model_load_memory", address, length, byref(options))
         del memory
         return model
 
@@ -845,15 +1040,30 @@ class Model(_Owner):
         del memory
         return out.result()
 
-    def _predict(self, handle: c_void_p, batch: _Batch, out: _Floats) -> None:
+    def predict_logits(self, dense: Optional[Values] = None,
+                       ids: Optional[Mapping[str, Ids]] = None) -> Tuple[Any, Any]:
+        """Predictions, and the logits that they come from: the towers' outputs before the sigmoid.
+        They tell apart what rounds to a probability of 0 or 1.
+
+        ValueError, HomeError: as predict(). Any thread."""
+        batch, memory = self._batch(dense, ids)
+        as_array = _any_array(dense, ids)
+        out, logits = (_Floats(batch.rows, len(self.tasks), as_array) for _ in range(2))
+        self._shared(lambda handle: self._predict(handle, batch, out, logits))
+        del memory
+        return out.result(), logits.result()
+
+    def _predict(self, handle: c_void_p, batch: _Batch, out: _Floats,
+                 logits: Optional[_Floats] = None) -> None:
+        results = (out.address, 0, logits.address if logits else None, 0)
         if not self._from_image:
-            _call("model_predict", handle, byref(batch), out.address, 0, None)
+            _call("model_predict_logits", handle, byref(batch), *results, None)
             return
         try:
             workspace = self._workspaces.pop()
         except IndexError:
             workspace = _Workspace(handle)
-        _call("model_predict", handle, byref(batch), out.address, 0, workspace.pointer)
+        _call("model_predict_logits", handle, byref(batch), *results, workspace.pointer)
         self._workspaces.append(workspace)
 
     def image(self, panel: int = 0, block_rows: int = 0) -> bytes:
@@ -957,14 +1167,37 @@ class Model(_Owner):
         if rows != self._rows:
             raise ValueError(f"{name} are of {rows} rows, the last forward is of {self._rows}")
 
+    def logits(self) -> memoryview:
+        """The logits of the last forward, [rows, tasks].
+
+        HomeError: E_STATE if frozen or without a forward. Alone."""
+        def run(handle: c_void_p) -> memoryview:
+            if self._rows is None:
+                raise HomeError(E_STATE, "call forward() first")
+            values = array("f", bytes(4 * self._rows * len(self.tasks)))
+            _call("model_logits", handle, values.buffer_info()[0], 0)
+            return memoryview(values).cast("B").cast("f", (self._rows, len(self.tasks)))
+
+        return self._exclusive(run)
+
     def backward(self, labels: Values, row_weights: Optional[Values] = None,
-                 weights: Optional[Values] = None) -> Dict[str, float]:
+                 weights: Optional[Values] = None, *, total_weights: Optional[Values] = None,
+                 accumulate: bool = False) -> Dict[str, float]:
         """Computes the losses of the last forward, which it returns by task, and all gradients.
         Arguments as in train_step().
+
+        Training by parts: accumulate adds the gradients to those since the last step instead of
+        replacing them. total_weights, [tasks]: the sums of the weights of all rows with a label of
+        the whole batch, which the losses of this part are divided by; left out: of these rows. Then
+        the parts make what one batch would make, but for batch norms.
 
         ValueError: shapes, types, other rows than in the forward. HomeError: E_STATE if frozen or
         without a forward since the last backward, E_VALUE, E_MEMORY. Alone."""
         targets, memory = self._targets(labels, row_weights, weights, None)
+        targets.accumulate = _ON if accumulate else _OFF
+        if total_weights is not None:
+            memory.append(_memory("total_weights", total_weights, "d", (len(self.tasks),)))
+            targets.total_weights = memory[-1].address
         rows = memory[0].shape[0]
         losses = (c_float * len(self.tasks))()
 
@@ -975,29 +1208,30 @@ class Model(_Owner):
         self._exclusive(run)
         return dict(zip(self.tasks, losses))
 
-    def backward_from(self, dlogits: Values) -> None:
+    def backward_from(self, dlogits: Values, *, accumulate: bool = False) -> None:
         """Computes all gradients of a loss of the caller's, in place of backward(). dlogits:
-        [rows, tasks], the derivative of that loss by each logit (before the sigmoid).
+        [rows, tasks], the derivative of that loss by each of logits().
 
         ValueError, HomeError: as backward(); E_VALUE if a derivative is not finite. Alone."""
         values = _memory("dlogits", dlogits, "f", (None, len(self.tasks)))
 
         def run(handle: c_void_p) -> None:
             self._expect_rows("dlogits", values.shape[0])
-            _call("model_backward_from", handle, values.address, values.stride)
+            _call("model_backward_from", handle, values.address, values.stride,
+                  _ON if accumulate else _OFF)
 
         self._exclusive(run)
 
     def step(self) -> None:
         """Moves the parameters along the gradients.
 
-        HomeError: E_STATE if frozen or without a backward since the last forward or step, E_VALUE
+        HomeError: E_STATE if frozen or without gradients since the last forward or step, E_VALUE
         if the gradients' norm is not finite or above 1e15, after which nothing moved. Alone."""
         self._exclusive(lambda handle: _call("model_step", handle))
 
     @property
     def gradient_norm(self) -> float:
-        """The Euclidean norm of all gradients of the last backward, before clipping. Any thread."""
+        """The Euclidean norm of all gradients, before clipping. Any thread."""
         return self._shared(lambda handle: float(_library.home_model_gradient_norm(handle)))
 
     @property
@@ -1006,12 +1240,13 @@ class Model(_Owner):
         return self._shared(lambda handle: int(_library.home_model_step_count(handle)))
 
     def gradient(self, name: str) -> memoryview:
-        """A copy of the gradient of a dense parameter, in the shape of its tensor, as the last
-        backward left it.
+        """A copy of the gradient of a dense parameter, in the shape of its tensor, of all backwards
+        since the last step.
 
-        HomeError: E_NOT_FOUND if there is no such tensor. ValueError: it has no such gradient (a
-        statistic or a table). Any thread."""
-        return self._shared(lambda handle: _view(*_gradient_of(handle, name)))
+        HomeError: E_NOT_FOUND if there is no such tensor, E_STATE if frozen or without a backward
+        since the last forward. ValueError: it has no such gradient (a statistic or a table).
+        Alone."""
+        return self._exclusive(lambda handle: _view(*_gradient_of(handle, name)))
 
     def set_gradient(self, name: str, values: Values) -> None:
         """Overwrites it before step().
@@ -1024,46 +1259,80 @@ class Model(_Owner):
 
         self._exclusive(run)
 
+    def gradients(self) -> memoryview:
+        """A copy of the gradients of all dense parameters end to end, in the order of `tensors`.
+
+        HomeError: E_STATE if frozen or without a backward since the last forward. Alone."""
+        def run(handle: c_void_p) -> memoryview:
+            found = _gradient_by("model_gradient", handle)
+            return _view(found.data, (found.width,))
+
+        return self._exclusive(run)
+
+    def set_gradients(self, values: Values) -> None:
+        """Sets them all at once, as gradients() gives them: for sums over several machines. Also
+        without a backward; then tables that are not set have no gradients.
+
+        HomeError: E_ARGUMENT, E_STATE if frozen or between a forward and its backward, E_VALUE,
+        E_MEMORY. Alone."""
+        memory = _memory("gradients", values, "f", (None,), packed=True)
+        self._exclusive(lambda handle: _call("model_set_gradient", handle, memory.address,
+                                             memory.shape[0]))
+
     def table_gradient(self, table: str) -> TableGradient:
-        """The rows of a table that the last backward touched, and a copy of their gradients.
+        """The rows of a table that batches since the last step touched, and a copy of their
+        gradients; after task_gradient(), those of that task.
 
         HomeError: E_STATE if frozen or without a backward since the last forward, E_NOT_FOUND.
         Alone."""
         def run(handle: c_void_p) -> TableGradient:
             found = _table_gradient(handle, table)
-            return TableGradient(_view(found.rows, (found.count,), "Q"),
-                                 _view(found.gradient, (found.count, found.dim)))
+            return TableGradient(_view(found.ids, (found.rows,), "Q"),
+                                 _view(found.data, (found.rows, found.width)))
 
         return self._exclusive(run)
 
-    def set_table_gradient(self, table: str, values: Values) -> None:
-        """Overwrites them before step(): [count, dim], in the order that table_gradient() tells.
+    def set_table_gradient(self, table: str, values: Values, rows: Optional[Values] = None) -> None:
+        """Sets the gradient of a table before step(): [count, dim], of these rows (of a hashed
+        table, see hash_id()), in any order, which are added up where one comes twice. Without
+        `rows`, of those that table_gradient() tells, in its order.
 
-        HomeError: as table_gradient(). ValueError: another shape. Alone."""
+        HomeError: E_STATE if frozen or between a forward and its backward, E_NOT_FOUND, E_VALUE if
+        there is no such row or a value is not finite, E_MEMORY. ValueError: another shape.
+        Alone."""
+        name = f'gradient of table "{table}"'
+
         def run(handle: c_void_p) -> None:
-            found = _table_gradient(handle, table)
-            shape = (found.count, found.dim)
-            memory = _memory(f'gradient of table "{table}"', values, "f", shape, packed=True)
-            ctypes.memmove(found.gradient, memory.address, 4 * math.prod(shape))
+            if rows is None:
+                found = _table_gradient(handle, table)
+                shape = (found.rows, found.width)
+                memory = _memory(name, values, "f", shape, packed=True)
+                ctypes.memmove(found.data, memory.address, 4 * math.prod(shape))
+                return
+            dim = _shape(_tensor(handle, f"embeddings.{table}.weight"))[1]
+            ids = _memory(f"rows of {name}", rows, "Q", (None,))
+            memory = _memory(name, values, "f", (ids.shape[0], dim))
+            number = _library.home_model_table_index(handle, _c_string(table.encode()))
+            _call("model_set_table_gradient", handle, number, ids.address, ids.shape[0],
+                  memory.address, memory.stride)
 
         self._exclusive(run)
 
     def input_gradient(self) -> memoryview:
-        """A copy of the gradient by the dense input, [rows, dense_width], of the last backward.
+        """A copy of the gradient by the dense input, [rows, dense_width], of the last backward or
+        task_gradient().
 
-        HomeError: E_STATE if frozen or without a backward since the last forward. Any thread."""
+        HomeError: E_STATE if frozen or without a backward since the last forward. Alone."""
         def run(handle: c_void_p) -> memoryview:
-            start, stride = c_void_p(), c_size_t()
-            _call("model_input_gradient", handle, byref(start), byref(stride))
-            self._expect_rows("gradients", self._rows or 0)
-            rows, width = self._rows or 0, self.dense_width
-            if stride.value == width or rows == 0 or width == 0:
-                return _view(start.value, (rows, width))
-            wide = _view(start.value, ((rows - 1) * stride.value + width,))
-            lines = [bytes(wide[r * stride.value:r * stride.value + width]) for r in range(rows)]
+            found = _gradient_by("model_input_gradient", handle)
+            rows, width, stride = found.rows, found.width, found.stride
+            if stride == width or rows == 0 or width == 0:
+                return _view(found.data, (rows, width))
+            wide = _view(found.data, ((rows - 1) * stride + width,))
+            lines = [bytes(wide[r * stride:r * stride + width]) for r in range(rows)]
             return memoryview(b"".join(lines)).cast("f", (rows, width))
 
-        return self._shared(run)
+        return self._exclusive(run)
 
     def task_gradient(self, task: str, labels: Values, row_weights: Optional[Values] = None,
                       weights: Optional[Values] = None) -> Tuple[float, Dict[str, memoryview]]:
@@ -1071,20 +1340,18 @@ class Model(_Owner):
         parameters; for each task between a forward and its backward (GradNorm, PCGrad).
 
         ValueError, HomeError: as backward(); ValueError if there is no such task. Alone."""
-        if task not in self.tasks:
-            raise ValueError(f"no task is named {task!r}, expected one of {self.tasks}")
+        number = self._task(task)
         targets, memory = self._targets(labels, row_weights, weights, None)
         rows = memory[0].shape[0]
         loss, gradients = c_float(), {}
 
         def run(handle: c_void_p) -> None:
             self._expect_rows("labels", rows)
-            count = c_size_t()
-            _library.home_model_gradients(handle, byref(count))
-            flat = array("f", bytes(4 * count.value))
+            count = _library.home_model_parameter_count(handle)
+            flat = array("f", bytes(4 * count))
             address = flat.buffer_info()[0]
-            _call("model_task_gradient", handle, byref(targets), self.tasks.index(task), address,
-                  count, byref(loss))
+            _call("model_task_gradient", handle, byref(targets), number, address, count,
+                  byref(loss))
             for tensor in _tensors(handle):
                 if tensor.gradient:
                     gradients[tensor.name.decode()] = _view(address + 4 * tensor.gradient_offset,
@@ -1099,8 +1366,15 @@ class Model(_Owner):
         HomeError: E_STATE if frozen or without a backward since the last forward, E_NOT_FOUND. Any
         thread."""
         norm, number, name = c_double(), _count("layer", layer), _c_string(unit.encode())
-        self._shared(lambda handle: _call("model_unit_gradient_norm", handle, number, name, None, 0,
-                                          byref(norm)))
+
+        def run(handle: c_void_p) -> None:
+            index = _library.home_model_unit_index(handle, number, name)
+            if index == _NONE:
+                raise HomeError(E_NOT_FOUND, f'layer {layer} has no unit "{unit}"')
+            count = _library.home_model_parameter_count(handle)
+            _call("model_unit_gradient_norm", handle, number, index, None, count, byref(norm))
+
+        self._shared(run)
         return norm.value
 
     def set_learning_rate(self, rate: float) -> None:
@@ -1115,7 +1389,78 @@ class Model(_Owner):
         HomeError: E_ARGUMENT, E_STATE if frozen. Alone."""
         self._exclusive(lambda handle: _call("model_set_embedding_learning_rate", handle, rate))
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the dense parameters. Any thread."""
+        return self._shared(lambda handle: float(_library.home_model_learning_rate(handle)))
+
+    @property
+    def embedding_learning_rate(self) -> float:
+        """Of the embedding tables. Any thread."""
+        return self._shared(
+            lambda handle: float(_library.home_model_embedding_learning_rate(handle)))
+
+    def set_task_weight(self, task: str, weight: float) -> None:
+        """The factor of a task's loss in the total, from the next backward on; 0 takes it out.
+
+        ValueError: there is no such task. HomeError: E_ARGUMENT, E_STATE if frozen. Alone."""
+        number = self._task(task)
+        self._exclusive(lambda handle: _call("model_set_task_weight", handle, number, weight))
+
+    def task_weight(self, task: str) -> float:
+        """The factor in use.
+
+        ValueError: there is no such task. Any thread."""
+        number = self._task(task)
+        return self._shared(lambda handle: float(_library.home_model_task_weight(handle, number)))
+
+    def set_norm_momentum(self, momentum: float) -> None:
+        """How far a forward moves the batch norms' running values: 0 to 1; 0 leaves them.
+
+        HomeError: E_ARGUMENT, E_STATE if frozen. Alone."""
+        self._exclusive(lambda handle: _call("model_set_norm_momentum", handle, momentum))
+
+    @property
+    def norm_momentum(self) -> float:
+        """The momentum in use. Any thread."""
+        return self._shared(lambda handle: float(_library.home_model_norm_momentum(handle)))
+
+    def set_trained(self, pattern: str, trained: bool) -> None:
+        """Whether step() moves the tensors whose names match: `*` stands for any characters, `?`
+        for one; "embeddings.*" are all tables.
+
+        HomeError: E_NOT_FOUND if none matches, E_STATE if frozen. Alone."""
+        names = _c_string(pattern.encode())
+        self._exclusive(lambda handle: _call("model_set_trained", handle, names,
+                                             _ON if trained else _OFF))
+
+    @property
+    def trained(self) -> Dict[str, bool]:
+        """Whether step() moves them, by the names of the tensors. Any thread."""
+        return self._shared(lambda handle: {tensor.name.decode(): tensor.trained == _ON
+                                            for tensor in _tensors(handle)})
+
+    def _task(self, task: str) -> int:
+        if task not in self.tasks:
+            raise ValueError(f"no task is named {task!r}, expected one of {self.tasks}")
+        return self.tasks.index(task)
+
     # ---- looking inside
+
+    def check_names(self, dense: Optional[Sequence[str]] = None,
+                    fields: Optional[Sequence[str]] = None,
+                    tasks: Optional[Sequence[str]] = None) -> None:
+        """Compares your names, in your order, with the model's; what is left out is not compared.
+
+        HomeError: E_MISMATCH, with the first difference. Any thread."""
+        names, memory = _Names(), []
+        for what, single, given in (("dense", "dense", dense), ("fields", "field", fields),
+                                    ("tasks", "task", tasks)):
+            if given is not None:
+                memory.append((c_char_p * len(given))(*(_c_string(n.encode()) for n in given)))
+                setattr(names, what, memory[-1])
+                setattr(names, single + "_count", len(given))
+        self._shared(lambda handle: _call("model_check_names", handle, byref(names)))
 
     def set_metadata(self, key: str, value: Optional[str]) -> None:
         """Text of your own that is saved with the model; None removes it.
@@ -1167,6 +1512,16 @@ class Model(_Owner):
     def macs_per_row(self) -> int:
         """Multiply-adds of the matrix products for a row at serving. Any thread."""
         return self._shared(lambda handle: int(_library.home_model_macs_per_row(handle)))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that it took when it was made; 0 for an image. Any thread."""
+        return self._shared(lambda handle: int(_library.home_model_bytes(handle)))
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that predict() takes through the model at once. Any thread."""
+        return self._shared(lambda handle: int(_library.home_model_block_rows(handle)))
 
     @property
     def tensors(self) -> Dict[str, Tuple[int, ...]]:
@@ -1237,9 +1592,53 @@ class Model(_Owner):
 
 
 def _any_array(dense: Optional[Values], ids: Optional[Mapping[str, Ids]]) -> bool:
-    inputs = [dense] if ids is None else [dense, *(ids[name] for name in ids)]
+    inputs = [dense] if ids is None else [dense, *(_unweighted(ids[name]) for name in ids)]
     return any(_is_array(values.ids if isinstance(values, Ragged) else values)
                for values in inputs)
+
+
+_ON, _OFF = 1, 2
+
+
+def _config_text(config: Union[str, Mapping[str, Any]]) -> bytes:
+    return (config if isinstance(config, str) else json.dumps(config)).encode()
+
+
+def _memory_limit(limit: int) -> int:
+    if not 0 <= operator.index(limit) < 2**64:
+        raise ValueError(f"memory_limit is {limit}, expected 0 to 2^64 - 1")
+    return limit
+
+
+def _create_options(memory_limit: int, isa: Optional[str]) -> _CreateOptions:
+    return _CreateOptions(memory_limit=_memory_limit(memory_limit),
+                          isa=None if isa is None else _c_string(isa.encode()))
+
+
+def _load_options(frozen: bool, memory_limit: int, isa: Optional[str]) -> _LoadOptions:
+    return _LoadOptions(memory_limit=_memory_limit(memory_limit), frozen=_ON if frozen else _OFF,
+                        isa=None if isa is None else _c_string(isa.encode()))
+
+
+def check_config(config: Union[str, Mapping[str, Any]], *, memory_limit: int = 0,
+                 isa: Optional[str] = None) -> List[ConfigError]:
+    """All errors of a configuration, where Model.create() stops at the first; [] if there are none.
+
+    HomeError: E_MEMORY. Any thread."""
+    found: List[ConfigError] = []
+
+    def report(user: Any, where: bytes, error: Any) -> int:
+        message = error.contents.message.decode(errors="replace")
+        found.append(ConfigError(where.decode(errors="replace"), error.contents.status, message))
+        return 0
+
+    text, options = _config_text(config), _create_options(memory_limit, isa)
+    try:
+        _call("config_check_json", text, len(text), byref(options), _Report(report), None)
+    except HomeError:
+        if not found:
+            raise
+    return found
 
 
 def _count(name: str, number: int) -> int:
@@ -1300,23 +1699,120 @@ def _shape(tensor: _Tensor) -> Tuple[int, ...]:
     return tuple(tensor.shape[:tensor.rank])
 
 
+def _gradient_by(name: str, *arguments: Any) -> _Gradient:
+    found = _Gradient()
+    _call(name, *arguments, byref(found))
+    return found
+
+
 def _gradient_of(handle: c_void_p, name: str) -> Tuple[int, Tuple[int, ...]]:
     tensor = _tensor(handle, name)
     if not tensor.gradient:
         raise ValueError(f'tensor "{name}" is not a dense parameter, which alone have gradients')
-    return int(tensor.gradient), _shape(tensor)
+    start = _gradient_by("model_gradient", handle).data
+    return int(start) + 4 * int(tensor.gradient_offset), _shape(tensor)
 
 
-def _table_gradient(handle: c_void_p, table: str) -> _TableGradient:
-    found = _TableGradient()
-    _call("model_table_gradient", handle, _c_string(table.encode()), byref(found))
-    return found
+def _table_gradient(handle: c_void_p, table: str) -> _Gradient:
+    number = _library.home_model_table_index(handle, _c_string(table.encode()))
+    if number == _NONE:
+        raise HomeError(E_NOT_FOUND, f'there is no table "{table}"')
+    return _gradient_by("model_table_gradient", handle, number)
+
+
+# -------------------------------------------------------------------------------------- checkpoint
+
+
+class Checkpoint(_Owner):
+    """The header of a checkpoint, read without its tensors, in milliseconds.
+
+        with home.Checkpoint.open("model.safetensors") as file:
+            print(file.step_count, file.metadata, [tensor.name for tensor in file.tensors])
+    """
+
+    _noun = "checkpoint"
+
+    @classmethod
+    def open(cls, path: Path) -> Checkpoint:
+        """Of a file, which may be any safetensors file.
+
+        HomeError: E_FILE, E_FORMAT, E_JSON, E_VALUE, E_MEMORY, E_TOO_LARGE, E_UNSUPPORTED. Any
+        thread."""
+        handle = c_void_p()
+        _call("checkpoint_open", _c_string(os.fsencode(path)), None, byref(handle))
+        return cls(handle, _library.home_checkpoint_destroy)
+
+    @classmethod
+    def open_memory(cls, data: Any) -> Checkpoint:
+        """Of its bytes, which are not needed afterwards.
+
+        HomeError: as open(), without E_FILE. Any thread."""
+        handle = c_void_p()
+        address, length, memory = _bytes_at("data", data)
+        _call("checkpoint_open_memory", address, length, None, byref(handle))
+        del memory
+        return cls(handle, _library.home_checkpoint_destroy)
+
+    @property
+    def config(self) -> Optional[Dict[str, Any]]:
+        """The configuration; None for a file that libhome has not written. Any thread."""
+        text = self._shared(_library.home_checkpoint_config_json)
+        value: Optional[Dict[str, Any]] = None if text is None else json.loads(text)
+        return value
+
+    @property
+    def metadata(self) -> Dict[str, str]:
+        """Your own texts by their keys. Any thread."""
+        def run(handle: c_void_p) -> Dict[str, str]:
+            key = _library.home_checkpoint_metadata_key
+            text = _library.home_checkpoint_metadata_text
+            return {key(handle, i).decode(): text(handle, i).decode()
+                    for i in range(_library.home_checkpoint_metadata_count(handle))}
+
+        return self._shared(run)
+
+    @property
+    def step_count(self) -> int:
+        """Steps taken, where the optimizer's state was saved; else 0. Any thread."""
+        return self._shared(lambda handle: int(_library.home_checkpoint_step_count(handle)))
+
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether it has the optimizer's state. Any thread."""
+        return self._shared(lambda handle: bool(_library.home_checkpoint_has_optimizer(handle)))
+
+    @property
+    def file_bytes(self) -> int:
+        """Of the whole file. Any thread."""
+        return self._shared(lambda handle: int(_library.home_checkpoint_bytes(handle)))
+
+    @property
+    def tensors(self) -> List[StoredTensor]:
+        """All tensors, in the order of the header. Any thread."""
+        def run(handle: c_void_p) -> List[StoredTensor]:
+            return [_stored("checkpoint_tensor_at", handle, i)
+                    for i in range(_library.home_checkpoint_tensor_count(handle))]
+
+        return self._shared(run)
+
+    def tensor(self, name: str) -> StoredTensor:
+        """One of them.
+
+        HomeError: E_NOT_FOUND. Any thread."""
+        text = _c_string(name.encode())
+        return self._shared(lambda handle: _stored("checkpoint_tensor", handle, text))
+
+
+def _stored(call: str, *arguments: Any) -> StoredTensor:
+    found = _StoredTensor()
+    _call(call, *arguments, byref(found))
+    return StoredTensor(found.name.decode(), found.dtype.decode(), tuple(found.shape[:found.rank]),
+                        found.bytes, found.offset)
 
 
 # ----------------------------------------------------------------------------- metrics and health
 
 R = TypeVar("R", TaskMetrics, ExpertHealth, NodeHealth)
-_NONE = c_size_t(-1).value  # SIZE_MAX: no expert, no node
 
 
 def _figures(kind: Type[R], result: _Sized) -> R:
@@ -1335,27 +1831,63 @@ class Metrics(_Owner):
 
     _noun = "accumulator"
 
-    def __init__(self, tasks: Sequence[str]) -> None:
-        """Empty; `tasks` names the columns. HomeError: E_ARGUMENT without tasks, E_MEMORY."""
+    def __init__(self, tasks: Sequence[str], losses: Optional[Sequence[int]] = None,
+                 max_bytes: int = 0) -> None:
+        """Empty; `tasks` names the columns. losses: LOSS_* of each; left out: all binary.
+        max_bytes: the most memory, with errors that the figures state; 0: all rows are kept.
+
+        HomeError: E_ARGUMENT without tasks or for a max_bytes that is too small, E_MEMORY."""
         self.tasks = tuple(tasks)
+        options = _MetricsOptions(tasks=len(self.tasks), max_bytes=_memory_limit(max_bytes))
+        if losses is not None:
+            if len(losses) != len(self.tasks):
+                raise ValueError(f"{len(losses)} losses for {len(self.tasks)} tasks")
+            options.losses = (c_int32 * len(losses))(*losses)
         handle = c_void_p()
-        _call("metrics_create", len(self.tasks), None, byref(handle))
+        _call("metrics_create", byref(options), byref(handle))
         super().__init__(handle, _library.home_metrics_destroy)
 
-    def add(self, predictions: Values, labels: Values, users: Optional[Values] = None) -> None:
+    def add(self, predictions: Values, labels: Values, users: Optional[Values] = None, *,
+            row_weights: Optional[Values] = None, weights: Optional[Values] = None) -> None:
         """Adds rows: predictions and labels [rows, tasks], a label that is NaN, None or masked is
-        missing; an id a row of its user, without which the rows have no part in GAUC.
+        missing; an id a row of its user, NO_USER for none, without which the rows have no part in
+        GAUC. row_weights: [rows], weights: [rows, tasks], finite and >= 0.
 
         ValueError: shapes and types. HomeError: E_VALUE if a label, or the prediction of one, is
-        outside 0 to 1; E_MEMORY. Either leaves what it held. Any thread; one at a time is in."""
+        outside 0 to 1, or a weight is not allowed; E_MEMORY. Either leaves what it held. Any
+        thread; one at a time is in."""
         columns = len(self.tasks)
         predicted = _memory("predictions", predictions, "f", (None, columns))
         label = _memory("labels", labels, "f", predicted.shape, missing=True)
-        rows = predicted.shape[0]
-        user = None if users is None else _memory("users", users, "Q", (rows,))
-        self._exclusive(lambda handle: _call(
-            "metrics_add", handle, rows, predicted.address, predicted.stride, label.address,
-            label.stride, user.address if user else None))
+        rows, memory = predicted.shape[0], []
+        added = _MetricsRows(rows=rows, predictions=predicted.address,
+                             prediction_stride=predicted.stride, labels=label.address,
+                             label_stride=label.stride)
+        if users is not None:
+            memory.append(_memory("users", users, "Q", (rows,)))
+            added.users = memory[-1].address
+        if row_weights is not None:
+            memory.append(_memory("row_weights", row_weights, "f", (rows,)))
+            added.row_weights = memory[-1].address
+        if weights is not None:
+            memory.append(_memory("weights", weights, "f", predicted.shape))
+            added.weights, added.weight_stride = memory[-1].address, memory[-1].stride
+        self._exclusive(lambda handle: _call("metrics_add", handle, byref(added)))
+
+    def reset(self) -> None:
+        """Forgets all rows. Any thread; one at a time is in."""
+        self._exclusive(_library.home_metrics_reset)
+
+    def serialize(self) -> bytes:
+        """All it holds, for merge_bytes() on any machine. Any thread."""
+        return self._shared(lambda handle: _written("metrics_serialize", handle))
+
+    def merge_bytes(self, data: Any) -> None:
+        """Adds what another one has made bytes of.
+
+        HomeError: E_FORMAT, E_CHECKSUM, E_UNSUPPORTED, E_MISMATCH, E_ARGUMENT, E_MEMORY. Any
+        thread; one at a time is in."""
+        _merge_bytes("metrics_merge_bytes", self, data)
 
     def merge(self, other: Metrics) -> None:
         """Adds all that another one holds, of as many tasks.
@@ -1409,6 +1941,21 @@ class Health(_Owner):
         self._exclusive(lambda handle: model._shared(
             lambda of: _call("health_add", handle, of, byref(batch))))
         del memory
+
+    def reset(self) -> None:
+        """Forgets all rows. Any thread; one at a time is in."""
+        self._exclusive(_library.home_health_reset)
+
+    def serialize(self) -> bytes:
+        """All it holds, for merge_bytes() on any machine. Any thread."""
+        return self._shared(lambda handle: _written("health_serialize", handle))
+
+    def merge_bytes(self, data: Any) -> None:
+        """Adds what another one has made bytes of.
+
+        HomeError: E_FORMAT, E_CHECKSUM, E_UNSUPPORTED, E_MISMATCH. Any thread; one at a time is
+        in."""
+        _merge_bytes("health_merge_bytes", self, data)
 
     def merge(self, other: Health) -> None:
         """Adds all that another one holds.

@@ -554,6 +554,272 @@ class TrainingTest(Fixture):
             self.model.unit_gradient_norm(-1, units[0][1])
 
 
+    def test_logits_are_those_of_the_last_forward(self):
+        with self.assertRaises(home.HomeError):
+            self.model.logits()
+        predictions = self.model.forward(self.dense, self.ids)
+        logits = self.model.logits().tolist()
+        for p, x in zip(itertools.chain(*predictions), itertools.chain(*logits)):
+            self.assertAlmostEqual(p, 1 / (1 + math.exp(-x)), delta=1e-6)
+
+    def test_parts_add_up_to_a_batch(self):
+        """With the weights of the whole, but for batch norms, which see each part alone."""
+        config = dict(CONFIG, experts={"norm": "none"})
+        whole, parts = home.Model.create(config), home.Model.create(config)
+        whole.forward(self.dense, self.ids)
+        losses = whole.backward(self.labels)
+        total = [float(sum(row[t] == row[t] for row in self.labels)) for t in range(3)]
+        added = dict.fromkeys(losses, 0.0)
+        for part in (slice(0, 20), slice(20, 64)):
+            ids = {name: values[part] for name, values in self.ids.items()}
+            parts.forward(self.dense[part], ids)
+            for task, loss in parts.backward(self.labels[part], total_weights=total, accumulate=True).items():
+                added[task] += loss
+        for task in losses:
+            self.assertAlmostEqual(added[task], losses[task], places=5)
+        for a, b in zip(whole.gradients(), parts.gradients()):
+            self.assertAlmostEqual(a, b, delta=1e-5)
+        a, b = whole.table_gradient("user"), parts.table_gradient("user")
+        self.assertEqual(a.rows.tolist(), b.rows.tolist())
+        parts.step()
+        with self.assertRaisesRegex(ValueError, "total_weights has the shape"):
+            parts.forward(self.dense, self.ids)
+            parts.backward(self.labels, total_weights=[1.0])
+
+    def test_gradients_from_elsewhere(self):
+        """Steps of one model with the gradients of another."""
+        other = home.Model.create(CONFIG)
+        for _ in range(2):
+            other.forward(self.dense, self.ids)
+            other.backward(self.labels)
+            self.model.forward(self.dense, self.ids)
+            self.model.backward_from([[0.0] * 3] * 64)
+            self.model.set_gradients(other.gradients())
+            for table in other.tables:
+                found = other.table_gradient(table)
+                # in any order, and in two halves that are added up
+                halves = [[x / 2 for x in row] for row in found.gradient.tolist()][::-1]
+                self.model.set_table_gradient(table, halves * 2, found.rows.tolist()[::-1] * 2)
+            other.step()
+            self.model.step()
+            self.assertEqual(self.model.serialize(True), other.serialize(True))
+        with self.assertRaisesRegex(ValueError, "has the shape"):
+            self.model.set_table_gradient("user", [[0.0] * 7], [1])
+        for status, call in ((home.E_VALUE, lambda: self.model.set_table_gradient("user", [[0.0] * 8], [1000])),
+                             (home.E_ARGUMENT, lambda: self.model.set_gradients([0.0]))):
+            with self.assertRaises(home.HomeError) as caught:
+                call()
+            self.assertEqual(caught.exception.status, status)
+
+    def test_what_changes_while_training(self):
+        model = self.model
+        model.set_task_weight("follow", 0)
+        model.set_norm_momentum(0.25)
+        model.set_trained("embeddings.*", False)
+        model.set_learning_rate(0.5)
+        self.assertEqual((model.task_weight("follow"), model.norm_momentum, model.learning_rate,
+                          model.embedding_learning_rate), (0, 0.25, 0.5, 0.1))
+        self.assertEqual({name for name, trained in model.trained.items() if name.startswith("embeddings.")
+                          and trained}, set())
+        before = model.tensor("embeddings.user.weight").tolist()
+        model.train_step(self.dense, self.ids, labels=self.labels)
+        self.assertEqual(model.tensor("embeddings.user.weight").tolist(), before)
+        with self.assertRaisesRegex(ValueError, "no task is named 'nobody'"):
+            model.set_task_weight("nobody", 1)
+        with self.assertRaises(home.HomeError) as caught:
+            model.set_trained("nothing.*", True)
+        self.assertEqual(caught.exception.status, home.E_NOT_FOUND)
+
+
+class ServingTest(Fixture):
+    """Loading for servers, logits, and weights of ids."""
+
+    def test_logits(self):
+        for model in (self.model, self.model.freeze(), home.Model.open_image(self.model.freeze().image())):
+            predictions, logits = model.predict_logits(self.dense, self.ids)
+            self.assertEqual(predictions, model.predict(self.dense, self.ids))
+            for p, x in zip(itertools.chain(*predictions), itertools.chain(*logits)):
+                self.assertAlmostEqual(p, 1 / (1 + math.exp(-x)), delta=1e-6)
+
+    def test_weights_of_ids(self):
+        ones = {"user": home.Weighted(self.ids["user"], [1] * 64),
+                "liked": home.Weighted(self.ids["liked"], [[1.0] * len(row) for row in self.ids["liked"]]),
+                "watched": self.ids["watched"]}
+        self.assertEqual(self.model.predict(self.dense, ones), self.expected)
+        # A weight of 2 is an id that comes twice, one of 0 an id that does not come.
+        twice = [row + row[:1] for row in self.ids["watched"]]
+        weights = [[2.0] + [1.0] * (len(row) - 1) if row else [] for row in self.ids["watched"]]
+        padded = home.Weighted([row + [5] for row in self.ids["watched"]], [row + [0.0] for row in weights])
+        for weighted in (home.Weighted(self.ids["watched"], weights), padded):
+            for a, b in zip(itertools.chain(*self.model.predict(self.dense, dict(self.ids, watched=weighted))),
+                            itertools.chain(*self.model.predict(self.dense, dict(self.ids, watched=twice)))):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+        flat = list(itertools.chain(*self.ids["watched"]))
+        offsets = [0, *itertools.accumulate(map(len, self.ids["watched"]))]
+        ragged = home.Weighted(home.Ragged(flat, offsets), list(itertools.chain(*weights)))
+        self.assertEqual(self.model.predict(self.dense, dict(self.ids, watched=ragged)),
+                         self.model.predict(self.dense, dict(self.ids, watched=home.Weighted(self.ids["watched"],
+                                                                                            weights))))
+        for wrong, text in ((home.Weighted(self.ids["user"], [1] * 63), 'weights of field "user": 63 for 64 ids'),
+                            (home.Weighted(self.ids["user"], [1] * 65), "65 for 64 ids"),
+                            (home.Weighted(self.ids["user"], 1), "expected a sequence"),
+                            (home.Weighted(self.ids["user"], ["x"] * 64), "'x' at position 0")):
+            with self.assertRaisesRegex(ValueError, text):
+                self.model.predict(self.dense, dict(self.ids, user=wrong))
+        uneven = [[1.0] * len(row) for row in self.ids["liked"]]
+        uneven[1], uneven[2] = uneven[1] + [1.0], uneven[2][1:]
+        with self.assertRaisesRegex(ValueError, 'weights of field "liked", row 1'):
+            self.model.predict(self.dense, dict(self.ids, liked=home.Weighted(self.ids["liked"], uneven)))
+        with self.assertRaises(home.HomeError) as caught:  # of a mean
+            self.model.predict(self.dense, dict(self.ids, liked=home.Weighted(
+                self.ids["liked"], [[-1.0] * len(row) for row in self.ids["liked"]])))
+        self.assertEqual(caught.exception.status, home.E_VALUE)
+
+    def test_weights_train(self):
+        model, other = self.model, home.Model.create(CONFIG)
+        ids = dict(self.ids, user=home.Weighted(self.ids["user"], [1.0] * 64))
+        for _ in range(2):
+            self.assertEqual(model.train_step(self.dense, ids, labels=self.labels),
+                             other.train_step(self.dense, self.ids, labels=self.labels))
+
+    def test_load_frozen(self):
+        self.model.train_step(self.dense, self.ids, labels=self.labels)
+        data = self.model.serialize(True)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model")
+            self.model.save(path, optimizer=True)
+            for frozen in (home.Model.load(path, frozen=True), home.Model.load_memory(data, frozen=True)):
+                self.assertTrue(frozen.frozen)
+                self.assertEqual(frozen.predict(self.dense, self.ids),
+                                 self.model.freeze().predict(self.dense, self.ids))
+        self.assertEqual(home.Model.load_memory(data, isa="portable").isa, "portable")
+        for status, arguments in ((home.E_TOO_LARGE, {"memory_limit": 1000}), (home.E_ARGUMENT, {"isa": "z80"})):
+            with self.assertRaises(home.HomeError) as caught:
+                home.Model.load_memory(data, **arguments)
+            self.assertEqual(caught.exception.status, status)
+        with self.assertRaisesRegex(ValueError, "memory_limit is -1"):
+            home.Model.load_memory(data, memory_limit=-1)
+
+    def test_create_within_limits(self):
+        self.assertEqual(home.Model.create(CONFIG, isa="portable").isa, "portable")
+        with self.assertRaises(home.HomeError) as caught:
+            home.Model.create(CONFIG, memory_limit=1000)
+        self.assertEqual(caught.exception.status, home.E_TOO_LARGE)
+
+    def test_all_errors_of_a_configuration(self):
+        self.assertEqual(home.check_config(CONFIG), [])
+        found = home.check_config({"dense": 3, "tasks": [{"name": "a", "weight": -1}], "layers": [{"width": 0}] * 2})
+        self.assertEqual({error.where for error in found},
+                         {"tasks[0].weight", "layers[0].width", "layers[1].width"})
+        for error in found:
+            self.assertEqual(error.status, home.E_CONFIG)
+            self.assertTrue(error.message.startswith(error.where), error)
+        self.assertEqual([error.status for error in home.check_config("{")], [home.E_JSON])
+
+    def test_names_and_sizes(self):
+        model = self.model
+        self.assertEqual((model.tables, model.dense_names), (("user", "video"), None))
+        model.check_names(fields=model.fields, tasks=model.tasks)
+        named = home.Model.create(dict(CONFIG, dense_names=[f"column {i}" for i in range(model.dense_width)]))
+        self.assertEqual(named.dense_names[1], "column 1")
+        named.check_names(named.dense_names)
+        with self.assertRaises(home.HomeError) as caught:
+            named.check_names(dense=named.dense_names[::-1])
+        self.assertEqual(caught.exception.status, home.E_MISMATCH)
+        self.assertGreater(model.memory_bytes, 4 * model.parameter_count)
+        self.assertGreater(model.block_rows, 0)
+
+    def test_the_header_of_a_checkpoint(self):
+        self.model.train_step(self.dense, self.ids, labels=self.labels)
+        self.model.set_metadata("day", "monday")
+        data = self.model.serialize(True)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model")
+            self.model.save(path, optimizer=True)
+            opened = home.Checkpoint.open(path)
+        for file in (opened, home.Checkpoint.open_memory(data)):
+            with file:
+                self.assertEqual((file.step_count, file.has_optimizer, file.file_bytes), (1, True, len(data)))
+                self.assertEqual((file.metadata, file.config), ({"day": "monday"}, self.model.config))
+                shapes = {tensor.name: tensor.shape for tensor in file.tensors}
+                for name, shape in self.model.tensors.items():
+                    self.assertEqual(shapes[name], shape)
+                table = file.tensor("embeddings.user.weight")
+                self.assertEqual((table.dtype, table.nbytes), ("F32", 4 * math.prod(table.shape)))
+                values = memoryview(data[table.offset:table.offset + table.nbytes]).cast("f", table.shape)
+                self.assertEqual(values.tolist(), self.model.tensor(table.name).tolist())
+                with self.assertRaises(home.HomeError):
+                    file.tensor("nothing")
+            with self.assertRaisesRegex(ValueError, "checkpoint is closed"):
+                file.tensors
+        with self.assertRaises(home.HomeError) as caught:
+            home.Checkpoint.open("/nowhere/model.safetensors")
+        self.assertEqual(caught.exception.status, home.E_FILE)
+
+
+class MetricsTest(Fixture):
+    def test_weights_count_rows(self):
+        """A weight of 2 is a row that comes twice, one of 0 a row that does not come."""
+        weighted, plain = home.Metrics(["a"]), home.Metrics(["a"])
+        predictions, labels = [[0.1], [0.4], [0.35], [0.8]], [[0.0], [0.0], [1.0], [1.0]]
+        weighted.add(predictions, labels, row_weights=[2, 1, 1, 0], weights=[[1.0], [1], [1], [1]])
+        plain.add(predictions[:3] + predictions[:1], labels[:3] + labels[:1])
+        a, b = weighted.result()["a"], plain.result()["a"]
+        self.assertEqual((a.rows, a.weight, a.auc), (3, 4.0, b.auc))
+        self.assertAlmostEqual(a.log_loss, b.log_loss)
+
+    def test_rows_without_a_user(self):
+        metrics = home.Metrics(["a"])
+        metrics.add([[0.1], [0.4], [0.35], [0.8]], [[0.0], [0.0], [1.0], [1.0]], [7, home.NO_USER, 7, home.NO_USER])
+        result = metrics.result()["a"]
+        self.assertEqual((result.no_user_rows, result.gauc_users, result.gauc_rows), (2, 1, 2))
+
+    def test_squared_errors(self):
+        metrics = home.Metrics(["a", "b"], [home.LOSS_BCE, home.LOSS_SQUARED])
+        metrics.add([[0.5, 10.0], [0.5, -4.0]], [[1.0, 7.0], [0.0, 0.0]])
+        b = metrics.result()["b"]
+        self.assertAlmostEqual(b.rmse, math.sqrt((9 + 16) / 2))
+        self.assertAlmostEqual(b.mae, 3.5)
+        self.assertTrue(math.isnan(b.auc))
+        with self.assertRaisesRegex(ValueError, "1 losses for 2 tasks"):
+            home.Metrics(["a", "b"], [home.LOSS_BCE])
+
+    def test_bytes_of_another_machine(self):
+        parts, whole = [home.Metrics(self.model.tasks) for _ in range(2)], home.Metrics(self.model.tasks)
+        for part, half in zip(parts, (slice(0, 32), slice(32, 64))):
+            part.add(self.expected[half], self.labels[half], range(32))
+            whole.add(self.expected[half], self.labels[half], range(32))
+        parts[0].merge_bytes(parts[1].serialize())
+        self.assertEqual(str(parts[0].result()), str(whole.result()))
+        for data in (b"", b"nonsense", whole.serialize()[:-1], 3):
+            with self.assertRaises((home.HomeError, ValueError)):
+                whole.merge_bytes(data)
+        self.assertEqual(str(parts[0].result()), str(whole.result()))
+        whole.reset()
+        self.assertEqual(whole.result()["like"].rows, 0)
+
+    def test_bounded_memory(self):
+        metrics = home.Metrics(["a"], max_bytes=200_000)
+        for _ in range(20):
+            metrics.add([[i / 1000] for i in range(1000)], [[float(i % 3 == 0)] for i in range(1000)], range(1000))
+        result = metrics.result()["a"]
+        self.assertEqual(result.rows, 20_000)
+        self.assertTrue(0 < result.auc_error < 0.01, result)
+        with self.assertRaises(home.HomeError) as caught:
+            home.Metrics(["a"], max_bytes=10)
+        self.assertEqual(caught.exception.status, home.E_ARGUMENT)
+
+    def test_health_by_bytes(self):
+        health, other = home.Health(self.model), home.Health(self.model)
+        health.add(self.model, self.dense, self.ids)
+        other.merge_bytes(health.serialize())
+        self.assertEqual(str(other.experts()), str(health.experts()))
+        other.reset()
+        self.assertEqual(other.rows, 0)
+        with self.assertRaises(home.HomeError):
+            other.merge_bytes(b"nonsense")
+
+
 class ImageTest(Fixture):
     def setUp(self):
         super().setUp()
@@ -939,6 +1205,19 @@ class NumPyTest(Fixture):
     def test_no_rows(self):
         ids = dict.fromkeys(self.ids, numpy.array([]))
         self.assertEqual(self.model.predict(self.array[:0], ids).shape, (0, 3))
+
+    def test_arrays_of_weights(self):
+        ids = numpy.arange(128, dtype=numpy.uint64).reshape(64, 2)
+        weights = numpy.linspace(0, 2, 128).reshape(64, 2)  # of float64
+        lists = dict(self.ids, liked=home.Weighted(ids.tolist(), weights.tolist()))
+        expected = self.model.predict(self.dense, lists)
+        for given in (home.Weighted(ids, weights), home.Weighted(ids, weights.astype(numpy.float32)),
+                      home.Weighted(home.Ragged(ids.reshape(-1), numpy.arange(0, 129, 2)), weights.reshape(-1)),
+                      home.Weighted(ids, weights.tolist())):
+            self.assertEqual(numpy.asarray(self.model.predict(self.dense, dict(self.ids, liked=given))).tolist(),
+                             expected)
+        with self.assertRaisesRegex(ValueError, "127 for 128 ids"):
+            self.model.predict(self.dense, dict(self.ids, liked=home.Weighted(ids, weights.reshape(-1)[1:])))
 
     def test_wrong_arrays_are_named(self):
         users = numpy.arange(64)
