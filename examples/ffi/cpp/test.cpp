@@ -189,7 +189,7 @@ static void weights_of_ids(const home::model &model, const made_up_rows &rows,
         field.weights = {weights.back().data(), weights.back().size()};
     }
     CHECK(model.predict(batch) == expected);
-    weights[1][0] = 3;
+    weights[2][0] = 3;
     CHECK(model.predict(batch) != expected);
     weights[1][0] = -1; // of a mean
     CHECK(throws<home::error>([&] { model.predict(batch); }));

@@ -1,7 +1,7 @@
 #[path = "../examples/predict/rows.rs"]
 mod rows;
 
-use home::{Batch, Ids, Model, Targets};
+use home::{Batch, Ids, Metrics, Model, Options, SeenRows, Targets, NO_USER};
 use rows::{Rows, ROWS};
 use std::sync::Arc;
 use std::thread;
@@ -222,4 +222,186 @@ fn a_frozen_copy_outlives_the_model_and_moves_between_threads() {
             drop(frozen); // the threads keep it
         });
     });
+}
+
+#[test]
+fn weights_of_ids_count() {
+    with_rows(|model, rows, batch| {
+        let expected = model.predict(&batch).unwrap();
+        let weigh = |field: usize, weights: &[f32]| {
+            let mut fields = batch.fields.to_vec();
+            fields[field] = Ids::Weighted {
+                ids: &rows.ids[field],
+                offsets: Some(&rows.offsets[field]),
+                weights,
+            };
+            model.predict(&Batch {
+                fields: &fields,
+                ..batch
+            })
+        };
+        let mut weights = vec![1.0; rows.ids[2].len()];
+        assert_eq!(weigh(2, &weights).unwrap(), expected);
+        weights[0] = 3.0;
+        assert_ne!(weigh(2, &weights).unwrap(), expected);
+        let mut weights = vec![1.0; rows.ids[1].len()];
+        weights[0] = -1.0; // of a mean
+        assert_eq!(weigh(1, &weights).unwrap_err().status, 3);
+        let error = weigh(1, &weights[1..]).unwrap_err();
+        assert_eq!(error.status, 1);
+        assert!(
+            error.message.starts_with("field \"liked\" has "),
+            "{}",
+            error
+        );
+        let one = Ids::Weighted {
+            ids: &rows.ids[0],
+            offsets: None,
+            weights: &vec![1.0; ROWS],
+        };
+        let mut fields = batch.fields.to_vec();
+        fields[0] = one;
+        let weighted = Batch {
+            fields: &fields,
+            ..batch
+        };
+        assert_eq!(model.predict(&weighted).unwrap(), expected);
+    });
+}
+
+#[test]
+fn logits_are_what_predictions_come_from() {
+    with_rows(|model, _, batch| {
+        let scores = model.predict_logits(&batch).unwrap();
+        assert_eq!(scores.predictions, model.predict(&batch).unwrap());
+        for (p, x) in scores.predictions.iter().zip(&scores.logits) {
+            assert!((1.0 / (1.0 + (-x).exp()) - p).abs() < 1e-6);
+        }
+    });
+}
+
+#[test]
+fn parts_add_up_to_a_batch() {
+    let config =
+        CONFIG.trim_end().trim_end_matches('}').to_owned() + r#", "experts": {"norm": "none"}}"#; // batch norms would see each half alone
+    let mut whole = Model::create(&config).unwrap();
+    let mut halves = Model::create(&config).unwrap();
+    let all = labels(&whole);
+    let tasks = whole.task_count();
+    let total = vec![ROWS as f64; tasks];
+    let rows = Rows::new(&whole, 0..ROWS);
+    let targets = Targets {
+        labels: &all,
+        ..Default::default()
+    };
+    let losses = whole
+        .train_step(&rows.batch(&rows.fields()), &targets)
+        .unwrap();
+    let mut added = vec![0.0; tasks];
+    for half in [0..ROWS / 2, ROWS / 2..ROWS] {
+        let part = Rows::new(&halves, half.clone());
+        halves.forward(&part.batch(&part.fields())).unwrap();
+        let seen = Targets {
+            labels: &all[half.start * tasks..half.end * tasks],
+            total_weights: Some(&total),
+            accumulate: true,
+            ..Default::default()
+        };
+        for (sum, loss) in added.iter_mut().zip(halves.backward(&seen).unwrap()) {
+            *sum += loss;
+        }
+    }
+    halves.step().unwrap();
+    for (a, b) in added.iter().zip(&losses) {
+        assert!((a - b).abs() < 1e-5);
+    }
+    let a = whole.predict(&rows.batch(&rows.fields())).unwrap();
+    let b = halves.predict(&rows.batch(&rows.fields())).unwrap();
+    assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-3));
+    halves.forward(&rows.batch(&rows.fields())).unwrap();
+    let half = Targets {
+        labels: &all[all.len() / 2..],
+        ..Default::default()
+    };
+    assert_eq!(halves.backward(&half).unwrap_err().status, 1);
+}
+
+#[test]
+fn what_changes_while_training() {
+    with_rows(|mut model, _, batch| {
+        let labels = labels(&model);
+        let targets = Targets {
+            labels: &labels,
+            ..Default::default()
+        };
+        model.set_task_weight(1, 0.0).unwrap();
+        model.set_norm_momentum(0.0).unwrap();
+        model.set_trained("*", false).unwrap();
+        let before = model.predict(&batch).unwrap();
+        model.train_step(&batch, &targets).unwrap();
+        assert_eq!(model.predict(&batch).unwrap(), before);
+        assert_eq!(model.set_trained("nothing", true).unwrap_err().status, 4);
+        assert_eq!(model.set_task_weight(9, 1.0).unwrap_err().status, 4);
+    });
+}
+
+#[test]
+fn checkpoints_load_frozen_and_within_limits() {
+    with_rows(|model, _, batch| {
+        let bytes = model.serialize(true).unwrap();
+        let options = Options {
+            frozen: true,
+            ..Default::default()
+        };
+        let frozen = Model::load_memory(&bytes, &options).unwrap();
+        assert!(frozen.is_frozen() && !model.is_frozen());
+        assert_eq!(
+            frozen.predict(&batch),
+            model.freeze().unwrap().predict(&batch)
+        );
+        let again = Model::load_memory(&bytes, &Options::default()).unwrap();
+        assert_eq!(again.serialize(true).unwrap(), bytes);
+        let small = Options {
+            memory_limit: 1000,
+            ..Default::default()
+        };
+        assert_eq!(Model::load_memory(&bytes, &small).unwrap_err().status, 11);
+        assert_eq!(Model::create_with(CONFIG, &small).unwrap_err().status, 11);
+        let odd = Options {
+            isa: Some("z80"),
+            ..Default::default()
+        };
+        assert_eq!(Model::load_memory(&bytes, &odd).unwrap_err().status, 1);
+        assert_eq!(Model::load_frozen("/nowhere").unwrap_err().status, 30);
+    });
+}
+
+#[test]
+fn metrics_count_weights_and_rows_without_users() {
+    let (predictions, labels) = ([0.1, 0.4, 0.35, 0.8], [0.0, 0.0, 1.0, 1.0]);
+    let users = [7, NO_USER, 7, NO_USER];
+    let seen = SeenRows {
+        rows: 4,
+        predictions: &predictions,
+        labels: &labels,
+        users: Some(&users),
+        row_weights: Some(&[2.0, 1.0, 1.0, 1.0]),
+        ..Default::default()
+    };
+    let mut metrics = Metrics::new(1, None, 0).unwrap();
+    metrics.add(&seen).unwrap();
+    let result = metrics.result(0).unwrap();
+    assert_eq!((result.rows, result.no_user_rows), (4, 2));
+    assert_eq!((result.weight, result.gauc_users), (5.0, 1));
+    let mut other = Metrics::new(1, Some(&[1]), 1 << 20).unwrap();
+    other.merge_bytes(&metrics.serialize().unwrap()).unwrap();
+    other.merge(&metrics).unwrap();
+    assert_eq!(other.result(0).unwrap().rows, 8);
+    other.reset();
+    assert_eq!(other.result(0).unwrap().rows, 0);
+    assert!(other.merge_bytes(b"nonsense").is_err());
+    assert_eq!(metrics.result(1).unwrap_err().status, 4);
+    let short = SeenRows { rows: 5, ..seen };
+    assert_eq!(metrics.add(&short).unwrap_err().status, 1);
+    assert_eq!(Metrics::new(2, Some(&[1]), 0).unwrap_err().status, 1);
 }
