@@ -206,3 +206,144 @@ func residentKilobytes(t *testing.T) int {
 	}
 	return kilobytes
 }
+
+func TestWeightsOfIds(t *testing.T) {
+	model, batch, expected := load(t)
+	weights := make([][]float32, len(batch.Fields))
+	for f := range batch.Fields {
+		weights[f] = make([]float32, len(batch.Fields[f].IDs))
+		for i := range weights[f] {
+			weights[f][i] = 1
+		}
+	}
+	for f := range batch.Fields { // one field after the other: those without have 1
+		batch.Fields[f].Weights = weights[f]
+		if !reflect.DeepEqual(predict(t, model, batch), expected) {
+			t.Error("weights of 1 change predictions")
+		}
+	}
+	weights[2][0] = 3
+	if reflect.DeepEqual(predict(t, model, batch), expected) {
+		t.Error("a weight of 3 changes nothing")
+	}
+	weights[1][0] = -1 // of a mean
+	var refused *home.Error
+	if _, err := model.Predict(batch); !errors.As(err, &refused) || refused.Status != 3 {
+		t.Error(err)
+	}
+	batch.Fields[0].Weights = weights[0][1:]
+	if _, err := model.Predict(batch); err == nil || !strings.Contains(err.Error(), `field "user": 63 weights`) {
+		t.Error(err)
+	}
+}
+
+// Offsets need not begin at 0 nor end at the last id.
+func TestOffsetsIntoMore(t *testing.T) {
+	model, batch, expected := load(t)
+	field := &batch.Fields[1]
+	field.IDs = append(append([]uint64{7, 7}, field.IDs...), 9)
+	shifted := make([]int, len(field.Offsets))
+	for i, offset := range field.Offsets {
+		shifted[i] = offset + 2
+	}
+	field.Offsets = shifted
+	if !reflect.DeepEqual(predict(t, model, batch), expected) {
+		t.Error("other predictions")
+	}
+}
+
+func TestLogits(t *testing.T) {
+	model, batch, expected := load(t)
+	predictions, logits, err := model.PredictLogits(batch)
+	if err != nil || !reflect.DeepEqual(predictions, expected) || len(logits) != len(predictions) {
+		t.Fatal(err)
+	}
+	for i, x := range logits {
+		if math.Abs(1/(1+math.Exp(-float64(x)))-float64(predictions[i])) > 1e-6 {
+			t.Error(i, x, predictions[i])
+		}
+	}
+}
+
+func TestLoadFrozenAndWithinLimits(t *testing.T) {
+	model, batch, _ := load(t)
+	copied, err := model.Freeze()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, err := home.LoadWith(os.Getenv("HOME_MODEL"), home.Options{Frozen: true, ISA: "portable"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := predict(t, frozen, batch), predict(t, copied, batch)
+	for i := range a {
+		if math.Abs(float64(a[i]-b[i])) > 1e-5 { // of other instructions
+			t.Error(i, a[i], b[i])
+		}
+	}
+	var refused *home.Error
+	if _, err := frozen.Freeze(); !errors.As(err, &refused) || refused.Status != 2 {
+		t.Error(err)
+	}
+	for status, options := range map[int]home.Options{11: {MemoryLimit: 1000}, 1: {ISA: "z80"}} {
+		if _, err := home.LoadWith(os.Getenv("HOME_MODEL"), options); !errors.As(err, &refused) ||
+			refused.Status != status {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	metrics, err := home.NewMetrics(1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := home.Rows{
+		Predictions: []float32{0.1, 0.4, 0.35, 0.8}, Labels: []float32{0, 0, 1, 1},
+		Users: []uint64{7, home.NoUser, 7, home.NoUser}, RowWeights: []float32{2, 1, 1, 1},
+	}
+	if err := metrics.Add(rows); err != nil {
+		t.Fatal(err)
+	}
+	result, err := metrics.Result(0)
+	if err != nil || result.Rows != 4 || result.NoUserRows != 2 || result.GAUCUsers != 1 || result.Weight != 5 {
+		t.Error(result, err)
+	}
+	bytes, err := metrics.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := metrics.MergeBytes(bytes); err != nil {
+		t.Error(err)
+	}
+	if result, _ := metrics.Result(0); result.Rows != 8 {
+		t.Error(result)
+	}
+	var refused *home.Error
+	if err := metrics.MergeBytes(bytes[1:]); !errors.As(err, &refused) {
+		t.Error(err)
+	}
+	if _, err := metrics.Result(1); !errors.As(err, &refused) || refused.Status != 4 {
+		t.Error(err)
+	}
+	for _, wrong := range []home.Rows{{Labels: rows.Labels}, {Predictions: rows.Predictions, Labels: rows.Labels,
+		Users: rows.Users[1:]}, {Predictions: rows.Predictions, Labels: rows.Labels, Weights: rows.RowWeights[1:]}} {
+		if metrics.Add(wrong) == nil {
+			t.Error("wrong lengths are taken")
+		}
+	}
+	if err := metrics.Reset(); err != nil {
+		t.Error(err)
+	}
+	if result, _ := metrics.Result(0); result.Rows != 0 {
+		t.Error(result)
+	}
+	metrics.Close()
+	metrics.Close()
+	if metrics.Add(rows) != home.ErrClosed || metrics.Reset() != home.ErrClosed {
+		t.Error("closed metrics are used")
+	}
+	if _, err := home.NewMetrics(0, 0); err == nil {
+		t.Error("metrics of no task")
+	}
+}
