@@ -1,5 +1,6 @@
 import home.Batch;
 import home.HomeException;
+import home.Metrics;
 import home.Model;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -150,6 +151,92 @@ public final class ModelTest {
         return large.position(3).limit(3 + size).slice().order(order);
     }
 
+    private void weightsOfIds() {
+        List<Batch.Ids> fields = new ArrayList<>(batch.fields());
+        for (int f = 0; f < fields.size(); f++) {
+            Batch.Ids field = fields.get(f);
+            float[] ones = new float[field.ids().length];
+            Arrays.fill(ones, 1);
+            fields.set(f, new Batch.Ids(field.ids(), field.offsets(), ones));
+            checkSame(model.predict(new Batch(batch.rows(), batch.dense(), fields)), "weights of 1"); // others: null
+        }
+        fields.get(2).weights()[0] = 3;
+        Batch weighted = new Batch(batch.rows(), batch.dense(), fields);
+        check(!Arrays.equals(model.predict(weighted), expected), "a weight of 3");
+        fields.get(1).weights()[0] = -1; // of a mean
+        HomeException error = thrown(HomeException.class, () -> model.predict(weighted));
+        check(error.status() == 3, error.getMessage());
+        Batch.Ids user = batch.fields().get(0);
+        fields.set(0, new Batch.Ids(user.ids(), null, new float[63]));
+        Batch wrong = new Batch(batch.rows(), batch.dense(), fields);
+        String message = thrown(IllegalArgumentException.class, () -> model.predict(wrong)).getMessage();
+        check(message.equals("field \"user\": 63 weights for 64 ids"), message);
+    }
+
+    /** Offsets need not begin at 0 nor end at the last id. */
+    private void offsetsIntoMore() {
+        Batch.Ids liked = batch.fields().get(1);
+        long[] ids = new long[liked.ids().length + 3];
+        System.arraycopy(liked.ids(), 0, ids, 2, liked.ids().length);
+        int[] offsets = Arrays.stream(liked.offsets()).map(offset -> offset + 2).toArray();
+        List<Batch.Ids> fields = List.of(batch.fields().get(0), new Batch.Ids(ids, offsets), batch.fields().get(2));
+        checkSame(model.predict(new Batch(batch.rows(), batch.dense(), fields)), "offsets into more");
+    }
+
+    private void logits() {
+        Model.Scores scores = model.predictLogits(batch);
+        checkSame(scores.predictions(), "predictions beside logits");
+        for (int i = 0; i < expected.length; i++)
+            check(Math.abs(1 / (1 + Math.exp(-scores.logits()[i])) - expected[i]) < 1e-6, "logits");
+    }
+
+    private void loadsFrozenAndWithinLimits() {
+        try (Model frozen = Model.loadFrozen(path); Model copy = model.freeze()) {
+            check(Arrays.equals(frozen.predict(batch), copy.predict(batch)), "frozen at once");
+            check(thrown(HomeException.class, frozen::freeze).status() == 2, "frozen twice");
+        }
+        check(thrown(HomeException.class, () -> Model.load(path, true, 1000)).status() == 11, "a limit");
+    }
+
+    private static void metrics() {
+        float[] predictions = {0.1f, 0.4f, 0.35f, 0.8f};
+        float[] labels = {0, 0, 1, 1};
+        long[] users = {7, Metrics.NO_USER, 7, Metrics.NO_USER};
+        Metrics.Rows rows = new Metrics.Rows(predictions, labels, users, new float[] {2, 1, 1, 1}, null);
+        Metrics metrics = new Metrics(1);
+        metrics.add(rows);
+        Metrics.Result result = metrics.result(0);
+        check(result.rows() == 4 && result.noUserRows() == 2 && result.gaucUsers() == 1 && result.weight() == 5,
+              result.toString());
+        byte[] bytes = metrics.bytes();
+        metrics.mergeBytes(bytes);
+        check(metrics.result(0).rows() == 8, "merged");
+        check(thrown(HomeException.class, () -> metrics.result(1)).status() == 4, "no such task");
+        thrown(HomeException.class, () -> merge(metrics, Arrays.copyOf(bytes, bytes.length - 1)));
+        for (Metrics.Rows wrong : List.of(
+            new Metrics.Rows(predictions, new float[3], null, null, null),
+            new Metrics.Rows(predictions, labels, new long[3], null, null),
+            new Metrics.Rows(predictions, labels, null, new float[5], null),
+            new Metrics.Rows(predictions, labels, null, null, new float[3])))
+            thrown(IllegalArgumentException.class, () -> add(metrics, wrong));
+        metrics.reset();
+        check(metrics.result(0).rows() == 0, "reset");
+        metrics.close();
+        metrics.close();
+        thrown(IllegalStateException.class, () -> add(metrics, rows));
+        thrown(HomeException.class, () -> new Metrics(1, 10));
+    }
+
+    private static Void merge(Metrics metrics, byte[] bytes) {
+        metrics.mergeBytes(bytes);
+        return null;
+    }
+
+    private static Void add(Metrics metrics, Metrics.Rows rows) {
+        metrics.add(rows);
+        return null;
+    }
+
     private void nullIsNamed() {
         String message = thrown(NullPointerException.class, () -> new Batch(0, (float[]) null)).getMessage();
         check(message.equals("dense"), message);
@@ -235,6 +322,11 @@ public final class ModelTest {
         test.strides();
         test.wrongLengthsNeverReachC();
         test.buffers();
+        test.weightsOfIds();
+        test.offsetsIntoMore();
+        test.logits();
+        test.loadsFrozenAndWithinLimits();
+        metrics();
         test.nullIsNamed();
         test.theListOfFieldsIsCopied();
         test.aFrozenCopyOutlivesTheModel();

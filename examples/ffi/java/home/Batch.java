@@ -25,25 +25,31 @@ public record Batch(int rows, float[] dense, int stride, List<Ids> fields) {
      *
      * @param ids     64 bits without sign
      * @param offsets one more than rows, never falling; or null
+     * @param weights one for each of ids, at least 0 where the field's pooling is the mean; or null: all 1
      */
-    public record Ids(long[] ids, int[] offsets) {
+    public record Ids(long[] ids, int[] offsets, float[] weights) {
         public Ids {
             Objects.requireNonNull(ids, "ids");
         }
 
         /** One id a row. */
         public Ids(long[] ids) {
-            this(ids, null);
+            this(ids, null, null);
+        }
+
+        /** Any number a row. */
+        public Ids(long[] ids, int[] offsets) {
+            this(ids, offsets, null);
         }
 
         /** One id a row, copied. */
         public Ids(LongBuffer ids) {
-            this(remaining(ids), null);
+            this(remaining(ids), null, null);
         }
 
         /** Any number a row, copied. */
         public Ids(LongBuffer ids, IntBuffer offsets) {
-            this(remaining(ids), remaining(offsets));
+            this(remaining(ids), remaining(offsets), null);
         }
     }
 

@@ -16,8 +16,8 @@ import java.util.function.LongFunction;
  * libhome for Java, by JNI; serving only.
  *
  * <pre>
- * try (Model model = Model.load(path); Model frozen = model.freeze()) {
- *     float[] probabilities = frozen.predict(new Batch(rows, dense));
+ * try (Model model = Model.loadFrozen(path)) {
+ *     float[] probabilities = model.predict(new Batch(rows, dense));
  * }
  * </pre>
  *
@@ -28,19 +28,28 @@ import java.util.function.LongFunction;
  * <p>Not wrapped, of home.h:
  *
  * <ul>
- * <li>making: home_model_create, home_model_create_json, home_model_load_memory, home_model_retain, home_model_destroy
- * <li>training: home_model_forward, home_model_backward, home_model_backward_from, home_model_step,
- * home_model_task_gradient, home_model_gradients, home_model_table_gradient, home_model_input_gradient,
+ * <li>making: home_model_create, home_model_create_json, home_config_check, home_config_check_json,
+ * home_model_load_memory, home_model_retain
+ * <li>predicting from structs: home_model_predict, home_model_predict_logits; here it is done by
+ * home_model_predict_flat
+ * <li>training: home_model_forward, home_model_forward_flat, home_model_logits, home_model_backward,
+ * home_model_backward_from, home_model_step, home_model_task_gradient, home_model_gradient,
+ * home_model_table_gradient, home_model_input_gradient, home_model_set_gradient, home_model_set_table_gradient,
  * home_model_unit_gradient_norm, home_model_gradient_norm, home_model_step_count, home_model_set_learning_rate,
- * home_model_set_embedding_learning_rate
- * <li>serving: home_workspace_size, home_workspace_init, home_image_write, home_image_model_size, home_image_open,
- * home_model_set_parallel
+ * home_model_set_embedding_learning_rate, home_model_set_task_weight, home_model_set_norm_momentum,
+ * home_model_set_trained, home_model_learning_rate, home_model_embedding_learning_rate, home_model_task_weight,
+ * home_model_norm_momentum
+ * <li>serving: home_workspace_size, home_workspace_init, home_workspace_fits, home_image_write,
+ * home_image_model_size, home_image_open, home_model_set_parallel, home_model_block_rows
  * <li>files: home_model_save, home_model_serialize, home_model_load_weights, home_model_set_metadata,
- * home_model_metadata
+ * home_model_metadata, home_checkpoint_*
  * <li>a look inside: home_model_config_json, home_model_topology_json, home_model_isa, home_model_is_frozen,
- * home_model_parameter_count, home_model_macs_per_row, home_model_field_count, home_model_task_count (the lists tell),
+ * home_model_parameter_count, home_model_macs_per_row, home_model_bytes, home_model_check_names,
+ * home_model_dense_name, home_model_field_count, home_model_task_count (the lists tell), home_model_field_index,
+ * home_model_task_index, home_model_table_count, home_model_table_name, home_model_table_index,
+ * home_model_layer_count, home_model_unit_count, home_model_unit_name, home_model_unit_index,
  * home_model_tensor_count, home_model_tensor_at, home_model_tensor, home_model_set_tensor
- * <li>figures: home_metrics_*, home_health_*
+ * <li>figures: home_metrics_merge, home_health_*
  * <li>the rest: home_version, home_version_string, home_status_string, home_hash_id
  * </ul>
  */
@@ -49,7 +58,7 @@ public final class Model implements AutoCloseable {
         System.loadLibrary("home_jni");
     }
 
-    private static final Cleaner CLEANER = Cleaner.create();
+    static final Cleaner CLEANER = Cleaner.create();
 
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
     private final Cleaner.Cleanable cleanable;
@@ -72,7 +81,21 @@ public final class Model implements AutoCloseable {
      * @throws HomeException with a status that home.h lists under home_model_load()
      */
     public static Model load(Path path) {
-        return new Model(load((path + "\0").getBytes(StandardCharsets.UTF_8)));
+        return load(path, false, 0);
+    }
+
+    /** Makes a frozen model straight from a checkpoint, in less time and memory than load() and freeze(). */
+    public static Model loadFrozen(Path path) {
+        return load(path, true, 0);
+    }
+
+    /**
+     * Makes either, of at most so many bytes.
+     *
+     * @param memoryLimit 0: a limit that home.h states
+     */
+    public static Model load(Path path, boolean frozen, long memoryLimit) {
+        return new Model(load((path + "\0").getBytes(StandardCharsets.UTF_8), frozen, memoryLimit));
     }
 
     /**
@@ -93,15 +116,35 @@ public final class Model implements AutoCloseable {
      * @throws IllegalStateException if closed
      */
     public float[] predict(Batch batch) {
+        float[] predictions = results(batch);
+        predict(batch, predictions, null);
+        return predictions;
+    }
+
+    /** Predictions and the logits that they come from: the towers' outputs, before the sigmoid. */
+    public record Scores(float[] predictions, float[] logits) {
+    }
+
+    /** The same with the logits. */
+    public Scores predictLogits(Batch batch) {
+        Scores scores = new Scores(results(batch), results(batch));
+        predict(batch, scores.predictions(), scores.logits());
+        return scores;
+    }
+
+    private float[] results(Batch batch) {
         checkDense(batch);
+        return new float[Math.multiplyExact(batch.rows(), tasks.size())];
+    }
+
+    private void predict(Batch batch, float[] predictions, float[] logits) {
         long[] offsets = offsets(batch);
         long[] ids = ids(batch);
-        float[] predictions = new float[Math.multiplyExact(batch.rows(), tasks.size())];
+        float[] weights = weights(batch, ids.length);
         with(lock.readLock(), model -> {
-            predict(model, batch.rows(), batch.dense(), batch.stride(), fields.size(), ids, offsets, predictions);
+            predict(model, batch.rows(), batch.dense(), batch.stride(), ids, offsets, weights, predictions, logits);
             return 0;
         });
-        return predictions;
     }
 
     /**
@@ -171,7 +214,7 @@ public final class Model implements AutoCloseable {
                 + " are not " + batch.rows() + " rows of " + denseWidth);
     }
 
-    /** Offsets of all fields, rows + 1 of each, into the array that has all their ids. */
+    /** Offsets of all fields, rows of each and one more, into the array that has all their ids. */
     private long[] offsets(Batch batch) {
         if (batch.fields().size() != fields.size())
             throw new IllegalArgumentException("ids of " + batch.fields().size() + " fields, expected " + fields);
@@ -181,35 +224,62 @@ public final class Model implements AutoCloseable {
             if (rows != batch.rows())
                 throw new IllegalArgumentException("field \"" + fields.get(f) + "\": ids of " + rows
                     + " rows, expected " + batch.rows());
+            if (field.weights() != null && field.weights().length != field.ids().length)
+                throw new IllegalArgumentException("field \"" + fields.get(f) + "\": " + field.weights().length
+                    + " weights for " + field.ids().length + " ids");
+            checkOffsets(fields.get(f), field);
         }
-        long[] offsets = new long[Math.multiplyExact(fields.size(), batch.rows() + 1)];
+        long[] offsets = new long[Math.addExact(Math.multiplyExact(fields.size(), batch.rows()), 1)];
         int at = 0;
-        long begin = 0;
-        for (int f = 0; f < fields.size(); f++) {
-            Batch.Ids field = batch.fields().get(f);
-            long last = begin;
-            for (int r = 0; r <= batch.rows(); r++) {
-                offsets[at] = begin + (field.offsets() == null ? r : field.offsets()[r]);
-                if (offsets[at] < last || offsets[at] > begin + field.ids().length)
-                    throw new IllegalArgumentException("field \"" + fields.get(f) + "\": offset "
-                        + (offsets[at] - begin) + " of row " + r + " is below the one before, or above "
-                        + field.ids().length);
-                last = offsets[at++];
-            }
-            begin += field.ids().length;
+        for (Batch.Ids field : batch.fields()) {
+            long before = offsets[at] - begin(field);
+            for (int r = 1; r <= batch.rows(); r++)
+                offsets[++at] = before + (field.offsets() == null ? r : field.offsets()[r]);
         }
         return offsets;
     }
 
+    private static void checkOffsets(String name, Batch.Ids field) {
+        int last = 0;
+        int[] offsets = field.offsets() == null ? new int[0] : field.offsets();
+        for (int r = 0; r < offsets.length; r++) {
+            if (offsets[r] < last || offsets[r] > field.ids().length)
+                throw new IllegalArgumentException("field \"" + name + "\": offset " + offsets[r] + " of row " + r
+                    + " is below the one before, or above " + field.ids().length);
+            last = offsets[r];
+        }
+    }
+
+    private static int begin(Batch.Ids field) {
+        return field.offsets() == null ? 0 : field.offsets()[0];
+    }
+
+    private static int end(Batch.Ids field) {
+        return field.offsets() == null ? field.ids().length : field.offsets()[field.offsets().length - 1];
+    }
+
     private static long[] ids(Batch batch) {
-        int count = batch.fields().stream().mapToInt(field -> field.ids().length).reduce(0, Math::addExact);
+        int count = batch.fields().stream().mapToInt(field -> end(field) - begin(field)).reduce(0, Math::addExact);
         long[] ids = new long[count];
         int at = 0;
         for (Batch.Ids field : batch.fields()) {
-            System.arraycopy(field.ids(), 0, ids, at, field.ids().length);
-            at += field.ids().length;
+            int length = end(field) - begin(field);
+            System.arraycopy(field.ids(), begin(field), ids, at, length);
+            at += length;
         }
         return ids;
+    }
+
+    /** Of all ids, 1 where a field has none; null if no field has any. */
+    private static float[] weights(Batch batch, int count) {
+        if (batch.fields().stream().allMatch(field -> field.weights() == null))
+            return null;
+        float[] weights = new float[count];
+        int at = 0;
+        for (Batch.Ids field : batch.fields())
+            for (int i = begin(field); i < end(field); i++)
+                weights[at++] = field.weights() == null ? 1 : field.weights()[i];
+        return weights;
     }
 
     private static List<String> names(IntFunction<byte[]> nameAt) {
@@ -220,14 +290,14 @@ public final class Model implements AutoCloseable {
     }
 
     // home_jni.c
-    private static native long load(byte[] path);
+    private static native long load(byte[] path, boolean frozen, long memoryLimit);
 
     private static native long freeze(long model);
 
     private static native void release(long model);
 
-    private static native void predict(long model, int rows, float[] dense, int stride, int fields, long[] ids,
-                                       long[] offsets, float[] predictions);
+    private static native void predict(long model, int rows, float[] dense, int stride, long[] ids, long[] offsets,
+                                       float[] weights, float[] predictions, float[] logits);
 
     private static native void setThreads(long model, int threads);
 
