@@ -5,7 +5,7 @@ import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
 import {test} from 'node:test';
 import {Worker} from 'node:worker_threads';
-import {HomeError, Model} from './home.js';
+import {HomeError, Metrics, Model, NO_USER} from './home.js';
 import {ROWS, makeRows} from './rows.js';
 
 const path = process.env.HOME_MODEL;
@@ -187,4 +187,67 @@ test('forgotten models are freed', () => {
         }
         process.exitCode = process.memoryUsage().rss - before > 400e6 ? 1 : 0;
     `], {stdio: 'inherit'});
+});
+
+test('weights of ids count', () => {
+    const weigh = (name, weights) => {
+        const field = batch.ids[name];
+        return {...batch, ids: {...batch.ids, [name]: field.ids ? {...field, weights} : {ids: field, weights}}};
+    };
+    const length = (name) => (batch.ids[name].ids ?? batch.ids[name]).length;
+    for (const name of model.fields)
+        assert.deepEqual(model.predict(weigh(name, new Float32Array(length(name)).fill(1))), expected);
+    const weights = new Float32Array(length('watched')).fill(1);
+    weights[0] = 3;
+    assert.notDeepEqual(model.predict(weigh('watched', weights)), expected);
+    assert.throws(() => model.predict(weigh('liked', new Float32Array(length('liked')).fill(-1))),
+                  {name: 'HomeError', status: 3}); // of a mean
+    assert.throws(() => model.predict(weigh('user', new Float32Array(63))),
+                  {name: 'RangeError', message: '63 weights of field "user", which has 64 ids'});
+    assert.throws(() => model.predict(weigh('user', [1])), /weights of field "user" is object, expected a Float32Array/);
+});
+
+test('logits are what predictions come from', async () => {
+    const {predictions, logits} = model.predictLogits(batch);
+    assert.deepEqual(predictions, expected);
+    logits.forEach((x, i) => assert.ok(Math.abs(1 / (1 + Math.exp(-x)) - expected[i]) < 1e-6));
+    assert.deepEqual(await model.predictLogitsAsync(batch), {predictions, logits});
+});
+
+test('loads frozen and within limits', () => {
+    const frozen = Model.load(path, {frozen: true});
+    assert.deepEqual(frozen.predict(batch), model.freeze().predict(batch));
+    assert.throws(() => frozen.freeze(), {name: 'HomeError', status: 2});
+    assert.throws(() => Model.load(path, {memoryLimit: 1000}), {name: 'HomeError', status: 11});
+    assert.throws(() => Model.load(path, {memoryLimit: -1}), RangeError);
+});
+
+test('metrics', () => {
+    const rows = {
+        predictions: Float32Array.of(0.1, 0.4, 0.35, 0.8), labels: Float32Array.of(0, 0, 1, 1),
+        users: BigUint64Array.of(7n, NO_USER, 7n, NO_USER), rowWeights: Float32Array.of(2, 1, 1, 1),
+    };
+    const metrics = new Metrics(1);
+    metrics.add(rows);
+    const {noUserRows, gaucUsers, weight, auc} = metrics.result(0);
+    assert.deepEqual({noUserRows, gaucUsers, weight, auc}, {noUserRows: 2, gaucUsers: 1, weight: 5, auc: 5 / 6});
+    const other = new Metrics(1, 1 << 20);
+    other.merge(metrics);
+    other.mergeBytes(metrics.bytes());
+    assert.equal(other.result(0).rows, 8);
+    assert.ok(Number.isNaN(other.result(0).rmse));
+    assert.throws(() => other.mergeBytes(metrics.bytes().subarray(1)), HomeError);
+    assert.throws(() => other.result(1), {name: 'HomeError', status: 4});
+    for (const wrong of [{predictions: new Float32Array(3)}, {users: new BigUint64Array(3)},
+                         {rowWeights: new Float32Array(5)}, {weights: new Float32Array(3)}])
+        assert.throws(() => metrics.add({...rows, ...wrong}), RangeError);
+    assert.throws(() => new Metrics(2).add({...rows, predictions: new Float32Array(3), labels: new Float32Array(3)}),
+                  RangeError);
+    assert.throws(() => metrics.add({...rows, labels: [0, 0, 1, 1]}), /labels is object, expected a Float32Array/);
+    other.reset();
+    assert.equal(other.result(0).rows, 0);
+    other.close();
+    other.close();
+    assert.throws(() => other.add(rows), /closed/);
+    assert.throws(() => new Metrics(1, 10), HomeError);
 });
