@@ -64,9 +64,9 @@ static home_status share_memory(size_t max_bytes, size_t tasks, size_t binary, s
     size_t fixed;
     size_t least;
     if (!homesize_multiply(tasks, sizeof(task_metrics), &fixed) ||
-        !homesize_add(fixed, sizeof(home_metrics) + ALLOCATIONS * SLACK, &fixed) ||
+        !homesize_add(fixed, sizeof(home_metrics) + (size_t)ALLOCATIONS * SLACK, &fixed) ||
         !homesize_multiply(binary, each, &least) ||
-        !homesize_add(least, 2 * MIN_RECORDS * sizeof(homerecord), &least) ||
+        !homesize_add(least, (size_t)2 * MIN_RECORDS * sizeof(homerecord), &least) ||
         !homesize_add(least, fixed, &least))
         return homefail(error, HOME_E_TOO_LARGE, "options.tasks is %zu, which is too large", tasks);
     if (max_bytes < least)
@@ -135,12 +135,16 @@ static home_status make(const home_metrics_options *options, const home_allocato
     made->allocator = *allocator;
     made->tasks = options->tasks;
     made->of_task = homememory_allocate(allocator, made->tasks, sizeof *made->of_task);
-    home_status status = made->of_task ? HOME_OK : homefail_memory(error);
-    for (size_t t = 0; status == HOME_OK && t < made->tasks; t++) {
+    if (!made->of_task) {
+        home_metrics_destroy(made);
+        return homefail_memory(error);
+    }
+    for (size_t t = 0; t < made->tasks; t++) {
         const int32_t loss = options->losses ? options->losses[t] : 0;
         made->of_task[t].loss = loss ? loss : HOME_LOSS_BCE;
     }
-    if (status == HOME_OK && options->max_bytes)
+    home_status status = HOME_OK;
+    if (options->max_bytes)
         status = make_bounded(made, binary, each, error);
     if (status == HOME_OK)
         *metrics = made;
@@ -208,8 +212,6 @@ static home_status check_stride(const char *name, size_t rows, size_t tasks, siz
 /* Copies the caller's struct, with strides of 0 replaced by their meaning. */
 static home_status read_rows(const home_metrics_rows *given, size_t tasks, home_metrics_rows *rows,
                              home_error *error) {
-    if (!given)
-        return homefail_null(error, "rows");
     home_status status = homeabi_read(given, rows, sizeof *rows, "rows", HOME_E_ARGUMENT, error);
     if (status != HOME_OK)
         return status;
@@ -335,8 +337,8 @@ static void add_column(home_metrics *metrics, const home_metrics_rows *rows, siz
 home_status home_metrics_add(home_metrics *metrics, const home_metrics_rows *given,
                              home_error *error) {
     home_metrics_rows rows;
-    if (!metrics)
-        return homefail_null(error, "metrics");
+    if (!metrics || !given)
+        return homefail_null(error, metrics ? "rows" : "metrics");
     home_status status = read_rows(given, metrics->tasks, &rows, error);
     if (status != HOME_OK)
         return status;

@@ -120,19 +120,22 @@ static void fill_bins(homeranking *ranking) {
     raise_level(ranking, 0);
 }
 
-void homeranking_add(homeranking *ranking, homerecord record) {
-    if (!ranking->binned && ranking->bins && ranking->count == ranking->capacity)
+/* Whether a record is to be kept, where memory is bounded; there is room for it then. */
+static bool make_room(homeranking *ranking, homerecord record) {
+    if (!ranking->binned && ranking->count == ranking->capacity)
         fill_bins(ranking);
-    if (ranking->binned) {
-        add_to_bins(ranking, record);
-        if (!homeranking_is_sampled(record.user, ranking->level))
-            return;
-        while (ranking->count == ranking->capacity)
-            raise_level(ranking, ranking->level + 1);
-        if (!homeranking_is_sampled(record.user, ranking->level))
-            return;
-    }
-    ranking->records[ranking->count++] = record;
+    if (!ranking->binned)
+        return true;
+    add_to_bins(ranking, record);
+    while (ranking->count == ranking->capacity &&
+           homeranking_is_sampled(record.user, ranking->level))
+        raise_level(ranking, ranking->level + 1);
+    return homeranking_is_sampled(record.user, ranking->level);
+}
+
+void homeranking_add(homeranking *ranking, homerecord record) {
+    if (!ranking->bins || make_room(ranking, record))
+        ranking->records[ranking->count++] = record;
 }
 
 /* ---------------------------------------------------------------------------------------- views */
@@ -214,20 +217,25 @@ static void merge_records(homeranking *into, const homeranking_view *from) {
     }
 }
 
+/* The two may be of the same ranking: so `from` is looked at anew where `into` has changed. */
+static void merge_bounded(homeranking *into, homeranking_view *from) {
+    if (!into->binned && (from->binned || from->record_count > into->capacity - into->count)) {
+        fill_bins(into);
+        if (from->held == into)
+            *from = homeranking_view_of(into);
+    }
+    if (!into->binned)
+        return;
+    merge_bins(into, from);
+    raise_level(into,
+                common_level(into, from, into->level > from->level ? into->level : from->level));
+    if (from->held == into)
+        from->record_count = into->count;
+}
+
 void homeranking_merge(homeranking *into, const homeranking_view *given) {
     homeranking_view from = *given;
-    const bool fits = !into->bins || from.record_count <= into->capacity - into->count;
-    if (!into->binned && (from.binned || !fits)) {
-        fill_bins(into);
-        if (from.held == into)
-            from = homeranking_view_of(into);
-    }
-    if (into->binned) {
-        merge_bins(into, &from);
-        raise_level(into,
-                    common_level(into, &from, into->level > from.level ? into->level : from.level));
-        if (from.held == into)
-            from.record_count = into->count;
-    }
+    if (into->bins)
+        merge_bounded(into, &from);
     merge_records(into, &from);
 }

@@ -317,6 +317,15 @@ static void impossible_numbers_are_refused(void) {
             test_fail(__FILE__, __LINE__, "%s of %g is not refused", cases[i].what, cases[i].value);
         free(f.bytes);
     }
+    /* Experts that never move and are the same, and a weight that no row gives, are possible. */
+    const size_t zeros[] = {p.squares, p.differences, p.weights};
+    for (size_t i = 0; i < 3; i++) {
+        frame f = frame_copy(&at.bytes);
+        frame_put_double(&f, zeros[i], 0);
+        frame_seal(&f);
+        CHECK_INTEGER(merge(&at, &f), HOME_OK);
+        free(f.bytes);
+    }
     scene_end(&at);
 }
 

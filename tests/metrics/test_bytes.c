@@ -285,11 +285,11 @@ static void a_flipped_bit_is_found(void) {
     for (size_t bit = 0; bit < 8 * f.size; bit += bit < 8 * (size_t)BITS_AT ? 1 : 5) {
         f.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
         const home_status status = merge(&f, &error);
-        const home_status expected = bit < 64                 ? HOME_E_FORMAT
-                                     : bit < 8 * FRAME_CRC    ? HOME_E_UNSUPPORTED
-                                     : bit < 8 * FRAME_SIZE   ? HOME_E_CHECKSUM
-                                     : bit < 8 * FRAME_HEADER ? HOME_E_FORMAT
-                                                              : HOME_E_CHECKSUM;
+        const home_status expected = bit < 64                         ? HOME_E_FORMAT
+                                     : bit < 8 * (size_t)FRAME_CRC    ? HOME_E_UNSUPPORTED
+                                     : bit < 8 * (size_t)FRAME_SIZE   ? HOME_E_CHECKSUM
+                                     : bit < 8 * (size_t)FRAME_HEADER ? HOME_E_FORMAT
+                                                                      : HOME_E_CHECKSUM;
         CHECK_INTEGER(status, expected);
         f.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
     }

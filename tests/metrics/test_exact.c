@@ -57,14 +57,14 @@ static void what_cancels_is_gone(void) {
             values[i] = random_double(-459, 460);
             values[COUNT + i] = -values[i];
         }
-        values[2 * COUNT] = rest;
-        for (size_t i = 2 * COUNT; i > 0; i--) {
+        values[(size_t)2 * COUNT] = rest;
+        for (size_t i = (size_t)2 * COUNT; i > 0; i--) {
             const size_t other = (size_t)(random_bits(&seed) % (i + 1));
             const double moved = values[i];
             values[i] = values[other];
             values[other] = moved;
         }
-        CHECK(sum_of(values, 2 * COUNT + 1) == rest);
+        CHECK(sum_of(values, (size_t)2 * COUNT + 1) == rest);
     }
 }
 
@@ -86,14 +86,24 @@ static void merges_are_sums(void) {
     }
 }
 
-/* As many as are added before a carry, of the largest digits. */
+/* Around the addition that carries, with digits as large as all before it make them. */
 static void carries_come_in_time(void) {
-    const double value = 0x1.fffffffffffffp+0;
+    const int64_t before = ((int64_t)1 << 29) - 10;
+    const double value = 0x1.fffffp+0;
     homeexact sum = {.added = 0};
-    const uint32_t count = getenv("TEST_QUICK") ? 1u << 20 : 1u << 29;
-    for (uint32_t i = 0; i < count; i++)
+    homeexact_add(&sum, value);
+    for (size_t i = 0; i < HOMEEXACT_DIGITS; i++)
+        sum.digits[i] *= before;
+    sum.added = (uint32_t)before;
+    homeexact twice = sum;
+    homeexact_merge(&twice, &sum);
+    CHECK(homeexact_value(&twice) == 2 * value * (double)before);
+    for (int i = 0; i < 20; i++)
         homeexact_add(&sum, value);
-    CHECK(homeexact_value(&sum) == value * (double)count);
+    CHECK_INTEGER(sum.added, 10);
+    for (size_t i = 0; i < HOMEEXACT_DIGITS; i++)
+        CHECK(sum.digits[i] < (int64_t)1 << 37);
+    CHECK(homeexact_value(&sum) == value * (double)(before + 20));
 }
 
 static void bytes_keep_all(void) {
