@@ -318,10 +318,10 @@ static void impossible_numbers_are_refused(void) {
         free(f.bytes);
     }
     /* Experts that never move and are the same, and a weight that no row gives, are possible. */
-    const size_t zeros[] = {p.squares, p.differences, p.weights};
-    for (size_t i = 0; i < 3; i++) {
+    const size_t extremes[] = {p.squares, p.differences, p.weights, p.min};
+    for (size_t i = 0; i < 4; i++) {
         frame f = frame_copy(&at.bytes);
-        frame_put_double(&f, zeros[i], 0);
+        frame_put_double(&f, extremes[i], i < 3 ? 0 : max);
         frame_seal(&f);
         CHECK_INTEGER(merge(&at, &f), HOME_OK);
         free(f.bytes);

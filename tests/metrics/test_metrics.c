@@ -422,8 +422,10 @@ static void a_reset_forgets_all_rows(void) {
             home_metric_result of_fresh = result_of(fresh, 0);
             home_metric_result of_used = result_of(used, 0);
             CHECK_BYTES(&of_used, &of_fresh, sizeof of_used);
-            add_rows(fresh, &s, 10, 200);
-            add_rows(used, &s, 10, 200);
+            for (size_t i = 0; i < 40; i++) {
+                add_rows(fresh, &s, 10, 200);
+                add_rows(used, &s, 10, 200);
+            }
             of_fresh = result_of(fresh, 0);
             of_used = result_of(used, 0);
             CHECK_BYTES(&of_used, &of_fresh, sizeof of_used);
