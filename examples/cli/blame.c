@@ -1,5 +1,7 @@
 #include "blame.h"
 
+#include "print.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +116,7 @@ typedef struct search {
 static int32_t take(void *user, const char *where, const home_error *found) {
     search *s = user;
     if (s->found++ > 0)
-        fprintf(stderr, "home train: %s\n", s->why->text);
+        print_line(stderr, "home train: %s", s->why->text);
     if (*where)
         place(s->by, found->message, s->why);
     else

@@ -130,13 +130,14 @@ static const char *default_table(const void *object) {
     { FIELD(of, name, RESERVED, .max = 0) }
 #define ARRAY(of, text, name, what, number, most, ...)                                             \
     RENAMED(of, text, name, what, .counter = #number, .count_offset = offsetof(of, number),        \
-            .max_count = most, __VA_ARGS__)
+            .max_count = (most), __VA_ARGS__)
 #define HIDDEN(of, text, name)                                                                     \
     ARRAY(of, text, name, WIDTHS, name##_count, MAX_HIDDEN, .min = 1, .max = HOME_MAX_WIDTH)
 #define STRUCTS(of, name, number, rows, element)                                                   \
-    ARRAY(of, #name, name, STRUCTS, number, HOME_MAX_ITEMS, .fields = rows, .size = sizeof(element))
+    ARRAY(of, #name, name, STRUCTS, number, HOME_MAX_ITEMS, .fields = (rows),                      \
+          .size = sizeof(element))
 #define SECTION(text, rows)                                                                        \
-    { .key = text, .member = text, .type = HOME_FIELD_SECTION, .fields = rows, .kept = true }
+    { .key = (text), .member = (text), .type = HOME_FIELD_SECTION, .fields = (rows), .kept = true }
 #define END                                                                                        \
     { .type = HOME_FIELD_END }
 
@@ -362,7 +363,7 @@ static void add_choices(const homefield *field, bool json, char *text) {
     bool is_first = true;
     for (int32_t i = 0; i <= last; i++) {
         char choice[40];
-        if (!*field->names[i])
+        if (!field->names[i] || !*field->names[i])
             continue;
         if (!is_first)
             add(text, i == last ? " or " : ", ");

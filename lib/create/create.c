@@ -283,7 +283,7 @@ home_status home_model_create(const home_config *config, home_model **model, hom
     if (!config || !model)
         return homefail_null(error, config ? "model" : "config");
     home_config known;
-    homecreate_blueprint blueprint;
+    homecreate_blueprint blueprint = {0};
     const home_status status = plan_from_struct(config, &known, &blueprint, error);
     return status == HOME_OK ? create(&blueprint, model, error) : status;
 }
@@ -293,7 +293,7 @@ home_status home_model_create_json(const char *json, size_t length,
                                    home_error *error) {
     if (!json || !model)
         return homefail_null(error, json ? "model" : "json");
-    homecreate_blueprint blueprint;
+    homecreate_blueprint blueprint = {0};
     const home_status status = plan_from_json(json, length, options, &blueprint, error);
     return status == HOME_OK ? create(&blueprint, model, error) : status;
 }
@@ -315,7 +315,7 @@ home_status home_config_check(const home_config *config, home_config_report repo
     if (!config)
         return homefail_null(error, "config");
     home_config known;
-    homecreate_blueprint blueprint;
+    homecreate_blueprint blueprint = {0};
     const home_status status = plan_from_struct(config, &known, &blueprint, error);
     return status == HOME_OK ? check(&blueprint, report, user, error) : status;
 }
@@ -325,7 +325,7 @@ home_status home_config_check_json(const char *json, size_t length,
                                    void *user, home_error *error) {
     if (!json)
         return homefail_null(error, "json");
-    homecreate_blueprint blueprint;
+    homecreate_blueprint blueprint = {0};
     const home_status status = plan_from_json(json, length, options, &blueprint, error);
     return status == HOME_OK ? check(&blueprint, report, user, error) : status;
 }

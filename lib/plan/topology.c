@@ -405,16 +405,17 @@ home_status hometopology_build(homereader *in, const homesettings *settings,
     topology->layer_count = settings->config.layer_count;
     topology->layers = homearena_take(arena, topology->layer_count, sizeof *topology->layers);
     topology->task_node = homearena_take(arena, tasks, sizeof *topology->task_node);
-    const bool there = topology->layers && topology->task_node && b.last_list;
-    for (size_t l = 0; there && l < topology->layer_count && homereader_ok(in); l++) {
+    if (!topology->layers || !topology->task_node || !b.last_list) {
+        homereader_fail_memory(in);
+        return in->status;
+    }
+    for (size_t l = 0; l < topology->layer_count && homereader_ok(in); l++) {
         homereader_enter(in, "layers", l);
         build_layer(&b, topology, l);
         homereader_leave(in);
         if (!homearena_ok(arena))
-            break;
+            homereader_fail_memory(in);
     }
-    if (!homearena_ok(arena))
-        homereader_fail_memory(in);
     for (size_t t = 0; t < tasks && homereader_ok(in); t++)
         place_task(&b, topology, t);
     return in->status;

@@ -693,6 +693,34 @@ echo '[]' > broken.json
 fails 1 'broken.json:1:1: []; expected an object' home train broken.json --train train.csv --output bad.safetensors
 check "none of these wrote a model" test ! -e bad.safetensors
 
+# All mistakes in a recipe's "model", each on a line with its place.
+cat > broken.json <<'END'
+{"dense": [{"column": "age"}], "labels": [{"column": "is_click"}, {"column": "long_view", "group": "shared"}],
+ "model": {"layers": [{"width": 0, "hidden": [3, 0]}, {"widht": 8}], "swish_beta": 0,
+           "experts": {"norm": "layer"},
+           "optimizer": {"kind": "rowwise_adagrad", "embedding_kind": "sgd"}}}
+END
+fails 1 'broken.json:2:33: model.layers[0].width is 0, expected' home train broken.json --train train.csv --output bad.safetensors
+sed 's/^home train: //' fails.err > told
+cat > expected <<'END'
+broken.json:2:33: model.layers[0].width is 0, expected a whole number from 1 to 16777216
+broken.json:2:50: model.layers[0].hidden[1] is 0, expected a whole number from 1 to 16777216
+broken.json:2:64: model.layers[1].widht: there is no key of this name
+broken.json:2:84: model.swish_beta is 0, expected a number from 1e-06 to below 1e+06
+broken.json:3:32: model.experts.norm is "layer", expected "none" or "batch"
+broken.json:4:34: model.optimizer.kind is "rowwise_adagrad", expected "adam", "sgd", "adamw" or "adagrad"
+broken.json:4:71: model.optimizer.embedding_kind is "sgd", expected "adam", "rowwise_adagrad" or "adagrad"
+broken.json:1:100: labels[1].group is "shared", expected another name
+broken.json:2:54: model.layers[1].width is missing, expected a whole number from 1 to 16777216
+END
+check "all mistakes in a model are told" diff expected told
+
+# HOME_ISA is the program's, not the library's.
+HOME_ISA=avx fails 1 'HOME_ISA is "avx", expected "portable", "avx2", "avx512" or "neon"' \
+    home train recipe.json --train few.csv --output bad.safetensors
+check "HOME_ISA caps what trains" env HOME_ISA=portable home train recipe.json --train few.csv --output capped.safetensors --epochs 1
+HOME_ISA=sse fails 1 'HOME_ISA is "sse", expected' home eval capped.safetensors few.csv
+
 { printf '\357\273\277'; cat recipe.json; } > mark.json
 check "a byte order mark in a recipe" home train mark.json --train few.csv --output mark.safetensors --epochs 1
 { printf '\357\273\277'; echo '{"model" 1}'; } > broken.json

@@ -102,14 +102,14 @@ static void lists_too_long_or_null_are_refused(void) {
     s.layers[0].hidden_count = 17;
     check_refused(&s.config, "hidden", "at most 16");
     s.layers[0].hidden = NULL;
-    check_refused(&s.config, "hidden is NULL", "17 widths");
+    check_refused(&s.config, "hidden_count is 17", "at most 16");
     setup_small(&s);
     s.layers[1].nodes = &node;
     s.layers[1].node_count = 1;
-    check_refused(&s.config, "sees has 4097 names", "at most 4096");
+    check_refused(&s.config, "sees_count is 4097", "at most 4096");
     node.sees = NULL;
     node.sees_count = 1;
-    check_refused(&s.config, "sees has 1 names", "expected an array");
+    check_refused(&s.config, "sees is NULL", "expected 1 element");
 }
 
 /* Two fields whose vectors are wider together than any input may be. */
@@ -118,7 +118,8 @@ static void too_wide_an_input_is_refused(void) {
     setup_small(&s);
     s.tables[0].dim = (size_t)1 << 24;
     s.tables[0].rows = 1;
-    check_refused(&s.config, "an input of width", "expected 1 to 16777216");
+    check_refused(&s.config, "config.dense_width is 5 and the fields add 16777216",
+                  "an input of width 1 to 16777216");
 }
 
 static const struct {
@@ -129,14 +130,14 @@ static const struct {
     {"{'dense':2,'tasks':[{'name':'a','weight':'x'}],'layers':[{'width':2},{'width':2}]}",
      "tasks[0].weight", "expected a number"},
     {"{'dense':2,'tasks':5,'layers':[{'width':2},{'width':2}]}", "tasks",
-     "expected an array of objects"},
+     "expected an array of 1 to 1024 objects"},
     {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','"
      "sees':5}]}]}",
-     "sees", "expected an array of strings"},
+     "sees", "expected an array of at most 4096 names"},
     {"{'dense':2,'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2,'nodes':[{'name':'a','"
      "sees':[5]}]}]"
      "}",
-     "sees", "expected an array of strings"},
+     "sees[0]", "expected a string"},
 };
 
 static void wrong_kinds_of_json_are_refused(void) {

@@ -69,11 +69,11 @@ static void a_good_text_has_no_error(void) {
 
 static void all_errors_of_a_text_are_told(void) {
     CHECK_JSON(
-        "{'sead':1,'dense':3,'tasks':[{'name':'a','weight':-1,'loss':'hinge'},{'name':'b.c'},"
-        "{'name':'d','colour':'red'}],'layers':[{'width':0,'hidden':[4,0,'x']},"
-        "{'width':2,'feature_branches':65}],'swish_beta':0,"
-        "'experts':{'norm':'layer','norm_momentum':1.00000005},"
-        "'optimizer':{'kind':'rowwise_adagrad','embedding_kind':'sgd','beta1':1}}",
+        ("{'sead':1,'dense':3,'tasks':[{'name':'a','weight':-1,'loss':'hinge'},{'name':'b.c'},"
+         "{'name':'d','colour':'red'}],'layers':[{'width':0,'hidden':[4,0,'x']},"
+         "{'width':2,'feature_branches':65}],'swish_beta':0,"
+         "'experts':{'norm':'layer','norm_momentum':1.00000005},"
+         "'optimizer':{'kind':'rowwise_adagrad','embedding_kind':'sgd','beta1':1}}"),
         "sead: there is no key of this name",
         "tasks[0].weight is -1, expected a number from 0 to below 1e+30",
         "tasks[0].loss is \"hinge\", expected \"bce\" or \"squared\"",
@@ -85,10 +85,10 @@ static void all_errors_of_a_text_are_told(void) {
         "swish_beta is 0, expected a number from 1e-06 to below 1e+06",
         "experts.norm is \"layer\", expected \"none\" or \"batch\"",
         "experts.norm_momentum is 1.00000005, expected a number from 0 to 1",
-        "optimizer.kind is \"rowwise_adagrad\", expected \"adam\", \"sgd\", \"adamw\" or "
-        "\"adagrad\"",
-        "optimizer.embedding_kind is \"sgd\", expected \"adam\", \"rowwise_adagrad\" or "
-        "\"adagrad\"",
+        ("optimizer.kind is \"rowwise_adagrad\", expected \"adam\", \"sgd\", \"adamw\" or "
+         "\"adagrad\""),
+        ("optimizer.embedding_kind is \"sgd\", expected \"adam\", \"rowwise_adagrad\" or "
+         "\"adagrad\""),
         "optimizer.beta1 is 1, expected a number from 0 to below 1",
         "tasks[1].name is \"b.c\", expected a name without a dot");
 }
@@ -101,10 +101,10 @@ static void errors_between_fields_are_told(void) {
                "'layers':[{'width':1,'task_experts':2},{'shared_experts':0},{'width':2}]}",
                "tables[1].name is \"t\", expected a name that no other table has",
                "fields[1].name is \"f\", expected a name that no other field has",
-               "tasks[1].name is \"a\", expected a name that no other task or group has, and not "
-               "\"shared\"",
-               "tasks[2].name is \"shared\", expected a name that no other task or group has, and "
-               "not \"shared\"",
+               ("tasks[1].name is \"a\", expected a name that no other task or group has, and not "
+                "\"shared\""),
+               ("tasks[2].name is \"shared\", expected a name that no other task or group has, and "
+                "not \"shared\""),
                "layers has 3 elements, expected 2 for the preset home");
     CHECK_JSON("{'preset':'ple','dense':3,'tasks':[{'name':'a','given':'b'},{'name':'b'},{'name':"
                "'c','loss':'squared','base_rate':0.5,'given':'a'}],"
@@ -112,8 +112,8 @@ static void errors_between_fields_are_told(void) {
                "]}",
                "tasks[2].base_rate is 0.5, expected 0 for a squared error",
                "layers[0].width is missing, expected a whole number from 1 to 16777216",
-               "layers[0].group_experts is 2, expected 0: this layer of the preset has no such "
-               "units",
+               ("layers[0].group_experts is 2, expected 0: this layer of the preset has no such "
+                "units"),
                "layers[1].shared_experts is 0, expected a whole number from 1 to 1024",
                "layers[1].units has 1 element, expected 0 unless the preset is custom");
 }
@@ -121,19 +121,19 @@ static void errors_between_fields_are_told(void) {
 /* One mistake, one error. */
 static void what_follows_from_an_error_is_not_told(void) {
     /* a preset that is not known: not how many layers it has, nor which units */
-    CHECK_JSON("{'preset':'away','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':0,"
-               "'shared_experts':7}]}",
-               "preset is \"away\", expected \"home\", \"shared-bottom\", \"mmoe\", \"cgc\", "
-               "\"ple\", \"adatt-sp\", \"adatt\" or \"custom\"",
+    CHECK_JSON(("{'preset':'away','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':0,"
+                "'shared_experts':7}]}"),
+               ("preset is \"away\", expected \"home\", \"shared-bottom\", \"mmoe\", \"cgc\", "
+                "\"ple\", \"adatt-sp\", \"adatt\" or \"custom\""),
                "layers[0].width is 0, expected a whole number from 1 to 16777216");
     /* a table without a good name: not the fields that use it */
     CHECK_JSON(
-        "{'dense':3,'tables':[{'name':'a.b','rows':2,'dim':1}],'fields':[{'name':'f','table':"
-        "'a.b'}],'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2}]}",
+        ("{'dense':3,'tables':[{'name':'a.b','rows':2,'dim':1}],'fields':[{'name':'f','table':"
+         "'a.b'}],'tasks':[{'name':'a'}],'layers':[{'width':2},{'width':2}]}"),
         "tables[0].name is \"a.b\", expected a name without a dot",
         "fields[0].table is \"a.b\", expected a name without a dot");
-    CHECK_JSON("{'tables':5,'fields':[{'name':'f'}],'tasks':[{'name':'a'}],"
-               "'layers':[{'width':2},{'width':2}]}",
+    CHECK_JSON(("{'tables':5,'fields':[{'name':'f'}],'tasks':[{'name':'a'}],"
+                "'layers':[{'width':2},{'width':2}]}"),
                "tables is 5, expected an array of at most 4096 objects");
     CHECK_JSON("{'dense':'3','tasks':{},'layers':true}",
                "dense is \"3\", expected a whole number from 0 to 16777216",
@@ -141,8 +141,8 @@ static void what_follows_from_an_error_is_not_told(void) {
                "layers is true, expected an array of at most 4096 objects");
     CHECK_JSON("{'dense':3,'tasks':[7,{'name':'b'}],'layers':[{'width':2},[]]}",
                "tasks[0] is 7, expected an object", "layers[1] is [], expected an object");
-    CHECK_JSON("{'dense':3,'tasks':[{'name':5},{'name':'b','given':'a'}],'layers':[{'width':2},"
-               "{'width':2}]}",
+    CHECK_JSON(("{'dense':3,'tasks':[{'name':5},{'name':'b','given':'a'}],'layers':[{'width':2},"
+                "{'width':2}]}"),
                "tasks[0].name is 5, expected a string without zero bytes");
 }
 
@@ -151,36 +151,38 @@ static void names_of_dense_values_are_checked(void) {
         "{'dense':2,'dense_names':['a b','c d'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
         "{'width':2}]}",
         NULL, 0);
-    CHECK_JSON("{'dense':2,'dense_names':['a'],'tasks':[{'name':'a'}],'layers':[{'width':2},{"
-               "'width':2}]}",
+    CHECK_JSON(("{'dense':2,'dense_names':['a'],'tasks':[{'name':'a'}],'layers':[{'width':2},{"
+                "'width':2}]}"),
                "dense_names has 1 name, expected none or one for each of 2 dense values");
-    CHECK_JSON("{'dense':3,'dense_names':['a','','a'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
-               "{'width':2}]}",
-               "dense_names[1] is \"\", expected a name",
-               "dense_names[2] is \"a\", expected a name that no other dense value has");
-    CHECK_JSON("{'dense':2,'dense_names':['a',5],'tasks':[{'name':'a'}],'layers':[{'width':2},{"
-               "'width':2}]}",
+    CHECK_JSON(
+        ("{'dense':3,'dense_names':['a','','a'],'tasks':[{'name':'a'}],'layers':[{'width':2},"
+         "{'width':2}]}"),
+        "dense_names[1] is \"\", expected a name",
+        "dense_names[2] is \"a\", expected a name that no other dense value has");
+    CHECK_JSON(("{'dense':2,'dense_names':['a',5],'tasks':[{'name':'a'}],'layers':[{'width':2},{"
+                "'width':2}]}"),
                "dense_names[1] is 5, expected a string without zero bytes");
 }
 
 /* Who sees whom is looked at when all else is right, and then to the end. */
 static void errors_of_a_topology_are_told(void) {
     CHECK_JSON(
-        "{'preset':'custom','dense':3,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':"
-        "2,'units':[{'name':'u','input':'w'},{'name':'w'}],'nodes':[{'name':'a','sees':['u',"
-        "'x','u'],'gate':['y'],'self':'z'},{'name':'c','sees':['w']}]}]}",
-        "layers[0].units[0].input is \"w\", expected \"v\" or nothing: the first layer reads "
-        "the model's input",
+        ("{'preset':'custom','dense':3,'tasks':[{'name':'a'},{'name':'b'}],'layers':[{'width':"
+         "2,'units':[{'name':'u','input':'w'},{'name':'w'}],'nodes':[{'name':'a','sees':['u',"
+         "'x','u'],'gate':['y'],'self':'z'},{'name':'c','sees':['w']}]}]}"),
+        ("layers[0].units[0].input is \"w\", expected \"v\" or nothing: the first layer reads "
+         "the model's input"),
         "layers[0].nodes[0].sees[1] is \"x\", expected the name of a unit of this layer",
         "layers[0].nodes[0].sees[2] is \"u\", expected each unit once",
         "layers[0].nodes[0].gate[0] is \"y\", expected the name of a unit of this layer",
         "layers[0].nodes[0].self is \"z\", expected the name of a unit of this layer",
         "tasks[1].name is \"b\", expected the name of a node of the last layer");
-    CHECK_JSON("{'preset':'custom','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':2,'units':[{"
-               "'name':'u'},{'name':'w'}],'nodes':[{'name':'a','sees':['u']}]}]}",
-               "layers[0]: unit \"w\" is unseen, expected at least one node that sees it");
-    CHECK_JSON("{'preset':'cgc','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':2,'nodes':[{"
-               "'name':'x','sees':['a']},{'name':'a','sees':['y']}]}]}",
+    CHECK_JSON(
+        ("{'preset':'custom','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':2,'units':[{"
+         "'name':'u'},{'name':'w'}],'nodes':[{'name':'a','sees':['u']}]}]}"),
+        "layers[0]: unit \"w\" is unseen, expected at least one node that sees it");
+    CHECK_JSON(("{'preset':'cgc','dense':3,'tasks':[{'name':'a'}],'layers':[{'width':2,'nodes':[{"
+                "'name':'x','sees':['a']},{'name':'a','sees':['y']}]}]}"),
                "layers[0].nodes[0].name is \"x\", expected the name of a node of this layer",
                "layers[0].nodes[1].sees[0] is \"y\", expected the name of a unit of this layer");
 }
@@ -296,7 +298,7 @@ static int32_t count_finding(void *user, const char *where, const home_error *fo
 
 static void a_hundred_thousand_errors_are_told(void) {
     enum { KEYS = 100000 };
-    char *json = malloc(KEYS * 16);
+    char *json = malloc((size_t)KEYS * 16);
     REQUIRE(json);
     size_t length = (size_t)sprintf(json, "{");
     for (int i = 0; i < KEYS; i++)
