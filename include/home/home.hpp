@@ -848,7 +848,8 @@ class checkpoint {
         return handle_.get();
     }
 
-    // "" for a file that libhome has not written.
+    // The configuration, without what is at its default; "" for a file that libhome has not
+    // written.
     std::string config_json() const {
         return detail::text_or_empty(home_checkpoint_config_json(get()));
     }

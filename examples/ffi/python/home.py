@@ -1755,7 +1755,8 @@ class Checkpoint(_Owner):
 
     @property
     def config(self) -> Optional[Dict[str, Any]]:
-        """The configuration; None for a file that libhome has not written. Any thread."""
+        """The configuration, without what is at its default; None for a file that libhome has not
+        written. Any thread."""
         text = self._shared(_library.home_checkpoint_config_json)
         value: Optional[Dict[str, Any]] = None if text is None else json.loads(text)
         return value

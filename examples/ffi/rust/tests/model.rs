@@ -282,8 +282,9 @@ fn logits_are_what_predictions_come_from() {
 
 #[test]
 fn parts_add_up_to_a_batch() {
+    // Batch norms would see each half alone.
     let config =
-        CONFIG.trim_end().trim_end_matches('}').to_owned() + r#", "experts": {"norm": "none"}}"#; // batch norms would see each half alone
+        CONFIG.trim_end().trim_end_matches('}').to_owned() + r#", "experts": {"norm": "none"}}"#;
     let mut whole = Model::create(&config).unwrap();
     let mut halves = Model::create(&config).unwrap();
     let all = labels(&whole);
