@@ -311,6 +311,23 @@ static void fields_keep_to_their_bounds(void) {
     free(image.bytes);
 }
 
+/* The bound itself is none of what is refused: the next field is one too many. */
+static void an_input_vector_may_be_as_wide_as_any(void) {
+    forged image = home_image();
+    const uint64_t dense = word_at(&image, image.at.settings);
+    refuse_word(&image, "largest input vector", image.at.tables[0] + WORD, HOME_MAX_WIDTH - dense,
+                image.at.fields[2]);
+    free(image.bytes);
+}
+
+static void a_plan_has_buffers(void) {
+    forged image = home_image();
+    homeimage_header header = header_of(&image);
+    header.buffers = 0;
+    memcpy(image.bytes, &header, sizeof header);
+    expect_refusal(image, "no buffer", image.at.buffers);
+}
+
 static void fields_have_a_table(void) {
     forged image = home_image();
     homeimage_header header = header_of(&image);
@@ -492,6 +509,8 @@ int main(void) {
     RUN(texts_end_where_they_say);
     RUN(tables_keep_to_their_bounds);
     RUN(fields_keep_to_their_bounds);
+    RUN(an_input_vector_may_be_as_wide_as_any);
+    RUN(a_plan_has_buffers);
     RUN(fields_have_a_table);
     RUN(kinds_serve_and_have_their_inputs);
     RUN(a_linear_step_has_one_input);

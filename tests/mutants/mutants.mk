@@ -22,7 +22,7 @@ mutants: $(TEST_SOURCES:%.c=build/mutants/$(1)/%)
 endef
 
 MUTANTS_FLAGS   := -O1 -g0 -w -fPIC -fvisibility=default -Werror=int-conversion -Werror=incompatible-pointer-types
-MUTANTS_LINK    := -shared -pthread -Wl,-Bsymbolic -Wl,-soname,libhome.so
+MUTANTS_LINK    := -shared -pthread -Wl,-soname,libhome.so
 MUTANTS_CHECKED := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: mutants
