@@ -16,8 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ----------------------------------------------------------------------------------- descriptors
- */
+/* ---------------------------------------------------------------------------------- descriptors */
 
 static bool copy_path(char to[PATH_MAX], const char *path) {
     const size_t length = strlen(path);
@@ -77,8 +76,7 @@ static int linked_descriptor(const char *path) {
     return -1;
 }
 
-/* ------------------------------------------------------------------------------------------ find
- */
+/* ----------------------------------------------------------------------------------------- find */
 
 bool destination_find(destination *made, const char *path, failure *why) {
     struct stat there;
@@ -98,8 +96,7 @@ bool destination_find(destination *made, const char *path, failure *why) {
            fail(why, "%s: not a file; expected the name of a new file or of one to replace", path);
 }
 
-/* ----------------------------------------------------------------------------------------- check
- */
+/* ---------------------------------------------------------------------------------------- check */
 
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -193,8 +190,7 @@ bool destination_check(const destination *of, failure *why) {
     return of->kind == DESTINATION_FILE ? check_file(of->path, why) : check_stream(of, why);
 }
 
-/* ------------------------------------------------------------------------------------------ copy
- */
+/* ----------------------------------------------------------------------------------------- copy */
 
 static bool write_all(int descriptor, const char *bytes, size_t size) {
     while (size > 0) {

@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ----------------------------------------------------------------------------------------- check
- */
+/* ---------------------------------------------------------------------------------------- check */
 
 bool output_check(const char *path, failure *why) {
     destination to;
@@ -103,8 +102,7 @@ bool output_check_apart(const named_file *files, size_t count, failure *why) {
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------- write
- */
+/* ---------------------------------------------------------------------------------------- write */
 
 /* No signal comes between the file and its being known to the handler. */
 static bool begin(output *to, home_error *error) {

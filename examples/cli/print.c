@@ -8,8 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------ mask
- */
+/* ----------------------------------------------------------------------------------------- mask */
 
 size_t print_next(const char *text, size_t left, char *mask) {
     const size_t length = homeutf8_length(text, left);
@@ -48,8 +47,7 @@ bool print_is_masked(const char *text) {
     return mask != 0;
 }
 
-/* ----------------------------------------------------------------------------------------- print
- */
+/* ---------------------------------------------------------------------------------------- print */
 
 /* What does not fit here takes memory, and is cut where there is none. */
 enum { SHORT = 1024 };

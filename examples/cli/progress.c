@@ -16,8 +16,7 @@
 #define SECONDS_IN_LOGS   10.0
 #define SECONDS_UNSEEN    0.3 /* of reading a file */
 
-/* ------------------------------------------------------------------------------------------ line
- */
+/* ----------------------------------------------------------------------------------------- line */
 
 /* A line on the terminal: what is done, a bar, a share in percent and figures, the later the more
  * important. */
@@ -90,8 +89,7 @@ static void clear(void) {
     fflush(stderr);
 }
 
-/* ----------------------------------------------------------------------------------------- epoch
- */
+/* ---------------------------------------------------------------------------------------- epoch */
 
 progress progress_start(uint64_t epoch, uint64_t epochs, size_t rows) {
     const double now = clock_seconds();
@@ -159,8 +157,7 @@ void progress_clear(const progress *of) {
         clear();
 }
 
-/* --------------------------------------------------------------------------------------- reading
- */
+/* -------------------------------------------------------------------------------------- reading */
 
 reading reading_start(const char *path, uint64_t size) {
     return (reading){.terminal = isatty(STDERR_FILENO) != 0,

@@ -114,8 +114,7 @@ static bool find_spelling(unknown_ids *to, const vocabulary *values, const char 
     return false;
 }
 
-/* ----------------------------------------------------------------------------------------- count
- */
+/* ---------------------------------------------------------------------------------------- count */
 
 /* Among these first unknown ids a spelling is looked for: it costs more than the look-up itself. */
 enum { TRIED = 100 };
@@ -147,8 +146,7 @@ bool unknown_many(const unknown_ids *of) {
     return unknown_share(of) > UNKNOWN_MANY;
 }
 
-/* ------------------------------------------------------------------------------------------ tell
- */
+/* ----------------------------------------------------------------------------------------- tell */
 
 void unknown_print(const unknown_ids *of, const recipe *by, FILE *to) {
     bool any = false;

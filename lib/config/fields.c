@@ -305,8 +305,7 @@ const homefield homefields_model[] = {
     END,
 };
 
-/* -------------------------------------------------------------------------------------- its rows
- */
+/* ------------------------------------------------------------------------------------- its rows */
 
 const homefield *homefield_find(const homefield *fields, const char *member,
                                 const homefield **section) {

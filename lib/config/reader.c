@@ -59,8 +59,7 @@ const char *homereader_path(homereader *in, const char *member) {
     return in->path;
 }
 
-/* -------------------------------------------------------------------------------- known mistakes
- */
+/* ------------------------------------------------------------------------------- known mistakes */
 
 /* A set of hashes: open addressing, at most half full. */
 static size_t find_fault(const homereader *in, uint64_t hash) {
@@ -132,8 +131,7 @@ bool homereader_failed_in(const homereader *in, const char *member) {
     return field && in->failed[field - homefields_model];
 }
 
-/* --------------------------------------------------------------------------------------- failing
- */
+/* -------------------------------------------------------------------------------------- failing */
 
 /* The first error is the caller's; each goes to whoever hears of all. */
 static void take_note(homereader *in, const char *path, const home_error *found) {

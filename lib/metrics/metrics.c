@@ -357,8 +357,7 @@ home_status home_metrics_add(home_metrics *metrics, const home_metrics_rows *giv
     return HOME_OK;
 }
 
-/* --------------------------------------------------------------------------------------- merging
- */
+/* -------------------------------------------------------------------------------------- merging */
 
 /* What one task holds, in memory or as bytes. */
 typedef struct task_view {

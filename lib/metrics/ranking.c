@@ -176,8 +176,7 @@ homeranking_bin homeranking_view_bin(const homeranking_view *view, size_t i, siz
                              .only = (uint32_t)homelittle_get(at + 4, 4)};
 }
 
-/* --------------------------------------------------------------------------------------- merging
- */
+/* -------------------------------------------------------------------------------------- merging */
 
 /* The lowest level, from `level` on, at which the records of both fit into the first. */
 static unsigned common_level(const homeranking *into, const homeranking_view *from,

@@ -159,8 +159,7 @@ const char *home_checkpoint_metadata_text(const home_checkpoint *checkpoint, siz
                                                               : NULL;
 }
 
-/* ---------------------------------------------------------------------------- optimizer and size
- */
+/* --------------------------------------------------------------------------- optimizer and size */
 
 uint64_t home_checkpoint_step_count(const home_checkpoint *checkpoint) {
     return checkpoint ? checkpoint->step : 0;

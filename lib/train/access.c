@@ -157,8 +157,7 @@ home_status home_model_input_gradient(home_model *model, home_gradient *gradient
     return homeabi_write(&found, gradient, sizeof found, "gradient", error);
 }
 
-/* ----------------------------------------------------------------- gradients that the host brings
- */
+/* --------------------------------------------------------------- gradients that the host brings */
 
 static home_status check_may_set(const home_model *model, home_error *error) {
     const home_status status = hometraining_check(model, error);

@@ -132,8 +132,7 @@ home_status home_model_set_trained(home_model *model, const char *pattern, int32
                             pattern);
 }
 
-/* ------------------------------------------------------------------------------------ checkpoints
- */
+/* ---------------------------------------------------------------------------------- checkpoints */
 
 /* {"task_weights":[1,0.5],"norm_momentum":0.05,"untrained":["towers.like.linear.0.weight"]}: only
  * the members that the configuration does not say. */

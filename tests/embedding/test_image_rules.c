@@ -11,8 +11,7 @@
 
 enum { WORD = 8, VIEW_WORDS = 3, MAX_STEPS = 200, MAX_ITEMS = 8, ROOM = 64 };
 
-/* ---------------------------------------------------------------------------------------- images
- */
+/* --------------------------------------------------------------------------------------- images */
 
 /* Where the records of an image are, in bytes from its start. */
 typedef struct map {
@@ -196,8 +195,7 @@ static void refuse_at_once(const forged *image, const char *rule, size_t at, uin
     refuse_word(image, rule, at, value, at + WORD);
 }
 
-/* ---------------------------------------------------------------------------------------- records
- */
+/* -------------------------------------------------------------------------------------- records */
 
 static void images_open_as_they_are(void) {
     home_error error;
@@ -338,8 +336,7 @@ static void fields_have_a_table(void) {
     expect_refusal(image, "no table", image.at.tables[0]);
 }
 
-/* ------------------------------------------------------------------------------------------ steps
- */
+/* ---------------------------------------------------------------------------------------- steps */
 
 static size_t find_step(const forged *image, const homestep_kind *kind, size_t min_inputs) {
     for (size_t i = 0; i < image->at.step_count; i++)
@@ -472,8 +469,7 @@ static void a_mixture_has_pairs_of_experts_and_weights(void) {
     free(image.bytes);
 }
 
-/* ---------------------------------------------------------------------------------------- weights
- */
+/* -------------------------------------------------------------------------------------- weights */
 
 static void weights_fill_the_image(void) {
     forged image = home_image();

@@ -340,8 +340,7 @@ static void a_user_with_too_many_rows_is_left_out(void) {
     free_log(&log);
 }
 
-/* ---------------------------------------------------------------------------------------- memory
- */
+/* --------------------------------------------------------------------------------------- memory */
 
 /* An allocator that knows how many bytes are out. */
 typedef struct tally {

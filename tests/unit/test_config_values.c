@@ -8,8 +8,7 @@
 
 #include <stddef.h>
 
-/* ----------------------------------------------------------------------------------------- zeros
- */
+/* ---------------------------------------------------------------------------------------- zeros */
 
 /* Fields of type double whose 0 means a default, and where 0 itself means something. */
 static const struct {
@@ -182,8 +181,7 @@ static void a_written_zero_is_refused_where_it_means_nothing(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------- what is stored
- */
+/* ------------------------------------------------------------------------------- what is stored */
 
 /* The configuration in a checkpoint, unescaped; malloc'd. */
 static char *stored_text(const home_model *model) {
@@ -370,8 +368,7 @@ static void a_checkpoint_of_a_later_version_is_unsupported(void) {
     home_model_release(model);
 }
 
-/* ---------------------------------------------------------------------------------------- memory
- */
+/* --------------------------------------------------------------------------------------- memory */
 
 /* Counts bytes. */
 typedef struct account {
@@ -534,8 +531,7 @@ static void the_densest_configurations_are_read(void) {
     free(json);
 }
 
-/* --------------------------------------------------------------------------------------- options
- */
+/* -------------------------------------------------------------------------------------- options */
 
 static void the_options_go_before_the_text(void) {
     static const char json[] =

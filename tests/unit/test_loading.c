@@ -6,8 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------------------ memory, measured
- */
+/* ----------------------------------------------------------------------------- memory, measured */
 
 /* Bytes that are allocated now, and the most that were. */
 typedef struct scale {
@@ -38,8 +37,7 @@ static home_allocator scale_allocator(scale *s) {
     return (home_allocator){sizeof(home_allocator), s, weigh, unweigh};
 }
 
-/* ---------------------------------------------------------------------------------------- models
- */
+/* --------------------------------------------------------------------------------------- models */
 
 /* What a model has been through when it is saved: odd values, some steps, texts. */
 static home_model *used_model(const setup *s) {

@@ -7,8 +7,7 @@
 
 enum { ROWS = 60, MOST_PARTS = 6, MOST_TASKS = 4 };
 
-/* ------------------------------------------------------------------------------------ the models
- */
+/* ----------------------------------------------------------------------------------- the models */
 
 /* A preset with all that touches gradients: two tables, of which two fields share one, both ways of
  * pooling, a task given another, a squared error, uncertainty. Without batch norms, whose
@@ -61,8 +60,7 @@ static void setup_custom(custom_setup *c) {
     c->s.layers[0].node_count = 3;
 }
 
-/* ------------------------------------------------------------------------------------- the parts
- */
+/* ------------------------------------------------------------------------------------ the parts */
 
 /* Rows in parts: part i has rows [first[i], first[i + 1]). */
 typedef struct parts {
@@ -124,8 +122,7 @@ static void backward_parts(home_model *model, const data *d, const parts *p, dou
     }
 }
 
-/* ------------------------------------------------------------------------------------- comparing
- */
+/* ------------------------------------------------------------------------------------ comparing */
 
 static double largest(const float *values, size_t count) {
     double max = 0;
@@ -237,8 +234,7 @@ static void large_parts_are_one_batch(void) {
     check_parts_of(&s, 3);
 }
 
-/* ------------------------------------------------------------------------------------- the steps
- */
+/* ------------------------------------------------------------------------------------ the steps */
 
 /* The step takes the sum as it would take the same numbers from the host: for all optimizers, with
  * clipping. */
@@ -372,8 +368,7 @@ static void adding_twice_doubles(void) {
     home_model_release(twice);
 }
 
-/* ------------------------------------------------------------------------------------ the totals
- */
+/* ----------------------------------------------------------------------------------- the totals */
 
 /* Twice the total halves losses and gradients, to the bit; the term of an uncertainty too. */
 static void totals_divide(void) {

@@ -9,8 +9,7 @@
 
 enum { SMALL_ROWS = 600, LARGE_ROWS = 70000, ROWS = 700, STEPS = 3, MANY = 300 };
 
-/* ------------------------------------------------------------------------------------ large tables
- */
+/* --------------------------------------------------------------------------------- large tables */
 
 /* Rises with `row`, but its lower bytes do not. */
 static uint64_t large_id(uint64_t row) {
@@ -125,8 +124,7 @@ static void a_large_table_trains_as_a_small_one_of_the_touched_rows(void) {
     check_tables(HOME_OPTIMIZER_ADAM);
 }
 
-/* ------------------------------------------------------------------------------------- checkpoints
- */
+/* ---------------------------------------------------------------------------------- checkpoints */
 
 static void setup_large(setup *s) {
     setup_tables(s, LARGE_ROWS, HOME_OPTIMIZER_ADAM);
@@ -198,8 +196,7 @@ static void large_tensors_are_taken_from_another_model_s_file(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------------- many things
- */
+/* ---------------------------------------------------------------------------------- many things */
 
 typedef struct many {
     setup s;
@@ -380,8 +377,7 @@ static void hundreds_of_everything_come_back(void) {
     free(m);
 }
 
-/* ------------------------------------------------------------------------------------------ counts
- */
+/* --------------------------------------------------------------------------------------- counts */
 
 /* One expert [dense -> 6 -> 4] and towers [4 -> 5 -> 1]: each weight once a row. Bias and batch
  * norm are parameters, but no products. */

@@ -387,8 +387,7 @@ static void sizes_that_no_size_t_holds_are_refused(void) {
     CHECK(!homestep_norm.packed_size(&norm, 32, &floats));
 }
 
-/* -------------------------------------------------------------------------------------- gradients
- */
+/* ------------------------------------------------------------------------------------ gradients */
 
 /* out = in0 + in1 over one row of two columns; in0's gradient is there already, in1's is not. */
 static void a_sum_adds_to_gradients_that_are_there(void) {

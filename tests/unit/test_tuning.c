@@ -29,8 +29,7 @@ static size_t count_trained(const home_model *model) {
     return count;
 }
 
-/* --------------------------------------------------------------------------------- refused, read
- */
+/* -------------------------------------------------------------------------------- refused, read */
 
 static void values_in_use_can_be_read(void) {
     static setup s;
@@ -105,8 +104,7 @@ static void bad_values_are_refused(void) {
     home_model_release(model);
 }
 
-/* -------------------------------------------------------------------------------------- patterns
- */
+/* ------------------------------------------------------------------------------------- patterns */
 
 static void patterns_choose_by_name(void) {
     static const struct {
@@ -175,8 +173,7 @@ static void later_patterns_overrule(void) {
     home_model_release(model);
 }
 
-/* ------------------------------------------------------------------------------ what trains, moves
- */
+/* --------------------------------------------------------------------------- what trains, moves */
 
 /* Gradients that are the same for each step of every model. */
 static void set_gradients(home_model *model, uint64_t seed) {
@@ -444,8 +441,7 @@ static void momentum_moves_running_values(void) {
     home_model_release(model);
 }
 
-/* ----------------------------------------------------------------------------------- checkpoints
- */
+/* ---------------------------------------------------------------------------------- checkpoints */
 
 static bool contains(const unsigned char *bytes, size_t length, const char *text) {
     const size_t size = strlen(text);
