@@ -1044,8 +1044,8 @@ HOME_API home_status home_workspace_init(const home_model *model, void *memory, 
 HOME_API int32_t home_workspace_fits(const home_workspace *workspace, const home_model *model);
 
 /* Returns the maximum number of rows that home_model_predict() takes through the model at once; it
- * splits larger batches into blocks of about equal size. The weights are read once for a block, so a
- * host that gathers requests gathers up to this many rows, and gains nothing by more. 0 for NULL.
+ * splits larger batches into blocks of about equal size. The weights are read once for a block, so
+ * a host that gathers requests gathers up to this many rows, and gains nothing by more. 0 for NULL.
  *
  * Threads: shared. Since 0.2. */
 HOME_API size_t home_model_block_rows(const home_model *model);

@@ -176,16 +176,42 @@ static void metadata_is_text(void) {
 
 /* ------------------------------------------------------------------------------- files that end */
 
-static enum { READ, FAIL, END } reading; /* what read() does */
+static enum { READ, FAIL, END } reading; /* what read() does, after */
+static int reads_before;                 /* good ones */
 
 ssize_t read(int descriptor, void *bytes, size_t size) {
     typedef ssize_t (*function)(int, void *, size_t);
     void *next = dlsym(RTLD_NEXT, "read");
     function libc;
     memcpy(&libc, &next, sizeof libc);
-    if (reading == FAIL)
-        errno = EIO;
-    return reading == READ ? libc(descriptor, bytes, size) : reading == FAIL ? -1 : 0;
+    if (reading == READ || reads_before-- > 0)
+        return libc(descriptor, bytes, size);
+    errno = EIO;
+    return reading == FAIL ? -1 : 0;
+}
+
+/* Each read of a load fails in turn: of the header's length, its text, and every piece of a tensor.
+ * Returns how many there are. */
+static int fail_each_read(const char *path, int32_t frozen) {
+    for (int good = 0;; good++)
+        for (int how = FAIL; how <= END; how++) {
+            meter m;
+            const home_allocator allocator = meter_allocator(&m);
+            const home_load_options options = {
+                .struct_size = sizeof options, .allocator = &allocator, .frozen = frozen};
+            home_model *loaded = NULL;
+            home_error error = new_error();
+            reads_before = good;
+            reading = how;
+            const home_status status = home_model_load(path, &options, &loaded, &error);
+            reading = READ;
+            home_model_release(loaded);
+            CHECK_INTEGER(m.live, 0);
+            if (status == HOME_OK)
+                return good;
+            CHECK_INTEGER(status, HOME_E_FILE);
+            CHECK_CONTAINS(error.message, how == FAIL ? "cannot read" : "became shorter");
+        }
 }
 
 static void files_that_cannot_be_read_are_reported(void) {
@@ -223,6 +249,9 @@ static void files_that_cannot_be_read_are_reported(void) {
                                                        .allocator = &allocator},
                                   &loaded, &error),
                   HOME_OK);
+    const int tensors = (int)home_model_tensor_count(model);
+    CHECK_INTEGER(fail_each_read(path, 0), tensors + 3);
+    CHECK_INTEGER(fail_each_read(path, HOME_ON), tensors + 3);
     home_model_release(loaded);
     home_model_release(model);
     remove(path);
