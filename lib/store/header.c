@@ -20,7 +20,8 @@ struct home_checkpoint {
 
 static bool list_texts(home_checkpoint *c) {
     const homejson_value *metadata = c->archive.metadata;
-    c->texts = homearena_take(&c->arena, metadata ? metadata->count : 0, sizeof *c->texts);
+    c->texts =
+        homearena_take(&c->arena, metadata ? metadata->count : 0, sizeof(const homejson_value *));
     if (!c->texts)
         return false;
     for (const homejson_value *m = metadata ? metadata->first : NULL; m; m = m->next)
