@@ -9,7 +9,11 @@
 
 #include <stddef.h>
 
-enum { WORD = 8, VIEW_WORDS = 3, MAX_STEPS = 200, MAX_ITEMS = 8, ROOM = 64 };
+/* Bytes, and words of a view. */
+#define WORD       ((size_t)8)
+#define VIEW_WORDS ((size_t)3)
+
+enum { MAX_STEPS = 200, MAX_ITEMS = 8, ROOM = 64 };
 
 /* --------------------------------------------------------------------------------------- images */
 
@@ -51,7 +55,7 @@ static homeimage_header header_of(const forged *image) {
 
 /* Behind the text whose length stands at `at`. */
 static size_t after_text(const forged *image, size_t at) {
-    return at + WORD + ((size_t)word_at(image, at) / 8 + 1) * 8;
+    return at + WORD + ((size_t)word_at(image, at) / WORD + 1) * WORD;
 }
 
 static size_t after_step(const forged *image, size_t step) {
@@ -489,7 +493,9 @@ static void weights_fill_the_image(void) {
     unsigned long long byte = 0;
     put_word(&huge, table, SIZE_MAX);
     CHECK_INTEGER(open_forged(&huge, &error), HOME_E_FORMAT);
-    CHECK(sscanf(error.message, "the image is not valid at byte %llu", &byte) == 1);
+    const char *number = strstr(error.message, "at byte ");
+    if (CHECK(number != NULL))
+        byte = strtoull(number + strlen("at byte "), NULL, 10);
     CHECK(byte <= weights && byte + HOME_ALIGNMENT > weights);
     free(huge.bytes);
     free(image.bytes);

@@ -35,7 +35,7 @@ static void check_character(uint32_t c) {
     char expected[8] = "<";
     const size_t size = 1 + encode(c, expected + 1);
     const size_t length = 3 + escape(c, c & 1, text + 3);
-    strcpy(text + length, ">\"]");
+    memcpy(text + length, ">\"]", 4);
     expected[size] = '>';
     homejson *document = NULL;
     home_error error = {.struct_size = sizeof error};

@@ -7,7 +7,10 @@
 #include "test.h"
 #include "unit/fixture.h"
 
-enum { SMALL_ROWS = 600, LARGE_ROWS = 70000, ROWS = 700, STEPS = 3, MANY = 300 };
+#define ROWS ((size_t)700)
+#define MANY ((size_t)300)
+
+enum { SMALL_ROWS = 600, LARGE_ROWS = 70000, STEPS = 3 };
 
 /* --------------------------------------------------------------------------------- large tables */
 
@@ -394,11 +397,11 @@ static void multiply_adds_and_parameters_are_counted_exactly(void) {
     home_model *frozen = NULL;
     home_model *model = make_model(&s);
     REQUIRE(home_model_freeze(model, &frozen, &error) == HOME_OK);
-    const uint64_t macs = 20 * 6 + 6 * 4 + tasks * (4 * 5 + 5 * 1);
+    const uint64_t macs = UINT64_C(20) * 6 + UINT64_C(6) * 4 + tasks * (4 * 5 + 5 * 1);
     const uint64_t biases = 6 + tasks * (5 + 1);
     CHECK_INTEGER(home_model_macs_per_row(model), macs);
     CHECK_INTEGER(home_model_macs_per_row(frozen), macs);
-    CHECK_INTEGER(home_model_parameter_count(model), macs + biases + 2 * 4);
+    CHECK_INTEGER(home_model_parameter_count(model), macs + biases + 8);
     CHECK_INTEGER(home_model_parameter_count(frozen), macs + biases + 4);
     home_model_release(frozen);
     home_model_release(model);
