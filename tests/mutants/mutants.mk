@@ -15,7 +15,8 @@ build/mutants/$(1)/%.o: %.c
 build/mutants/$(1)/libhome.so: $(LIB_SOURCES:%.c=build/mutants/$(1)/%.o)
 	$$(call say,LD,$$@)$$(CC) $$(MUTANTS_LINK) $(2) -o $$@ $$^ $$(LDLIBS)
 
-$(TEST_SOURCES:%.c=build/mutants/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/mutants/$(1)/%.o) build/mutants/$(1)/libhome.so
+$(TEST_SOURCES:%.c=build/mutants/$(1)/%): %: %.o $(TEST_SUPPORT:%.c=build/mutants/$(1)/%.o) \
+    build/mutants/$(1)/libhome.so
 	$$(call say,LD,$$@)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $(2) -o $$@ $$(filter %.o %.so,$$^) $$(LDLIBS)
 $(call FUZZ_LINKS,build/mutants/$(1),replay)
 mutants: $(TEST_SOURCES:%.c=build/mutants/$(1)/%)
