@@ -41,7 +41,7 @@ EQUIVALENT = pathlib.Path("tests/mutants/equivalent.txt")
 GIB = 1 << 30
 SLOW = 10  # seconds that a test may take under the sanitizers
 
-Mutant = collections.namedtuple("Mutant", "file start end text kind")
+Mutant = collections.namedtuple("Mutant", "file start end text kind function")
 
 # ------------------------------------------------------------------------------------------------------- changes
 
@@ -76,6 +76,7 @@ SWAPS = {
 PLACE = r"[A-Za-z_][\w.>\-]*"
 NUMBER = r"(?<![\w.])(?:0x[0-9a-fA-F]+|\d+)[uUlL]*(?![\w.])"
 FRACTION = r"(?<![\w.])\d+\.\d+(?:e-?\d+)?f?\b"
+FUNCTION = r"^(?:static )?(?:inline )?([\w ]+[ *])(\w+)\([^;{]*\) \{$"
 # What wraps: a number of things at 256, a number of bytes at 4096.
 COUNTERS = {"0xff": "count|rows|width|columns|stride", "0xfff": "size|bytes|length"}
 COUNTER = r"(?<![\w.>&])(?:\w+(?:\.|->))*\w*(?:{names})\b(?!\s*[(=\w\[.]|->|\+\+)"
@@ -105,8 +106,8 @@ def operators(text, code):
     for m in re.finditer(r"\breturn ([^;{}]+);", code):
         yield "result", m.start(1), m.end(1), "0"
         yield "result", m.start(1), m.end(1), f"2 * ({text[m.start(1):m.end(1)]})"
-    for m in re.finditer(r"^(?:static )?(?:inline )?([\w ]+[ *])\w+\([^;{]*\) (\{)$", code, flags=re.M):
-        yield "function", m.end(2), m.end(2), " return;" if m.group(1) == "void " else " return 0;"
+    for m in re.finditer(FUNCTION, code, flags=re.M):
+        yield "function", m.end(), m.end(), " return;" if m.group(1) == "void " else " return 0;"
     for m in re.finditer(rf"(?<=[(,\s])({PLACE}), ({PLACE})(?=[,)])", code):
         yield "arguments", m.start(), m.end(), f"{m.group(2)}, {m.group(1)}"
     for mask, names in COUNTERS.items():
@@ -135,9 +136,11 @@ def all_mutants(only):
         text = pathlib.Path(file).read_text()
         code = code_only(text)
         inside = bodies(code)
+        functions = [(m.start(), m.group(2)) for m in re.finditer(FUNCTION, code, flags=re.M)]
         for kind, start, end, new in operators(text, code):
             if inside[start] and text[start:end] != new:
-                by_kind[kind].append(Mutant(file, start, end, new, kind))
+                function = next((name for begin, name in reversed(functions) if begin < start), "")
+                by_kind[kind].append(Mutant(file, start, end, new, kind, function))
     return by_kind
 
 
@@ -164,16 +167,16 @@ def mutated(mutant):
 
 
 def judged_equivalent():
-    """What equivalent.txt has: (file, old, new)."""
+    """What equivalent.txt has: (file, function, old, new)."""
     known = set()
-    file = old = None
+    place = old = None
     for line in EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []:
         if line.startswith("lib/"):
-            file = line.strip()
+            place = tuple(line.split())
         elif line.startswith("- "):
             old = " ".join(line[2:].split())
         elif line.startswith("+ "):
-            known.add((file, old, " ".join(line[2:].split())))
+            known.add((*place, old, " ".join(line[2:].split())))
     return known
 
 
@@ -425,8 +428,8 @@ def main():
 
     def try_one(mutant):
         text, line, old, new = mutated(mutant)
-        entry = f"{mutant.file}:{line} {mutant.kind}\n  - {old}\n  + {new}"
-        if (mutant.file, old, new) in known:
+        entry = f"{mutant.file}:{line} {mutant.function}() {mutant.kind}\n  - {old}\n  + {new}"
+        if (mutant.file, mutant.function, old, new) in known:
             return mutant.kind, "judged equivalent", entry
         job = jobs.get()
         word, by = job.try_out(mutant, text, line, kills[mutant.file])
