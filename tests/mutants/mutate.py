@@ -248,29 +248,30 @@ def usual_seconds(name, build):
     return seconds if status == 0 else None
 
 
-def map_of_tests(jobs):
-    """What each test runs, and how long it takes; kept until a source or a test changes."""
-    digest = hashlib.sha256()
-    for file in sorted(pathlib.Path(".").glob("lib/*/*.[ch]")) + sorted(pathlib.Path(".").glob("tests/*/*.[ch]")):
-        digest.update(str(file).encode() + file.read_bytes())
-    kept = WORK / f"map-{digest.hexdigest()[:16]}.json.gz"
+def look_at(name):
+    """What a test covers, and how long it takes; kept until its source or what it shares with others changes."""
+    own = f"tests/{name.replace('/', '/test_')}.c"
+    shared = "lib/*/*.[ch]", "tests/*.h", "tests/*/*.h", "tests/unit/[!t]*.c", "tests/reference/*.c"
+    files = [own, *sorted(str(file) for pattern in shared for file in pathlib.Path(".").glob(pattern))]
+    digest = hashlib.sha256(b"".join(pathlib.Path(file).read_bytes() for file in files)).hexdigest()
+    kept = WORK / "looks" / name / f"{digest[:16]}.json.gz"
     if kept.exists():
         return json.loads(gzip.decompress(kept.read_bytes()))
-    print("running each test once, to see what it covers and how long it takes", flush=True)
-    names = list(programs("covered"))
-    tests = {name: {} for name in names}
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for name, lines in zip(names, pool.map(covered_lines, names)):
-            tests[name]["lines"] = lines
-        for build in "plain", "checked":
-            for name, seconds in zip(names, pool.map(lambda name: usual_seconds(name, build), names)):
-                tests[name][build] = seconds
-    failing = [name for name in names if None in tests[name].values()]
-    for name in failing:
+    print(f"looking at {name}", flush=True)
+    look = {"lines": covered_lines(name), "plain": usual_seconds(name, "plain"),
+            "checked": usual_seconds(name, "checked")}
+    if None in look.values():
         print(f"{name} fails without any change: left out", flush=True)
-        del tests[name]
-    kept.write_bytes(gzip.compress(json.dumps(tests).encode()))
-    return tests
+        return None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(gzip.compress(json.dumps(look).encode()))
+    return look
+
+
+def map_of_tests(jobs):
+    names = list(programs("covered"))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        return {name: look for name, look in zip(names, pool.map(look_at, names)) if look}
 
 
 def tests_of(tests, file, line):
@@ -413,6 +414,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
 
+    shutil.rmtree(WORK / "release", ignore_errors=True)
     tests = map_of_tests(options.jobs)
     known = judged_equivalent()
     by_kind = all_mutants(options.only)
