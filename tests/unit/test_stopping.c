@@ -311,12 +311,12 @@ static void step_is_never_half_taken(void) {
     scene s;
     scene_begin(&s);
     size_t calls = SIZE_MAX;
-    for (size_t i = 0; i < 3 * 4; i++) {
+    for (size_t i = 0; i < 12; i++) {
         never_stop(&s.host);
         CHECK_INTEGER(forward(&s), HOME_OK);
         CHECK_INTEGER(backward(&s), HOME_OK);
         stop_in(&s.host, i / 3, (int)(i % 3));
-        s.host.always = i >= 3 * 3;
+        s.host.always = i >= 9;
         CHECK(home_model_gradient_norm(s.model) > 0);
         CHECK_INTEGER(home_model_step(s.model, &s.error), HOME_OK);
         calls = s.host.calls < calls ? s.host.calls : calls;
