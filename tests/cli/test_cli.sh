@@ -711,7 +711,7 @@ broken.json:3:32: model.experts.norm is "layer", expected "none" or "batch"
 broken.json:4:34: model.optimizer.kind is "rowwise_adagrad", expected "adam", "sgd", "adamw" or "adagrad"
 broken.json:4:71: model.optimizer.embedding_kind is "sgd", expected "adam", "rowwise_adagrad" or "adagrad"
 broken.json:1:100: labels[1].group is "shared", expected another name
-broken.json:2:54: model.layers[1].width is missing, expected a whole number from 1 to 16777216
+broken.json:2:55: model.layers[1].width is missing, expected a whole number from 1 to 16777216
 END
 check "all mistakes in a model are told" diff expected told
 
