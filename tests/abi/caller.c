@@ -159,6 +159,24 @@ static void make_custom(void) {
     home_model_release(model);
 }
 
+/* One mistake, told as JSON and as a struct. */
+static int32_t print_mistake(void *user, const char *where, const home_error *found) {
+    (void)user;
+    printf("%d at \"%s\": %s\n", (int)found->status, where, found->message);
+    return 0;
+}
+
+static void check_configurations(void) {
+    static const char json[] = "{\"dense\": 2, \"tasks\": [{\"name\": \"like\"}], \"layers\": []}";
+    const home_create_options options = {.struct_size = sizeof options, .memory_limit = 1000000};
+    if (home_config_check_json(json, sizeof json - 1, &options, print_mistake, NULL, &error) !=
+        HOME_E_CONFIG)
+        exit(1);
+    const home_config config = {.struct_size = sizeof config, .dense_width = DENSE};
+    if (home_config_check(&config, print_mistake, NULL, &error) != HOME_E_CONFIG)
+        exit(1);
+}
+
 static void train(home_model *model, const rows *r) {
     float losses[TASKS];
     float dlogits[VALUES];
@@ -225,6 +243,35 @@ static void print_gradients(home_model *model, const rows *r) {
     print_hash("table gradient", rows_of.data, rows_of.rows * rows_of.width * sizeof *rows_of.data);
 }
 
+/* What a host may change while it trains, and gradients of its own. */
+static void tune(home_model *model, const rows *r) {
+    const size_t task = home_model_task_index(model, "finish");
+    expect(home_model_set_task_weight(model, task, 0.5, &error), "task weight");
+    expect(home_model_set_norm_momentum(model, 0.25, &error), "norm momentum");
+    expect(home_model_set_trained(model, "towers.*", HOME_OFF, &error), "trained");
+    printf("rates %g, %g; weight %g; momentum %g\n", home_model_learning_rate(model),
+           home_model_embedding_learning_rate(model), home_model_task_weight(model, task),
+           home_model_norm_momentum(model));
+    float logits[VALUES];
+    expect(home_model_forward(model, &r->batch, NULL, 0, &error), "forward");
+    expect(home_model_logits(model, logits, 0, &error), "logits");
+    print_hash("logits of the forward", logits, sizeof logits);
+    home_targets part = r->targets;
+    part.accumulate = HOME_ON;
+    expect(home_model_backward(model, &part, NULL, &error), "backward of a part");
+    const size_t count = (size_t)home_model_parameter_count(model);
+    float *gradient = calloc(count, sizeof *gradient);
+    if (!gradient)
+        exit(1);
+    expect(home_model_set_gradient(model, gradient, count, &error), "set gradient");
+    free(gradient);
+    static const uint64_t ids[] = {3, 1};
+    static const float values[] = {1, 2, 3, 4};
+    expect(home_model_set_table_gradient(model, 0, ids, 2, values, 0, &error),
+           "set table gradient");
+    expect(home_model_step(model, &error), "step");
+}
+
 static void print_tensors(home_model *model) {
     home_tensor tensor = {.struct_size = sizeof tensor};
     for (size_t i = 0; i < home_model_tensor_count(model); i++) {
@@ -253,6 +300,22 @@ static void print_model(const home_model *model) {
     printf("; tasks");
     for (size_t i = 0; i < home_model_task_count(model); i++)
         printf(" %s", home_model_task_name(model, i));
+    printf("; tables");
+    for (size_t i = 0; i < home_model_table_count(model); i++)
+        printf(" %s", home_model_table_name(model, i));
+    for (size_t l = 0; l < home_model_layer_count(model); l++) {
+        printf("; units of layer %zu", l);
+        for (size_t u = 0; u < home_model_unit_count(model, l); u++)
+            printf(" %s", home_model_unit_name(model, l, u));
+    }
+    printf("; \"tags\" is field %zu, \"act\" unit %zu", home_model_field_index(model, "tags"),
+           home_model_unit_index(model, 0, "act"));
+    if (home_model_dense_name(model, 0) || home_model_bytes(model) == 0 ||
+        home_model_block_rows(model) == 0)
+        exit(1);
+    static const char *const tasks[] = {"like", "finish"};
+    const home_names names = {.struct_size = sizeof names, .tasks = tasks, .task_count = TASKS};
+    expect(home_model_check_names(model, &names, &error), "names");
     printf("; %llu parameters, %llu multiply-adds\n",
            (unsigned long long)home_model_parameter_count(model),
            (unsigned long long)home_model_macs_per_row(model));
@@ -266,15 +329,45 @@ static void print_predictions(const home_model *model, const home_batch *batch,
     if (!memory)
         exit(1);
     expect(home_workspace_init(model, memory, size, &workspace, &error), "workspace");
+    if (!home_workspace_fits(workspace, model))
+        exit(1);
     expect(home_model_predict(model, batch, predictions, 0, workspace, &error), "predict");
     print_hash(home_model_is_frozen(model) ? "frozen" : "predictions", predictions,
                VALUES * sizeof *predictions);
     float logits[VALUES];
-    expect(home_model_predict_logits(model, batch, NULL, 0, logits, 0, workspace, &error), "logits");
+    expect(home_model_predict_logits(model, batch, NULL, 0, logits, 0, workspace, &error),
+           "logits");
     print_hash("logits", logits, sizeof logits);
     if (!home_model_isa(model))
         exit(1);
     free(memory);
+}
+
+static void print_checkpoint(const home_checkpoint *checkpoint) {
+    printf("checkpoint: %s\n", home_checkpoint_config_json(checkpoint));
+    printf("origin %s, %llu steps, optimizer %d\n", home_checkpoint_metadata(checkpoint, "origin"),
+           (unsigned long long)home_checkpoint_step_count(checkpoint),
+           (int)home_checkpoint_has_optimizer(checkpoint));
+    for (size_t i = 0; i < home_checkpoint_metadata_count(checkpoint); i++)
+        printf("%s: %zu\n", home_checkpoint_metadata_key(checkpoint, i),
+               strlen(home_checkpoint_metadata_text(checkpoint, i)));
+    home_stored_tensor tensor = {.struct_size = sizeof tensor};
+    for (size_t i = 0; i < home_checkpoint_tensor_count(checkpoint); i++) {
+        expect(home_checkpoint_tensor_at(checkpoint, i, &tensor, &error), "stored tensor");
+        expect(home_checkpoint_tensor(checkpoint, tensor.name, &tensor, &error), "by name");
+        printf("%s ", tensor.name);
+    }
+    printf("%llu bytes\n", (unsigned long long)home_checkpoint_bytes(checkpoint));
+}
+
+static void print_headers(const char *path, const void *bytes, size_t size) {
+    home_checkpoint *checkpoint;
+    expect(home_checkpoint_open(path, NULL, &checkpoint, &error), "open checkpoint");
+    print_checkpoint(checkpoint);
+    home_checkpoint_destroy(checkpoint);
+    expect(home_checkpoint_open_memory(bytes, size, NULL, &checkpoint, &error), "open in memory");
+    print_checkpoint(checkpoint);
+    home_checkpoint_destroy(checkpoint);
 }
 
 static void check_file(home_model *model, const home_batch *batch, const char *path) {
@@ -294,7 +387,9 @@ static void check_file(home_model *model, const home_batch *batch, const char *p
     if (!bytes)
         exit(1);
     expect(home_model_serialize(model, 0, bytes, length, &length, &error), "serialize");
-    expect(home_model_load_memory(bytes, length, NULL, &loaded, &error), "load from memory");
+    print_headers(path, bytes, length);
+    const home_load_options options = {.struct_size = sizeof options, .frozen = HOME_ON};
+    expect(home_model_load_memory(bytes, length, &options, &loaded, &error), "load from memory");
     free(bytes);
     print_predictions(loaded, batch, predictions);
     home_model_release(loaded);
@@ -410,10 +505,12 @@ int main(int argc, char **argv) {
         return 1;
     printf("%d: %s\n", (int)error.status, error.message);
 
+    check_configurations();
     home_model *model = make_model(&allocator);
     print_model(model);
     train(model, &r);
     print_gradients(model, &r);
+    tune(model, &r);
     print_health(model, &r);
     print_tensors(model);
     check_file(model, &r.batch, argv[1]);
