@@ -192,12 +192,26 @@ class Unit:
         return re.sub(r"\n{3,}", "\n\n", f"\n{title}\n\n{''.join(parts).strip()}\n{ends}")
 
 
+def sources(folder):
+    """The files of a folder. First those with an array that others name and a header declares without its length: a
+    static one must be defined before."""
+    headers = "".join(path.read_text() for path in sorted(folder.glob("*.h")))
+    arrays = re.findall(r"^extern [^;]*?(\w+)\[\];", headers, re.M)
+    texts = {path: path.read_text() for path in sorted(folder.glob("*.c"))}
+
+    def comes_first(path):
+        return any(f"{name}[] = " in texts[path] and any(name in texts[other] for other in texts if other != path)
+                   for name in arrays)
+
+    return sorted(texts, key=lambda path: (not comes_first(path), path))
+
+
 def main(folder):
     header = PUBLIC_HEADER.read_text()
     public = set(re.findall(r"^HOME_API [^;]*?\b(home_\w+)\(", header, re.M))
     version = ".".join(re.findall(r"#define HOME_VERSION_\w+ (\d+)", header))
     seen = set()
-    serving, others = ([Unit(path, seen) for folder in folders for path in sorted((ROOT / "lib" / folder).glob("*.c"))]
+    serving, others = ([Unit(path, seen) for folder in folders for path in sources(ROOT / "lib" / folder)]
                        for folders in (EVERYWHERE, NOT_IN_SERVE_ONLY))
     units = serving + others
     count = Counter(name for unit in units for name in own_names(unit.own_text()))
