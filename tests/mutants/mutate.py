@@ -250,7 +250,7 @@ def usual_seconds(name, build):
 
 def look_at(name):
     """What a test covers, and how long it takes; kept until its source or what it shares with others changes."""
-    own = f"tests/{name.replace('/', '/test_')}.c"
+    own = f"tests/{name}.c"
     shared = "lib/*/*.[ch]", "tests/*.h", "tests/*/*.h", "tests/unit/[!t]*.c", "tests/reference/*.c"
     files = [own, *sorted(str(file) for pattern in shared for file in pathlib.Path(".").glob(pattern))]
     digest = hashlib.sha256(b"".join(pathlib.Path(file).read_bytes() for file in files)).hexdigest()
