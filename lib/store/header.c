@@ -2,6 +2,7 @@
 #include "checkpoint.h"
 
 #include "../base/abi.h"
+#include "../base/little_endian.h"
 
 #include <string.h>
 
@@ -58,8 +59,7 @@ static home_status read_step(home_checkpoint *c, homestream *stream, home_error 
         status = homestream_read(stream, data, sizeof data, error);
     if (status != HOME_OK)
         return status;
-    for (size_t b = sizeof data; b-- > 0;)
-        c->step = c->step << 8 | data[b];
+    c->step = homelittle_get(data, sizeof data);
     if (c->step > INT64_MAX)
         return homefail(error, HOME_E_VALUE,
                         "tensor \"optimizer.step\" is negative, expected a whole number from 0");

@@ -2,6 +2,7 @@
 #include "safetensors.h"
 
 #include "../base/fail.h"
+#include "../base/little_endian.h"
 #include "../host/sort.h"
 
 #include <stdio.h>
@@ -80,9 +81,7 @@ static home_status read_length(homestream *stream, size_t *length, home_error *e
     const home_status status = homestream_read(stream, data, LENGTH_BYTES, error);
     if (status != HOME_OK)
         return status;
-    uint64_t value = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
-        value = value << 8 | data[i];
+    const uint64_t value = homelittle_get(data, LENGTH_BYTES);
     const size_t rest = stream->size - LENGTH_BYTES;
     const size_t max = rest < HOME_MAX_HEADER ? rest : HOME_MAX_HEADER;
     if (value > max)
@@ -374,8 +373,7 @@ void homearchive_begin(homearchive_pass *pass, const homearchive *archive, homes
     if (!archive->has_checksum)
         return;
     unsigned char length[LENGTH_BYTES];
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        length[i] = (unsigned char)((uint64_t)archive->length >> (8 * i) & 255);
+    homelittle_put(archive->length, LENGTH_BYTES, length);
     const size_t behind = archive->digits + HOME_CHECKSUM_DIGITS;
     homecrc32_start(&pass->crc);
     homecrc32_add(&pass->crc, length, LENGTH_BYTES);
