@@ -42,14 +42,15 @@ typedef struct block_head {
     size_t bytes; /* of the memory, for what is closed behind it */
 } block_head;
 
-enum { SLACK = sizeof(block_head) + HOME_ALIGNMENT - 1 };
+_Static_assert(HOMEMEMORY_SLACK >= sizeof(block_head) + HOME_ALIGNMENT - 1, "as memory.h tells");
 
 /* The host's allocator aligns as malloc does, so each block carries slack: before the memory, with
  * the head at its end, and behind it. */
 void *homememory_allocate_unset(const home_allocator *allocator, size_t count, size_t size) {
     block_head head;
     size_t total;
-    if (!homesize_multiply(count, size, &head.bytes) || !homesize_add(head.bytes, SLACK, &total))
+    if (!homesize_multiply(count, size, &head.bytes) ||
+        !homesize_add(head.bytes, HOMEMEMORY_SLACK, &total))
         return NULL;
     head.raw = allocator->allocate(allocator->user, total);
     if (!head.raw)
@@ -75,7 +76,7 @@ void homememory_free(const home_allocator *allocator, void *memory) {
     char *below = (char *)memory - sizeof head;
     HOME_OPEN_BYTES(below, sizeof head);
     memcpy(&head, below, sizeof head);
-    HOME_OPEN_BYTES(head.raw, head.bytes + SLACK);
+    HOME_OPEN_BYTES(head.raw, head.bytes + HOMEMEMORY_SLACK);
     allocator->release(allocator->user, head.raw);
 }
 

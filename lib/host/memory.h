@@ -17,6 +17,9 @@ home_status homememory_resolve(const home_allocator *given, home_allocator *out,
  * product overflows. A product of 0 gives a pointer that can be released. */
 void *homememory_allocate(const home_allocator *allocator, size_t count, size_t size);
 
+/* What each block takes besides, at most. */
+#define HOMEMEMORY_SLACK (HOME_ALIGNMENT - 1 + 2 * sizeof(void *))
+
 /* The same without a value: for what is written as a whole, and so large that zeros cost time. */
 void *homememory_allocate_unset(const home_allocator *allocator, size_t count, size_t size);
 

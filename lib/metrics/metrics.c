@@ -42,8 +42,7 @@ static bool is_binary(const task_metrics *task) {
 
 enum {
     MIN_RECORDS = 1024, /* for each binary task, where memory is bounded */
-    ALLOCATIONS = 4,    /* the object, its tasks, what is bounded, the memory of a result */
-    SLACK = HOME_ALIGNMENT + sizeof(void *)
+    ALLOCATIONS = 4     /* the object, its tasks, what is bounded, the memory of a result */
 };
 
 /* How a bounded memory is used: for each binary task bins and records, and for one result at a time
@@ -64,7 +63,7 @@ static home_status share_memory(size_t max_bytes, size_t tasks, size_t binary, s
     size_t fixed;
     size_t least;
     if (!homesize_multiply(tasks, sizeof(task_metrics), &fixed) ||
-        !homesize_add(fixed, sizeof(home_metrics) + (size_t)ALLOCATIONS * SLACK, &fixed) ||
+        !homesize_add(fixed, sizeof(home_metrics) + ALLOCATIONS * HOMEMEMORY_SLACK, &fixed) ||
         !homesize_multiply(binary, each, &least) ||
         !homesize_add(least, (size_t)2 * MIN_RECORDS * sizeof(homerecord), &least) ||
         !homesize_add(least, fixed, &least))

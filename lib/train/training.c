@@ -94,6 +94,8 @@ size_t hometraining_bytes(const home_model *model) {
     for (size_t slot = slots_of(homeoptimizer_traits_of(optimizer->kind)); slot-- > 0;)
         homesize_count(&bytes, model->tensors.parameter_count, sizeof(float));
     homesize_count(&bytes, model->plan.batch_width, 3 * sizeof(float));
+    homesize_count(&bytes, config->task_count, sizeof(double));
+    homesize_count(&bytes, model->tensors.count, sizeof(bool));
     homesize_count(&bytes, config->table_count, sizeof(homeembedding));
     for (size_t i = 0; i < config->table_count; i++) {
         const home_table_config *table = &config->tables[i];
