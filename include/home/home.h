@@ -716,8 +716,9 @@ HOME_API home_status home_model_logits(const home_model *model, float *logits, s
  *                      is negative or not finite
  *     HOME_E_VALUE     an element of total_weights is negative or not finite, or is 0 where the
  *                      task's w_rt are not
- *     HOME_E_CANCELED  home_parallel.run stopped it; it may be called again. Where it was to
- *                      replace gradients and not to add to them, there are none
+ *     HOME_E_CANCELED  home_parallel.run stopped it; it may be called again. The contents of
+ *                      task_losses are undefined. Where it was to replace gradients and not to
+ *                      add to them, there are none
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */

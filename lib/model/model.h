@@ -1,9 +1,9 @@
 /* A model: what a home_model holds, its lifetime and facts, and what goes in and comes out of a
  * run.
  *
- * Here: the state of a model (this file), its names (names.c), from a batch to v (input.h), from logits to predictions
- * (output.h). Called by: serve, train, create, store, metrics. Calls: plan's types, steps, kernels,
- * base; this folder's code is in every build, so it allocates nothing. */
+ * Here: the state of a model (this file), its names (names.c), from a batch to v (input.h), from
+ * logits to predictions (output.h). Called by: serve, train, create, store, metrics. Calls: plan's
+ * types, steps, kernels, base; this folder's code is in every build, so it allocates nothing. */
 #ifndef HOME_MODEL_H
 #define HOME_MODEL_H
 

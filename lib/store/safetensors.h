@@ -1,7 +1,7 @@
 /* Reading the safetensors format: a little-endian header length, a JSON header, then the tensors'
  * bytes.
  *
- * Here: this reader, what a checkpoint has (checkpoint.h), saving (save.c) and loading (load.c),
+ * Here: this reader, what a checkpoint has, and saving it (checkpoint.h), loading (load.c),
  * its header alone (header.c), serving images as they are written (image_write.c; serve reads
  * them), and files (file.h). Called by: hosts only. Calls: create, train, serve's image format,
  * model, host, base. */
