@@ -21,13 +21,13 @@ const char *home_status_string(home_status status) {
     case HOME_E_VALUE:
         return "a value in the data is out of range";
     case HOME_E_NOT_FOUND:
-        return "there is nothing of this name";
+        return "there is nothing of this name or number";
     case HOME_E_CANCELED:
         return "a callback of the host stopped the call";
     case HOME_E_MEMORY:
         return "out of memory";
     case HOME_E_TOO_LARGE:
-        return "a size is too large for this machine";
+        return "a size is too large for this machine, or above a limit";
     case HOME_E_CONFIG:
         return "the configuration is not valid";
     case HOME_E_JSON:
@@ -39,7 +39,7 @@ const char *home_status_string(home_status status) {
     case HOME_E_CHECKSUM:
         return "the data is damaged: its checksum does not match";
     case HOME_E_MISMATCH:
-        return "the checkpoint does not fit the model";
+        return "tensors or names are not those of the model";
     case HOME_E_UNSUPPORTED:
         return "not supported by this version of the library, or by this build on this machine";
     default:
