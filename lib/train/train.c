@@ -164,13 +164,14 @@ static void set_up(const home_model *model, float *gradients, backward *work) {
     work->add = false;
 }
 
-static home_status begin_backward(home_model *model, int32_t accumulate, backward *work,
-                                  home_error *error) {
+/* `name` is what a message calls `accumulate`. */
+static home_status begin_backward(home_model *model, const char *name, int32_t accumulate,
+                                  backward *work, home_error *error) {
     hometraining *training = model->training;
     set_up(model, training->run.gradients, work);
     if (accumulate < 0 || accumulate > HOME_OFF)
-        return homefail(error, HOME_E_ARGUMENT,
-                        "accumulate is %ld, expected HOME_ON, HOME_OFF or 0", (long)accumulate);
+        return homefail(error, HOME_E_ARGUMENT, "%s is %ld, expected HOME_ON, HOME_OFF or 0", name,
+                        (long)accumulate);
     if (accumulate != HOME_ON || !training->unstepped)
         return HOME_OK;
     const home_status status = reserve_parts(model, error);
@@ -221,7 +222,7 @@ home_status home_model_backward(home_model *model, const home_targets *given, fl
     backward work;
     status = homeloss_check(model, given, &targets, error);
     if (status == HOME_OK)
-        status = begin_backward(model, targets.accumulate, &work, error);
+        status = begin_backward(model, "targets.accumulate", targets.accumulate, &work, error);
     if (status != HOME_OK)
         return status;
     const homefloat_mode host = homefloat_begin();
@@ -300,7 +301,7 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
     stride = homemodel_stride_or(stride, logits.width);
     status = check_dlogits(model, dlogits, stride, error);
     if (status == HOME_OK)
-        status = begin_backward(model, accumulate, &work, error);
+        status = begin_backward(model, "accumulate", accumulate, &work, error);
     if (status != HOME_OK)
         return status;
     for (size_t r = 0; r < work.run.rows; r++)

@@ -500,7 +500,7 @@ static void refused_backwards_leave_the_sum(void) {
     home_targets t = good;
     t.accumulate = 3;
     CHECK_INTEGER(home_model_backward(w.model, &t, NULL, &error), HOME_E_ARGUMENT);
-    CHECK_CONTAINS(error.message, "accumulate is 3");
+    CHECK_CONTAINS(error.message, "targets.accumulate is 3");
     t.accumulate = -1;
     CHECK_INTEGER(home_model_backward(w.model, &t, NULL, &error), HOME_E_ARGUMENT);
     double totals[3];
