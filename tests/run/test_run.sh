@@ -115,7 +115,7 @@ unset MAKEFLAGS MFLAGS MAKEOVERRIDES
 check 'one test' would_run 'build/tests/unit/test_gradients' T=unit/gradients
 check 'a program and a script of one name' would_run 'build/tests/unit/test_isa tests/unit/test_isa.sh' T=unit/isa
 check 'several tests' would_run 'build/tests/unit/test_calls tests/run/test_run.sh' T='run/run unit/calls'
-check 'a folder' would_run 'build/tests/json/test_json' T='json/%'
+check 'a folder' would_run 'build/tests/json/test_escapes build/tests/json/test_json' T='json/%'
 check 'an unknown test' refuses unit/nix T='unit/nix unit/calls'
 check 'no name at all' refuses nothing T=
 # shellcheck disable=SC2012 # the names are plain
