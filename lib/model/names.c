@@ -54,7 +54,7 @@ const char *home_model_unit_name(const home_model *model, size_t layer, size_t u
 }
 
 static bool is_name(const char *name, const char *wanted) {
-    return wanted && strcmp(name, wanted) == 0;
+    return name && wanted && strcmp(name, wanted) == 0;
 }
 
 size_t home_model_field_index(const home_model *model, const char *name) {
