@@ -241,8 +241,7 @@ static home_status create(const homecreate_blueprint *blueprint, home_model **mo
 
 /* ----------------------------------------------------------------------------- public functions */
 
-/* Either's options, by the names that their callers know; the limit as the size that it is. */
-static size_t limit_of(uint64_t bytes) {
+size_t homecreate_limit(uint64_t bytes) {
     return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
@@ -254,7 +253,7 @@ static home_status plan_from_struct(const home_config *config, home_config *know
     if (status == HOME_OK)
         *blueprint = (homecreate_blueprint){.config = known,
                                             .allocator = known->allocator,
-                                            .memory_limit = limit_of(known->memory_limit)};
+                                            .memory_limit = homecreate_limit(known->memory_limit)};
     return status;
 }
 
@@ -275,7 +274,7 @@ static home_status plan_from_json(const char *json, size_t length,
                                         .json_length = length,
                                         .allocator = known.allocator,
                                         .isa = known.isa,
-                                        .memory_limit = limit_of(known.memory_limit)};
+                                        .memory_limit = homecreate_limit(known.memory_limit)};
     return HOME_OK;
 }
 

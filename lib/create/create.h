@@ -34,6 +34,9 @@ typedef struct homecreate_blueprint {
 home_status homecreate_model(const homecreate_blueprint *blueprint, home_model **model,
                              home_error *error);
 
+/* A caller's limit of memory as the size that it is. */
+size_t homecreate_limit(uint64_t bytes);
+
 /* initialize.c: fresh weights from the seed. */
 void homeinitialize_model(home_model *model);
 

@@ -256,8 +256,17 @@ static home_status take_tuning(home_model *model, const homearchive *archive, ho
     return status;
 }
 
+/* The model of a blueprint whose configuration is the file's. */
+static home_status make_model(const homecreate_blueprint *blueprint, home_model **model,
+                              home_error *error) {
+    const home_status status = homecreate_model(blueprint, model, error);
+    if (status == HOME_E_JSON || status == HOME_E_CONFIG || status == HOME_E_UNSUPPORTED)
+        homefail_within(error, "home.config");
+    return status;
+}
+
 static home_status load_trainable(source *from, home_model **model, home_error *error) {
-    home_status status = homecreate_model(&from->blueprint, model, error);
+    home_status status = make_model(&from->blueprint, model, error);
     if (status != HOME_OK)
         return status;
     status = read_model(from, *model, error);
@@ -305,15 +314,15 @@ static home_status load_frozen(source *from, home_model **model, home_error *err
     blueprint.plan_only = true;
     blueprint.plan_limit = blueprint.memory_limit;
     blueprint.memory_limit = 0;
-    home_status status = homecreate_model(&blueprint, &whole, error);
+    home_status status = make_model(&blueprint, &whole, error);
     if (status != HOME_OK)
         return status;
-    blueprint = (homecreate_blueprint){.config = &whole->settings.config,
-                                       .allocator = from->blueprint.allocator,
-                                       .memory_limit = from->blueprint.memory_limit,
-                                       .folded = true,
-                                       .kernels = whole->kernels};
-    status = homecreate_model(&blueprint, model, error);
+    blueprint = from->blueprint;
+    blueprint.check_tensor = NULL; /* the tensors of this plan are not the file's */
+    blueprint.check = NULL;
+    blueprint.folded = true;
+    blueprint.kernels = whole->kernels;
+    status = make_model(&blueprint, model, error);
     if (status == HOME_OK) {
         status = read_frozen(from, whole, *model, error);
         if (status != HOME_OK)
@@ -339,15 +348,13 @@ static home_status load_archive(source *from, const home_load_options *options, 
         .stored = true,
         .isa = options->isa,
         .allocator = options->allocator,
-        .memory_limit = options->memory_limit ? options->memory_limit : limit,
+        .memory_limit = options->memory_limit ? homecreate_limit(options->memory_limit) : limit,
         .check_tensor = check_tensor,
         .check = check_model,
         .context = &from->archive};
     home_model *made = NULL;
     status = options->frozen == HOME_ON ? load_frozen(from, &made, error)
                                         : load_trainable(from, &made, error);
-    if (status == HOME_E_JSON || status == HOME_E_CONFIG || status == HOME_E_UNSUPPORTED)
-        homefail_within(error, "home.config");
     if (status != HOME_OK)
         return status;
     status = take_metadata(made, &from->archive, error);
@@ -374,10 +381,8 @@ static home_status read_options(const home_load_options *given, home_load_option
         return homefail(error, HOME_E_ARGUMENT, "options.reserved is %d, expected 0",
                         (int)options->reserved);
     if (options->isa && !homekernels_isa_name(options->isa))
-        return homefail(
-            error, HOME_E_ARGUMENT,
-            "options.isa is \"%.60s\", expected \"portable\", \"avx2\", \"avx512\" or \"neon\"",
-            options->isa);
+        return homefail(error, HOME_E_ARGUMENT,
+                        "options.isa is \"%.60s\", expected " HOMEKERNELS_ISA_NAMES, options->isa);
     return homememory_resolve(options->allocator, allocator, error);
 }
 

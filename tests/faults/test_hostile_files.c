@@ -167,6 +167,7 @@ static void check_refused(const file_bytes *file, home_status expected, const ch
     CHECK_INTEGER(status, expected);
     CHECK_INTEGER(error.status, expected);
     CHECK_CONTAINS(error.message, message);
+    CHECK(!strstr(error.message, "home.config: home.training"));
     CHECK(model == untouched);
     CHECK_INTEGER(m.live, 0);
     check_own_message(error.message);

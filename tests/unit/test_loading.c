@@ -99,7 +99,7 @@ static void check_frozen(const setup *s, uint32_t flags) {
 }
 
 static void a_frozen_load_is_a_load_and_a_freeze(void) {
-    for (int variant = 0; variant < 8; variant++) {
+    for (int variant = 0; variant < 9; variant++) {
         setup s;
         setup_small(&s);
         s.config.bias_before_norm = variant == 1 ? HOME_ON : 0;
@@ -113,6 +113,10 @@ static void a_frozen_load_is_a_load_and_a_freeze(void) {
         if (variant == 7) {
             s.config.preset = HOME_PRESET_ADATT;
             s.layers[0].group_experts = s.layers[1].group_experts = 0;
+        }
+        if (variant == 8) {
+            s.tasks[0].weight = s.config.norm_momentum = HOME_ZERO;
+            s.tables[0].init_std = s.optimizer.learning_rate = HOME_ZERO;
         }
         check_frozen(&s, 0);
         check_frozen(&s, HOME_SAVE_OPTIMIZER);
