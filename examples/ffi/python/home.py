@@ -1559,6 +1559,9 @@ class Model(_Owner):
                ids: Optional[Mapping[str, Ids]]) -> Tuple[_Batch, Any]:
         """The rows as the library wants them, and what must stay alive as long as it reads them."""
         ids = {} if ids is None else ids
+        if not hasattr(ids, "keys"):  # a table of pandas has them too
+            raise ValueError(f"ids is a {type(ids).__name__}, expected a mapping such as "
+                             "{field: its ids}")
         if set(ids) != set(self.fields):
             raise ValueError(f"ids are given for {sorted(ids)}, "
                              f"the model's fields are {sorted(self.fields)}")

@@ -128,6 +128,7 @@ class ModelTest(Fixture):
             (predict(user=[1, -2] + [3] * 62), 'field "user": -2 at position 1, expected an integer from 0'),
             (predict(user=["1"] * 64), """field "user", row 0: '1' at position 0, expected an integer"""),
             (predict(user=None), 'field "user" is None, expected a sequence'),
+            (lambda: self.model.predict(self.dense, self.ids["user"]), "ids is a list, expected a mapping"),
             (predict(user=[0.5] * 64), 'field "user": 0.5 at position 0, expected an integer'),
             (predict(liked=[[1], 2] + [[]] * 62), 'field "liked", row 1 is 2, expected a sequence'),
             (predict(liked=[[1], [2**64]] + [[]] * 62), 'field "liked", row 1: 18446744073709551616 at position 0'),
