@@ -562,6 +562,7 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *
  * Errors:
  *     those of home_model_create(), and
+ *     HOME_E_ARGUMENT     options.isa names no instruction set
  *     HOME_E_JSON         the text is not JSON
  *
  * Threads: any. Since 0.1. */
