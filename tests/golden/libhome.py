@@ -14,7 +14,8 @@ class Error(Structure):
 
 
 class Ids(Structure):
-    _fields_ = [("ids", c_void_p), ("offsets", c_void_p)]
+    _fields_ = [("struct_size", c_size_t), ("ids", c_void_p), ("offsets", c_void_p), ("count", c_size_t),
+                ("weights", c_void_p)]
 
 
 class Batch(Structure):
@@ -71,7 +72,7 @@ class Rows:
         self.shape = self.labels.shape
         self.ids = [numpy.array([id_ for bag in bags for id_ in bag], dtype=numpy.uint64) for bags in batch["ids"]]
         self.offsets = [numpy.cumsum([0] + [len(bag) for bag in bags], dtype=numpy.uintp) for bags in batch["ids"]]
-        fields = (Ids * len(self.ids))(*(Ids(ids.ctypes.data, offsets.ctypes.data)
+        fields = (Ids * len(self.ids))(*(sized(Ids, ids=ids.ctypes.data, offsets=offsets.ctypes.data)
                                          for ids, offsets in zip(self.ids, self.offsets)))
         self.batch = sized(Batch, rows=len(self.labels), dense=self.dense.ctypes.data, fields=fields,
                            field_count=len(fields))
