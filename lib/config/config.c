@@ -56,18 +56,6 @@ const homepreset homepresets[] = {
 
 /* --------------------------------------------------------------------------------- plain fields */
 
-static void *pointer_at(const char *source) {
-    void *pointer;
-    memcpy(&pointer, source, sizeof pointer);
-    return pointer;
-}
-
-static size_t size_at(const char *source) {
-    size_t size;
-    memcpy(&size, source, sizeof size);
-    return size;
-}
-
 static void fail_name(homereader *in, const char *member, const char *name, const char *expected) {
     homereader_fail(in, HOME_E_CONFIG, member, "is %s%.40s%s, expected %s", name ? "\"" : "",
                     name ? name : "missing", name ? "\"" : "", expected);
@@ -102,7 +90,7 @@ static const char *read_name(homereader *in, const char *name, const char *membe
 }
 
 static void read_name_field(homereader *in, const homefield *f, char *object) {
-    const char *name = pointer_at(object + f->offset);
+    const char *name = homefield_pointer(object, f->offset);
     if (name || !(f->text_of || f->optional))
         name = read_name(in, name, f->member);
     else if (f->text_of)
@@ -179,7 +167,7 @@ static void read_number_field(homereader *in, const homefield *f, const homefiel
     int32_t choice;
     switch (f->type) {
     case HOME_FIELD_SIZE:
-        integer = size_at(at);
+        integer = homefield_size(object, f->offset);
         settle_integer(in, f, context, object, &integer);
         size = (size_t)integer;
         memcpy(at, &size, sizeof size);
@@ -211,11 +199,6 @@ static void read_reserved(homereader *in, const homefield *f, const char *object
 
 /* --------------------------------------------------------------------------------------- arrays */
 
-static void set_array(const homefield *f, char *object, const void *items, size_t count) {
-    memcpy(object + f->offset, &items, sizeof items);
-    memcpy(object + f->count_offset, &count, sizeof count);
-}
-
 static void fail_count(homereader *in, const char *counter, size_t count, const char *expected) {
     if (in->json)
         homereader_fail(in, HOME_E_CONFIG, counter, "has %zu element%s, expected %s", count,
@@ -227,10 +210,10 @@ static void fail_count(homereader *in, const char *counter, size_t count, const 
 /* Copies `count` elements of the array that a field points to, if they can be; else it has none
  * from here on. NULL where there are none. */
 static void *copy_array(homereader *in, const homefield *f, char *object, size_t size) {
-    const void *given = pointer_at(object + f->offset);
-    const size_t count = size_at(object + f->count_offset);
+    const void *given = homefield_pointer(object, f->offset);
+    const size_t count = homefield_size(object, f->count_offset);
     char expected[64];
-    set_array(f, object, NULL, 0);
+    homefield_set_array(f, object, NULL, 0);
     snprintf(expected, sizeof expected, "at most %zu", f->max_count);
     if (f->min > 0 && f->type == HOME_FIELD_STRUCTS)
         snprintf(expected, sizeof expected, "1 to %zu", f->max_count);
@@ -244,17 +227,17 @@ static void *copy_array(homereader *in, const homefield *f, char *object, size_t
         if (!copy)
             homereader_fail_memory(in);
         else
-            set_array(f, object, copy, count);
+            homefield_set_array(f, object, copy, count);
         return copy;
     }
     return NULL;
 }
 
 static void read_widths(homereader *in, const homefield *f, char *object) {
-    const size_t *given = pointer_at(object + f->offset);
+    const size_t *given = homefield_pointer(object, f->offset);
     char expected[HOME_EXPECTED_SIZE];
     size_t *copy = copy_array(in, f, object, sizeof *copy);
-    const size_t count = size_at(object + f->count_offset);
+    const size_t count = homefield_size(object, f->count_offset);
     snprintf(expected, sizeof expected, "a whole number from %llu to %llu",
              (unsigned long long)f->min, (unsigned long long)f->max);
     for (size_t i = 0; i < count; i++) {
@@ -269,9 +252,9 @@ static void read_widths(homereader *in, const homefield *f, char *object) {
 }
 
 static void read_names(homereader *in, const homefield *f, char *object) {
-    const char *const *given = pointer_at(object + f->offset);
+    const char *const *given = homefield_pointer(object, f->offset);
     const char **copy = copy_array(in, f, object, sizeof *copy);
-    const size_t count = size_at(object + f->count_offset);
+    const size_t count = homefield_size(object, f->count_offset);
     for (size_t i = 0; i < count && homereader_ok(in); i++) {
         homereader_enter(in, f->member, i);
         copy[i] = read_name(in, given[i], NULL);
@@ -292,12 +275,12 @@ static bool read_struct(homereader *in, const void *given, void *out, size_t kno
 
 /* Copies the structs of an array; the stride is the struct_size of the first. */
 static void read_structs(homereader *in, const homefield *f, char *object) {
-    const char *given = pointer_at(object + f->offset);
+    const char *given = homefield_pointer(object, f->offset);
     char *copy = copy_array(in, f, object, f->size);
-    const size_t count = size_at(object + f->count_offset);
-    const size_t stride = copy ? size_at(given) : 0;
+    const size_t count = homefield_size(object, f->count_offset);
+    const size_t stride = copy ? homefield_size(given, 0) : 0;
     for (size_t i = 0; i < count && homereader_ok(in); i++) {
-        const size_t size = size_at(given + i * stride);
+        const size_t size = homefield_size(given, i * stride);
         bool good = size == stride;
         homereader_enter(in, f->member, i);
         if (good)
@@ -307,7 +290,7 @@ static void read_structs(homereader *in, const homefield *f, char *object) {
                             ".struct_size is %zu, expected %zu, that of the first", size, stride);
         homereader_leave(in);
         if (!good) { /* where the others lie is not known for sure */
-            set_array(f, object, NULL, 0);
+            homefield_set_array(f, object, NULL, 0);
             return;
         }
     }
@@ -442,7 +425,7 @@ static void check_table_size(homereader *in, const home_table_config *table) {
 static void read_tables(homereader *in, homesettings *settings) {
     const homefield_context context = {.settings = settings};
     home_config *config = &settings->config;
-    home_table_config *tables = pointer_at((const char *)&config->tables);
+    home_table_config *tables = homefield_pointer(&config->tables, 0);
     const name_index names = index_names(in, tables, config->table_count, sizeof *tables,
                                          offsetof(home_table_config, name));
     for (size_t i = 0; i < config->table_count && homereader_ok(in); i++) {
@@ -489,7 +472,7 @@ static void check_input_width(homereader *in, homesettings *settings) {
 static void read_id_fields(homereader *in, homesettings *settings) {
     const homefield_context context = {.settings = settings};
     home_config *config = &settings->config;
-    home_field_config *fields = pointer_at((const char *)&config->fields);
+    home_field_config *fields = homefield_pointer(&config->fields, 0);
     settings->field_table = homearena_take(in->arena, config->field_count, sizeof(size_t));
     settings->field_column = homearena_take(in->arena, config->field_count, sizeof(size_t));
     if (!settings->field_table || !settings->field_column) {
@@ -617,7 +600,7 @@ static void relate_tasks(homereader *in, homesettings *settings) {
 static void read_tasks(homereader *in, homesettings *settings) {
     const homefield_context context = {.settings = settings};
     home_config *config = &settings->config;
-    home_task_config *tasks = pointer_at((const char *)&config->tasks);
+    home_task_config *tasks = homefield_pointer(&config->tasks, 0);
     settings->groups = homearena_take(in->arena, config->task_count, sizeof *settings->groups);
     settings->task_group = homearena_take(in->arena, config->task_count, sizeof(size_t));
     settings->task_given = homearena_take(in->arena, config->task_count, sizeof(size_t));
@@ -673,7 +656,7 @@ static void read_unit_width(homereader *in, const home_layer_config *layer, size
 }
 
 static void read_units(homereader *in, const homefield_context *context, home_layer_config *layer) {
-    home_unit_config *units = pointer_at((const char *)&layer->units);
+    home_unit_config *units = homefield_pointer(&layer->units, 0);
     const name_index names =
         index_names(in, units, layer->unit_count, sizeof *units, offsetof(home_unit_config, name));
     for (size_t u = 0; u < layer->unit_count && homereader_ok(in); u++) {
@@ -701,7 +684,7 @@ static void check_node(homereader *in, const home_node_config *node, bool custom
 
 static void read_nodes(homereader *in, const homefield_context *context, home_layer_config *layer,
                        bool custom) {
-    home_node_config *nodes = pointer_at((const char *)&layer->nodes);
+    home_node_config *nodes = homefield_pointer(&layer->nodes, 0);
     const name_index names =
         index_names(in, nodes, layer->node_count, sizeof *nodes, offsetof(home_node_config, name));
     for (size_t n = 0; n < layer->node_count && homereader_ok(in); n++) {
@@ -748,7 +731,7 @@ static void check_layer_count(homereader *in, const homepreset *preset, size_t c
 /* With an unknown preset only what every layer must have is looked at. */
 static void read_layers(homereader *in, homesettings *settings) {
     home_config *config = &settings->config;
-    home_layer_config *layers = pointer_at((const char *)&config->layers);
+    home_layer_config *layers = homefield_pointer(&config->layers, 0);
     const homepreset *preset = settings->preset;
     const bool known = !homereader_failed_in(in, "preset");
     if (known && !homereader_failed_in(in, "layers"))

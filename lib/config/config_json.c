@@ -29,11 +29,6 @@ static void fail_field(const source *from, const homefield *f, const homejson_va
     fail(from, f->member, value, homefield_expected(f, true, expected));
 }
 
-static void set_array(const homefield *f, const void *items, size_t count, char *object) {
-    memcpy(object + f->offset, &items, sizeof items);
-    memcpy(object + f->count_offset, &count, sizeof count);
-}
-
 /* An integer within its field's bounds. */
 static bool read_integer(const source *from, const homefield *f, const homejson_value *value,
                          uint64_t *integer) {
@@ -134,7 +129,7 @@ static void read_widths(const source *from, const homefield *f, const homejson_v
         homereader_leave(from->in);
     }
     if (widths)
-        set_array(f, widths, i, object);
+        homefield_set_array(f, object, widths, i);
 }
 
 /* Bytes of all texts of an array, with their zeros. */
@@ -163,7 +158,7 @@ static void read_names(const source *from, const homefield *f, const homejson_va
         homereader_leave(from->in);
     }
     if (text)
-        set_array(f, (const void *)names, i, object);
+        homefield_set_array(f, object, (const void *)names, i);
 }
 
 static const homefield *find_key(const source *from, const homefield *fields,
@@ -197,7 +192,7 @@ static void read_structs(const source *from, const homefield *f, const homejson_
         homereader_leave(from->in);
     }
     if (elements)
-        set_array(f, elements, i, object);
+        homefield_set_array(f, object, elements, i);
 }
 
 static void read_inner(const source *from, const homefield *f, const homejson_value *value,
@@ -309,18 +304,6 @@ typedef struct target {
     bool complete; /* also what is as it would be anyway */
 } target;
 
-static const void *pointer_at(const char *at) {
-    const void *pointer;
-    memcpy(&pointer, at, sizeof pointer);
-    return pointer;
-}
-
-static size_t size_at(const char *at) {
-    size_t size;
-    memcpy(&size, at, sizeof size);
-    return size;
-}
-
 static uint64_t uint64_at(const char *at) {
     uint64_t integer;
     memcpy(&integer, at, sizeof integer);
@@ -346,10 +329,10 @@ static bool is_absent(const homefield *f, const char *object) {
     switch (f->type) {
     case HOME_FIELD_NAME:
     case HOME_FIELD_TEXT:
-        return !pointer_at(at);
+        return !homefield_pointer(at, 0);
     case HOME_FIELD_NAMES:
     case HOME_FIELD_STRUCTS:
-        return size_at(object + f->count_offset) == 0;
+        return homefield_size(object, f->count_offset) == 0;
     case HOME_FIELD_CHOICE:
         return choice_at(at) < f->first;
     case HOME_FIELD_RESERVED:
@@ -368,9 +351,9 @@ static bool is_usual(const target *to, const homefield *f, const char *object) {
     switch (f->type) {
     case HOME_FIELD_NAME:
         text = f->text_of ? f->text_of(object) : NULL;
-        return text && strcmp(pointer_at(at), text) == 0;
+        return text && strcmp(homefield_pointer(at, 0), text) == 0;
     case HOME_FIELD_SIZE:
-        return (double)size_at(at) == homefield_default(f, &to->context, object);
+        return (double)homefield_size(at, 0) == homefield_default(f, &to->context, object);
     case HOME_FIELD_UINT64:
         return uint64_at(at) == 0;
     case HOME_FIELD_NUMBER:
@@ -379,9 +362,9 @@ static bool is_usual(const target *to, const homefield *f, const char *object) {
     case HOME_FIELD_SWITCH:
         return choice_at(at) == homefield_default(f, &to->context, object);
     case HOME_FIELD_WIDTHS:
-        return size_at(object + f->count_offset) == 0;
+        return homefield_size(object, f->count_offset) == 0;
     case HOME_FIELD_STRUCT:
-        return all_usual(to, f->fields, pointer_at(at));
+        return all_usual(to, f->fields, homefield_pointer(at, 0));
     case HOME_FIELD_SECTION:
         return !f->kept && all_usual(to, f->fields, object);
     default:
@@ -408,7 +391,7 @@ static void write_item(target *to, const homefield *f, const void *items, size_t
 }
 
 static void write_array(target *to, const homefield *f, const char *object) {
-    const size_t count = size_at(object + f->count_offset);
+    const size_t count = homefield_size(object, f->count_offset);
     const bool layers = f->fields && f->offset == offsetof(home_config, layers) &&
                         object == (const char *)&to->context.settings->config;
     hometext_add(to->text, "[");
@@ -416,7 +399,7 @@ static void write_array(target *to, const homefield *f, const char *object) {
         if (layers)
             to->context.layer = i;
         hometext_add(to->text, i ? "," : "");
-        write_item(to, f, pointer_at(object + f->offset), i);
+        write_item(to, f, homefield_pointer(object, f->offset), i);
     }
     hometext_add(to->text, "]");
 }
@@ -426,10 +409,10 @@ static void write_value(target *to, const homefield *f, const char *object) {
     switch (f->type) {
     case HOME_FIELD_NAME:
     case HOME_FIELD_TEXT:
-        hometext_add_string(to->text, pointer_at(at));
+        hometext_add_string(to->text, homefield_pointer(at, 0));
         break;
     case HOME_FIELD_SIZE:
-        hometext_add_integer(to->text, size_at(at));
+        hometext_add_integer(to->text, homefield_size(at, 0));
         break;
     case HOME_FIELD_UINT64:
         hometext_add_integer(to->text, uint64_at(at));
@@ -444,7 +427,7 @@ static void write_value(target *to, const homefield *f, const char *object) {
         hometext_add(to->text, choice_at(at) == HOME_ON ? "true" : "false");
         break;
     case HOME_FIELD_STRUCT:
-        write_object(to, f->fields, pointer_at(at));
+        write_object(to, f->fields, homefield_pointer(at, 0));
         break;
     case HOME_FIELD_SECTION:
         write_object(to, f->fields, object);

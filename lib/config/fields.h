@@ -5,6 +5,8 @@
 
 #include "config.h"
 
+#include <string.h>
+
 typedef enum homefield_type {
     HOME_FIELD_NAME, /* a text with the letters of a name */
     HOME_FIELD_TEXT, /* any other */
@@ -81,6 +83,25 @@ double homefield_default(const homefield *field, const homefield_context *contex
 bool homefield_allows_integer(const homefield *field, uint64_t value);
 bool homefield_allows_number(const homefield *field, double value);
 bool homefield_allows_choice(const homefield *field, int32_t value);
+
+/* A field of an object by its offset: a pointer, a size, an array. */
+static inline void *homefield_pointer(const void *object, size_t offset) {
+    void *pointer;
+    memcpy(&pointer, (const char *)object + offset, sizeof pointer);
+    return pointer;
+}
+
+static inline size_t homefield_size(const void *object, size_t offset) {
+    size_t size;
+    memcpy(&size, (const char *)object + offset, sizeof size);
+    return size;
+}
+
+static inline void homefield_set_array(const homefield *field, char *object, const void *items,
+                                       size_t count) {
+    memcpy(object + field->offset, &items, sizeof items);
+    memcpy(object + field->count_offset, &count, sizeof count);
+}
 
 /* What values a field takes, in words; for whoever writes JSON, or sets a struct. */
 #define HOME_EXPECTED_SIZE 200
