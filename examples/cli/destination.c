@@ -6,6 +6,7 @@
 
 #include "number.h"
 #include "options.h"
+#include "path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,13 +99,8 @@ bool destination_find(destination *made, const char *path, failure *why) {
 
 /* ---------------------------------------------------------------------------------------- check */
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void cut_to_folder(char *path) {
-    const char *name = base_name(path);
+    const char *name = path_name(path);
     if (name == path)
         memcpy(path, ".", 2);
     else
@@ -192,13 +188,16 @@ bool destination_check(const destination *of, failure *why) {
 
 /* ----------------------------------------------------------------------------------------- copy */
 
+/* A signal that asks to stop does not cut a result that is there. */
 static bool write_all(int descriptor, const char *bytes, size_t size) {
     while (size > 0) {
         const ssize_t written = write(descriptor, bytes, size);
-        if (written < 0)
+        if (written < 0 && errno != EINTR)
             return false;
-        bytes += written;
-        size -= (size_t)written;
+        if (written > 0) {
+            bytes += written;
+            size -= (size_t)written;
+        }
     }
     return true;
 }

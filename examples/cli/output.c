@@ -3,6 +3,7 @@
 #include "heap.h"
 #include "interrupt.h"
 #include "options.h"
+#include "path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -43,14 +44,9 @@ bool output_is_standard(const char *path) {
     return path && destination_find(&to, path, &ignored) && to.descriptor == STDOUT_FILENO;
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The folder of a path, to be freed; NULL when out of memory. */
 static char *folder_of(const char *path) {
-    const size_t length = (size_t)(base_name(path) - path);
+    const size_t length = (size_t)(path_name(path) - path);
     char *folder = heap_new(length + 2, 1);
     if (folder)
         memcpy(folder, length ? path : ".", length ? length : 1);
@@ -72,7 +68,7 @@ static bool is_same_file(const char *a, const char *b) {
         return same_inode(&of_a, &of_b);
     char *folder_a = folder_of(a);
     char *folder_b = folder_of(b);
-    const bool same = strcmp(base_name(a), base_name(b)) == 0 && folder_a && folder_b &&
+    const bool same = strcmp(path_name(a), path_name(b)) == 0 && folder_a && folder_b &&
                       stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 &&
                       same_inode(&of_a, &of_b);
     heap_free(folder_a);

@@ -1,6 +1,7 @@
 #include "progress.h"
 
 #include "clock.h"
+#include "path.h"
 #include "print.h"
 
 #include <inttypes.h>
@@ -166,13 +167,8 @@ reading reading_start(const char *path, uint64_t size) {
                      .started = clock_seconds()};
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void write_subject(const reading *of, line *to) {
-    snprintf(to->subject, sizeof to->subject, "reading %s", base_name(of->path));
+    snprintf(to->subject, sizeof to->subject, "reading %s", path_name(of->path));
     print_mask(to->subject);
 }
 
