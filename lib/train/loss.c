@@ -101,6 +101,9 @@ home_status homeloss_check(const home_model *model, const home_targets *given,
             error, HOME_E_ARGUMENT,
             "targets.label_stride is %zu and weight_stride %zu, expected 0 or at least %zu",
             targets->label_stride, targets->weight_stride, tasks);
+    if (targets->reserved != 0)
+        return homefail(error, HOME_E_ARGUMENT, "targets.reserved is %ld, expected 0",
+                        (long)targets->reserved);
     status = check_rows(model, targets, error);
     return status == HOME_OK && targets->total_weights ? check_totals(model, targets, error)
                                                        : status;

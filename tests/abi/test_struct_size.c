@@ -150,7 +150,10 @@ static void make_world(void) {
                                                  .nodes = world.nodes,
                                                  .node_count = 2};
 
+    static const double total_weights[] = {5, 6, 7};
     data_create(&world.rows, &s->config, ROWS, 1);
+    data_weigh_ids(&world.rows, &s->config, 2);
+    world.rows.targets.total_weights = total_weights;
     world.model = make_model(s);
     train_step(world.model, &world.rows);
     size_t length;

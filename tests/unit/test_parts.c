@@ -503,6 +503,10 @@ static void refused_backwards_leave_the_sum(void) {
     CHECK_CONTAINS(error.message, "targets.accumulate is 3");
     t.accumulate = -1;
     CHECK_INTEGER(home_model_backward(w.model, &t, NULL, &error), HOME_E_ARGUMENT);
+    t = good;
+    t.reserved = 1;
+    CHECK_INTEGER(home_model_backward(w.model, &t, NULL, &error), HOME_E_ARGUMENT);
+    CHECK_CONTAINS(error.message, "targets.reserved is 1, expected 0");
     double totals[3];
     static const double bad[] = {-1, NAN, INFINITY, 0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
