@@ -460,7 +460,8 @@ typedef int32_t (*home_config_report)(void *user, const char *where, const home_
  * weights, so what the machine has room for is not found; `memory_limit` is.
  *
  * Returns HOME_OK if home_model_create() would find no error, and what it would return if not,
- * with its message; also where `report` ended the search. `report` may be NULL.
+ * with its message; also where `report` ended the search. `report` may be NULL. It does not hear of
+ * an error of the arguments themselves, such as NULL or the struct_size of config.
  *
  * Errors:
  *     those of home_model_create(); HOME_E_MEMORY means that checking ran out of memory
@@ -599,7 +600,7 @@ typedef struct home_ids {
      * exactly one id for each row, ids[r]. */
     const size_t *offsets;
     /* How many ids there are, to find a wrong array before it is read past its end: offsets[rows],
-     * or `rows` where offsets is NULL. Any other number is an error. 0: not checked. */
+     * or `rows` where offsets is NULL. Any other number is HOME_E_ARGUMENT. 0: not checked. */
     size_t count;
     /* One for each of `ids`: finite, and at least 0 where the field's pooling is the mean. NULL:
      * all 1. */
@@ -1299,8 +1300,8 @@ typedef struct home_load_options {
  * that needs 64 KiB and the header. The file must not change meanwhile; if it does, the load fails
  * or the model has the values that were read. Where a file has several faults, one of the header is
  * reported first, then one of the configuration or shapes, then HOME_E_CHECKSUM, then HOME_E_VALUE.
- * The values of an optimizer's tensors that a frozen model does not take are not checked, except by
- * the checksum.
+ * The optimizer's values and what was set for training, which a frozen model does not take, are not
+ * checked, except by the checksum.
  *
  * Errors:
  *     HOME_E_ARGUMENT     NULL, an allocator with only one function, an unknown isa, or frozen is
@@ -1308,10 +1309,11 @@ typedef struct home_load_options {
  *     HOME_E_FILE         the file cannot be read
  *     HOME_E_FORMAT       the bytes are not a valid checkpoint
  *     HOME_E_CHECKSUM     the file is damaged
- *     HOME_E_JSON         the configuration in the file is not JSON
+ *     HOME_E_JSON         the configuration in the file, or what was set for training, is not JSON
  *     HOME_E_CONFIG       the configuration in the file is not valid
  *     HOME_E_MISMATCH     the tensors are not those of the configuration
- *     HOME_E_VALUE        a tensor is not finite, or negative where that cannot be
+ *     HOME_E_VALUE        a tensor is not finite, or negative where that cannot be, or what was set
+ *                         for training is out of range
  *     HOME_E_MEMORY       out of memory
  *     HOME_E_TOO_LARGE    the model would take more than options.memory_limit, or a size does not
  *                         fit size_t
