@@ -705,7 +705,7 @@ sed 's/^home train: //' fails.err > told
 cat > expected <<'END'
 broken.json:2:33: model.layers[0].width is 0, expected a whole number from 1 to 16777216
 broken.json:2:50: model.layers[0].hidden[1] is 0, expected a whole number from 1 to 16777216
-broken.json:2:64: model.layers[1].widht: there is no key of this name
+broken.json:2:65: model.layers[1].widht: there is no key of this name
 broken.json:2:84: model.swish_beta is 0, expected a number from 1e-06 to below 1e+06
 broken.json:3:32: model.experts.norm is "layer", expected "none" or "batch"
 broken.json:4:34: model.optimizer.kind is "rowwise_adagrad", expected "adam", "sgd", "adamw" or "adagrad"
