@@ -22,14 +22,18 @@ static void move_to_front(csv_reader *csv) {
     csv->begin = 0;
 }
 
+static bool fail_long(const csv_reader *csv, failure *why) {
+    return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote left open?",
+                csv->from.path, csv->line, MAX_RECORD >> 20);
+}
+
 /* Reads more bytes after those in the buffer, leaving room for a final zero. *got is 0 at the end
  * of the file. */
 static bool refill(csv_reader *csv, size_t *got, failure *why) {
     move_to_front(csv);
     if (csv->end + 1 >= csv->capacity) {
         if (csv->end > MAX_RECORD)
-            return fail(why, "%s:%zu:1: a record of more than %zu MiB; is a quote left open?",
-                        csv->from.path, csv->line, MAX_RECORD >> 20);
+            return fail_long(csv, why);
         char *grown = heap_grow(csv->buffer, &csv->capacity, csv->capacity + CSV_CAPACITY, 1);
         if (!grown)
             return fail_memory(why);
@@ -167,9 +171,25 @@ static csv_field *add_field(csv_reader *csv, failure *why) {
     return &csv->fields[csv->field_count++];
 }
 
+/* Whatever reads a field as a C string would take it for the text before its zero byte. */
+static bool check_no_zero(const csv_reader *csv, cursor at, failure *why) {
+    const char *zero = memchr(at.at, 0, (size_t)(at.end - at.at));
+    if (!zero)
+        return true;
+    for (; at.at < zero; at.at++) {
+        if (*at.at == '\n') {
+            at.line++;
+            at.line_start = at.at + 1;
+        }
+    }
+    return fail_here(csv, &at, "a zero byte; expected text in UTF-8 (is the file in UTF-16?)", why);
+}
+
 static bool split_record(csv_reader *csv, size_t length, failure *why) {
     char *start = csv->buffer + csv->begin;
     cursor c = {start, start + length, csv->line, start};
+    if (!check_no_zero(csv, c, why))
+        return false;
     csv->field_count = 0;
     for (;;) {
         csv_field *field = add_field(csv, why);
@@ -226,6 +246,8 @@ static bool next_record(csv_reader *csv, bool *more, failure *why) {
     *more = past > 0;
     if (!*more)
         return true;
+    if (past > MAX_RECORD) /* the buffer grows by more than it needs */
+        return fail_long(csv, why);
     const size_t lines = count_lines(csv->buffer + csv->begin, past);
     if (!split_record(csv, length, why))
         return false;

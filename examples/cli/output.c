@@ -76,14 +76,25 @@ static bool is_same_file(const char *a, const char *b) {
     return same;
 }
 
+/* Whether standard input was redirected from this file. */
+static bool is_standard_input(const char *path) {
+    struct stat input;
+    struct stat file;
+    return fstat(STDIN_FILENO, &input) == 0 && S_ISREG(input.st_mode) && stat(path, &file) == 0 &&
+           same_inode(&input, &file);
+}
+
 /* Whether one of two files would spoil the other. "-" is standard output where it is written and
  * standard input, which can be read only once, where it is read. */
 static bool collide(const named_file *a, const named_file *b) {
     if (!a->path || !b->path)
         return false;
-    const bool dash = options_is_dash(a->path);
-    if (dash || options_is_dash(b->path))
-        return dash && options_is_dash(b->path) && a->written == b->written;
+    const bool a_dash = options_is_dash(a->path);
+    const bool b_dash = options_is_dash(b->path);
+    if (a_dash)
+        return b_dash && a->written == b->written;
+    if (b_dash)
+        return a->written && !b->written && is_standard_input(a->path);
     return a->written && is_same_file(a->path, b->path);
 }
 

@@ -770,6 +770,13 @@ spares own.safetensors '--json: "own.safetensors" is the file of MODEL too' \
 spares own.csv '--output: "own.csv" is the file of DATA too' home predict m.safetensors own.csv --output own.csv
 spares own.safetensors '--output: "own.safetensors" is the file of MODEL too' \
     home predict own.safetensors valid.csv --output own.safetensors
+from_own() {
+    "$@" < own.csv
+}
+spares own.csv '--output: "soft.csv" is the file of DATA too' \
+    from_own home predict m.safetensors - --output soft.csv
+spares own.csv '--log: "own.csv" is the file of --train too' \
+    from_own home train recipe.json --train - --output x.safetensors --log own.csv
 spares own.csv '--output: "own.csv" is the file of DATA too' home report m.safetensors own.csv --output own.csv
 spares own.csv '--output: "own.csv" is the file of --log too' \
     home report m.safetensors valid.csv --log own.csv --output own.csv

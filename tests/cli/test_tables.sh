@@ -146,6 +146,17 @@ printf 'a;b,c|d\n1,2\n' > other.csv
 fails 1 'which has "a;b" "c|d"; expected one' home predict m.st other.csv
 check "a name with such a letter is no hint" sh -c '! grep -q "and commas" fails.err'
 
+# Nothing is taken for the text before its zero byte: not a name, an id or a number.
+zero='a zero byte; expected text in UTF-8 (is the file in UTF-16?)'
+printf 'age\0x,y\n1,0\n' > zero.csv
+fails 1 "zero.csv:1:4: $zero" home predict age.safetensors zero.csv
+printf 'age,y\n1,0\n"1\0",0\n' > zero.csv
+fails 1 "zero.csv:3:3: $zero" home predict age.safetensors zero.csv
+printf 'age,y\n1,"0\n\0"\n' > zero.csv
+fails 1 "zero.csv:3:1: $zero" home eval age.safetensors zero.csv
+printf '\377\376a\0g\0e\0,\0y\0\n\0' > zero.csv
+fails 1 "zero.csv:1:4: $zero" home predict age.safetensors zero.csv
+
 # ------------------------------------------------------------------------- tables from strangers
 
 # A small file that becomes a large one: columns without end. It is refused within 400 MB of addresses.
@@ -161,6 +172,8 @@ if within_400_mb home --version > version.out 2>&1; then
 else
     skip "a limit of addresses" 4
 fi
+{ echo age,y; printf '"'; head -c 70000000 /dev/zero | tr '\0' x; echo '",1'; } | gzip > long.csv.gz
+fails 1 'long.csv.gz:2:1: a record of more than 64 MiB' home predict age.safetensors long.csv.gz
 { echo age,y; awk 'BEGIN { for (i = 0; i < 500000; i++) print "1,0\n2,1" }'; } | gzip > rows.csv.gz
 limit='MiB of memory, which is the limit; expected less, or a larger --memory-limit'
 fails 1 "the data take more than 16 $limit" home train age.json --train rows.csv.gz --output y.st --memory-limit 16
