@@ -161,12 +161,12 @@ void homereader_fail_as(homereader *in, const char *path, const home_error *foun
     if (in->stopped || is_known(in, path))
         return;
     mark_failed(in, NULL);
-    if (in->report)
-        remember(in, path);
-    if (!in->stopped)
-        take_note(in, path, found);
-    if (!*path) /* of the whole: there is nothing left to look at */
+    take_note(in, path,
+              found); /* before what may run out of memory, which is an error of its own */
+    if (!*path)       /* of the whole: there is nothing left to look at */
         in->stopped = true;
+    else if (in->report && !in->stopped)
+        remember(in, path);
 }
 
 static void fail_with(homereader *in, home_status status, const char *path, const char *rest) {

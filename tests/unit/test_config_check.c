@@ -288,6 +288,30 @@ static void what_is_too_large_is_told(void) {
     CHECK_INTEGER(all.errors[1].status, HOME_E_TOO_LARGE);
 }
 
+/* Where a limit of memory ends the search, the first error is the one that ends the making. */
+static void any_limit_of_memory_is_told_alike(void) {
+    static const char *const texts[] = {
+        "{\"dense\":1,\"tasks\":[{\"name\":\"a\"}],\"layers\":[{\"width\":9000},{\"width\":2}]}",
+        "{\"dense\":0,\"seed\":-1,\"isa\":\"x\",\"tasks\":[{\"name\":\"\"}],\"layers\":[{\"width\":"
+        "0}]}"};
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++)
+        for (uint64_t limit = 1; limit < 40000; limit += 7) {
+            const home_create_options options = {.struct_size = sizeof options,
+                                                 .memory_limit = limit};
+            findings all = {0};
+            home_error created = new_error();
+            home_model *model = NULL;
+            const size_t length = strlen(texts[t]);
+            const home_status status =
+                home_model_create_json(texts[t], length, &options, &model, &created);
+            REQUIRE(status != HOME_OK);
+            CHECK_INTEGER(home_config_check_json(texts[t], length, &options, take, &all, NULL),
+                          status);
+            REQUIRE(all.count > 0);
+            CHECK(strcmp(all.errors[0].message, created.message) == 0);
+        }
+}
+
 /* Many errors, in long paths: each is told once, in linear time. */
 static int32_t count_finding(void *user, const char *where, const home_error *found) {
     (void)where;
@@ -363,6 +387,7 @@ int main(void) {
     RUN(the_callback_may_end_it);
     RUN(a_text_that_is_not_json_is_one_error);
     RUN(what_is_too_large_is_told);
+    RUN(any_limit_of_memory_is_told_alike);
     RUN(a_hundred_thousand_errors_are_told);
     RUN(bad_arguments_are_refused);
     return test_summary();
