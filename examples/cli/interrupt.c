@@ -46,9 +46,8 @@ void interrupt_catch(void) {
     static const int deadly[] = {
         SIGQUIT,
         SIGPIPE,
-#if defined(SIGXCPU) && defined(SIGXFSZ)
+#ifdef SIGXCPU
         SIGXCPU,
-        SIGXFSZ,
 #endif
     };
     handle(SIGINT, on_signal);
@@ -56,6 +55,9 @@ void interrupt_catch(void) {
     catch_unless_ignored(SIGHUP, on_signal);
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
         catch_unless_ignored(deadly[i], end_at_once);
+#ifdef SIGXFSZ
+    handle(SIGXFSZ, SIG_IGN); /* a file above its limit is then an error of the write */
+#endif
 }
 
 static sigset_t held;

@@ -303,11 +303,14 @@ static bool note_training(trainer *t, uint64_t epoch, double score, failure *why
     return noted;
 }
 
+/* A signal waits until the file is there, for only the library knows its temporary file. */
 static bool write_model(const trainer *t, failure *why) {
     home_error error = {.struct_size = sizeof error};
-    return home_model_save(t->job.model, t->job.path, t->job.resumable ? HOME_SAVE_OPTIMIZER : 0,
-                           &error) == HOME_OK ||
-           fail_file(why, t->job.path, &error);
+    interrupt_hold();
+    const home_status status = home_model_save(t->job.model, t->job.path,
+                                               t->job.resumable ? HOME_SAVE_OPTIMIZER : 0, &error);
+    interrupt_release();
+    return status == HOME_OK || fail_file(why, t->job.path, &error);
 }
 
 static bool save(trainer *t, uint64_t epoch, double score, failure *why) {

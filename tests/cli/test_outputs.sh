@@ -230,6 +230,20 @@ for signal in INT TERM HUP PIPE; do
     check "$signal: the temporary file goes" test ! -e killed.csv.0.tmp
     check "$signal: there is no result" test ! -e killed.csv
 done
+
+# A file above the limit of the process is an error like that of a full disk, not a signal.
+limited() {
+    (ulimit -f 1 && write "$@")
+}
+for command in train predict report; do
+    limited $command large
+    status=$?
+    check "$command: a file above the limit is an error, not $status" test $status -eq 1
+    check "$command: it says so: $(cat write.err)" grep -q 'cannot write "large": ' write.err
+    check "$command: it leaves nothing" test ! -e large
+    check "$command: no temporary file either" none_left
+done
+
 start
 kill -s KILL $pid
 wait $pid 2> /dev/null
