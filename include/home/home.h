@@ -25,7 +25,7 @@
  *
  *  - Matrices. Elements are float, row-major. [rows, tasks] beside a pointer is the shape. A stride
  *    is the distance from one row to the next in elements, not bytes; 0 means that the rows are
- *    dense.
+ *    dense. One with which the rows fit no memory is HOME_E_TOO_LARGE.
  *
  *  - Errors. A function that can fail returns a home_status; 0 (HOME_OK) is success. On failure the
  *    objects it was given are unchanged and stay usable, and no output is written, unless the

@@ -11,7 +11,6 @@
 /* What both forms have. */
 static home_status check_shape(const home_model *model, homebatch *batch, home_error *error) {
     const size_t width = model->settings.config.dense_width;
-    batch->dense_stride = homemodel_stride_or(batch->dense_stride, width);
     /* Rounding rows up to blocks and tiles must not overflow. */
     if (batch->rows > SIZE_MAX / 64)
         return homefail(error, HOME_E_TOO_LARGE, "%srows is %zu, too many for this machine",
@@ -19,10 +18,9 @@ static home_status check_shape(const home_model *model, homebatch *batch, home_e
     if (width > 0 && !batch->dense)
         return homefail(error, HOME_E_ARGUMENT, "%sdense is NULL, expected [%zu, %zu] values",
                         batch->owner, batch->rows, width);
-    if (batch->dense_stride < width)
-        return homefail(error, HOME_E_ARGUMENT, "%sdense_stride is %zu, expected 0 or at least %zu",
-                        batch->owner, batch->dense_stride, width);
-    return HOME_OK;
+    return homemodel_read_stride(&batch->dense_stride,
+                                 *batch->owner ? "batch.dense_stride" : "dense_stride", batch->rows,
+                                 width, error);
 }
 
 static const home_ids *given_field(const homebatch *batch, size_t field) {

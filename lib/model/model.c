@@ -3,8 +3,21 @@
 
 #include <string.h>
 
-size_t homemodel_stride_or(size_t stride, size_t width) {
-    return stride ? stride : width;
+home_status homemodel_read_stride(size_t *stride, const char *name, size_t rows, size_t width,
+                                  home_error *error) {
+    size_t elements;
+    size_t bytes;
+    if (*stride == 0)
+        *stride = width;
+    if (*stride < width)
+        return homefail(error, HOME_E_ARGUMENT, "%s is %zu, expected 0 or at least %zu", name,
+                        *stride, width);
+    if (!homesize_multiply(rows, *stride, &elements) ||
+        !homesize_multiply(elements, sizeof(float), &bytes))
+        return homefail(error, HOME_E_TOO_LARGE,
+                        "%s is %zu, expected one with which %zu rows fit memory", name, *stride,
+                        rows);
+    return HOME_OK;
 }
 
 const home_parallel *homemodel_parallel(const home_model *model) {

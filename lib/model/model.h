@@ -73,8 +73,10 @@ struct home_model {
     size_t block_rows; /* as the image wants it; 0: chosen by predict.c */
 };
 
-/* The stride, or the width where the caller gave 0. */
-size_t homemodel_stride_or(size_t stride, size_t width);
+/* Makes a stride of 0 the width. HOME_E_ARGUMENT where the caller's `name` is less than that;
+ * HOME_E_TOO_LARGE where no memory holds as many rows so far apart. */
+home_status homemodel_read_stride(size_t *stride, const char *name, size_t rows, size_t width,
+                                  home_error *error);
 
 /* NULL where there are no threads. */
 const home_parallel *homemodel_parallel(const home_model *model);

@@ -180,22 +180,16 @@ static int32_t predict_rows(request *q) {
     return stopped ? stopped : q->stopped;
 }
 
-static home_status check_stride(size_t *stride, const char *name, size_t tasks, home_error *error) {
-    *stride = homemodel_stride_or(*stride, tasks);
-    if (*stride >= tasks)
-        return HOME_OK;
-    return homefail(error, HOME_E_ARGUMENT, "%s is %zu, expected 0 or at least %zu", name, *stride,
-                    tasks);
-}
-
-static home_status check_results(const home_model *model, results *out, home_error *error) {
+static home_status check_results(const home_model *model, size_t rows, results *out,
+                                 home_error *error) {
     const size_t tasks = model->settings.config.task_count;
     if (!out->predictions && !out->logits)
         return homefail(error, HOME_E_ARGUMENT, "predictions is NULL, and no logits are asked for");
     const home_status status =
-        check_stride(&out->prediction_stride, "prediction_stride", tasks, error);
-    return status == HOME_OK ? check_stride(&out->logit_stride, "logit_stride", tasks, error)
-                             : status;
+        homemodel_read_stride(&out->prediction_stride, "prediction_stride", rows, tasks, error);
+    return status == HOME_OK
+               ? homemodel_read_stride(&out->logit_stride, "logit_stride", rows, tasks, error)
+               : status;
 }
 
 static home_status check_workspace(const home_model *model, const home_workspace *workspace,
@@ -214,7 +208,7 @@ static home_status predict(const home_model *model, const homebatch *batch, resu
                            home_workspace *workspace, home_error *error) {
     if (batch->rows == 0)
         return HOME_OK;
-    home_status status = check_results(model, &out, error);
+    home_status status = check_results(model, batch->rows, &out, error);
     if (status == HOME_OK)
         status = check_workspace(model, workspace, error);
     if (status == HOME_OK)

@@ -230,12 +230,11 @@ home_status home_model_set_table_gradient(home_model *model, size_t table, const
     if (status != HOME_OK)
         return status;
     const home_table_config *config = model->tables[table].config;
-    stride = homemodel_stride_or(stride, config->dim);
     if (count > 0 && (!ids || !gradient))
         return homefail_null(error, ids ? "gradient" : "ids");
-    if (stride < config->dim)
-        return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
-                        config->dim);
+    status = homemodel_read_stride(&stride, "stride", count, config->dim, error);
+    if (status != HOME_OK)
+        return status;
     const homerows rows = {gradient, stride};
     status = check_row_gradients(config, ids, count, rows, error);
     if (status != HOME_OK)

@@ -86,25 +86,25 @@ static home_status check_totals(const home_model *model, const home_targets *tar
 home_status homeloss_check(const home_model *model, const home_targets *given,
                            home_targets *targets, home_error *error) {
     const size_t tasks = model->settings.config.task_count;
+    const size_t rows = model->training->rows;
     if (!given)
         return homefail_null(error, "targets");
     home_status status =
         homeabi_read(given, targets, sizeof *targets, "targets", HOME_E_ARGUMENT, error);
     if (status != HOME_OK)
         return status;
-    targets->label_stride = homemodel_stride_or(targets->label_stride, tasks);
-    targets->weight_stride = homemodel_stride_or(targets->weight_stride, tasks);
     if (!targets->labels)
         return homefail_null(error, "targets.labels");
-    if (targets->label_stride < tasks || targets->weight_stride < tasks)
-        return homefail(
-            error, HOME_E_ARGUMENT,
-            "targets.label_stride is %zu and weight_stride %zu, expected 0 or at least %zu",
-            targets->label_stride, targets->weight_stride, tasks);
-    if (targets->reserved != 0)
+    status =
+        homemodel_read_stride(&targets->label_stride, "targets.label_stride", rows, tasks, error);
+    if (status == HOME_OK)
+        status = homemodel_read_stride(&targets->weight_stride, "targets.weight_stride", rows,
+                                       tasks, error);
+    if (status == HOME_OK && targets->reserved != 0)
         return homefail(error, HOME_E_ARGUMENT, "targets.reserved is %ld, expected 0",
                         (long)targets->reserved);
-    status = check_rows(model, targets, error);
+    if (status == HOME_OK)
+        status = check_rows(model, targets, error);
     return status == HOME_OK && targets->total_weights ? check_totals(model, targets, error)
                                                        : status;
 }

@@ -55,11 +55,11 @@ static home_status forward(home_model *model, const homebatch *batch, float *pre
                            size_t prediction_stride, home_error *error) {
     hometraining *training = model->training;
     const size_t tasks = model->settings.config.task_count;
-    const size_t stride = homemodel_stride_or(prediction_stride, tasks);
-    if (stride < tasks)
-        return homefail(error, HOME_E_ARGUMENT,
-                        "prediction_stride is %zu, expected 0 or at least %zu", stride, tasks);
-    home_status status = check_training_batch(model, batch, error);
+    size_t stride = prediction_stride;
+    home_status status =
+        homemodel_read_stride(&stride, "prediction_stride", batch->rows, tasks, error);
+    if (status == HOME_OK)
+        status = check_training_batch(model, batch, error);
     if (status == HOME_OK)
         status = homeembedding_reserve(model, batch, error);
     if (status == HOME_OK)
@@ -109,17 +109,15 @@ home_status home_model_forward_flat(home_model *model, size_t rows, const float 
 
 home_status home_model_logits(const home_model *model, float *logits, size_t stride,
                               home_error *error) {
-    const home_status status = hometraining_check(model, error);
+    home_status status = hometraining_check(model, error);
     if (status != HOME_OK)
         return status;
-    const size_t width = model->plan.logits.width;
-    stride = homemodel_stride_or(stride, width);
     if (!logits)
         return homefail_null(error, "logits");
-    if (stride < width)
-        return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
-                        width);
     const homerun run = hometraining_run(model);
+    status = homemodel_read_stride(&stride, "stride", run.rows, model->plan.logits.width, error);
+    if (status != HOME_OK)
+        return status;
     if (run.rows == 0)
         return homefail(error, HOME_E_STATE, "call home_model_forward() first");
     homeoutput_write_logits(model, &run, logits, stride);
@@ -276,17 +274,18 @@ home_status home_model_task_gradient(home_model *model, const home_targets *give
     return HOME_OK;
 }
 
-static home_status check_dlogits(const home_model *model, const float *dlogits, size_t stride,
+static home_status check_dlogits(const home_model *model, const float *dlogits, size_t *stride,
                                  home_error *error) {
     const size_t width = model->plan.logits.width;
+    const size_t rows = model->training->rows;
     if (!dlogits)
         return homefail_null(error, "dlogits");
-    if (stride < width)
-        return homefail(error, HOME_E_ARGUMENT, "stride is %zu, expected 0 or at least %zu", stride,
-                        width);
-    for (size_t r = 0; r < model->training->rows; r++)
+    const home_status status = homemodel_read_stride(stride, "stride", rows, width, error);
+    if (status != HOME_OK)
+        return status;
+    for (size_t r = 0; r < rows; r++)
         for (size_t t = 0; t < width; t++)
-            if (!isfinite(dlogits[r * stride + t]))
+            if (!isfinite(dlogits[r * *stride + t]))
                 return homefail(error, HOME_E_VALUE, "dlogits[%zu, %zu] is not finite", r, t);
     return HOME_OK;
 }
@@ -298,8 +297,7 @@ home_status home_model_backward_from(home_model *model, const float *dlogits, si
         return status;
     const homeview logits = model->plan.logits;
     backward work;
-    stride = homemodel_stride_or(stride, logits.width);
-    status = check_dlogits(model, dlogits, stride, error);
+    status = check_dlogits(model, dlogits, &stride, error);
     if (status == HOME_OK)
         status = begin_backward(model, "accumulate", accumulate, &work, error);
     if (status != HOME_OK)

@@ -642,6 +642,50 @@ static void bad_arguments_of_logits_are_refused_by_name(void) {
     scene_end(&s);
 }
 
+/* No array has rows so far apart; their places would wrap around to before its beginning. */
+static void strides_beyond_memory_are_refused_by_name(void) {
+    enum { FEW = 6 };
+    static const size_t strides[] = {SIZE_MAX, SIZE_MAX / sizeof(float) / FEW + 1};
+    scene s;
+    scene_begin(&s, FEW);
+    float out[FEW * TASKS] = {0};
+    const uint64_t ids[FEW] = {0};
+    for (size_t i = 0; i < sizeof strides / sizeof strides[0]; i++) {
+        const size_t stride = strides[i];
+        home_batch batch = s.d.batch;
+        home_targets targets = {.struct_size = sizeof targets, .labels = out};
+        batch.dense_stride = stride;
+        REFUSED(home_model_predict(s.frozen, &batch, out, 0, NULL, &s.error), HOME_E_TOO_LARGE,
+                "batch.dense_stride is ");
+        REFUSED(home_model_predict_flat(s.frozen, FEW, batch.dense, stride, s.ids, s.id_count,
+                                        s.offsets, NULL, out, 0, NULL, 0, NULL, &s.error),
+                HOME_E_TOO_LARGE, "dense_stride is ");
+        batch = s.d.batch;
+        REFUSED(home_model_predict(s.frozen, &batch, out, stride, NULL, &s.error), HOME_E_TOO_LARGE,
+                "prediction_stride is ");
+        REFUSED(home_model_predict_logits(s.frozen, &batch, NULL, 0, out, stride, NULL, &s.error),
+                HOME_E_TOO_LARGE, "logit_stride is ");
+        REFUSED(home_model_forward(s.model, &batch, out, stride, &s.error), HOME_E_TOO_LARGE,
+                "prediction_stride is ");
+        CHECK_INTEGER(home_model_forward(s.model, &batch, NULL, 0, &s.error), HOME_OK);
+        REFUSED(home_model_logits(s.model, out, stride, &s.error), HOME_E_TOO_LARGE, "stride is ");
+        targets.label_stride = stride;
+        REFUSED(home_model_backward(s.model, &targets, NULL, &s.error), HOME_E_TOO_LARGE,
+                "targets.label_stride is ");
+        targets.label_stride = 0;
+        targets.weights = out;
+        targets.weight_stride = stride;
+        REFUSED(home_model_backward(s.model, &targets, NULL, &s.error), HOME_E_TOO_LARGE,
+                "targets.weight_stride is ");
+        REFUSED(home_model_backward_from(s.model, out, stride, 0, &s.error), HOME_E_TOO_LARGE,
+                "stride is ");
+        CHECK_INTEGER(home_model_backward_from(s.model, out, 0, 0, &s.error), HOME_OK);
+        REFUSED(home_model_set_table_gradient(s.model, 0, ids, FEW, out, stride, &s.error),
+                HOME_E_TOO_LARGE, "stride is ");
+    }
+    scene_end(&s);
+}
+
 /* ------------------------------------------------------------------------------------- no rows */
 
 static void no_rows_are_a_success_in_every_form(void) {
@@ -691,6 +735,7 @@ int main(void) {
     RUN(structs_of_another_size_are_refused);
     RUN(bad_arguments_of_flat_calls_are_refused_by_name);
     RUN(bad_arguments_of_logits_are_refused_by_name);
+    RUN(strides_beyond_memory_are_refused_by_name);
     RUN(no_rows_are_a_success_in_every_form);
     return test_summary();
 }
