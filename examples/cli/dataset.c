@@ -372,7 +372,7 @@ static void tell_rounded(const dataset *data, const char *path) {
         if (data->rounded[d] != 0)
             print_line(
                 stderr,
-                "home train: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
+                "home: warning: %s: column \"%s\" has whole numbers such as %.0f, of "
                 "which a model's 32-bit float keeps %.0f; a transform such as \"standardise\" "
                 "comes before the rounding",
                 path, data->by->dense[d].column, data->rounded[d], (double)(float)data->rounded[d]);

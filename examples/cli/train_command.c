@@ -116,7 +116,7 @@ static bool check_training(const dataset *rows, const char *path, failure *why) 
     for (size_t t = 0; t < rows->by->label_count; t++) {
         if (!has_labels(rows, t))
             print_line(stderr,
-                       "home train: warning: %s: column \"%s\" is empty in every row: task "
+                       "home: warning: %s: column \"%s\" is empty in every row: task "
                        "\"%s\" learns nothing",
                        path, rows->by->labels[t].column, rows->by->labels[t].task);
     }

@@ -631,7 +631,7 @@ fails 1 'broken.csv: 1 row; expected at least 2' train_broken
 awk -F, -v OFS=, 'NR > 1 { $7 = "" } { print }' train.csv > empty.csv
 home train recipe.json --train empty.csv --output empty.safetensors --epochs 1 > empty.out 2> empty.err
 check "a label that is always empty is told" grep -qxF \
-    'home train: warning: empty.csv: column "is_click" is empty in every row: task "click" learns nothing' empty.err
+    'home: warning: empty.csv: column "is_click" is empty in every row: task "click" learns nothing' empty.err
 check "and only that" test "$(grep -c warning empty.err)" -eq 1
 check "it is no error" test -s empty.safetensors
 home inspect empty.safetensors empty.csv > empty.out

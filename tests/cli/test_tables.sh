@@ -78,7 +78,7 @@ check "its deviation is 1" sh -c 'home info constant.safetensors | grep -q "^  x
 # Without a transform whole numbers are rounded, and that is told once.
 recipe ms '' > plain.json
 home train plain.json --train times.csv --output plain.safetensors > plain.out 2> plain.err
-check "lost digits are told" grep -q '^home train: warning: times.csv: column "ms" has whole numbers such as 17643400' \
+check "lost digits are told" grep -q '^home: warning: times.csv: column "ms" has whole numbers such as 17643400' \
     plain.err
 check "once" test "$(grep -c 'column "ms"' plain.err)" -eq 1
 for column in age hour; do
