@@ -33,7 +33,7 @@
  *    field or argument, its value and what was expected. NULL in a list of errors means that a
  *    pointer is NULL that must not be, or that a struct_size is wrong.
  *
- *  - Sizes. The caller sets struct_size, the first field of most structs, to sizeof of the struct,
+ *  - Sizes. The caller sets struct_size, the first field of every struct, to sizeof of the struct,
  *    also where the struct receives a result. This lets a program built against an older header run
  *    with a newer library, and the reverse. A field that is zero, or that lies past the struct_size
  *    of an older caller, means its default; where 0 itself is wanted and the default is another

@@ -1,6 +1,6 @@
 // libhome for C++17: one header over home/home.h. What fails throws home::error.
 //
-//     home::predictor model = home::model::load("model.safetensors").freeze();
+//     home::predictor model = home::predictor::load("model.safetensors");
 //     std::vector<float> probabilities = model.predict({rows, {dense}});
 //
 // Two classes make the library's rule for threads a matter of types:
