@@ -191,7 +191,7 @@ def programs(build):
 
 def limits(sanitized):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * GIB, 4 * GIB))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * GIB, 16 * GIB))
     if not sanitized:  # the sanitizer wants terabytes of addresses
         resource.setrlimit(resource.RLIMIT_DATA, (8 * GIB, 8 * GIB))
 
