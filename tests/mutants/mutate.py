@@ -39,7 +39,7 @@ import time
 WORK = pathlib.Path("build/mutants").resolve()
 EQUIVALENT = pathlib.Path("tests/mutants/equivalent.txt")
 GIB = 1 << 30
-SLOW = 10  # seconds that a test may take under the sanitizers
+SLOW = 30  # seconds that a test may take under the sanitizers
 
 Mutant = collections.namedtuple("Mutant", "file start end text kind function")
 
