@@ -5,11 +5,11 @@
  *
  * Each thread predicts 64 made-up rows every millisecond, as a server would for each request. The
  * main thread watches the file. When the file has been replaced, the thread loads the
- * new model, frozen, while the old one serves, and then swaps one pointer. At the end the program prints the
- * latencies before, during and after the swaps, and the number of failed calls: those that returned
- * an error, or other probabilities than those of the model they began with. If the new file is not
- * a model, or has other inputs, the program says so and keeps the old model. Ctrl-C and SIGTERM end
- * it early.
+ * new model, frozen, while the old one serves, and then swaps one pointer. At the end the program
+ * prints the latencies before, during and after the swaps, and the number of failed calls: those
+ * that returned an error, or other probabilities than those of the model they began with. If the
+ * new file is not a model, or has other inputs, the program says so and keeps the old model. Ctrl-C
+ * and SIGTERM end it early.
  *
  * The swap. There are many fast readers and one rare writer, and a reader must never wait. An
  * atomic pointer is not enough: between a reader's load of it and its home_model_retain(), the

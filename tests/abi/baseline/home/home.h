@@ -25,7 +25,7 @@
  *
  *  - Matrices. Elements are float, row-major. [rows, tasks] beside a pointer is the shape. A stride
  *    is the distance from one row to the next in elements, not bytes; 0 means that the rows are
- *    dense.
+ *    dense. One with which the rows fit no memory is HOME_E_TOO_LARGE.
  *
  *  - Errors. A function that can fail returns a home_status; 0 (HOME_OK) is success. On failure the
  *    objects it was given are unchanged and stay usable, and no output is written, unless the
@@ -33,7 +33,7 @@
  *    field or argument, its value and what was expected. NULL in a list of errors means that a
  *    pointer is NULL that must not be, or that a struct_size is wrong.
  *
- *  - Sizes. The caller sets struct_size, the first field of most structs, to sizeof of the struct,
+ *  - Sizes. The caller sets struct_size, the first field of every struct, to sizeof of the struct,
  *    also where the struct receives a result. This lets a program built against an older header run
  *    with a newer library, and the reverse. A field that is zero, or that lies past the struct_size
  *    of an older caller, means its default; where 0 itself is wanted and the default is another
@@ -460,7 +460,8 @@ typedef int32_t (*home_config_report)(void *user, const char *where, const home_
  * weights, so what the machine has room for is not found; `memory_limit` is.
  *
  * Returns HOME_OK if home_model_create() would find no error, and what it would return if not,
- * with its message; also where `report` ended the search. `report` may be NULL.
+ * with its message; also where `report` ended the search. `report` may be NULL. It does not hear of
+ * an error of the arguments themselves, such as NULL or the struct_size of config.
  *
  * Errors:
  *     those of home_model_create(); HOME_E_MEMORY means that checking ran out of memory
@@ -562,6 +563,7 @@ HOME_API home_status home_model_create(const home_config *config, home_model **m
  *
  * Errors:
  *     those of home_model_create(), and
+ *     HOME_E_ARGUMENT     options.isa names no instruction set
  *     HOME_E_JSON         the text is not JSON
  *
  * Threads: any. Since 0.1. */
@@ -598,7 +600,7 @@ typedef struct home_ids {
      * exactly one id for each row, ids[r]. */
     const size_t *offsets;
     /* How many ids there are, to find a wrong array before it is read past its end: offsets[rows],
-     * or `rows` where offsets is NULL. Any other number is an error. 0: not checked. */
+     * or `rows` where offsets is NULL. Any other number is HOME_E_ARGUMENT. 0: not checked. */
     size_t count;
     /* One for each of `ids`: finite, and at least 0 where the field's pooling is the mean. NULL:
      * all 1. */
@@ -716,8 +718,9 @@ HOME_API home_status home_model_logits(const home_model *model, float *logits, s
  *                      is negative or not finite
  *     HOME_E_VALUE     an element of total_weights is negative or not finite, or is 0 where the
  *                      task's w_rt are not
- *     HOME_E_CANCELED  home_parallel.run stopped it; it may be called again. Where it was to
- *                      replace gradients and not to add to them, there are none
+ *     HOME_E_CANCELED  home_parallel.run stopped it; it may be called again. The contents of
+ *                      task_losses are undefined. Where it was to replace gradients and not to
+ *                      add to them, there are none
  *     HOME_E_MEMORY    out of memory
  *
  * Threads: exclusive. Since 0.1. */
@@ -1147,7 +1150,8 @@ HOME_API home_status home_image_model_size(const void *image, size_t size, size_
 
 /* Makes a model in `memory` (any alignment) that reads its weights, names and texts from the image,
  * which is never written to. The caller owns both; they must outlive the model and stay where they
- * are. home_model_release() frees nothing. Needs about 9 KiB of stack.
+ * are. home_model_release() frees nothing. This call and home_model_predict() each need at most
+ * 16 KiB of stack, or 24 KiB where clang has compiled the AVX-512 kernels that predict.
  *
  * The whole image is read once and checked: nothing in it can make this or a later call access
  * memory outside the image, `memory` and the arguments of the call.
@@ -1296,8 +1300,8 @@ typedef struct home_load_options {
  * that needs 64 KiB and the header. The file must not change meanwhile; if it does, the load fails
  * or the model has the values that were read. Where a file has several faults, one of the header is
  * reported first, then one of the configuration or shapes, then HOME_E_CHECKSUM, then HOME_E_VALUE.
- * The values of an optimizer's tensors that a frozen model does not take are not checked, except by
- * the checksum.
+ * The optimizer's values and what was set for training, which a frozen model does not take, are not
+ * checked, except by the checksum.
  *
  * Errors:
  *     HOME_E_ARGUMENT     NULL, an allocator with only one function, an unknown isa, or frozen is
@@ -1305,10 +1309,11 @@ typedef struct home_load_options {
  *     HOME_E_FILE         the file cannot be read
  *     HOME_E_FORMAT       the bytes are not a valid checkpoint
  *     HOME_E_CHECKSUM     the file is damaged
- *     HOME_E_JSON         the configuration in the file is not JSON
+ *     HOME_E_JSON         the configuration in the file, or what was set for training, is not JSON
  *     HOME_E_CONFIG       the configuration in the file is not valid
  *     HOME_E_MISMATCH     the tensors are not those of the configuration
- *     HOME_E_VALUE        a tensor is not finite, or negative where that cannot be
+ *     HOME_E_VALUE        a tensor is not finite, or negative where that cannot be, or what was set
+ *                         for training is out of range
  *     HOME_E_MEMORY       out of memory
  *     HOME_E_TOO_LARGE    the model would take more than options.memory_limit, or a size does not
  *                         fit size_t
