@@ -4,6 +4,7 @@
 #include "../base/abi.h"
 #include "../host/number.h"
 
+#include <float.h>
 #include <math.h>
 
 static bool is_weight(float weight) {
@@ -62,16 +63,17 @@ static home_status check_rows(const home_model *model, const home_targets *targe
     return status;
 }
 
-/* A total of 0 says that no row of the whole batch counts for the task. */
+/* A total of 0 says that no row of the whole batch counts for the task. A denormal one would be
+ * taken for it. */
 static home_status check_totals(const home_model *model, const home_targets *targets,
                                 home_error *error) {
     for (size_t t = 0; t < model->settings.config.task_count; t++) {
         const char *task = model->settings.config.tasks[t].name;
         const double total = targets->total_weights[t];
-        if (!(isfinite(total) && total >= 0))
+        if (!(total == 0 || (isfinite(total) && total >= DBL_MIN)))
             return homefail(error, HOME_E_VALUE,
                             "targets.total_weights of task \"%.60s\" is %s, expected a finite "
-                            "number >= 0",
+                            "number >= 0 that is not denormal",
                             task, HOME_BRIEF(total));
         for (size_t r = 0; total == 0 && r < model->training->rows; r++)
             if (live_weight(targets, r, t) > 0)

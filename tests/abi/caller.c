@@ -204,8 +204,8 @@ static void train(home_model *model, const rows *r) {
 /* The rows with one user each and no tags, as plain arguments. */
 static void print_flat(home_model *model, const rows *r) {
     float predictions[VALUES];
-    size_t offsets[2 * ROWS + 1];
-    for (size_t i = 0; i <= 2 * ROWS; i++)
+    size_t offsets[2 * (size_t)ROWS + 1];
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++)
         offsets[i] = i < ROWS ? i : ROWS;
     expect(home_model_predict_flat(model, ROWS, r->dense, 0, r->users, ROWS, offsets, NULL,
                                    predictions, 0, NULL, 0, NULL, &error),

@@ -508,7 +508,7 @@ static void refused_backwards_leave_the_sum(void) {
     CHECK_INTEGER(home_model_backward(w.model, &t, NULL, &error), HOME_E_ARGUMENT);
     CHECK_CONTAINS(error.message, "targets.reserved is 1, expected 0");
     double totals[3];
-    static const double bad[] = {-1, NAN, INFINITY, 0};
+    static const double bad[] = {-1, NAN, INFINITY, 0, 1e-320};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         memcpy(totals, w.p.total_weights, sizeof totals);
         totals[2] = bad[i];

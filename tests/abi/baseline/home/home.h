@@ -631,8 +631,8 @@ typedef struct home_targets {
     const float *row_weights; /* [rows], finite and >= 0; NULL: all 1 */
     const float *weights;     /* [rows, tasks], finite and >= 0; NULL: all 1 */
     size_t weight_stride;     /* 0: tasks */
-    /* [tasks] What the losses are divided by, finite and >= 0: where the rows are one part of a
-     * batch, the sums of w_rt over the whole batch. NULL: the sums over these rows. */
+    /* [tasks] What the losses are divided by, finite, >= 0 and not denormal: where the rows are one
+     * part of a batch, the sums of w_rt over the whole batch. NULL: the sums over these rows. */
     const double *total_weights;
     /* HOME_ON: the gradients are added to those that came since the last step. HOME_OFF or 0: they
      * replace them. */
