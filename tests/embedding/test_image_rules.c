@@ -211,6 +211,36 @@ static void images_open_as_they_are(void) {
     }
 }
 
+/* Every record takes some words of the image: more of them than there is room for are refused
+ * before memory is asked for. */
+static void counts_keep_to_the_size_of_the_image(void) {
+    static const struct {
+        size_t at;
+        const char *name;
+        size_t words; /* of a record */
+    } counts[] = {{offsetof(homeimage_header, buffers), "buffers", 3},
+                  {offsetof(homeimage_header, steps), "steps", 8},
+                  {offsetof(homeimage_header, inputs), "inputs", 3},
+                  {offsetof(homeimage_header, metadata), "metadata", 4}};
+    forged image = home_image();
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const size_t max = image.size / WORD / counts[i].words;
+        home_error error;
+        char expected[80];
+        forged broken = copy_of(&image);
+        put_word(&broken, counts[i].at, max + 1);
+        snprintf(expected, sizeof expected, "claims %zu %s, expected at most %zu", max + 1,
+                 counts[i].name, max);
+        CHECK_INTEGER(open_forged(&broken, &error), HOME_E_FORMAT);
+        CHECK_CONTAINS(error.message, expected);
+        put_word(&broken, counts[i].at, max);
+        CHECK_INTEGER(open_forged(&broken, &error), HOME_E_FORMAT);
+        CHECK_CONTAINS(error.message, "not valid at byte");
+        free(broken.bytes);
+    }
+    free(image.bytes);
+}
+
 static void settings_keep_to_their_bounds(void) {
     forged image = home_image();
     const size_t at = image.at.settings;
@@ -503,6 +533,7 @@ static void weights_fill_the_image(void) {
 
 int main(void) {
     RUN(images_open_as_they_are);
+    RUN(counts_keep_to_the_size_of_the_image);
     RUN(settings_keep_to_their_bounds);
     RUN(buffers_keep_to_their_bounds);
     RUN(views_lie_in_their_buffers);

@@ -199,6 +199,32 @@ static void large_tensors_are_taken_from_another_model_s_file(void) {
     home_model_release(model);
 }
 
+/* Such a value cannot get into a model; but if memory is overwritten, the old file stays. */
+static void a_value_that_is_not_finite_is_not_saved(void) {
+    setup s;
+    char path[PATH_SIZE];
+    home_error error = new_error();
+    home_model *loaded = NULL;
+    setup_small(&s);
+    home_model *model = make_model(&s);
+    home_model *same = make_model(&s);
+    folder_make();
+    path_of("model", path);
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_OK);
+    float *values = (float *)tensor_of(model, "towers.view.linear.0.weight").data;
+    values[1] = NAN;
+    CHECK_INTEGER(home_model_save(model, path, 0, &error), HOME_E_VALUE);
+    CHECK_CONTAINS(error.message, "towers.view.linear.0.weight");
+    if (CHECK_INTEGER(home_model_load(path, NULL, &loaded, &error), HOME_OK))
+        CHECK(same_model(loaded, same));
+    CHECK_INTEGER(files_in_folder(), 1);
+    folder_empty();
+    rmdir(folder);
+    home_model_release(loaded);
+    home_model_release(same);
+    home_model_release(model);
+}
+
 /* ---------------------------------------------------------------------------------- many things */
 
 typedef struct many {
@@ -382,8 +408,41 @@ static void hundreds_of_everything_come_back(void) {
     free(m);
 }
 
-/* ---------------------------------------------------------------------------------------- scratch
- */
+/* The largest weights make the smallest value in place of a zero visible. */
+static void no_ids_give_exact_zeros(void) {
+    many *m = many_of(1, 1);
+    static const size_t offsets[ROWS + 1];
+    float *dense = calloc(2 * ROWS, sizeof *dense);
+    REQUIRE(dense);
+    m->s.layers[0].hidden_count = 0;
+    home_model *model = make_model(&m->s);
+    const home_batch batch = batch_of(m, dense);
+    m->columns[0].offsets = offsets;
+    float *expected = predict_all(model, &batch);
+    size_t changed = 0;
+    for (size_t i = 0; i < home_model_tensor_count(model); i++) {
+        home_tensor t = {.struct_size = sizeof t};
+        REQUIRE(home_model_tensor_at(model, i, &t, NULL) == HOME_OK);
+        if (!strstr(t.name, "experts") || t.shape[1] == 1)
+            continue;
+        float huge[3 * 3];
+        REQUIRE(tensor_size(&t) == sizeof huge / sizeof *huge);
+        for (size_t k = 0; k < sizeof huge / sizeof *huge; k++)
+            huge[k] = 3e38f;
+        CHECK_INTEGER(home_model_set_tensor(model, t.name, huge, tensor_size(&t), NULL), HOME_OK);
+        changed++;
+    }
+    CHECK_INTEGER(changed, 1);
+    float *actual = predict_all(model, &batch);
+    CHECK_BYTES(actual, expected, ROWS * sizeof *actual);
+    free(actual);
+    free(expected);
+    home_model_release(model);
+    free(dense);
+    free(m);
+}
+
+/* -------------------------------------------------------------------------------------- scratch */
 
 /* All steps share the scratch of the one that needs most. With narrow panels, few inputs and few
  * rows that is a batch norm: the address sanitizer sees it if that takes more than it says. And the
@@ -446,9 +505,11 @@ int main(void) {
     RUN(a_large_table_trains_as_a_small_one_of_the_touched_rows);
     RUN(large_tensors_come_back_from_a_file);
     RUN(large_tensors_are_taken_from_another_model_s_file);
+    RUN(a_value_that_is_not_finite_is_not_saved);
     RUN(a_task_among_hundreds_predicts_as_it_does_alone);
     RUN(hundreds_of_fields_are_as_many_columns);
     RUN(hundreds_of_everything_come_back);
+    RUN(no_ids_give_exact_zeros);
     RUN(norms_have_scratch_enough_where_they_need_most);
     RUN(multiply_adds_and_parameters_are_counted_exactly);
     return test_summary();
