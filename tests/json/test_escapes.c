@@ -63,8 +63,20 @@ static void every_pair_is_a_character(void) {
     check_character(0x10ffff);
 }
 
+static void an_excerpt_of_a_long_text_says_that_it_is_one(void) {
+    static const size_t lengths[] = {40, 41, 255, 256, 257, 4096, 4100, 5000};
+    char source[5000];
+    memset(source, 'x', sizeof source);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const char *excerpt = HOME_EXCERPT(source, lengths[i]);
+        CHECK_INTEGER(strlen(excerpt), lengths[i] > 40 ? 43 : 40);
+        CHECK_INTEGER(strspn(excerpt, "x"), 40);
+    }
+}
+
 int main(void) {
     REQUIRE(homememory_resolve(NULL, &allocator, NULL) == HOME_OK);
+    RUN(an_excerpt_of_a_long_text_says_that_it_is_one);
     RUN(every_character_of_four_digits_is_itself);
     RUN(every_pair_is_a_character);
     return test_summary();
