@@ -2,6 +2,7 @@
  * the C locale. The source of the program is part of this one. */
 #include "test.h"
 
+/* NOLINTNEXTLINE(bugprone-suspicious-include): the program is no library that could be linked */
 #include "../../examples/cli/number.c"
 
 #include <stdlib.h>

@@ -639,10 +639,12 @@ static void texts_are_written_escaped(void) {
 
 /* JSON may be shown: nothing in it controls a terminal or the direction of text. */
 static void controls_are_written_escaped(void) {
+    /* NOLINTBEGIN(misc-misleading-bidirectional): on purpose */
     static const char steering[] =
         "\x7f \xc2\x80\xc2\x9f\xc2\xa0 \xd8\x9c \xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f "
         "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xae\xe2\x80\xaf "
         "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xf0\x9f\x98\x80";
+    /* NOLINTEND(misc-misleading-bidirectional) */
     static const char expected[] =
         "\"\\u007f \\u0080\\u009f\xc2\xa0 \\u061c \xe2\x80\x8d\\u200e\\u200f "
         "\xe2\x80\xa7\\u2028\\u202e\xe2\x80\xaf \xe2\x81\xa5\\u2066\\u2069\xf0\x9f\x98\x80\"";
