@@ -83,7 +83,7 @@ whole() { # compiler
 
 # -------------------------------------------------------------------------------------- serve only
 
-sed -n '/^public functions it has these:/,/^Messages/p' $page | grep '^    ' | tr -s ' ' '\n' | sed '/^$/d' | sort \
+sed -n '/public functions it has these:/,/^Messages/p' $page | grep '^    ' | tr -s ' ' '\n' | sed '/^$/d' | sort \
     >"$scratch/serving"
 # What the page says is needed, and what a compiler brings along to ask for the CPU and for atomic operations.
 cat >"$scratch/allowed" <<'NAMES'

@@ -702,12 +702,13 @@ static void names_of_dense_values_are_kept_and_checked(void) {
     CHECK_INTEGER(home_model_check_names(opened, &ours, &error), HOME_OK);
     ours.dense_count = 4;
     CHECK_INTEGER(home_model_check_names(opened, &ours, &error), HOME_E_MISMATCH);
-    for (uint32_t count = 0; count <= 8; count++) { /* room is taken for eight at a time */
+    const uint32_t room = 64 / sizeof(const char *); /* is taken for as many at a time */
+    for (uint32_t count = 0; count <= room; count++) {
         put_32(image.memory + CRC_AT + 4, count);
         CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
                       count == 5 ? HOME_OK : HOME_E_FORMAT);
     }
-    put_32(image.memory + CRC_AT + 4, 9);
+    put_32(image.memory + CRC_AT + 4, room + 1);
     CHECK_INTEGER(open_with(&image, image.size, memory.memory, memory.size, &error),
                   HOME_E_ARGUMENT);
     put_32(image.memory + CRC_AT + 4, UINT32_MAX);

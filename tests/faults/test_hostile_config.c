@@ -204,9 +204,9 @@ static const struct {
      "layers[0].group_experts is 4294967296, expected a whole number from 1 to 1024"},
 #else
     {"\"dense\":5", "\"dense\":4294967296", HOME_E_CONFIG,
-     "config.dense is 4294967296, expected a whole number from 0 to 4294967295"},
+     "dense is 4294967296, expected a whole number from 0 to 16777216"},
     {"\"dim\":3", "\"dim\":16777216", HOME_E_TOO_LARGE,
-     "config.tables[0]: rows x dim is 100 x 16777216, expected a table that fits memory"},
+     "tables[0]: rows x dim is 100 x 16777216, expected a table that fits memory"},
 #endif
     {"\"dense\":5", "\"dense\":18446744073709551616", HOME_E_CONFIG,
      "dense is 18446744073709551616, expected a whole number from 0 to 16777216"},

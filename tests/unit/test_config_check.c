@@ -363,7 +363,7 @@ static void bad_arguments_are_refused(void) {
                                 "\"avx512\" or \"neon\"") == 0);
     CHECK_INTEGER(home_model_create_json("{}", 2, &options, &model, &error), HOME_E_ARGUMENT);
     options.isa = NULL;
-    static const size_t sizes[] = {0, 1, 7, 8};
+    static const size_t sizes[] = {0, 1, 2 * sizeof(size_t) - 1, sizeof(size_t)};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         options.struct_size = sizes[i];
         CHECK_INTEGER(home_config_check_json("{}", 2, &options, take, &all, &error),

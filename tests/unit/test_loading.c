@@ -324,7 +324,7 @@ static void *small_file(const char *preset, int tasks, int layers, size_t *lengt
         at += (size_t)sprintf(text + at, "%s{\\\"width\\\":1}", i ? "," : "");
     at += (size_t)sprintf(text + at, "]}\"}}");
     for (size_t i = 0; i < 8; i++)
-        text[i] = (char)((at - 8) >> (8 * i) & 255);
+        text[i] = (char)((uint64_t)(at - 8) >> (8 * i) & 255);
     *length = at;
     return text;
 }
