@@ -118,12 +118,21 @@ static home_status call_task_gradient(scene *s, home_model *model) {
     return status;
 }
 
+/* Sometimes after a host has changed a gradient, perhaps badly. It takes that back if the step
+ * fails, so that the model must be as it was. */
 static home_status call_step(scene *s, home_model *model) {
     home_gradient g = {.struct_size = sizeof g};
-    if (home_model_gradient(model, &g, NULL) == HOME_OK &&
-        fuzz_byte(&s->in) > 200) /* a host that changes a gradient, perhaps badly */
-        g.data[fuzz_below(&s->in, 256) % g.width] = fuzz_float(&s->in);
-    return home_model_step(model, &s->error);
+    float *changed = NULL;
+    float kept = 0;
+    if (home_model_gradient(model, &g, NULL) == HOME_OK && fuzz_byte(&s->in) > 200) {
+        changed = &g.data[fuzz_below(&s->in, 256) % g.width];
+        kept = *changed;
+        *changed = fuzz_float(&s->in);
+    }
+    const home_status status = home_model_step(model, &s->error);
+    if (status != HOME_OK && changed)
+        *changed = kept;
+    return status;
 }
 
 static home_status call_predict(scene *s, home_model *model) {
