@@ -39,7 +39,7 @@ bool output_check_log(const char *path, failure *why) {
 }
 
 bool output_is_standard(const char *path) {
-    failure ignored;
+    failure ignored = {0};
     destination to;
     return path && destination_find(&to, path, &ignored) && to.descriptor == STDOUT_FILENO;
 }
@@ -178,7 +178,7 @@ bool output_commit(output *to, failure *why) {
 }
 
 void output_discard(output *to) {
-    failure ignored;
+    failure ignored = {0};
     if (to->file)
         fclose(to->file);
     to->file = NULL;

@@ -335,7 +335,7 @@ static void print_epoch(const trainer *t, uint64_t epoch, const scores *seen, co
 
 /* Whether the checkpoint is another file than the one that training goes on from. */
 static bool writes_elsewhere(const training_job *job) {
-    failure unused;
+    failure unused = {0};
     const named_file files[] = {{.name = "", .path = job->path, .written = true},
                                 {.name = "", .path = job->resumed}};
     return output_check_apart(files, 2, &unused);
