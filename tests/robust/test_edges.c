@@ -4,12 +4,12 @@
 #include "family/family.h"
 #include "robust/child.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* ---------------------------------------------------------------------------------------- names */
 
@@ -179,13 +179,10 @@ static void metadata_is_text(void) {
 static enum { READ, FAIL, END } reading; /* what read() does, after */
 static int reads_before;                 /* good ones */
 
+/* Sanitizers see what readv() writes; libc's own read() they would not. */
 ssize_t read(int descriptor, void *bytes, size_t size) {
-    typedef ssize_t (*function)(int, void *, size_t);
-    void *next = dlsym(RTLD_NEXT, "read");
-    function libc;
-    memcpy(&libc, &next, sizeof libc);
     if (reading == READ || reads_before-- > 0)
-        return libc(descriptor, bytes, size);
+        return readv(descriptor, &(struct iovec){bytes, size}, 1);
     errno = EIO;
     return reading == FAIL ? -1 : 0;
 }
