@@ -1,10 +1,6 @@
 #!/bin/sh
 # Figures that are not defined, and rows that have no user. Run from the top of the tree, after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
+. tests/cli/program.sh
 
 # ----------------------------------------------------------------------------------------- users
 

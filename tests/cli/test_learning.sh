@@ -1,17 +1,7 @@
 #!/bin/sh
 # How "home train" learns: what it keeps, what it does for ids that it has not seen, and how far what it saves predicts
 # as what it trained. Run from the top of the tree, after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
-
-# within A B TOLERANCE
-within() {
-    awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(d <= t && -d <= t && a != "" && b != "") }' ||
-        { echo "$1 is not $2 within $3"; return 1; }
-}
+. tests/cli/program.sh
 
 # figure MODEL DATA KEY: a figure of the task y.
 figure() {

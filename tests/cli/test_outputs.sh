@@ -1,10 +1,6 @@
 #!/bin/sh
 # Where the program's results go: every command, and every kind of place. Run from the top of the tree, after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
+. tests/cli/program.sh
 umask 022
 
 cat > recipe.json << 'END_OF_RECIPE'
@@ -203,13 +199,6 @@ fi
 
 # ---------------------------------------------------------------------------------------- killed
 
-wait_until() {
-    tries=0
-    until "$@" || [ "$tries" -ge 200 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
 # start: "home predict" in the background with half a table, so that it waits for the rest.
 start() {
     rm -f half killed.csv

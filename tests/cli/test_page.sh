@@ -1,11 +1,7 @@
 #!/bin/sh
 # The page of "home report" for those who see little of it, or nothing: contrasts and names. Run from the top of the
 # tree, after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
+. tests/cli/program.sh
 if ! have python3; then
     skip 'contrasts and names: python3 is not installed' 7
     summary

@@ -1,23 +1,7 @@
 #!/bin/sh
 # What files of strangers can do to the program: nothing in them steers a terminal, is a formula in a spreadsheet or
 # costs more time than its size. Run from the top of the tree, after make.
-. tests/test.sh
-root=$PWD
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
-
-# fails STATUS PATTERN COMMAND...: the command must exit with the status and say the pattern (of grep -F).
-fails() {
-    status=$1
-    pattern=$2
-    shift 2
-    "$@" > fails.out 2> fails.err
-    got=$?
-    check "\"$pattern\": status $got, said: $(cat fails.err)" test "$got" -eq "$status"
-    check "\"$pattern\": said: $(cat fails.err)" grep -qF -e "$pattern" fails.err
-}
+. tests/cli/program.sh
 
 # seconds COMMAND...: the processor time of a command.
 seconds() {

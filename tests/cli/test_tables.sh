@@ -1,22 +1,7 @@
 #!/bin/sh
 # What the program makes of tables: large numbers, tables from strangers, files of another kind. Run from the top of
 # the tree, after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
-
-# fails STATUS PATTERN COMMAND...: the command must exit with the status and say the pattern (of grep -F).
-fails() {
-    status=$1
-    pattern=$2
-    shift 2
-    "$@" > fails.out 2> fails.err
-    got=$?
-    check "\"$pattern\": status $got, said: $(cat fails.err)" test "$got" -eq "$status"
-    check "\"$pattern\": said: $(cat fails.err)" grep -qF -e "$pattern" fails.err
-}
+. tests/cli/program.sh
 
 # --------------------------------------------------------------------------------- large numbers
 

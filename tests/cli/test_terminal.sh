@@ -1,11 +1,7 @@
 #!/bin/sh
 # What the program shows of its progress, on terminals of any width and without one. Run from the top of the tree,
 # after make.
-. tests/test.sh
-mkdir "$scratch/bin"
-ln -s "$PWD/build/home" "$scratch/bin/home"
-PATH=$scratch/bin:$PATH
-cd "$scratch" || exit 1
+. tests/cli/program.sh
 
 cat > recipe.json << 'END_OF_RECIPE'
 {"dense": [{"column": "x"}], "labels": [{"column": "y"}], "training": {"epochs": 3, "batch": 2},
