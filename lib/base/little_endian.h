@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Of 1 to 8 bytes. */
 static inline uint64_t homelittle_get(const unsigned char *bytes, size_t size) {
@@ -12,6 +13,14 @@ static inline uint64_t homelittle_get(const unsigned char *bytes, size_t size) {
     for (size_t b = size; b-- > 0;)
         bits = bits << 8 | bytes[b];
     return bits;
+}
+
+/* Of 8 bytes. */
+static inline double homelittle_get_double(const unsigned char *bytes) {
+    const uint64_t bits = homelittle_get(bytes, sizeof bits);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 static inline void homelittle_put(uint64_t bits, size_t size, unsigned char *bytes) {

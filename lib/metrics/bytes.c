@@ -114,8 +114,6 @@ uint64_t homebytes_get_64(homebytes_reader *in) {
 }
 
 double homebytes_get_double(homebytes_reader *in) {
-    const uint64_t bits = get_bits(in, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    const unsigned char *at = homebytes_skip(in, 1, 8);
+    return at ? homelittle_get_double(at) : 0;
 }

@@ -157,13 +157,6 @@ homerecord homeranking_view_record(const homeranking_view *view, size_t i) {
     return (homerecord){homelittle_get(at, 8), homelittle_get(at + 8, 8)};
 }
 
-static double double_at(const unsigned char *at) {
-    const uint64_t bits = homelittle_get(at, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Entry i of the list; *number is the bin's. */
 homeranking_bin homeranking_view_bin(const homeranking_view *view, size_t i, size_t *number) {
     *number = i;
@@ -171,8 +164,8 @@ homeranking_bin homeranking_view_bin(const homeranking_view *view, size_t i, siz
         return view->held->bins[i];
     const unsigned char *at = view->bins + i * HOMERANKING_BIN_BYTES;
     *number = (size_t)homelittle_get(at, 4);
-    return (homeranking_bin){.positives = double_at(at + 8),
-                             .negatives = double_at(at + 16),
+    return (homeranking_bin){.positives = homelittle_get_double(at + 8),
+                             .negatives = homelittle_get_double(at + 16),
                              .only = (uint32_t)homelittle_get(at + 4, 4)};
 }
 

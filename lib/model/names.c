@@ -57,25 +57,25 @@ static bool is_name(const char *name, const char *wanted) {
     return name && wanted && strcmp(name, wanted) == 0;
 }
 
-size_t home_model_field_index(const home_model *model, const char *name) {
-    for (size_t i = 0; i < home_model_field_count(model); i++)
-        if (is_name(home_model_field_name(model, i), name))
+/* The first of `count` things with the name. */
+static size_t find(const home_model *model, size_t count,
+                   const char *(*name_of)(const home_model *model, size_t i), const char *wanted) {
+    for (size_t i = 0; i < count; i++)
+        if (is_name(name_of(model, i), wanted))
             return i;
     return SIZE_MAX;
+}
+
+size_t home_model_field_index(const home_model *model, const char *name) {
+    return find(model, home_model_field_count(model), home_model_field_name, name);
 }
 
 size_t home_model_task_index(const home_model *model, const char *name) {
-    for (size_t i = 0; i < home_model_task_count(model); i++)
-        if (is_name(home_model_task_name(model, i), name))
-            return i;
-    return SIZE_MAX;
+    return find(model, home_model_task_count(model), home_model_task_name, name);
 }
 
 size_t home_model_table_index(const home_model *model, const char *name) {
-    for (size_t i = 0; i < home_model_table_count(model); i++)
-        if (is_name(home_model_table_name(model, i), name))
-            return i;
-    return SIZE_MAX;
+    return find(model, home_model_table_count(model), home_model_table_name, name);
 }
 
 size_t home_model_unit_index(const home_model *model, size_t layer, const char *name) {

@@ -101,13 +101,19 @@ home_status home_model_set_tensor(home_model *model, const char *name, const flo
 
 /* ------------------------------------------------------------------------------------ gradients */
 
-home_status home_model_gradient(home_model *model, home_gradient *gradient, home_error *error) {
-    home_status status = hometraining_check(model, error);
-    if (status != HOME_OK)
-        return status;
-    if (!gradient)
+/* A model that trains, and a struct that receives its gradient. */
+static home_status check_receiver(const home_model *model, const home_gradient *gradient,
+                                  home_error *error) {
+    const home_status status = hometraining_check(model, error);
+    if (status == HOME_OK && !gradient)
         return homefail_null(error, "gradient");
-    status = hometraining_check_gradients(model, error);
+    return status;
+}
+
+home_status home_model_gradient(home_model *model, home_gradient *gradient, home_error *error) {
+    home_status status = check_receiver(model, gradient, error);
+    if (status == HOME_OK)
+        status = hometraining_check_gradients(model, error);
     if (status != HOME_OK)
         return status;
     const size_t count = model->tensors.parameter_count;
@@ -118,11 +124,9 @@ home_status home_model_gradient(home_model *model, home_gradient *gradient, home
 
 home_status home_model_table_gradient(home_model *model, size_t table, home_gradient *gradient,
                                       home_error *error) {
-    home_status status = hometraining_check(model, error);
+    home_status status = check_receiver(model, gradient, error);
     if (status != HOME_OK)
         return status;
-    if (!gradient)
-        return homefail_null(error, "gradient");
     status = hometraining_check_table(model, table, error);
     const bool task = model->training->phase == HOME_PHASE_TASK;
     if (status == HOME_OK && !task)
@@ -139,11 +143,9 @@ home_status home_model_table_gradient(home_model *model, size_t table, home_grad
 
 home_status home_model_input_gradient(home_model *model, home_gradient *gradient,
                                       home_error *error) {
-    home_status status = hometraining_check(model, error);
+    const home_status status = check_receiver(model, gradient, error);
     if (status != HOME_OK)
         return status;
-    if (!gradient)
-        return homefail_null(error, "gradient");
     if (!model->training->input_gradient)
         return homefail(error, HOME_E_STATE,
                         "there is no gradient of the input: call home_model_backward() first");
